@@ -76,7 +76,8 @@ class Profile:
     ``filters``, ``scores`` and ``post_filters`` are plugin names in the order in which they run; ``weights`` is
     parallel to ``scores``. A plugin that is enabled at several extension points appears in each list.
     ``pre_filters`` and ``pre_scores`` tell which plugins' PreFilter/PreScore run (upstream lets them be disabled).
-    ``plugin_args`` holds the arguments of third-party plugins by name.
+    ``plugin_args`` holds the arguments of third-party plugins by name. ``percentage_of_nodes_to_score`` is recorded
+    only, None where the profile leaves it to the file.
     """
 
     scheduler_name: str
@@ -94,6 +95,7 @@ class Profile:
     topology_spread: PodTopologySpreadArgs = PodTopologySpreadArgs()
     preemption: DefaultPreemptionArgs = DefaultPreemptionArgs()
     plugin_args: dict[str, Any] = field(default_factory=dict)
+    percentage_of_nodes_to_score: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
