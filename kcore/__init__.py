@@ -1,0 +1,54 @@
+"""The Python face of kcore: few names, loaded on first use.
+
+``import kcore`` loads no kernels, tables or plots; each name below imports its module when it is first asked for
+(PEP 562), so a program pays only for what it uses.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kcore.api.errors import InputError, KcoreError, NotSupportedError
+    from kcore.cluster import Cluster
+    from kcore.scheduler.plugins.contract import filter_plugin, score_plugin
+    from kcore.scheduler.result import Result
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Cluster",
+    "InputError",
+    "KcoreError",
+    "NotSupportedError",
+    "Result",
+    "__version__",
+    "filter_plugin",
+    "score_plugin",
+]
+
+_HOMES = {
+    "Cluster": "kcore.cluster",
+    "InputError": "kcore.api.errors",
+    "KcoreError": "kcore.api.errors",
+    "NotSupportedError": "kcore.api.errors",
+    "Result": "kcore.scheduler.result",
+    "filter_plugin": "kcore.scheduler.plugins.contract",
+    "score_plugin": "kcore.scheduler.plugins.contract",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that a public name lives in, and keep the name here from then on."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Public names, loaded or not, besides what the module holds."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,111 @@
+"""The command ``kcore``: subcommands, exit codes, and errors of one line.
+
+Exit codes: 0 done; 1 the job ran and the answer is no; 2 bad input or usage; 3 internal error. Modules that the start
+needs are few and light, so that ``kcore --help`` answers at once; each job imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from kcore.api.errors import KcoreError
+from kcore.cli import datasets, schedule
+
+DONE, NO, BAD_INPUT, INTERNAL = 0, 1, 2, 3
+INTERRUPTED = 130  # as shells report SIGINT
+
+VERBOSE_FLAGS = ("-v", "--verbose")
+
+SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(
+    name="kcore",
+    help="The Kubernetes control plane as a Python library: kube-scheduler's decisions on columnar arrays.",
+    rich_markup_mode=None,  # importing rich would double the time to --help
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings=SETTINGS,
+)
+app.command("schedule", context_settings=SETTINGS)(schedule.schedule)
+app.add_typer(datasets.app, name="datasets")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from kcore import __version__
+
+        print(f"kcore {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Options that come before the subcommand."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line (by default this process') and returns its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = app(args=arguments, prog_name="kcore", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else DONE
+    except TyperException as error:
+        return _usage_error(error)
+    except KcoreError as error:
+        return _complain(str(error), BAD_INPUT)
+    except BrokenPipeError:
+        # whoever read our output has enough of it; keep the interpreter from flushing into the closed pipe
+        _discard_output()
+        return DONE
+    except OSError as error:
+        if not error.filename:
+            return _internal_error(error, arguments)
+        return _complain(f"{error.filename}: {error.strerror or error}", BAD_INPUT)
+    except (KeyboardInterrupt, typer.Abort):
+        return _complain("interrupted", INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the last frame: whatever else went wrong is ours
+        return _internal_error(error, arguments)
+
+
+def _complain(problem: str, code: int) -> int:
+    print(f"kcore: error: {' '.join(problem.split())}", file=sys.stderr)
+    return code
+
+
+def _usage_error(error: TyperException) -> int:
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error.format_message())
+        return BAD_INPUT
+    command = context.command_path if context is not None else "kcore"
+    return _complain(f"{error.format_message().rstrip('.')} ({command} --help tells more)", BAD_INPUT)
+
+
+def _internal_error(error: Exception, arguments: list[str]) -> int:
+    if any(flag in arguments for flag in VERBOSE_FLAGS):
+        import traceback
+
+        traceback.print_exception(error)
+    hint = (
+        "" if any(flag in arguments for flag in VERBOSE_FLAGS) else " (-v after the subcommand shows where)"
+    )
+    text = str(error).splitlines()[0] if str(error) else "no message"
+    return _complain(f"internal: {type(error).__name__}: {text}{hint}", INTERNAL)
+
+
+def _discard_output() -> None:
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,20 @@
+"""Aligned columns and counted nouns, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+GAP = "   "
+
+
+def table_lines(header: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
+    """Columns as wide as their widest cell, left-aligned as kubectl does; the last one is not padded."""
+    table = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        yield GAP.join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 pod``, ``2,000 pods``."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

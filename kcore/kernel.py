@@ -1,0 +1,101 @@
+"""Kernels: loops over arrays, compiled by Numba where that pays and run as plain Python where it does not.
+
+``@kernel`` leaves the function callable as ordinary Python. ``f.compiled`` is the same function as a Numba
+dispatcher, imported and compiled on first use and cached per user; inside compiled code a reference to a kernel
+resolves to its dispatcher. So a ten-node question is answered without importing Numba at all, and a second test
+run with ``KCORE_JIT=0`` executes every kernel line in the interpreter.
+
+Compiler flags stand here and nowhere else. ``fastmath`` stays off: results must be kube-scheduler's, bit for bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+JIT = os.environ.get("KCORE_JIT", "1") != "0"
+
+_FLAGS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "fastmath": False}
+
+
+def cache_directory() -> Path:
+    """The per-user folder of compiled kernels; its name changes with the kernels' source and the interpreter.
+
+    Numba checks only the file of the function that it loads, not of those it calls; hashing all sources into the
+    name is what keeps a changed callee from being served stale.
+    """
+    root = Path(os.environ.get("KCORE_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    digest = hashlib.sha256(sys.version.encode())
+    package = Path(__file__).parent
+    for source in [Path(__file__), *sorted((package / "scheduler").rglob("*.py"))]:
+        digest.update(source.read_bytes())
+    return root / "kcore" / f"kernels-{digest.hexdigest()[:16]}"
+
+
+class Kernel:
+    """A loop over arrays, callable in the interpreter and, as ``compiled``, in machine code."""
+
+
+
+    def __init__(self, function: Callable[..., Any], *, cache: bool = True) -> None:
+        self.__wrapped__ = function
+        self.__name__ = function.__name__
+        self.__doc__ = function.__doc__
+        self._cache = cache
+        self._dispatcher: Any = None
+
+    def __call__(self, *args: Any) -> Any:
+        return self.__wrapped__(*args)
+
+    @property
+    def compiled(self) -> Any:
+        """The Numba dispatcher; with ``KCORE_JIT=0`` the plain function."""
+        if not JIT:
+            return self.__wrapped__
+        if self._dispatcher is None:
+            self._dispatcher = self._make_dispatcher()
+        return self._dispatcher
+
+    @property
+    def _numba_type_(self) -> Any:
+        # what Numba asks a global for when one kernel calls another
+        return self.compiled._numba_type_
+
+    def _make_dispatcher(self) -> Any:
+        import numba
+        from numba.core import config
+
+        dispatcher = numba.njit(**_FLAGS)(self.__wrapped__)
+        if self._cache:
+            before = config.CACHE_DIR
+            try:
+                config.CACHE_DIR = before or str(_cache_directory_once())
+                dispatcher.enable_caching()
+            finally:
+                config.CACHE_DIR = before
+        return dispatcher
+
+
+_cache_directory: Path | None = None
+
+
+def _cache_directory_once() -> Path:
+    global _cache_directory
+    if _cache_directory is None:
+        _cache_directory = cache_directory()
+    return _cache_directory
+
+
+def is_cached() -> bool:
+    """True when kernels of this source have been compiled on this machine before."""
+    directory = _cache_directory_once()
+    return directory.is_dir() and any(directory.rglob("*.nbi"))
+
+
+def kernel(function: Callable[..., Any]) -> Kernel:
+    """Mark a function as a kernel (see the module's docstring)."""
+    return Kernel(function)

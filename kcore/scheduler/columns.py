@@ -1,0 +1,145 @@
+"""The arrays that kernels see, grouped by what they describe; the node axis is last.
+
+Each group is a NamedTuple so that Numba takes it as one argument and Python prints its names. The tables that own
+and grow these arrays are in ``nodes.py``, ``pods.py``, ``ledger.py`` and ``demand.py``; a group is a view of them,
+made anew when a table has grown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+I64 = NDArray[np.int64]
+I32 = NDArray[np.int32]
+U8 = NDArray[np.uint8]
+F64 = NDArray[np.float64]
+
+
+class Ragged(NamedTuple):
+    """Rows of different length: row ``i`` is ``item[ptr[i]:ptr[i + 1]]``, an item has named columns."""
+
+    ptr: I32  # [row + 1]
+    item: I64  # [item, field]
+
+
+def ragged(rows: Iterable[Sequence[Sequence[int]]], field_count: int) -> Ragged:
+    """Pack ``rows`` of items, each a sequence of ``field_count`` integers."""
+    ptr = [0]
+    items: list[Sequence[int]] = []
+    for row in rows:
+        items.extend(row)
+        ptr.append(len(items))
+    array = np.array(items, dtype=np.int64).reshape(len(items), field_count)
+    return Ragged(np.array(ptr, dtype=np.int32), array)
+
+
+class NodeColumns(NamedTuple):
+    """State of the nodes; ``slots`` are in use, dead slots among them have ``alive`` 0."""
+
+    slots: I64  # [1]: slots in use
+    alive: U8  # [node]
+    unschedulable: U8  # [node]
+    rank: I32  # [node] position by name, for ties
+    taint_set: I32  # [node] index into the vocabulary of taint sets
+    allocatable: I64  # [resource, node] milli-CPU, bytes, counts
+    requested: I64  # [resource, node]
+    nonzero: I64  # [2, node] CPU and memory with defaults for what is not requested
+    pods_allowed: I64  # [node]
+    pod_count: I64  # [node]
+    label: I32  # [label key, node] value id, -1 absent; row 0 is the node's name
+    domain: I32  # [topology key, node] dense domain id, -1 absent
+    domain_count: I64  # [topology key]
+    image: I64  # [image, node] bytes, scaled by spread; 0 absent
+    first_pod: I32  # [node] head of the list of its pods, -1 none
+    ledger: I32  # [row, node] counts of pods, see ledger.py
+    number: I64  # [label value] its integer reading
+    is_number: U8  # [label value]
+
+
+class PodColumns(NamedTuple):
+    """State of the pods; ``next`` and ``previous`` link the pods of a node."""
+
+    spec_class: I32  # [pod]
+    demand: I32  # [pod], -1 where not compiled for scheduling
+    request: I32  # [pod] row of Requests
+    node: I32  # [pod], -1 pending
+    nominated: I32  # [pod] node that preemption has promised, -1 none
+    priority: I32  # [pod]
+    start: I64  # [pod] microseconds since the epoch
+    next: I32  # [pod]
+    previous: I32  # [pod]
+    contribution: Ragged  # [spec class] -> (ledger row, counted, shifted), see ledger.py
+    budget: Ragged  # [spec class] -> (disruption budget,)
+
+
+class Requests(NamedTuple):
+    """What distinct pods ask for."""
+
+    amount: I64  # [request, resource]
+    nonzero: I64  # [request, 2] CPU and memory with defaults for what is not requested
+    exception: I32  # [request] row of ``score``, -1 where scoring reads ``nonzero`` and ``amount``
+    score: I64  # [exception, resource]
+
+
+class Demands(NamedTuple):
+    """What distinct pods demand of nodes, compiled: one row per spec class and profile; fields are in demand.py."""
+
+    fixed: I64  # [demand, field]
+    tolerates: I32  # [toleration set, taint set] 2 * intolerable soft taints + (1 if a hard taint is not tolerated)
+    names: Ragged  # [demand] -> (name id,)
+    term: Ragged  # [selector program] -> (first requirement, last requirement + 1)
+    requirement: I64  # [requirement, 5] label row, operator, first value, last value + 1, number
+    value: I32  # [value] label value ids
+    preferred: Ragged  # [demand] -> (selector program, weight)
+    ports: Ragged  # [demand] -> (ledger row,)
+    spread_hard: Ragged  # [demand] -> (row, topology, max skew, min domains, honor affinity, honor taints, self)
+    spread_soft: Ragged  # [demand] -> (row, topology, is hostname, max skew, honor affinity, honor taints)
+    affinity: Ragged  # [demand] -> (row, topology)
+    anti_affinity: Ragged  # [demand] -> (row, topology)
+    existing_anti_affinity: Ragged  # [demand] -> (row, topology)
+    pod_preference: Ragged  # [demand] -> (row, topology, weight)
+    images: Ragged  # [demand] -> (image row,)
+
+
+class Settings(NamedTuple):
+    """One profile as numbers."""
+
+    filters: I64  # [filter plugin] in order
+    scores: I64  # [score plugin] in order
+    weights: I64  # [score plugin]
+    fit_strategy: I64  # [1] 0 LeastAllocated, 1 MostAllocated, 2 RequestedToCapacityRatio
+    fit_resources: I64  # [resource of the strategy, 3] row, weight, is scalar
+    fit_shape: I64  # [point, 2] utilisation, score 0..100
+    fit_ignored: U8  # [resource]
+    balanced_resources: I64  # [resource, 3] row, weight, is scalar
+
+
+class Scratch(NamedTuple):
+    """Working memory of one scheduling cycle; what a PreFilter finds stays here for Filter and preemption."""
+
+    verdict: U8  # [node]
+    detail: I64  # [node] reason bits of NodeResourcesFit
+    selected: U8  # [node] 1 where the pod's node selector and required affinity match
+    raw: I64  # [node] raw score of the plugin at work
+    total: I64  # [node]
+    number: F64  # [2, node]
+    spread: I64  # [constraint, domain] matching pods, ABSENT where no eligible node has the domain
+    spread_least: I64  # [constraint, 4] least count, its domain, second least, domains
+    spread_eligible: U8  # [constraint, node]
+    soft: I64  # [constraint, domain]
+    affinity: I64  # [term, domain]
+    anti_affinity: I64  # [term, domain]
+    existing_anti_affinity: I64  # [term, domain]
+    preference: I64  # [term, domain]
+    flag: I64  # [8] see the FLAG_ constants
+
+
+FLAG_AFFINITY_TOTAL = 0
+"""Pods that match all required affinity terms, counted once per term and labelled node."""
+FLAG_AFFINITY_SKIPPED = 1
+"""1 where InterPodAffinity's PreFilter had nothing to do, so its Filter does not run."""
+FLAG_FEASIBLE = 2

@@ -1,0 +1,368 @@
+"""One scheduling cycle: PreFilter, Filter, Score, select, assume, over all nodes.
+
+The kernels of the plugins are put together here in the order that the profile asks for. A node is evaluated by the
+plugins until the first rejects it. The same kernels serve a full pass and, on a range of one node, preemption and
+nominated pods: a pod is put on or taken off the node for real (:func:`shift`), the range is evaluated, and the
+change undone.
+"""
+
+from __future__ import annotations
+
+from kcore.kernel import kernel
+from kcore.scheduler.codes import (
+    BALANCED_ALLOCATION,
+    DEAD,
+    IMAGE_LOCALITY,
+    INTER_POD_AFFINITY,
+    NODE_AFFINITY,
+    NODE_NAME,
+    NODE_PORTS,
+    NODE_RESOURCES_FIT,
+    NODE_UNSCHEDULABLE,
+    POD_TOPOLOGY_SPREAD,
+    TAINT_TOLERATION,
+)
+from kcore.scheduler.columns import FLAG_AFFINITY_SKIPPED, FLAG_AFFINITY_TOTAL
+from kcore.scheduler.fields import (
+    AFFINITY,
+    ANY_HARD_TAINT,
+    ANY_SOFT_TAINT,
+    CONTAINERS,
+    ENFORCED,
+    HAS_NAMES,
+    REQUIRE_ALL_TOPOLOGIES,
+    SCORES_AFFINITY,
+    SCORES_PODS,
+    SELECTOR,
+    SELF_AFFINITY,
+    TOLERATES_CORDON,
+    TOLERATION,
+)
+from kcore.scheduler.fields import NODE_NAME as WANTED_NAME
+from kcore.scheduler.plugins.image_locality import image_score
+from kcore.scheduler.plugins.inter_pod_affinity import affinity_filter as pod_affinity_filter
+from kcore.scheduler.plugins.inter_pod_affinity import count_terms, preference_score
+from kcore.scheduler.plugins.node_affinity import (
+    affinity_filter,
+    affinity_score,
+    restrict_to_names,
+    select_nodes,
+)
+from kcore.scheduler.plugins.node_ports import ports_filter
+from kcore.scheduler.plugins.node_resources import (
+    add_balanced_score,
+    add_fit_score,
+    fit_filter,
+    is_best_effort,
+)
+from kcore.scheduler.plugins.node_static import (
+    name_filter,
+    taint_filter,
+    taint_score,
+    unschedulable_filter,
+)
+from kcore.scheduler.plugins.normalize import add_default_normalized, add_min_max_normalized
+from kcore.scheduler.plugins.pod_topology_spread import (
+    add_soft_normalized,
+    count_hard,
+    soft_score,
+    spread_filter,
+)
+
+
+@kernel
+def prefilter(nodes, demands, settings, demand, scratch):
+    """Compute what the filters need of the whole cluster: selected nodes and counts per topology domain."""
+    count = nodes.slots[0]
+    fixed = demands.fixed[demand]
+    if fixed[SELECTOR] >= 0 or fixed[AFFINITY] >= 0:
+        select_nodes(
+            fixed[SELECTOR], fixed[AFFINITY], demands.term, demands.requirement, demands.value, nodes.label,
+            nodes.number, nodes.is_number, 0, count, scratch.selected,
+        )
+    else:
+        for node in range(count):
+            scratch.selected[node] = 1
+    for index in range(settings.filters.shape[0]):
+        plugin = settings.filters[index]
+        if plugin == POD_TOPOLOGY_SPREAD:
+            first, last = demands.spread_hard.ptr[demand], demands.spread_hard.ptr[demand + 1]
+            if first < last:
+                count_hard(
+                    demands.spread_hard.item, first, last, nodes.alive, nodes.domain, nodes.domain_count,
+                    nodes.ledger, scratch.selected, nodes.taint_set, demands.tolerates[fixed[TOLERATION]], count,
+                    scratch.spread, scratch.spread_least, scratch.spread_eligible,
+                )
+        elif plugin == INTER_POD_AFFINITY:
+            count_pod_affinity(nodes, demands, demand, scratch)
+
+
+@kernel
+def count_pod_affinity(nodes, demands, demand, scratch):
+    """InterPodAffinity's PreFilter: counts per domain for the three kinds of required terms."""
+    count = nodes.slots[0]
+    first, last = demands.affinity.ptr[demand], demands.affinity.ptr[demand + 1]
+    scratch.flag[FLAG_AFFINITY_TOTAL] = count_terms(
+        demands.affinity.item, first, last, nodes.alive, nodes.domain, nodes.domain_count, nodes.ledger, count,
+        scratch.affinity,
+    )
+    own = last - first
+    first, last = demands.anti_affinity.ptr[demand], demands.anti_affinity.ptr[demand + 1]
+    count_terms(
+        demands.anti_affinity.item, first, last, nodes.alive, nodes.domain, nodes.domain_count, nodes.ledger,
+        count, scratch.anti_affinity,
+    )
+    own += last - first
+    first, last = demands.existing_anti_affinity.ptr[demand], demands.existing_anti_affinity.ptr[demand + 1]
+    existing = count_terms(
+        demands.existing_anti_affinity.item, first, last, nodes.alive, nodes.domain, nodes.domain_count,
+        nodes.ledger, count, scratch.existing_anti_affinity,
+    )
+    scratch.flag[FLAG_AFFINITY_SKIPPED] = 1 if own == 0 and existing == 0 else 0
+
+
+@kernel
+def filter_range(nodes, demands, requests, settings, demand, request, start, stop, scratch):
+    """Fill ``scratch.verdict[start:stop]`` with 0 or the first rejection of each node, in the profile's order."""
+    for node in range(start, stop):
+        scratch.verdict[node] = 0 if nodes.alive[node] != 0 else DEAD
+    fixed = demands.fixed[demand]
+    if fixed[HAS_NAMES] != 0:
+        restrict_to_names(
+            nodes.label[0], demands.names, demands.names.ptr[demand], demands.names.ptr[demand + 1], start, stop,
+            scratch.verdict,
+        )
+    for index in range(settings.filters.shape[0]):
+        run_filter(
+            settings.filters[index], nodes, demands, requests, settings, demand, request, start, stop, scratch
+        )
+
+
+@kernel
+def run_filter(plugin, nodes, demands, requests, settings, demand, request, start, stop, scratch):
+    """Run one in-tree filter plugin on the nodes of the range that no earlier one has rejected."""
+    fixed = demands.fixed[demand]
+    verdict = scratch.verdict
+    if plugin == NODE_RESOURCES_FIT:
+        fit_filter(
+            nodes.allocatable, nodes.requested, nodes.pods_allowed, nodes.pod_count, requests.amount[request],
+            settings.fit_ignored, start, stop, verdict, scratch.detail,
+        )
+    elif plugin == NODE_UNSCHEDULABLE:
+        if fixed[TOLERATES_CORDON] == 0:
+            unschedulable_filter(nodes.unschedulable, start, stop, verdict)
+    elif plugin == NODE_NAME:
+        if fixed[WANTED_NAME] >= 0:
+            name_filter(nodes.label[0], fixed[WANTED_NAME], start, stop, verdict)
+    elif plugin == TAINT_TOLERATION:
+        if fixed[ANY_HARD_TAINT] != 0:
+            taint_filter(nodes.taint_set, demands.tolerates[fixed[TOLERATION]], start, stop, verdict)
+    elif plugin == NODE_AFFINITY:
+        needs_selection = fixed[SELECTOR] >= 0 or fixed[AFFINITY] >= 0
+        if needs_selection or fixed[ENFORCED] >= 0:
+            affinity_filter(
+                needs_selection, fixed[ENFORCED], scratch.selected, demands.term, demands.requirement,
+                demands.value, nodes.label, nodes.number, nodes.is_number, start, stop, verdict,
+            )
+    elif plugin == NODE_PORTS:
+        first, last = demands.ports.ptr[demand], demands.ports.ptr[demand + 1]
+        ports_filter(demands.ports, first, last, nodes.ledger, start, stop, verdict)
+    elif plugin == POD_TOPOLOGY_SPREAD:
+        first, last = demands.spread_hard.ptr[demand], demands.spread_hard.ptr[demand + 1]
+        if first < last:
+            spread_filter(
+                demands.spread_hard.item, first, last, nodes.domain, scratch.spread, scratch.spread_least,
+                start, stop, verdict,
+            )
+    elif plugin == INTER_POD_AFFINITY and scratch.flag[FLAG_AFFINITY_SKIPPED] == 0:
+        bounds = (
+            demands.affinity.ptr[demand], demands.affinity.ptr[demand + 1],
+            demands.anti_affinity.ptr[demand], demands.anti_affinity.ptr[demand + 1],
+            demands.existing_anti_affinity.ptr[demand], demands.existing_anti_affinity.ptr[demand + 1],
+        )
+        first_of_kind = scratch.flag[FLAG_AFFINITY_TOTAL] == 0 and fixed[SELF_AFFINITY] != 0
+        pod_affinity_filter(
+            demands.affinity.item, demands.anti_affinity.item, demands.existing_anti_affinity.item, bounds,
+            nodes.domain, scratch.affinity, scratch.anti_affinity, scratch.existing_anti_affinity, first_of_kind,
+            start, stop, verdict,
+        )
+
+
+@kernel
+def run_score(plugin, weight, nodes, demands, requests, settings, demand, request, scratch):
+    """Add one in-tree score plugin's weighted, normalized scores to ``scratch.total``; return 0 if it skips the pod.
+
+    ``scratch.raw`` holds its raw scores afterwards where it has a normalization; otherwise raw and normalized are
+    the same. Totals of infeasible nodes are without meaning.
+    """
+    count = nodes.slots[0]
+    fixed = demands.fixed[demand]
+    verdict, raw, total = scratch.verdict, scratch.raw, scratch.total
+    tolerates = demands.tolerates[fixed[TOLERATION]]
+    if plugin == NODE_RESOURCES_FIT:
+        add_fit_score(
+            nodes.allocatable, nodes.requested, nodes.nonzero, requests.amount[request], requests.nonzero[request],
+            requests.exception[request], requests.score, settings.fit_strategy[0], settings.fit_resources, settings.fit_shape, weight, 0, count,
+            scratch.number, total,
+        )
+    elif plugin == BALANCED_ALLOCATION:
+        amount = requests.amount[request]
+        if is_best_effort(amount, settings.balanced_resources):
+            return 0
+        add_balanced_score(
+            nodes.allocatable, nodes.requested, amount, settings.balanced_resources, weight, 0, count, verdict,
+            scratch.number, total,
+        )
+    elif plugin == TAINT_TOLERATION:
+        if fixed[ANY_SOFT_TAINT] == 0:
+            # no soft taint anywhere that is not tolerated: raw scores 0, normalized 100
+            for node in range(count):
+                raw[node] = 0
+                total[node] += weight * 100
+        else:
+            taint_score(nodes.taint_set, tolerates, 0, count, raw)
+            add_default_normalized(verdict, raw, True, weight, 0, count, total)
+    elif plugin == NODE_AFFINITY:
+        if fixed[SCORES_AFFINITY] == 0:
+            return 0
+        affinity_score(
+            demands.preferred, demands.preferred.ptr[demand], demands.preferred.ptr[demand + 1], demands.term,
+            demands.requirement, demands.value, nodes.label, nodes.number, nodes.is_number, 0, count, verdict, raw,
+        )
+        add_default_normalized(verdict, raw, False, weight, 0, count, total)
+    elif plugin == POD_TOPOLOGY_SPREAD:
+        first, last = demands.spread_soft.ptr[demand], demands.spread_soft.ptr[demand + 1]
+        if first == last:
+            return 0
+        soft_score(
+            demands.spread_soft.item, first, last, fixed[REQUIRE_ALL_TOPOLOGIES] != 0, nodes.alive, nodes.domain,
+            nodes.domain_count, nodes.ledger, scratch.selected, nodes.taint_set, tolerates, verdict, count,
+            scratch.soft, scratch.number, raw,
+        )
+        add_soft_normalized(verdict, raw, weight, 0, count, total)
+    elif plugin == INTER_POD_AFFINITY:
+        first, last = demands.pod_preference.ptr[demand], demands.pod_preference.ptr[demand + 1]
+        if fixed[SCORES_PODS] == 0:
+            return 0
+        if (
+            preference_score(
+                demands.pod_preference.item, first, last, nodes.alive, nodes.domain, nodes.domain_count,
+                nodes.ledger, verdict, count, scratch.preference, raw,
+            )
+            == 0
+        ):
+            return 0
+        add_min_max_normalized(verdict, raw, weight, 0, count, total)
+    elif plugin == IMAGE_LOCALITY:
+        first, last = demands.images.ptr[demand], demands.images.ptr[demand + 1]
+        if first < last:
+            image_score(demands.images, first, last, fixed[CONTAINERS], nodes.image, 0, count, raw)
+            for node in range(count):
+                total[node] += weight * raw[node]
+    return 1
+
+
+@kernel
+def score_nodes(nodes, demands, requests, settings, demand, request, scratch):
+    """Fill ``scratch.total`` with the sum of weighted scores."""
+    for node in range(nodes.slots[0]):
+        scratch.total[node] = 0
+    for index in range(settings.scores.shape[0]):
+        run_score(
+            settings.scores[index], settings.weights[index], nodes, demands, requests, settings, demand, request,
+            scratch,
+        )
+
+
+@kernel
+def count_feasible(verdict, stop):
+    """Count the nodes that passed."""
+    count = 0
+    for node in range(stop):
+        count += 1 if verdict[node] == 0 else 0
+    return count
+
+
+@kernel
+def select_node(verdict, total, rank, draw, stop):
+    """Return the feasible node with the highest total: of ties the first by name, or the one that ``draw`` picks.
+
+    ``draw`` is a number in [0, 1) for a random choice among the ties, or negative for the first; -1 if none is
+    feasible.
+    """
+    best = -1
+    best_total = 0
+    ties = 0
+    for node in range(stop):
+        if verdict[node] != 0:
+            continue
+        if best < 0 or total[node] > best_total:
+            best = node
+            best_total = total[node]
+            ties = 1
+        elif total[node] == best_total:
+            ties += 1
+            if draw < 0 and rank[node] < rank[best]:
+                best = node
+    if draw < 0 or ties <= 1:
+        return best
+    wanted = int(draw * ties)
+    for node in range(stop):
+        if verdict[node] == 0 and total[node] == best_total:
+            if wanted == 0:
+                return node
+            wanted -= 1
+    return best
+
+
+@kernel
+def account(nodes, pods, requests, pod, node, sign):
+    """Add (sign 1) or take away (-1) what the pod uses on the node: resources, pod count, ledger rows."""
+    request = pods.request[pod]
+    for row in range(requests.amount.shape[1]):
+        nodes.requested[row, node] += sign * requests.amount[request, row]
+    for row in range(2):
+        nodes.nonzero[row, node] += sign * requests.nonzero[request, row]
+    nodes.pod_count[node] += sign
+    contribution = pods.contribution
+    spec_class = pods.spec_class[pod]
+    for index in range(contribution.ptr[spec_class], contribution.ptr[spec_class + 1]):
+        nodes.ledger[contribution.item[index, 0], node] += sign * contribution.item[index, 1]
+
+
+@kernel
+def bind(nodes, pods, requests, pod, node):
+    """Put the pod on the node: accounts and the node's list of pods."""
+    account(nodes, pods, requests, pod, node, 1)
+    pods.node[pod] = node
+    head = nodes.first_pod[node]
+    pods.previous[pod] = -1
+    pods.next[pod] = head
+    if head >= 0:
+        pods.previous[head] = pod
+    nodes.first_pod[node] = pod
+
+
+@kernel
+def unbind(nodes, pods, requests, pod):
+    """Take the pod off its node."""
+    node = pods.node[pod]
+    account(nodes, pods, requests, pod, node, -1)
+    before, after = pods.previous[pod], pods.next[pod]
+    if before >= 0:
+        pods.next[before] = after
+    else:
+        nodes.first_pod[node] = after
+    if after >= 0:
+        pods.previous[after] = before
+    pods.node[pod] = -1
+    pods.previous[pod] = -1
+    pods.next[pod] = -1
+
+
+@kernel
+def bind_many(nodes, pods, requests, chosen, target):
+    """Bind ``chosen[i]`` to ``target[i]`` in order; -1 targets are passed over."""
+    for index in range(chosen.shape[0]):
+        if target[index] >= 0:
+            bind(nodes, pods, requests, chosen[index], target[index])

@@ -1,0 +1,267 @@
+"""The scheduling loop: takes a queue of pending pods and decides for one after another, each on the state that the
+decisions before it have left.
+
+The stretch between two pods that need words (a pod that fits nowhere) runs in one kernel call. What such a pod gets
+is done here: the FitError sentence, preemption, nomination.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kcore.kernel import Kernel
+from kcore.scheduler import reasons
+from kcore.scheduler.columns import Scratch, Settings
+from kcore.scheduler.demand import NAME_CONFLICT
+from kcore.scheduler.eviction import Preemption, Search, preempt
+from kcore.scheduler.preemption import schedule_range
+from kcore.scheduler.profile import Profile, SchedulerConfiguration
+from kcore.scheduler.reasons import Rejection
+from kcore.scheduler.settings import make_scratch, profile_settings
+from kcore.scheduler.state import State, World
+
+Progress = Callable[[int, int], None]
+
+INTERPRETED_MAX = 20_000
+"""Pods times nodes up to which the interpreter answers sooner than Numba can be loaded."""
+CHUNK_MAX = 2_000
+"""Pods between two reports of progress."""
+
+
+@dataclass(slots=True)
+class Options:
+    """How to schedule: ``preemption`` is off, nominate or evict; ``tie_break`` first or random."""
+
+    order: str = "queue"
+    tie_break: str = "first"
+    seed: int = 0
+    preemption: str = "nominate"
+    progress: Progress | None = None
+
+
+@dataclass(slots=True)
+class Decisions:
+    """What was decided, by position in ``rows`` (the pods in the order in which they were tried)."""
+
+    rows: np.ndarray  # int32[position]
+    node: np.ndarray  # int32[position] slot, -1 not placed
+    score: np.ndarray  # int64[position]
+    reason: dict[int, str] = field(default_factory=dict)
+    preemptions: dict[int, Preemption] = field(default_factory=dict)
+
+
+class Engine:
+    """One state with the settings of its profiles. ``compiled`` chooses machine code or the interpreter."""
+
+    def __init__(
+        self,
+        state: State,
+        configuration: SchedulerConfiguration,
+        *,
+        compiled: bool,
+        forced: Profile | None = None,
+    ) -> None:
+        self.state = state
+        self.configuration = configuration
+        self.compiled = compiled
+        self.forced = forced
+        self.third_party: dict[int, Rejection] = {}
+        self._settings: dict[int, Settings] = {}
+        self._scratch: tuple[World, Scratch] | None = None
+        for profile in configuration.profiles:
+            profile_settings(profile, state.nodes)
+
+    def run(self, kernel: Kernel) -> Callable[..., object]:
+        """The form of a kernel that this engine uses."""
+        return kernel.compiled if self.compiled else kernel
+
+    def settings(self, profile: Profile) -> Settings:
+        """The numbers of a profile, for the resource rows that exist now."""
+        known = self._settings.get(id(profile))
+        if known is None or len(known.fit_ignored) != len(self.state.nodes.resources):
+            known = self._settings[id(profile)] = profile_settings(profile, self.state.nodes)
+        return known
+
+    def scratch(self, world: World) -> Scratch:
+        """Working memory that fits the world."""
+        if self._scratch is None or self._scratch[0] is not world:
+            self._scratch = (world, make_scratch(world))
+        return self._scratch[1]
+
+    # -- a queue
+
+    def schedule(self, rows: Sequence[int] | np.ndarray, options: Options) -> Decisions:
+        """Decide for every pod of ``rows`` and change the state accordingly."""
+        rows = np.asarray(rows, dtype=np.int32)
+        if options.order == "queue":
+            # PrioritySort: higher priority first, then in order of arrival
+            rows = rows[np.argsort(-self.state.pods.priority[rows].astype(np.int64), kind="stable")]
+        count = len(rows)
+        result = Decisions(rows, np.full(count, -1, dtype=np.int32), np.zeros(count, dtype=np.int64))
+        draws = np.full(count, -1.0)
+        if options.tie_break == "random":
+            draws = np.random.default_rng(options.seed).random(count)
+        for profile, positions in _stretches(self.prepare(rows, result, options)):
+            queue, own_draws = rows[positions], draws[positions]
+            placed = np.full(len(queue), -1, dtype=np.int32)
+            score = np.zeros(len(queue), dtype=np.int64)
+            start = 0
+            while start < len(queue):
+                stop = min(start + CHUNK_MAX, len(queue))
+                start = self._stretch(profile, queue, own_draws, start, stop, placed, score)
+                if start < stop:
+                    position = int(positions[start])
+                    self.reject(profile, int(queue[start]), position, own_draws[start], options, result)
+                    start += 1
+                if options.progress is not None:
+                    options.progress(int(positions[start - 1]) + 1, count)
+            ours = placed >= 0
+            result.node[positions[ours]] = placed[ours]
+            result.score[positions[ours]] = score[ours]
+        return result
+
+    def prepare(self, rows: np.ndarray, result: Decisions, options: Options) -> list[tuple[int, Profile]]:
+        """Compile the demands of all pods and return those to try; the others get their reason here."""
+        state = self.state
+        by_profile: dict[str, tuple[Profile, list[int]]] = {}
+        verdicts: dict[int, tuple[Profile | None, str]] = {}
+        judged: list[tuple[int, Profile]] = []
+        for position, number in enumerate(state.pods.spec_class[rows].tolist()):
+            known = verdicts.get(number)
+            if known is None:
+                known = verdicts[number] = self._judge_class(number)
+            profile, reason = known
+            if profile is None:
+                result.reason[position] = reason
+                continue
+            judged.append((position, profile))
+            by_profile.setdefault(profile.scheduler_name, (profile, []))[1].append(position)
+        for profile, positions in by_profile.values():
+            state.demand(rows[positions], profile)
+        if not any(demand.conflict for demand in state.demands.demands):
+            return judged
+        runnable = []
+        for position, profile in judged:
+            if state.demands.demands[state.pods.demand[rows[position]]].conflict:
+                result.reason[position] = self._conflict_sentence(profile, options)
+            else:
+                runnable.append((position, profile))
+        return runnable
+
+    def _judge_class(self, number: int) -> tuple[Profile | None, str]:
+        spec_class = self.state.classes[number]
+        spec = spec_class.exemplar.spec
+        name = spec.scheduler_name or "default-scheduler"
+        profile = self.forced or self.configuration.profile(name)
+        if profile is None:
+            return None, f'no profile of the configuration is named "{name}" (the pod\'s schedulerName)'
+        if spec.scheduling_gates and "SchedulingGates" in profile.pre_enqueue:
+            gates = " ".join(gate.name for gate in spec.scheduling_gates)
+            return None, f"waiting for scheduling gates: [{gates}]"
+        if spec_class.unsupported is not None:
+            return None, spec_class.unsupported
+        if self.state.nodes.alive_count == 0:
+            return None, reasons.NO_NODES
+        return profile, ""
+
+    def _conflict_sentence(self, profile: Profile, options: Options) -> str:
+        text = reasons.prefilter_sentence(self.state.nodes.alive_count, NAME_CONFLICT)
+        # the DynamicResources PostFilter fails because its PreFilter never ran, and so ends the PostFilter
+        if options.preemption != "off" and "DynamicResources" in profile.post_filters:
+            return f"{text} {reasons.NOT_FOUND}"
+        return text
+
+    def _stretch(
+        self,
+        profile: Profile,
+        queue: np.ndarray,
+        draws: np.ndarray,
+        start: int,
+        stop: int,
+        placed: np.ndarray,
+        score: np.ndarray,
+    ) -> int:
+        """Schedule up to the first pod that fits nowhere and return its place in the queue, or ``stop``."""
+        state = self.state
+        world = state.world()
+        nominated = np.array(state.nominated, dtype=np.int32)
+        position = self.run(schedule_range)(
+            world.nodes, world.pods, world.demands, world.requests, self.settings(profile), queue, draws, start,
+            stop, nominated, self.scratch(world), placed, score,
+        )  # fmt: skip
+        assert isinstance(position, int)
+        for row in [row for row in state.nominated if state.pods.nominated[row] < 0]:
+            state.forget_nomination(row)
+        return position
+
+    # -- a pod that fits nowhere
+
+    def fit_error(self, world: World) -> str:
+        """The FitError sentence of the verdicts that are in scratch."""
+        slots = int(world.nodes.slots[0])
+        scratch = self.scratch(world)
+        names = self.state.nodes.resources.values
+        counts = reasons.count_reasons(
+            scratch.verdict[:slots], scratch.detail[:slots], names, self.third_party
+        )
+        return reasons.sentence(self.state.nodes.alive_count, counts)
+
+    def reject(
+        self, profile: Profile, row: int, position: int, draw: float, options: Options, result: Decisions
+    ) -> None:
+        """Record why the pod fits nowhere and, where it may, preempt for it."""
+        state = self.state
+        world = state.world()
+        text = self.fit_error(world)
+        if options.preemption == "off":
+            result.reason[position] = text
+            return
+        found = self.post_filter(profile, row, max(draw, 0.0))
+        message = post_filter_message(profile, found)
+        result.reason[position] = f"{text} {message}" if message else text
+        if found is None or found.chosen is None:
+            return
+        result.preemptions[position] = found
+        if options.preemption == "evict":
+            for victim in found.chosen.victims:
+                state.remove_pod(victim)
+            state.place(row, found.chosen.node)
+            result.node[position] = found.chosen.node
+        else:
+            state.nominate(row, found.chosen.node)
+
+    def post_filter(self, profile: Profile, row: int, offset: float) -> Preemption | None:
+        """What preemption could do for the pod whose verdicts are in scratch; None if the profile has it disabled."""
+        if "DefaultPreemption" not in profile.post_filters:
+            return None
+        world = self.state.world()
+        search = Search(
+            self.state, world, self.settings(profile), self.scratch(world), self.third_party, self.run
+        )
+        return preempt(search, row, profile.preemption, offset, None)
+
+
+def post_filter_message(profile: Profile, found: Preemption | None) -> str:
+    """What the PostFilter plugins say together; nothing where preemption found a node."""
+    if found is not None and found.chosen is not None:
+        return ""
+    parts = []
+    for name in profile.post_filters:
+        if name == "DynamicResources":
+            parts.append(reasons.NO_CLAIMS)
+        elif name == "DefaultPreemption" and found is not None:
+            parts.append(f"preemption: {found.message}")
+    return ", ".join(parts)
+
+
+def _stretches(runnable: list[tuple[int, Profile]]) -> list[tuple[Profile, np.ndarray]]:
+    """Runs of consecutive positions that share a profile."""
+    found: list[tuple[Profile, list[int]]] = []
+    for position, profile in runnable:
+        if not found or found[-1][0] is not profile:
+            found.append((profile, []))
+        found[-1][1].append(position)
+    return [(profile, np.array(positions, dtype=np.int64)) for profile, positions in found]

@@ -1,0 +1,28 @@
+"""ImageLocality: nodes that already have the pod's images score higher.
+
+Source: plugins/imagelocality of Kubernetes 1.36; sizes are scaled by how many nodes have the image (nodes.py).
+"""
+
+from __future__ import annotations
+
+from kcore.kernel import kernel
+from kcore.scheduler.codes import MAX_NODE_SCORE
+from kcore.scheduler.plugins.arithmetic import divide
+
+MIN_THRESHOLD = 23 * 1024 * 1024
+MAX_CONTAINER_THRESHOLD = 1000 * 1024 * 1024
+
+
+@kernel
+def image_score(images, first, last, container_count, image, start, stop, raw):
+    """Scale the bytes present of the pod's images to 0..100 between 23 MiB and 1000 MiB a container."""
+    for node in range(start, stop):
+        raw[node] = 0
+    for index in range(first, last):
+        row = images.item[index, 0]
+        for node in range(start, stop):
+            raw[node] += image[row, node]
+    most = MAX_CONTAINER_THRESHOLD * container_count
+    for node in range(start, stop):
+        present = min(max(raw[node], MIN_THRESHOLD), most)
+        raw[node] = divide(MAX_NODE_SCORE * (present - MIN_THRESHOLD), most - MIN_THRESHOLD)

@@ -1,0 +1,212 @@
+"""NodeResourcesFit and NodeResourcesBalancedAllocation.
+
+Sources: plugins/noderesources of Kubernetes 1.36 (fit.go, least_allocated.go, most_allocated.go,
+requested_to_capacity_ratio.go, balanced_allocation.go, resource_allocation.go).
+"""
+
+from __future__ import annotations
+
+import math
+
+from kcore.kernel import kernel
+from kcore.scheduler.codes import DETAIL_PODS, DETAIL_UNRESOLVABLE, MAX_NODE_SCORE, MEMORY, REJECT_FIT
+from kcore.scheduler.plugins.arithmetic import divide, divide_toward_zero, round_half_away
+
+LEAST_ALLOCATED = 0
+MOST_ALLOCATED = 1
+REQUESTED_TO_CAPACITY_RATIO = 2
+
+# columns of a strategy's resource
+ROW = 0
+WEIGHT = 1
+IS_SCALAR = 2
+
+
+@kernel
+def fit_filter(
+    allocatable, requested, pods_allowed, pod_count, amount, ignored, start, stop, verdict, detail
+):
+    """Reject nodes without room; ``detail`` gets a bit for every resource that lacks (codes.py)."""
+    for node in range(start, stop):
+        detail[node] = DETAIL_PODS if pod_count[node] + 1 > pods_allowed[node] else 0
+    for row in range(amount.shape[0]):
+        wanted = amount[row]
+        if wanted <= 0 or ignored[row] != 0:
+            continue
+        short = 1 << (row + 1)
+        capacity = allocatable[row]
+        used = requested[row]
+        for node in range(start, stop):
+            if wanted > capacity[node] - used[node]:
+                detail[node] |= short | (DETAIL_UNRESOLVABLE if wanted > capacity[node] else 0)
+    for node in range(start, stop):
+        if (detail[node] != 0) & (verdict[node] == 0):
+            verdict[node] = REJECT_FIT
+
+
+@kernel
+def least_allocated(capacity, used):
+    """100 * (capacity - used) / capacity, 0 where used exceeds capacity (capacity > 0)."""
+    free = capacity - used
+    return divide(MAX_NODE_SCORE * (free if free > 0 else 0), capacity)
+
+
+@kernel
+def most_allocated(capacity, used):
+    """100 * used / capacity, 100 where used exceeds capacity (capacity > 0)."""
+    return divide(MAX_NODE_SCORE * min(used, capacity), capacity)
+
+
+@kernel
+def ratio_by_shape(capacity, used, shape):
+    """The shape's broken line at the utilisation in per cent (capacity > 0)."""
+    utilisation = 100 if used > capacity else divide(100 * used, capacity)
+    for point in range(shape.shape[0]):
+        if utilisation <= shape[point, 0]:
+            if point == 0:
+                return shape[0, 1]
+            low, high = shape[point - 1], shape[point]
+            return low[1] + divide_toward_zero((high[1] - low[1]) * (utilisation - low[0]), high[0] - low[0])
+    return shape[shape.shape[0] - 1, 1]
+
+
+@kernel
+def add_fit_score(
+    allocatable, requested, nonzero, amount, pod_nonzero, score_row, score_amount, strategy, resources, shape,
+    weight, start, stop, number, total,
+):  # fmt: skip
+    """Add weight * the strategy's score: the weighted mean over its resources of what each one scores.
+
+    CPU and memory count with defaults for what is not requested (``nonzero``, ``pod_nonzero``); a scalar resource
+    counts only for pods that ask for it, and no resource where the node has none. A pod with a ``score_row`` >= 0
+    is scored by ``score_amount[score_row]``. ``number[0:2]`` is scratch.
+    """
+    score_sum, weight_sum = number[0], number[1]
+    for node in range(start, stop):
+        score_sum[node] = 0.0
+        weight_sum[node] = 0.0
+    for index in range(resources.shape[0]):
+        row = resources[index, ROW]
+        factor = resources[index, WEIGHT]
+        wanted = pod_nonzero[row] if row <= MEMORY else amount[row]
+        if score_row >= 0:
+            wanted = score_amount[score_row, row]
+        if resources[index, IS_SCALAR] != 0 and wanted == 0:
+            continue
+        capacity = allocatable[row]
+        used = nonzero[row] if row <= MEMORY else requested[row]
+        if strategy == LEAST_ALLOCATED:
+            for node in range(start, stop):
+                score = least_allocated(max(capacity[node], 1), used[node] + wanted)
+                counts = capacity[node] != 0
+                score_sum[node] += factor * score if counts else 0
+                weight_sum[node] += factor if counts else 0
+        elif strategy == MOST_ALLOCATED:
+            for node in range(start, stop):
+                score = most_allocated(max(capacity[node], 1), used[node] + wanted)
+                counts = capacity[node] != 0
+                score_sum[node] += factor * score if counts else 0
+                weight_sum[node] += factor if counts else 0
+        else:
+            for node in range(start, stop):
+                if capacity[node] != 0:
+                    score = ratio_by_shape(capacity[node], used[node] + wanted, shape)
+                    if score > 0:
+                        score_sum[node] += factor * score
+                        weight_sum[node] += factor
+    if strategy == REQUESTED_TO_CAPACITY_RATIO:
+        for node in range(start, stop):
+            if weight_sum[node] > 0:
+                total[node] += weight * round_half_away(score_sum[node] / weight_sum[node])
+    else:
+        # both sums are integers below 2**53, so the rounded quotient's floor is the integer quotient
+        for node in range(start, stop):
+            total[node] += weight * int(score_sum[node] / max(weight_sum[node], 1.0))
+
+
+@kernel
+def balance(fractions, count, mean):
+    """int((1 - standard deviation) * 100) of the fractions, as balancedResourceScore computes it."""
+    deviation = 0.0
+    if count == 2:
+        deviation = abs((fractions[0] - fractions[1]) / 2)
+    elif count > 2:
+        square_sum = 0.0
+        for index in range(count):
+            square_sum = square_sum + (fractions[index] - mean) * (fractions[index] - mean)
+        deviation = math.sqrt(square_sum / count)
+    return int((1 - deviation) * 100.0)
+
+
+@kernel
+def pair_balance(first, second):
+    """:func:`balance` of two fractions, each capped at 1."""
+    return int((1 - abs((min(first, 1.0) - min(second, 1.0)) / 2)) * 100.0)
+
+
+@kernel
+def add_balanced_score(
+    allocatable, requested, amount, resources, weight, start, stop, verdict, number, total
+):
+    """Add weight * (50 + (50 + balance with the pod - balance without it) / 2)."""
+    if (
+        resources.shape[0] == 2
+        and resources[0, IS_SCALAR] == 0
+        and resources[1, IS_SCALAR] == 0
+    ):  # fmt: skip
+        _add_pair_balanced_score(
+            allocatable[resources[0, ROW]], allocatable[resources[1, ROW]],
+            requested[resources[0, ROW]], requested[resources[1, ROW]],
+            amount[resources[0, ROW]], amount[resources[1, ROW]], weight, start, stop, total,
+        )  # fmt: skip
+        return
+    with_pod, without_pod = number[0], number[1]
+    for node in range(start, stop):
+        if verdict[node] != 0:
+            continue
+        count = 0
+        sum_with = 0.0
+        sum_without = 0.0
+        for index in range(resources.shape[0]):
+            row = resources[index, ROW]
+            capacity = allocatable[row, node]
+            if capacity == 0 or (resources[index, IS_SCALAR] != 0 and amount[row] == 0):
+                continue
+            with_pod[count] = min((requested[row, node] + amount[row]) / capacity, 1.0)
+            without_pod[count] = min(requested[row, node] / capacity, 1.0)
+            sum_with += with_pod[count]
+            sum_without += without_pod[count]
+            count += 1
+        divisor = max(count, 1)
+        after = balance(with_pod, count, sum_with / divisor)
+        before = balance(without_pod, count, sum_without / divisor)
+        total[node] += weight * (50 + (50 + after - before) // 2)
+
+
+@kernel
+def _add_pair_balanced_score(
+    first_capacity, second_capacity, first_used, second_used, first_wanted, second_wanted,
+    weight, start, stop, total,
+):  # fmt: skip
+    """The common case of two resources, in a form that vectorises; a resource without capacity is left out."""
+    for node in range(start, stop):
+        both = (first_capacity[node] > 0) & (second_capacity[node] > 0)
+        first = max(first_capacity[node], 1)
+        second = max(second_capacity[node], 1)
+        after = pair_balance(
+            (first_used[node] + first_wanted) / first, (second_used[node] + second_wanted) / second
+        )
+        before = pair_balance(first_used[node] / first, second_used[node] / second)
+        # with fewer than two resources the deviation is 0 on both sides
+        total[node] += weight * (50 + (50 + (after - before if both else 0)) // 2)
+
+
+@kernel
+def is_best_effort(amount, resources):
+    """Tell whether the pod asks for none of the resources, so that BalancedAllocation skips it."""
+    for index in range(resources.shape[0]):
+        if amount[resources[index, ROW]] != 0:
+            return False
+    return True
+
+

@@ -1,0 +1,208 @@
+"""The pod table and the table of distinct requests: columns that grow, and the names behind the rows."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+
+from kcore.api.errors import InputError
+from kcore.scheduler.columns import PodColumns, Ragged, Requests
+from kcore.scheduler.requests import PodRequest
+
+START_UNKNOWN = 2**62
+"""``start`` of a pod without status.startTime: it counts as starting now, so as the youngest."""
+
+_COLUMNS: tuple[tuple[str, type, int], ...] = (
+    ("spec_class", np.int32, -1),
+    ("demand", np.int32, -1),
+    ("request", np.int32, 0),
+    ("node", np.int32, -1),
+    ("nominated", np.int32, -1),
+    ("priority", np.int32, 0),
+    ("start", np.int64, START_UNKNOWN),
+    ("next", np.int32, -1),
+    ("previous", np.int32, -1),
+    ("gone", np.uint8, 0),
+)
+
+
+def parse_start(text: str | None) -> int:
+    """Microseconds since the epoch of an RFC 3339 time; START_UNKNOWN for None.
+
+    Raises:
+        InputError: not a time.
+    """
+    if text is None:
+        return START_UNKNOWN
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f"{text!r} is not a time", field="status.startTime", expected="RFC 3339, e.g. 2026-06-01T00:00:00Z"
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1_000_000)
+
+
+class PodTable:
+    """One row a pod, in the order in which they came; removed pods keep their row with ``gone`` set."""
+
+    spec_class: np.ndarray
+    demand: np.ndarray
+    request: np.ndarray
+    node: np.ndarray
+    nominated: np.ndarray
+    priority: np.ndarray
+    start: np.ndarray
+    next: np.ndarray
+    previous: np.ndarray
+    gone: np.ndarray
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._capacity = 0
+        self._names: list[Sequence[object]] = [[]]
+        self._first_rows: list[int] = [0]
+        for name, dtype, _ in _COLUMNS:
+            setattr(self, name, np.empty(0, dtype=dtype))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def reserve(self, more: int) -> None:
+        """Make room for ``more`` rows beyond those in use."""
+        needed = self.count + more
+        if needed <= self._capacity:
+            return
+        capacity = max(needed, self._capacity + self._capacity // 2, 64)
+        for name, dtype, fill in _COLUMNS:
+            array = np.full(capacity, fill, dtype=dtype)
+            array[: self.count] = getattr(self, name)[: self.count]
+            setattr(self, name, array)
+        self._capacity = capacity
+
+    def add(self, name: str, spec_class: int, request: int, priority: int, start: int) -> int:
+        """Append one pending pod and return its row."""
+        self.reserve(1)
+        row = self.count
+        last = self._names[-1]
+        if not isinstance(last, list):
+            last = []
+            self._names.append(last)
+            self._first_rows.append(row)
+        last.append(name)
+        self.spec_class[row] = spec_class
+        self.request[row] = request
+        self.priority[row] = priority
+        self.start[row] = start
+        self.count = row + 1
+        return row
+
+    def extend(
+        self,
+        names: Sequence[object],
+        spec_class: np.ndarray,
+        request: np.ndarray,
+        priority: np.ndarray,
+        start: np.ndarray,
+    ) -> range:
+        """Append many pending pods at once; ``names`` is kept as it is, not copied."""
+        self.reserve(len(spec_class))
+        rows = range(self.count, self.count + len(spec_class))
+        self._names.append(names)
+        self._first_rows.append(rows.start)
+        self._names.append([])
+        self._first_rows.append(rows.stop)
+        part = slice(rows.start, rows.stop)
+        self.spec_class[part] = spec_class
+        self.request[part] = request
+        self.priority[part] = priority
+        self.start[part] = start
+        self.count = rows.stop
+        return rows
+
+    def name(self, row: int) -> str:
+        """The pod's name, without namespace."""
+        chunk = bisect_right(self._first_rows, row) - 1
+        return str(self._names[chunk][row - self._first_rows[chunk]])
+
+    def chunks(self) -> list[Sequence[object]]:
+        """All names in row order, as the sequences in which they came."""
+        return self._names
+
+    def columns(self, contribution: Ragged, budget: Ragged) -> PodColumns:
+        """The kernel's view."""
+        return PodColumns(
+            self.spec_class, self.demand, self.request, self.node, self.nominated, self.priority, self.start,
+            self.next, self.previous, contribution, budget,
+        )  # fmt: skip
+
+
+class RequestTable:
+    """Distinct requests; equal ones of single pods share a row."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._amount = np.zeros((16, 3), dtype=np.int64)
+        self._nonzero = np.zeros((16, 2), dtype=np.int64)
+        self._exception = np.full(16, -1, dtype=np.int32)
+        self._scores: list[dict[int, int]] = []
+        self._index: dict[tuple[object, ...], int] = {}
+
+    def _reserve(self, more: int, resources: int) -> None:
+        rows, columns = self._amount.shape
+        needed = self.count + more
+        if needed <= rows and resources <= columns:
+            return
+        capacity = rows if needed <= rows else max(needed, rows + rows // 2)
+        amount = np.zeros((capacity, max(resources, columns)), dtype=np.int64)
+        amount[:rows, :columns] = self._amount
+        nonzero = np.zeros((capacity, 2), dtype=np.int64)
+        nonzero[:rows] = self._nonzero
+        exception = np.full(capacity, -1, dtype=np.int32)
+        exception[:rows] = self._exception
+        self._amount, self._nonzero, self._exception = amount, nonzero, exception
+
+    def find(self, key: tuple[object, ...]) -> int | None:
+        """The row known under a key, if any."""
+        return self._index.get(key)
+
+    def add(self, key: tuple[object, ...], request: PodRequest, resource_row: Callable[[str], int]) -> int:
+        """Store a request under its key; ``resource_row`` numbers the resources."""
+        amounts = {resource_row(name): value for name, value in request.amount}
+        self._reserve(1, max(amounts, default=0) + 1)
+        row = self.count
+        for resource, value in amounts.items():
+            self._amount[row, resource] = value
+        self._nonzero[row] = request.nonzero
+        if request.score is not None:
+            self._exception[row] = len(self._scores)
+            self._scores.append({resource_row(name): value for name, value in request.score})
+        self._index[key] = row
+        self.count = row + 1
+        return row
+
+    def extend(self, amount: np.ndarray, nonzero: np.ndarray) -> range:
+        """Append many requests: ``amount[request, resource]``, ``nonzero[request, 2]``."""
+        self._reserve(len(amount), amount.shape[1])
+        rows = range(self.count, self.count + len(amount))
+        part = slice(rows.start, rows.stop)
+        self._amount[part, : amount.shape[1]] = amount
+        self._nonzero[part] = nonzero
+        self.count = rows.stop
+        return rows
+
+    def columns(self, resource_count: int) -> Requests:
+        """The kernel's view, one column for every resource row."""
+        self._reserve(0, resource_count)
+        used = max(self.count, 1)
+        score = np.zeros((len(self._scores), resource_count), dtype=np.int64)
+        for row, amounts in enumerate(self._scores):
+            for resource, value in amounts.items():
+                score[row, resource] = value
+        amount = np.ascontiguousarray(self._amount[:used, :resource_count])
+        return Requests(amount, self._nonzero[:used], self._exception[:used], score)

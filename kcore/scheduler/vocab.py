@@ -1,0 +1,43 @@
+"""Strings become small integers once."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+T = TypeVar("T", bound=Hashable)
+
+
+class Vocab(Generic[T]):
+    """Distinct values numbered in order of first sight."""
+
+    __slots__ = ("index", "values")
+
+    def __init__(self) -> None:
+        self.values: list[T] = []
+        self.index: dict[T, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def intern(self, value: T) -> int:
+        """The number of ``value``, new if it was unknown."""
+        number = self.index.get(value)
+        if number is None:
+            number = len(self.values)
+            self.index[value] = number
+            self.values.append(value)
+        return number
+
+    def find(self, value: T) -> int:
+        """The number of ``value``, -1 if it is unknown."""
+        return self.index.get(value, -1)
+
+
+def label_number(value: str) -> int | None:
+    """The integer that Gt and Lt compare: what Go's strconv.ParseInt(value, 10, 64) accepts, else None."""
+    digits = value[1:] if value[:1] in ("+", "-") else value
+    if not digits.isascii() or not digits.isdigit():
+        return None
+    number = int(value)
+    return number if -(2**63) <= number < 2**63 else None
