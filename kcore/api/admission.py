@@ -206,9 +206,7 @@ def _apply_priority(spec: PodSpec, rules: Rules) -> None:
     """
     stated = spec.priority
     if stated is not None and not INT32_MIN <= stated <= INT32_MAX:
-        raise InputError(
-            f"{stated} is no priority", field="spec.priority", expected="an integer of 32 bits"
-        )
+        raise InputError(f"{stated} is no priority", field="spec.priority", expected="an integer of 32 bits")
     name = spec.priority_class_name
     policy: str | None = None
     if not name:

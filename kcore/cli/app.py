@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Annotated
 
 import typer
+import typer.main
 from typer.exceptions import TyperException
 
 from kcore.api.errors import KcoreError
@@ -21,6 +22,7 @@ from kcore.cli import datasets, schedule
 DONE, NO, BAD_INPUT, INTERNAL = 0, 1, 2, 3
 INTERRUPTED = 130  # as shells report SIGINT
 
+COMPLETION_VARIABLE = "_KCORE_COMPLETE"  # set by the shell when it asks for completions
 VERBOSE_FLAGS = ("-v", "--verbose")
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -59,9 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line (by default this process') and returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = app(args=arguments, prog_name="kcore", standalone_mode=False)
+        code = _run(arguments)
         sys.stdout.flush()
-        return code if isinstance(code, int) else DONE
+        return code
     except TyperException as error:
         return _usage_error(error)
     except KcoreError as error:
@@ -74,10 +76,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not error.filename:
             return _internal_error(error, arguments)
         return _complain(f"{error.filename}: {error.strerror or error}", BAD_INPUT)
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         return _complain("interrupted", INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last frame: whatever else went wrong is ours
         return _internal_error(error, arguments)
+
+
+def _run(arguments: list[str]) -> int:
+    """Parses and runs; every exception comes out as it was raised, which Typer's own way would not do."""
+    command = typer.main.get_command(app)
+    if COMPLETION_VARIABLE in os.environ:
+        command(prog_name="kcore")
+    try:
+        with command.make_context("kcore", arguments) as context:
+            command.invoke(context)
+    except typer.Exit as exit_:
+        return exit_.exit_code
+    return DONE
 
 
 def _complain(problem: str, code: int) -> int:

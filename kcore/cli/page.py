@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from kcore.cli.output import summary_lines
-from kcore.cli.plot import headline
+from kcore.cli.text import headline
 
 if TYPE_CHECKING:
     from kcore.scheduler.result import Result

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kcore.api.errors import InputError
 from kcore.cli.output import check_writable
-from kcore.cli.text import plural
+from kcore.cli.text import headline, plural
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,13 +118,6 @@ def figure(result: Result) -> Figure:
         if not resources:
             picture.text(0.5, 0.4, "no nodes", ha="center", color=QUIET)
         return picture
-
-
-def headline(summary: dict[str, Any]) -> str:
-    """The run in one line."""
-    pods, placed, failed = summary.get("pods", 0), summary.get("placed", 0), summary.get("unschedulable", 0)
-    text = f"{placed:,} of {plural(pods, 'pod')} placed on {plural(summary.get('nodes', 0), 'node')}"
-    return text + (f", {failed:,} not" if failed else "")
 
 
 def _panel(result: Result, resource: str, nodes: Axes, spread: Axes, *, first: bool, last: bool) -> None:

@@ -1,8 +1,9 @@
-"""Aligned columns and counted nouns, for people."""
+"""Aligned columns, counted nouns and headlines, for people."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 GAP = "   "
 
@@ -18,3 +19,10 @@ def table_lines(header: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
 def plural(count: int, noun: str) -> str:
     """``1 pod``, ``2,000 pods``."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def headline(summary: dict[str, Any]) -> str:
+    """The run in one line."""
+    pods, placed, failed = summary.get("pods", 0), summary.get("placed", 0), summary.get("unschedulable", 0)
+    text = f"{placed:,} of {plural(pods, 'pod')} placed on {plural(summary.get('nodes', 0), 'node')}"
+    return text + (f", {failed:,} not" if failed else "")

@@ -366,3 +366,11 @@ def bind_many(nodes, pods, requests, chosen, target):
     for index in range(chosen.shape[0]):
         if target[index] >= 0:
             bind(nodes, pods, requests, chosen[index], target[index])
+
+
+@kernel
+def account_many(nodes, pods, requests, chosen, target, sign):
+    """Add or take away what ``chosen[i]`` uses on ``target[i]``; -1 targets are passed over."""
+    for index in range(chosen.shape[0]):
+        if target[index] >= 0:
+            account(nodes, pods, requests, chosen[index], target[index], sign)

@@ -15,13 +15,14 @@ import numpy as np
 from kcore.kernel import Kernel
 from kcore.scheduler import reasons
 from kcore.scheduler.columns import Scratch, Settings
+from kcore.scheduler.cycle import account_many, bind, score_nodes, select_node
 from kcore.scheduler.demand import NAME_CONFLICT
 from kcore.scheduler.eviction import Preemption, Search, preempt
-from kcore.scheduler.preemption import schedule_range
+from kcore.scheduler.preemption import dry_run, filter_cluster, schedule_range
 from kcore.scheduler.profile import Profile, SchedulerConfiguration
-from kcore.scheduler.reasons import Rejection
 from kcore.scheduler.settings import make_scratch, profile_settings
 from kcore.scheduler.state import State, World
+from kcore.scheduler.third_party import Extension
 
 Progress = Callable[[int, int], None]
 
@@ -50,6 +51,8 @@ class Decisions:
     node: np.ndarray  # int32[position] slot, -1 not placed
     score: np.ndarray  # int64[position]
     reason: dict[int, str] = field(default_factory=dict)
+    untried: set[int] = field(default_factory=set)
+    """Positions of pods that never entered the queue (gated, not supported, no profile)."""
     preemptions: dict[int, Preemption] = field(default_factory=dict)
 
 
@@ -68,7 +71,7 @@ class Engine:
         self.configuration = configuration
         self.compiled = compiled
         self.forced = forced
-        self.third_party: dict[int, Rejection] = {}
+        self._extensions = {id(one): Extension(self, one) for one in configuration.profiles}
         self._settings: dict[int, Settings] = {}
         self._scratch: tuple[World, Scratch] | None = None
         for profile in configuration.profiles:
@@ -90,6 +93,27 @@ class Engine:
         if self._scratch is None or self._scratch[0] is not world:
             self._scratch = (world, make_scratch(world))
         return self._scratch[1]
+
+    def warm(self) -> None:
+        """Compile, or load from the cache, every kernel that scheduling may need."""
+        if not self.compiled or not self.state.pods.count:
+            return
+        world = self.state.world()
+        settings = self.settings(self.configuration.profiles[0])
+        scratch = self.scratch(world)
+        none = np.zeros(0, dtype=np.int32)
+        counts = np.zeros(0, dtype=np.int64)
+        schedule_range.compiled(
+            world.nodes, world.pods, world.demands, world.requests, settings, none, np.zeros(0), 0, 0, none,
+            scratch, none, counts,
+        )  # fmt: skip
+        dry_run.compiled(
+            world.nodes, world.pods, world.demands, world.requests, settings, 0, none, 0, none, counts, counts,
+            scratch, none, np.zeros(0, dtype=np.uint8), np.zeros((0, 2), dtype=np.int64),
+            np.zeros(1, dtype=np.int64), counts,
+        )  # fmt: skip
+        for sign in (1, -1):
+            account_many.compiled(world.nodes, world.pods, world.requests, none, none, sign)
 
     # -- a queue
 
@@ -136,6 +160,7 @@ class Engine:
             profile, reason = known
             if profile is None:
                 result.reason[position] = reason
+                result.untried.add(position)
                 continue
             judged.append((position, profile))
             by_profile.setdefault(profile.scheduler_name, (profile, []))[1].append(position)
@@ -147,9 +172,31 @@ class Engine:
         for position, profile in judged:
             if state.demands.demands[state.pods.demand[rows[position]]].conflict:
                 result.reason[position] = self._conflict_sentence(profile, options)
+                result.untried.add(position)
             else:
                 runnable.append((position, profile))
         return runnable
+
+    def compile_demands(self, rows: np.ndarray) -> None:
+        """Compile what the pods demand, so that the world is complete before a run begins."""
+        self.prepare(rows, Decisions(rows, np.zeros(0), np.zeros(0)), Options())
+        for extension in self._extensions.values():
+            extension.reserve()
+
+    def settings_of(self, row: int) -> Settings:
+        """The settings of the profile that schedules a pod."""
+        profile = self.profile_of(row)
+        assert profile is not None
+        return self.settings(profile)
+
+    def extension(self, profile: Profile) -> Extension:
+        """The users' plugins of a profile."""
+        return self._extensions[id(profile)]
+
+    def profile_of(self, row: int) -> Profile | None:
+        """The profile that schedules a pod: the forced one, or that of its schedulerName."""
+        spec = self.state.classes[self.state.pods.spec_class[row]].exemplar.spec
+        return self.forced or self.configuration.profile(spec.scheduler_name or "default-scheduler")
 
     def _judge_class(self, number: int) -> tuple[Profile | None, str]:
         spec_class = self.state.classes[number]
@@ -186,6 +233,8 @@ class Engine:
     ) -> int:
         """Schedule up to the first pod that fits nowhere and return its place in the queue, or ``stop``."""
         state = self.state
+        if self.extension(profile):
+            return self._stretch_extended(profile, queue, draws, start, stop, placed, score)
         world = state.world()
         nominated = np.array(state.nominated, dtype=np.int32)
         position = self.run(schedule_range)(
@@ -197,15 +246,70 @@ class Engine:
             state.forget_nomination(row)
         return position
 
+    def _stretch_extended(
+        self,
+        profile: Profile,
+        queue: np.ndarray,
+        draws: np.ndarray,
+        start: int,
+        stop: int,
+        placed: np.ndarray,
+        score: np.ndarray,
+    ) -> int:
+        """The same for a profile with users' plugins, pod by pod."""
+        state = self.state
+        world = state.world()
+        scratch = self.scratch(world)
+        slots = int(world.nodes.slots[0])
+        for position in range(start, stop):
+            row = int(queue[position])
+            if self.filter(profile, row) == 0:
+                return position
+            self.score(profile, row)
+            node = self.run(select_node)(
+                scratch.verdict, scratch.total, world.nodes.rank, draws[position], slots
+            )
+            assert isinstance(node, int)
+            placed[position] = node
+            score[position] = scratch.total[node]
+            state.forget_nomination(row)
+            self.run(bind)(world.nodes, world.pods, world.requests, row, node)
+        return stop
+
+    def filter(self, profile: Profile, row: int) -> int:
+        """Leave the verdict of every filter of the profile in scratch; return the number of feasible nodes."""
+        world = self.state.world()
+        scratch = self.scratch(world)
+        nominated = np.array(self.state.nominated, dtype=np.int32)
+        feasible = self.run(filter_cluster)(
+            world.nodes, world.pods, world.demands, world.requests, self.settings(profile), row, nominated, scratch
+        )
+        assert isinstance(feasible, int)
+        extension = self.extension(profile)
+        return extension.filter(row, scratch.verdict) if extension.filters else feasible
+
+    def score(self, profile: Profile, row: int) -> None:
+        """Leave the totals of every score plugin of the profile in scratch."""
+        world = self.state.world()
+        scratch = self.scratch(world)
+        self.run(score_nodes)(
+            world.nodes, world.demands, world.requests, self.settings(profile), int(world.pods.demand[row]),
+            int(world.pods.request[row]), scratch,
+        )  # fmt: skip
+        extension = self.extension(profile)
+        for plugin, weight in extension.scores:
+            extension.add_score(plugin, weight, row, scratch)
+
     # -- a pod that fits nowhere
 
-    def fit_error(self, world: World) -> str:
+    def fit_error(self, profile: Profile) -> str:
         """The FitError sentence of the verdicts that are in scratch."""
+        world = self.state.world()
         slots = int(world.nodes.slots[0])
         scratch = self.scratch(world)
         names = self.state.nodes.resources.values
         counts = reasons.count_reasons(
-            scratch.verdict[:slots], scratch.detail[:slots], names, self.third_party
+            scratch.verdict[:slots], scratch.detail[:slots], names, self.extension(profile).rejections
         )
         return reasons.sentence(self.state.nodes.alive_count, counts)
 
@@ -214,8 +318,7 @@ class Engine:
     ) -> None:
         """Record why the pod fits nowhere and, where it may, preempt for it."""
         state = self.state
-        world = state.world()
-        text = self.fit_error(world)
+        text = self.fit_error(profile)
         if options.preemption == "off":
             result.reason[position] = text
             return
@@ -238,10 +341,12 @@ class Engine:
         if "DefaultPreemption" not in profile.post_filters:
             return None
         world = self.state.world()
+        extension = self.extension(profile)
         search = Search(
-            self.state, world, self.settings(profile), self.scratch(world), self.third_party, self.run
+            self.state, world, self.settings(profile), self.scratch(world), extension.rejections, self.run
         )
-        return preempt(search, row, profile.preemption, offset, None)
+        evaluate = extension.dry_run if extension.filters else None
+        return preempt(search, row, profile.preemption, offset, evaluate)
 
 
 def post_filter_message(profile: Profile, found: Preemption | None) -> str:

@@ -13,7 +13,6 @@ import numpy as np
 
 from kcore.scheduler.cycle import run_score
 from kcore.scheduler.engine import Engine
-from kcore.scheduler.preemption import filter_cluster
 from kcore.scheduler.profile import Profile
 from kcore.scheduler.reasons import Rejection, rejection
 from kcore.scheduler.settings import PLUGINS
@@ -78,17 +77,15 @@ def explain(engine: Engine, row: int, profile: Profile) -> Explanation:
     scratch = engine.scratch(world)
     settings = engine.settings(profile)
     slots = int(world.nodes.slots[0])
-    nominated = np.array(state.nominated, dtype=np.int32)
-    engine.run(filter_cluster)(
-        world.nodes, world.pods, world.demands, world.requests, settings, row, nominated, scratch
-    )
+    engine.filter(profile, row)
+    extension = engine.extension(profile)
     names = state.nodes.resources.values
     rejections: dict[int, Rejection | None] = {}
     for slot in state.nodes.index.values():
         verdict = int(scratch.verdict[slot])
         rejections[slot] = None
         if verdict:
-            rejections[slot] = rejection(verdict, int(scratch.detail[slot]), names, engine.third_party)
+            rejections[slot] = rejection(verdict, int(scratch.detail[slot]), names, extension.rejections)
     scores: dict[str, PluginScore] = {}
     skipped: list[str] = []
     total = np.zeros(slots, dtype=np.int64)
@@ -98,11 +95,17 @@ def explain(engine: Engine, row: int, profile: Profile) -> Explanation:
             zeros = np.zeros(slots, dtype=np.int64)
             scores[name] = PluginScore(weight, zeros, zeros)
             continue
+        scratch.total[:] = 0
+        scratch.raw[:] = 0
+        own = next((plugin for plugin, _ in extension.scores if plugin.name == name), None)
+        if own is not None:
+            raw = extension.add_score(own, 1, row, scratch)
+            scores[name] = PluginScore(weight, raw, scratch.total[:slots].copy())
+            total += weight * scores[name].normalized
+            continue
         if name not in PLUGINS:
             skipped.append(name)
             continue
-        scratch.total[:] = 0
-        scratch.raw[:] = 0
         ran = engine.run(run_score)(
             PLUGINS[name], 1, world.nodes, world.demands, world.requests, settings, demand, request, scratch
         )

@@ -8,6 +8,7 @@ from kcore.api.errors import InputError
 from kcore.scheduler import codes
 from kcore.scheduler.columns import Scratch, Settings
 from kcore.scheduler.nodes import NodeTable
+from kcore.scheduler.plugins.contract import IN_TREE
 from kcore.scheduler.plugins.node_resources import (
     LEAST_ALLOCATED,
     MOST_ALLOCATED,
@@ -17,18 +18,7 @@ from kcore.scheduler.profile import Profile, ResourceSpec
 from kcore.scheduler.requests import is_extended, is_scalar
 from kcore.scheduler.state import World
 
-PLUGINS = {
-    "NodeUnschedulable": codes.NODE_UNSCHEDULABLE,
-    "NodeName": codes.NODE_NAME,
-    "TaintToleration": codes.TAINT_TOLERATION,
-    "NodeAffinity": codes.NODE_AFFINITY,
-    "NodePorts": codes.NODE_PORTS,
-    "NodeResourcesFit": codes.NODE_RESOURCES_FIT,
-    "PodTopologySpread": codes.POD_TOPOLOGY_SPREAD,
-    "InterPodAffinity": codes.INTER_POD_AFFINITY,
-    "NodeResourcesBalancedAllocation": codes.BALANCED_ALLOCATION,
-    "ImageLocality": codes.IMAGE_LOCALITY,
-}
+PLUGINS = {plugin.name: plugin.number for plugin in IN_TREE}
 """In-tree plugins with a kernel; the names of all others in a profile skip every pod."""
 
 _STRATEGIES = {

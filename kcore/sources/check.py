@@ -24,14 +24,15 @@ def check_names(objects: ClusterObjects) -> None:
     node_names = [node.metadata.name for node in objects.nodes]
     if len(set(node_names)) < len(node_names):
         _raise_duplicate("node", node_names, objects.node_origins)
-    pod_names = [(pod.metadata.namespace, pod.metadata.name) for pod in objects.pods]
-    distinct = set(pod_names)
-    if len(distinct) < len(pod_names):
-        _raise_duplicate("pod", ["/".join(name) for name in pod_names], objects.pod_origins)
+    if len({pod.metadata.name for pod in objects.pods}) < len(objects.pods):
+        pod_names = [f"{pod.metadata.namespace}/{pod.metadata.name}" for pod in objects.pods]
+        if len(set(pod_names)) < len(pod_names):
+            _raise_duplicate("pod", pod_names, objects.pod_origins)
     if objects.pod_columns:
         from kcore.sources.tables import check_row_names
 
-        check_row_names(objects.pod_columns, distinct)
+        taken = {(pod.metadata.namespace, pod.metadata.name) for pod in objects.pods}
+        check_row_names(objects.pod_columns, taken)
 
 
 def _raise_duplicate(noun: str, names: Sequence[str], origins: Sequence[Origin]) -> None:
@@ -68,7 +69,9 @@ def check_bindings(objects: ClusterObjects) -> None:
 
 def _unknown_node(name: str, title: str) -> InputError:
     return InputError(
-        f"{title} is bound to the unknown node {name!r}", field="spec.nodeName", expected="a node of the input"
+        f"{title} is bound to the unknown node {name!r}",
+        field="spec.nodeName",
+        expected="a node of the input",
     )
 
 
@@ -83,22 +86,41 @@ def _origin(origins: Sequence[Origin], index: int) -> Origin:
 def check_amounts(objects: ClusterObjects) -> None:
     """Every quantity parses and none is negative. Distinct texts are parsed once; only a bad one is searched for."""
     seen: set[Quantity] = set()
-    specs: set[int] = set()
-    exemplars = (pod for columns in objects.pod_columns for pod in columns.exemplars)
-    for pods in (objects.pods, exemplars):
-        for pod in pods:
-            if id(pod.spec) in specs:
-                continue
-            specs.add(id(pod.spec))
-            for amounts in _pod_amounts(pod):
-                seen.update(amounts.values())
+    _gather_amounts(objects.pods, seen)
+    for columns in objects.pod_columns:
+        _gather_amounts(columns.exemplars, seen)
     for node in objects.nodes:
-        for amounts in (node.status.allocatable, node.status.capacity):
-            if amounts:
-                seen.update(amounts.values())
+        for stated in (node.status.allocatable, node.status.capacity):
+            if stated:
+                seen.update(stated.values())
     bad = {value for value in seen if _problem(value) is not None}
     if bad:
         _raise_amount(objects, bad)
+
+
+def _gather_amounts(pods: Iterable[Pod], seen: set[Quantity]) -> None:
+    """All quantities of the pods' specs are in ``seen``; spelled out, as it runs once per pod of a large dump."""
+    update = seen.update
+    last = None
+    for pod in pods:
+        spec = pod.spec
+        if spec is last:
+            continue  # replicas share their spec
+        last = spec
+        for containers in (spec.containers, spec.init_containers):
+            if containers:
+                for container in containers:
+                    resources = container.resources
+                    if resources is not None:
+                        if resources.requests:
+                            update(resources.requests.values())
+                        if resources.limits:
+                            update(resources.limits.values())
+        if spec.overhead:
+            update(spec.overhead.values())
+        if spec.resources is not None:
+            update((spec.resources.requests or {}).values())
+            update((spec.resources.limits or {}).values())
 
 
 def _problem(value: Quantity) -> InputError | None:
@@ -109,24 +131,6 @@ def _problem(value: Quantity) -> InputError | None:
     if nanos < 0:
         return InputError(f"{value} is negative", expected="zero or more")
     return None
-
-
-def _pod_amounts(pod: Pod) -> Iterator[Mapping[str, Quantity]]:
-    """Every map of quantities in a pod's spec."""
-    spec = pod.spec
-    for containers in (spec.containers, spec.init_containers):
-        for container in containers or ():
-            resources = container.resources
-            if resources is not None:
-                if resources.requests:
-                    yield resources.requests
-                if resources.limits:
-                    yield resources.limits
-    if spec.overhead:
-        yield spec.overhead
-    if spec.resources is not None:
-        yield spec.resources.requests or {}
-        yield spec.resources.limits or {}
 
 
 def _raise_amount(objects: ClusterObjects, bad: set[Quantity]) -> None:
@@ -140,7 +144,10 @@ def _raise_amount(objects: ClusterObjects, bad: set[Quantity]) -> None:
 
 
 def _raise_within(
-    fields: Iterable[tuple[str, Mapping[str, Quantity] | None]], bad: set[Quantity], origin: Origin, title: str
+    fields: Iterable[tuple[str, Mapping[str, Quantity] | None]],
+    bad: set[Quantity],
+    origin: Origin,
+    title: str,
 ) -> None:
     for path, amounts in fields:
         for name, value in (amounts or {}).items():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 
 from kcore.api.errors import InputError
@@ -51,10 +52,14 @@ def find(path: str) -> Iterator[str]:
             if not name.startswith(".") and plain_suffix(name) in SUFFIXES:
                 count += 1
                 if count > FILES_MAX:
-                    raise InputError(f"holds more than {FILES_MAX} files", file=path, expected="fewer, or one table")
+                    raise InputError(
+                        f"holds more than {FILES_MAX} files", file=path, expected="fewer, or one table"
+                    )
                 yield os.path.join(folder, name)
     if not count:
-        raise InputError("the directory holds no file to read", file=path, expected="names in " + ", ".join(SUFFIXES))
+        raise InputError(
+            "the directory holds no file to read", file=path, expected="names in " + ", ".join(SUFFIXES)
+        )
 
 
 def plain_suffix(name: str) -> str:
@@ -90,13 +95,11 @@ def read(path: str, stdin: BinaryIO | None = None) -> Content:
 def _read_all(file: BinaryIO, name: str) -> bytes | bytearray:
     """Everything that the file gives, in one buffer, refused once it is too much."""
     expected = 0
-    try:
+    with suppress(OSError, AttributeError, ValueError):  # a stream in memory has no size to tell
         expected = os.fstat(file.fileno()).st_size
-    except (OSError, AttributeError, ValueError):
-        pass  # an in-memory stream
     if expected > FILE_BYTES_MAX:
         raise _too_large(name)
-    if 0 < expected:
+    if expected > 0:
         data = file.read(expected)
         if data is not None and len(data) == expected and not (more := file.read(1)):
             return data
@@ -175,7 +178,9 @@ def check_lines(data: bytes | bytearray, name: str) -> None:
         if last < 0:
             line = data.count(b"\n", 0, start) + 1
             raise InputError(
-                f"line {line} is longer than {size(LINE_BYTES_MAX)}", file=name, expected="documents on lines of their own"
+                f"line {line} is longer than {size(LINE_BYTES_MAX)}",
+                file=name,
+                expected="documents on lines of their own",
             )
         start = last + 1
 
@@ -208,6 +213,3 @@ def _sniffed(data: bytes | bytearray) -> str:
     if b"name" in names and b":" not in line.replace(b"request:", b"").replace(b"allocatable:", b""):
         return "csv"
     return "yaml"
-
-
-Reader = Callable[[str], Content]

@@ -131,30 +131,32 @@ class Intake:
             kinds = [kind] * len(decoded.items)
             items = decoded.items
         else:
-            kinds = [_FIELDS[type(item)][0] for item in decoded.items]
-            if not decoded.kind.endswith("List") or not all(map(_of_group, decoded.items, kinds)):
+            versions = {(type(item), item.api_version) for item in decoded.items}
+            if not decoded.kind.endswith("List") or not all(
+                not version or api_group(version) == _FIELDS[tagged][0].group for tagged, version in versions
+            ):
                 return False
+            kinds = [_FIELDS[type(item)][0] for item in decoded.items]
             items = [_untagged(item) for item in decoded.items]
-        if not all(map(_has_name, kinds, items)):
+        if not all(
+            _has_name(kinds[index], item) for index, item in enumerate(items) if not item.metadata.name
+        ):
             return False
         prefix = f"{document}, items[" if document else "items["
-        for index, kind in enumerate(kinds):
-            self.objects[kind.name].append(items[index])
-            self.origins[kind.name].append((file, f"{prefix}{index}]"))
+        for kind in dict.fromkeys(kinds):
+            at = [index for index, each in enumerate(kinds) if each is kind]
+            self.objects[kind.name] += [items[index] for index in at]
+            self.origins[kind.name] += [(file, f"{prefix}{index}]") for index in at]
         return True
 
-    def add(
-        self, value: Any, file: str, document: str, kind_name: str = "", api_version: str = ""
-    ) -> None:
+    def add(self, value: Any, file: str, document: str, kind_name: str = "", api_version: str = "") -> None:
         """A parsed object, or each item of a parsed list, is taken in; InputError with its place where it is wrong.
 
         ``kind_name`` and ``api_version`` are those of the list around it, for items that do not say their own.
         """
         try:
             if not isinstance(value, Mapping):
-                raise InputError(
-                    f"holds {noun(value)}", expected="a mapping with apiVersion and kind"
-                )
+                raise InputError(f"holds {noun(value)}", expected="a mapping with apiVersion and kind")
             name = value.get("kind", kind_name)
             version = value.get("apiVersion", api_version)
             if not isinstance(name, str) or not name:
@@ -199,7 +201,11 @@ class Intake:
     def _add(self, kind: Kind, item: Any, file: str, document: str) -> None:
         if not _has_name(kind, item):
             raise InputError(
-                f"the {kind.name} has no name", field="metadata.name", expected="a text", file=file, document=document
+                f"the {kind.name} has no name",
+                field="metadata.name",
+                expected="a text",
+                file=file,
+                document=document,
             )
         self.objects[kind.name].append(item)
         self.origins[kind.name].append((file, document))
@@ -210,15 +216,12 @@ def _has_name(kind: Kind, item: Any) -> bool:
     return bool(metadata.name) or (bool(metadata.generate_name) and kind.name not in CLUSTER_SCOPED)
 
 
-def _of_group(item: Any, kind: Kind) -> bool:
-    return not item.api_version or api_group(item.api_version) == kind.group
-
-
-def _untagged(item: Any) -> Any:
+def _untagged(item: Any) -> Struct:
     """The plain Struct of a tagged one."""
-    if type(item) is _TAGGED_POD:  # spelled out: this is once per pod
+    tagged: Any = type(item)
+    if tagged is _TAGGED_POD:  # spelled out: this is once per pod
         return Pod(metadata=item.metadata, spec=item.spec, status=item.status)
-    kind, names = _FIELDS[type(item)]
+    kind, names = _FIELDS[tagged]
     return kind.type(**{name: getattr(item, name) for name in names})
 
 
@@ -257,7 +260,8 @@ class _Head(Struct, rename="camel", gc=False):
 
 _TAGGED = {kind.name: _tagged(kind) for kind in KINDS}
 _FIELDS = {
-    _TAGGED[kind.name]: (kind, tuple(each.name for each in msgspec.structs.fields(kind.type))) for kind in KINDS
+    _TAGGED[kind.name]: (kind, tuple(each.name for each in msgspec.structs.fields(kind.type)))
+    for kind in KINDS
 }
 _TAGGED_POD = _TAGGED["Pod"]
 _HEAD = msgspec.json.Decoder(_Head)
@@ -266,7 +270,11 @@ _DECODERS = {kind.name: msgspec.json.Decoder(kind.type) for kind in KINDS}
 
 
 def _list_decoder(item: Any) -> msgspec.json.Decoder[Any]:
-    fields = [("api_version", str, ""), ("kind", str, ""), ("items", list[item])]
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
+        ("api_version", str, ""),
+        ("kind", str, ""),
+        ("items", list[item]),
+    ]
     return msgspec.json.Decoder(msgspec.defstruct("List", fields, rename="camel", gc=False, kw_only=True))
 
 

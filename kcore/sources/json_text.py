@@ -12,6 +12,7 @@ from kcore.api.errors import InputError
 Text = bytes | bytearray | memoryview
 
 _RAW = msgspec.json.Decoder(msgspec.Raw)
+# the decoder counts the trailing character as read
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 _BYTE = re.compile(r"\(byte (\d+)\)")
 
@@ -32,7 +33,7 @@ def documents(data: bytes | bytearray, file: str) -> Iterator[Text]:
             trailing = _TRAILING.search(str(error))
             if trailing is None:
                 raise malformed(error, data, start, file) from None
-            end = start + int(trailing[1])
+            end = start + int(trailing[1]) - 1
         except (RecursionError, UnicodeError) as error:
             raise malformed(error, data, start, file) from None
         yield rest[: end - start]
@@ -75,7 +76,7 @@ def _document_end(data: bytes | bytearray, start: int, file: str) -> int:
         except msgspec.DecodeError as error:
             trailing = _TRAILING.search(str(error))
             if trailing is not None:
-                return start + int(trailing[1])
+                return start + int(trailing[1]) - 1
             if stop == len(data) or "truncated" not in str(error):
                 raise malformed(error, data, start, file) from None
         except (RecursionError, UnicodeError) as error:

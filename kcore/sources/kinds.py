@@ -130,13 +130,17 @@ CLUSTER_SCOPED = frozenset({"Node", "Namespace", "PriorityClass", "RuntimeClass"
 PASSED_OVER = (
     (
         "",
-        "Binding ComponentStatus ConfigMap Endpoints Event LimitRange PersistentVolume PersistentVolumeClaim PodTemplate "
-        "ResourceQuota Secret ServiceAccount Status",
+        (
+            "Binding ComponentStatus ConfigMap Endpoints Event LimitRange PersistentVolume PersistentVolumeClaim PodTemplate "
+            "ResourceQuota Secret ServiceAccount Status"
+        ),
     ),
     (
         "admissionregistration.k8s.io",
-        "MutatingAdmissionPolicy MutatingAdmissionPolicyBinding MutatingWebhookConfiguration ValidatingAdmissionPolicy "
-        "ValidatingAdmissionPolicyBinding ValidatingWebhookConfiguration",
+        (
+            "MutatingAdmissionPolicy MutatingAdmissionPolicyBinding MutatingWebhookConfiguration ValidatingAdmissionPolicy "
+            "ValidatingAdmissionPolicyBinding ValidatingWebhookConfiguration"
+        ),
     ),
     ("apiextensions.k8s.io", "CustomResourceDefinition"),
     ("apiregistration.k8s.io", "APIService"),

@@ -101,7 +101,10 @@ def replica_pods(
 def stateful_set_pods(workload: Workload) -> Iterator[Pod]:
     """The pods of a StatefulSet: ordinal names and labels, and the claims of their own where it has templates."""
     metadata, spec = workload.metadata, workload.spec
-    base = {**_template_labels(spec.template), REVISION_LABEL: f"{metadata.name}-{template_hash(spec.template)}"}
+    base = {
+        **_template_labels(spec.template),
+        REVISION_LABEL: f"{metadata.name}-{template_hash(spec.template)}",
+    }
     owner = [_owner("apps/v1", "StatefulSet", metadata.name)]
     start = spec.ordinals.start if spec.ordinals is not None else 0
     for ordinal in range(start, start + _count(spec.replicas, "spec.replicas")):
@@ -115,7 +118,8 @@ def stateful_set_pods(workload: Workload) -> Iterator[Pod]:
         if spec.volume_claim_templates:
             claimed = [claim.metadata.name for claim in spec.volume_claim_templates]
             volumes = [
-                {"name": claim, "persistentVolumeClaim": {"claimName": f"{claim}-{name}"}} for claim in claimed
+                {"name": claim, "persistentVolumeClaim": {"claimName": f"{claim}-{name}"}}
+                for claim in claimed
             ]
             kept = [volume for volume in pod_spec.volumes or () if volume.get("name") not in claimed]
             pod_spec = msgspec.structs.replace(pod_spec, volumes=volumes + kept)
@@ -135,7 +139,10 @@ def daemon_set_pods(workload: Workload, nodes: Sequence[Node]) -> Iterator[Pod]:
     seed = fnv1a(f"{metadata.namespace}/DaemonSet/{metadata.name}".encode())
     spec = template.spec
     added = [*DAEMON_TOLERATIONS, *([HOST_NETWORK_TOLERATION] if spec.host_network else [])]
-    tolerations = [*(spec.tolerations or ()), *(each for each in added if each not in (spec.tolerations or ()))]
+    tolerations = [
+        *(spec.tolerations or ()),
+        *(each for each in added if each not in (spec.tolerations or ())),
+    ]
     tolerant = msgspec.structs.replace(spec, tolerations=tolerations)
     for ordinal, node in enumerate(nodes):
         if may_run(tolerant, node):
@@ -193,7 +200,9 @@ def _job_count(spec: JobSpec, succeeded: int) -> int:
     parallelism = _count(spec.parallelism, "spec.parallelism")
     if spec.completions is None:
         if spec.completion_mode == INDEXED:
-            raise InputError("is missing", field="spec.completions", expected="a count, as the mode is Indexed")
+            raise InputError(
+                "is missing", field="spec.completions", expected="a count, as the mode is Indexed"
+            )
         return parallelism
     return min(parallelism, max(_count(spec.completions, "spec.completions") - succeeded, 0))
 

@@ -48,7 +48,7 @@ def type_error(message: str, value: Any) -> InputError:
     steps = path_of(message, value)
     field = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
     if match is None:
-        return InputError(message.split(" - at")[0], field=field or None)
+        return InputError(message.split(" - at", maxsplit=1)[0], field=field or None)
     wanted = [NOUNS.get(name.strip(), name.strip()) for name in match[1].split("|") if name.strip() != "null"]
     expected = " or ".join(dict.fromkeys(wanted))
     if "`key` in" in message:
@@ -58,7 +58,9 @@ def type_error(message: str, value: Any) -> InputError:
         found = found[step]
     got = noun(found)
     return InputError(
-        f"is {got}" if isinstance(found, Mapping | list | tuple) or found is None else f"is {got}, {shown(found)}",
+        f"is {got}"
+        if isinstance(found, Mapping | list | tuple) or found is None
+        else f"is {got}, {shown(found)}",
         field=field or None,
         expected=expected,
     )

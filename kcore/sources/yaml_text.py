@@ -32,7 +32,9 @@ KEYWORDS: dict[str, Any] = {
     **dict.fromkeys(NOT_A_NUMBER, float("nan")),
 }
 NUMBER_STARTS = frozenset("+-.0123456789")
-INTEGER = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]([0-7]+)|0([0-7]+)|([1-9][0-9]*|0))", re.ASCII)
+INTEGER = re.compile(
+    r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]([0-7]+)|0([0-7]+)|([1-9][0-9]*|0))", re.ASCII
+)
 FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
 INTEGER_BASES = (16, 2, 8, 8, 10)
 UINT64_MAX, INT64_MIN = (1 << 64) - 1, -(1 << 63)
@@ -55,7 +57,9 @@ def documents(data: bytes | bytearray, file: str) -> Iterator[Document]:
     import yaml
 
     if len(data) > YAML_BYTES_MAX:
-        raise InputError(f"holds more than {size(YAML_BYTES_MAX)} of YAML", file=file, expected="JSON, or a table")
+        raise InputError(
+            f"holds more than {size(YAML_BYTES_MAX)} of YAML", file=file, expected="JSON, or a table"
+        )
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError("the text is not UTF-8", file=file)
     parser = yaml.cyaml.CParser(bytes(data))
@@ -109,7 +113,9 @@ class _Builder:
         anchors: dict[str, tuple[Any, int]] = {}
         count = 0  # values so far, those behind aliases included
         borrowed = 0  # of these, behind aliases
-        stack: list[tuple[Any, Any, str | None, int]] = []  # container, its pending key, its anchor, count before it
+        stack: list[
+            tuple[Any, Any, str | None, int]
+        ] = []  # container, its pending key, its anchor, count before it
         container: Any = None
         key: Any = _UNSET
         anchor: str | None = None
@@ -119,7 +125,7 @@ class _Builder:
             count += 1
             if kind is scalar:
                 text = event.value
-                if event.implicit[0] and event.tag is None or event.tag == "":
+                if (event.implicit[0] and event.tag is None) or event.tag == "":
                     value = plain.get(text, _UNSET)
                     if value is _UNSET:
                         value = self._remember(text)
@@ -201,14 +207,18 @@ class _Builder:
         result: dict[str, Any] = {}
         for source in reversed(sources):
             if not isinstance(source, dict):
-                raise self._error("the merge key << brings in something else", event, "a mapping or a list of them")
+                raise self._error(
+                    "the merge key << brings in something else", event, "a mapping or a list of them"
+                )
             result.update(source)
         result.update(container)
         return result
 
     def _error(self, problem: str, event: Any, expected: str | None = None) -> InputError:
         line = event.start_mark.line + 1
-        return InputError(f"the YAML is wrong: {problem}", file=self.file, document=f"line {line}", expected=expected)
+        return InputError(
+            f"the YAML is wrong: {problem}", file=self.file, document=f"line {line}", expected=expected
+        )
 
 
 def typed(text: str) -> Any:
@@ -221,7 +231,9 @@ def typed(text: str) -> Any:
     match = INTEGER.fullmatch(number)
     if match is not None and len(number) <= 70:
         digits, base = next(
-            (group, base) for group, base in zip(match.groups()[1:], INTEGER_BASES, strict=True) if group is not None
+            (group, base)
+            for group, base in zip(match.groups()[1:], INTEGER_BASES, strict=True)
+            if group is not None
         )
         value = int(digits, base)
         value = -value if match[1] == "-" else value

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from kcore.api.errors import InputError
 from kcore.api.objects import ClusterObjects, Container, Pod, PodColumns, Quantity, Resources
 
 # field of ClusterObjects -> apiVersion, kind; in the order in which they are written
@@ -38,12 +39,11 @@ def document(api_version: str, kind: str, value: msgspec.Struct) -> dict[str, An
     return {"apiVersion": api_version, "kind": kind, **plain}
 
 
-def documents(objects: ClusterObjects, *, leave_out: tuple[str, ...] = ()) -> Iterator[dict[str, Any]]:
-    """Every object but the pods of columns, and but the fields named."""
+def documents(objects: ClusterObjects) -> Iterator[dict[str, Any]]:
+    """Every object but the pods of columns."""
     for name, api_version, kind in KINDS:
-        if name not in leave_out:
-            for value in getattr(objects, name):
-                yield document(api_version, kind, value)
+        for value in getattr(objects, name):
+            yield document(api_version, kind, value)
 
 
 def rendered_pods(columns: PodColumns, render: Render, quote: Callable[[str], str]) -> Iterator[str]:
@@ -81,9 +81,22 @@ def names_of(columns: PodColumns) -> list[str]:
     return names
 
 
-def timestamp(milliseconds: int) -> str:
-    """RFC 3339, as the API writes it."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def timestamp(since_1970_ms: int) -> str:
+    """RFC 3339, as the API writes it, to the millisecond where that says more."""
+    whole, part = divmod(since_1970_ms, 1000)
+    text = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{part:03d}Z" if part else f"{text}Z"
+
+
+def milliseconds(text: str) -> int:
+    """Milliseconds since 1970 of an RFC 3339 text; InputError where it is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f"{text!r} is not a time", field="startTime", expected="2026-01-02T03:04:05Z"
+        ) from None
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _pod(columns: PodColumns, resources: list[str], key: tuple[Any, ...]) -> Pod:
@@ -94,7 +107,10 @@ def _pod(columns: PodColumns, resources: list[str], key: tuple[Any, ...]) -> Pod
     if amounts is not None:
         containers = [_without_resources(one) for one in spec.containers or [Container(name="main")]]
         asked: dict[str, Quantity] = {
-            name: _quantity(name, amount) for name, amount in zip(resources, amounts, strict=True) if amount
+            name: _quantity(name, amount)
+            for name, amount in zip(resources, amounts, strict=True)
+            if amount
+            or name in ("cpu", "memory")  # asking for none of these is not the same as leaving it open
         }
         containers[0].resources = Resources(requests=asked) if asked else None
         spec.containers = containers
@@ -104,7 +120,7 @@ def _pod(columns: PodColumns, resources: list[str], key: tuple[Any, ...]) -> Pod
         spec.priority = priority
     if columns.node is not None:
         spec.node_name = columns.node_names[node] if node >= 0 and columns.node_names else ""
-    if started is not None and node >= 0:
+    if started is not None and started >= 0:
         status.start_time = timestamp(started)
     metadata = msgspec.structs.replace(pod.metadata, name=NAME_MARK)
     return Pod(metadata=metadata, spec=spec, status=status)

@@ -3,7 +3,8 @@
 Tables hold what is a number as a column and the rest as JSON text. Of ``pods``: namespace, name, node, priority,
 cpu_milli, memory_bytes, ephemeral_storage_bytes, request:<resource>, labels, spec, start_time, scheduler_name. Of
 ``nodes``: name, cpu_milli, memory_bytes, ephemeral_storage_bytes, pods, allocatable:<resource>, labels, taints,
-unschedulable, images. What is neither node nor pod goes into ``others.json`` beside them.
+unschedulable, images. What is neither node nor pod, and pods that ask in ways that no number says, go into
+``others.json`` beside them.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+import msgspec
+
 from kcore.api.errors import InputError
+from kcore.api.objects import ClusterObjects, PodColumns
 from kcore.traces.documents import documents, rendered_pods
 from kcore.traces.yaml_text import lines, scalar
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from kcore.api.objects import ClusterObjects
 
 DOCUMENT_FORMS = ("json", "yaml")
 TABLE_FORMS = ("parquet", "arrow", "csv")
@@ -103,18 +105,26 @@ def _yaml_items(objects: ClusterObjects) -> Iterator[str]:
 
 
 def _write_tables(objects: ClusterObjects, folder: Path, form: str) -> list[Path]:
-    from kcore.traces.tables import nodes_table, pods_table
+    from kcore.traces.tables import nodes_table, pods_table, split
 
+    before, rows = split(objects)
+    tables = {
+        "nodes": nodes_table(objects) if objects.nodes else None,
+        "pods": pods_table(rows) if rows else None,
+    }
     written: list[Path] = []
-    for name, table in (("nodes", nodes_table(objects)), ("pods", pods_table(objects))):
-        if len(table):
+    for name, table in tables.items():
+        if table is not None:
             written.append(folder / f"{name}.{form}")
             write_table(table, written[-1], form)
-    others = list(documents(objects, leave_out=("nodes", "pods")))
-    if others:
-        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": others}, indent=1)
-        written.append(folder / OTHERS_FILE)
-        written[-1].write_text(text + "\n", encoding="utf-8")
+    others = msgspec.structs.replace(
+        objects,
+        nodes=[],
+        pods=next((part for part in before if isinstance(part, list)), []),
+        pod_columns=[part for part in before if isinstance(part, PodColumns)],
+    )
+    if others.pod_columns or next(documents(others), None) is not None:
+        written.append(_write_documents(others, folder / OTHERS_FILE, "json"))
     return written
 
 

@@ -6,6 +6,7 @@ Strings stay bare where no YAML reader could take them for anything else and are
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -15,13 +16,30 @@ _BARE = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./(-][A-Za-z0-9_./()
 _WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 
 
+# What YAML wants escaped and JSON lets stand: line separators of Unicode, and what does not print.
+_UNSAFE = re.compile(r"[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+
+
 def scalar(value: Any) -> str:
     """One number, text, truth value or null."""
     if isinstance(value, str):
         if _BARE.match(value) and value.lower() not in _WORDS:
             return value
-        return json.dumps(value)
+        return _UNSAFE.sub(_escape, json.dumps(value, ensure_ascii=False))
+    if isinstance(value, float):
+        return _real(value)
     return json.dumps(value)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
+
+
+def _real(value: float) -> str:
+    if not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+    mantissa, e, exponent = repr(value).partition("e")
+    return f"{mantissa}.0{e}{exponent}" if "." not in mantissa else f"{mantissa}{e}{exponent}"
 
 
 def lines(value: Any, indent: str = "") -> Iterator[str]:

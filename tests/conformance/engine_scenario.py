@@ -50,8 +50,8 @@ class Runner:
     def __init__(self, scenario: dict[str, Any], *, compiled: bool) -> None:
         self.scenario = scenario
         self.state, self.rows = load(scenario)
-        self.profile: Profile = load_configuration(scenario.get("config")).profiles[0]
         configuration = load_configuration(scenario.get("config"))
+        self.profile: Profile = configuration.profiles[0]
         self.engine = Engine(self.state, configuration, compiled=compiled, forced=self.profile)
         self.options = Options(order="file", preemption="evict")
         self.names = sorted(self.state.nodes.index)
@@ -139,7 +139,7 @@ class Runner:
         scratch = self.engine.scratch(world)
         verdict = scratch.verdict[: int(world.nodes.slots[0])]
         names = self.state.nodes.resources.values
-        entry["fitError"] = self.engine.fit_error(world)
+        entry["fitError"] = self.engine.fit_error(self.profile)
         entry["unschedulablePlugins"] = reasons.plugins_of(verdict, names, {})
         found = self.engine.post_filter(self.profile, row, 0.0)
         message = post_filter_message(self.profile, found)

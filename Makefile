@@ -1,0 +1,70 @@
+# One target per thing to do. All run in $(VENV), which is made on first use and refreshed when the build files change.
+#   make run PYTHON=python3.12        another interpreter
+#   make test VENV=~/envs/kcore       an environment that exists
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+SOAK_ROUNDS ?= 20
+BIN := $(VENV)/bin
+READY := $(VENV)/.kcore-ready
+SOURCES := $(shell find kcore_native -name '*.pyx' -o -name '*.pxd')
+PYTEST := $(BIN)/python -m pytest
+PARALLEL := -n $(WORKERS) --dist worksteal
+
+.PHONY: run build lint test bench vectors soak clean
+.DEFAULT_GOAL := build
+
+run: $(READY)
+	$(BIN)/kcore schedule -f 'synthetic:heterogeneous?nodes=5000&pods=100000' --out placements.parquet --plot utilisation.png
+
+build: $(READY)
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+# The second pass runs every kernel as plain Python, where a warning (an overflow, a deprecation) is a failure.
+test: $(READY)
+	$(PYTEST) $(PARALLEL) -m 'not slow'
+	KCORE_JIT=0 $(PYTEST) $(PARALLEL) -m 'differential and not slow' -W error
+
+bench: $(READY)
+	mkdir -p .benchmarks
+	$(PYTEST) bench --benchmark-enable --benchmark-json=.benchmarks/latest.json
+
+vectors: $(READY)
+	$(BIN)/python -m tests.conformance.scheduler_vectors --engine kcore
+
+soak: $(READY)
+	set -e; for seed in $$(seq $(SOAK_ROUNDS)); do echo "seed $$seed"; \
+	    $(PYTEST) -q $(PARALLEL) -m 'slow or differential' --hypothesis-seed=$$seed; done
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .benchmarks
+	find kcore_native -name '*.c' -delete -o -name '*.so' -delete -o -name '*.html' -delete
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml setup.py $(SOURCES) | $(BIN)/python
+	@echo "kcore: installing into $(VENV); the first time takes a minute or more"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "kcore: no $(PYTHON) here; install Python 3.11 or newer, or name one with PYTHON=..."; exit 1; }
+	@$(PYTHON) -c "$$MACHINE_CHECK"
+	$(PYTHON) -m venv $(VENV)
+
+define MACHINE_CHECK
+import os, shutil, sys, sysconfig
+from importlib.util import find_spec
+header = os.path.join(sysconfig.get_path("include"), "Python.h")
+sys.exit("\n".join("kcore: " + remedy for wrong, remedy in (
+    (sys.version_info < (3, 11), "Python 3.11 or newer is needed, this is %d.%d; name another with PYTHON=..." % sys.version_info[:2]),
+    (not (find_spec("venv") and find_spec("ensurepip")), "python3 -m venv is missing; on Debian: apt install python3-venv"),
+    (not os.path.exists(header), "Python.h is missing; on Debian: apt install python3-dev"),
+    (not shutil.which(os.environ.get("CC", "cc").split()[0]), "a C compiler is missing; on Debian: apt install gcc"),
+) if wrong) or 0)
+endef
+export MACHINE_CHECK

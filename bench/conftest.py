@@ -1,0 +1,55 @@
+"""Writes into the JSON of a benchmark run what is needed to judge its figures: libraries, cores, load, commit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LIBRARIES = ("kcore", "numpy", "numba", "llvmlite", "pyarrow", "msgspec", "orjson", "pyyaml", "cython")
+
+
+def version_of(library: str) -> str | None:
+    """The installed version, or None."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
+def git(*arguments: str) -> str | None:
+    """What git prints, or None outside a checkout."""
+    try:
+        run = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return run.stdout.strip()
+
+
+def memory_bytes() -> int:
+    """The machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    """Add libraries, usable cores, memory and the load of the machine; drop its name, which is nobody's business."""
+    machine_info.pop("node", None)
+    machine_info["libraries"] = {library: version_of(library) for library in LIBRARIES}
+    machine_info["cores_usable"] = len(os.sched_getaffinity(0))
+    machine_info["memory_bytes"] = memory_bytes()
+    machine_info["load_average_at_start"] = os.getloadavg()
+    machine_info["jit"] = os.environ.get("KCORE_JIT", "1") != "0"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_update_commit_info(config: pytest.Config, commit_info: dict[str, Any]) -> None:
+    """Add the commit, and whether the tree differs from it."""
+    commit_info["id"] = git("rev-parse", "HEAD") or commit_info.get("id")
+    status = git("status", "--porcelain")
+    commit_info["dirty"] = None if status is None else bool(status)

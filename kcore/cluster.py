@@ -1,0 +1,346 @@
+"""The Python face: a cluster that one loads, schedules on and asks.
+
+Puts together what lies below: sources and traces read, the scheduler's state holds, the engine decides. The only
+place under the command line that looks at a clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kcore import kernel, sources, traces
+from kcore.api.errors import InputError
+from kcore.api.objects import ClusterObjects, Node, Pod
+from kcore.scheduler.config import default_configuration, load_configuration
+from kcore.scheduler.engine import INTERPRETED_MAX, Engine, Options
+from kcore.scheduler.history import History
+from kcore.scheduler.plugins.contract import registered
+from kcore.scheduler.profile import Profile, SchedulerConfiguration
+from kcore.scheduler.result import Result, Timing
+from kcore.scheduler.state import State
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Progress = Callable[[int, int], None]
+Stage = Callable[[str], None]
+Config = str | Path | Mapping[str, Any] | None
+Pods = str | Path | Sequence[Any] | ClusterObjects | None
+
+_CHOICES = {
+    "tie_break": ("first", "random"),
+    "order": ("queue", "file"),
+    "preemption": ("off", "nominate", "evict"),
+    "engine": ("auto", "full"),
+}
+
+
+class Cluster:
+    """Nodes and pods, kept as columns; pods that have no node are pending until they are scheduled."""
+
+    def __init__(self, objects: ClusterObjects | None = None) -> None:
+        self._objects = objects if objects is not None else ClusterObjects()
+        sources.validate(self._objects)
+        self.state = State()
+        self.state.load(self._objects)
+
+    # -- making one
+
+    @classmethod
+    def load(cls, *paths: str | Path) -> Cluster:
+        """The cluster in files, directories, ``-`` (standard input) or ``synthetic:NAME?..`` specifications.
+
+        Raises:
+            InputError: one line that says which file, document and field is wrong.
+        """
+        return cls(_read([str(path) for path in paths], None))
+
+    @classmethod
+    def from_objects(cls, objects: Iterable[Mapping[str, Any]]) -> Cluster:
+        """The cluster described by Kubernetes objects as plain dicts."""
+        return cls(sources.decode_objects(objects))
+
+    @classmethod
+    def from_arrow(cls, nodes: pa.Table, pods: pa.Table | None = None) -> Cluster:
+        """The cluster in Arrow tables (columns: docs/tables.md); numeric pod columns are not copied."""
+        from kcore.sources import tables
+
+        objects = ClusterObjects(nodes=tables.nodes(nodes, "nodes"))
+        objects.node_origins = [("nodes", f"row {row + 1}") for row in range(len(objects.nodes))]
+        if pods is not None:
+            objects.pod_columns.append(tables.pods(pods, "pods"))
+        return cls(objects)
+
+    @classmethod
+    def from_kubeconfig(cls, path: str | Path | None = None, context: str | None = None) -> Cluster:
+        """The live cluster behind a kubeconfig, read once."""
+        return cls(sources.from_kubeconfig(None if path is None else str(path), context))
+
+    @classmethod
+    def synthetic(cls, name: str, **parameters: Any) -> Cluster:
+        """A generated cluster, see ``kcore datasets list``; seeded, so that equal parameters give equal clusters."""
+        return cls(traces.make(name, **parameters))
+
+    # -- changing it
+
+    def add_node(self, node: Mapping[str, Any]) -> None:
+        """Add one node, given as a Kubernetes object."""
+        self.state.add_node(self._one(node, "nodes"))
+
+    def update_node(self, node: Mapping[str, Any]) -> None:
+        """Replace a node of the same name; its pods stay."""
+        self.state.nodes.update(self._one(node, "nodes"))
+
+    def remove_node(self, name: str) -> list[str]:
+        """Remove a node and the pods on it; return these as ``namespace/name``."""
+        rows = self.state.remove_node(name)
+        return [f"{self.state.namespace(row)}/{self.state.pods.name(row)}" for row in rows]
+
+    def add_pod(self, pod: Mapping[str, Any]) -> None:
+        """Add one pod, bound if it has a nodeName."""
+        self._check_names()
+        self.state.add_pod(self._one(pod, "pods"))
+
+    def remove_pod(self, pod: str) -> None:
+        """Remove a pod, ``namespace/name``."""
+        namespace, _, name = pod.rpartition("/")
+        self.state.remove_pod(self.state.find_pod(namespace or "default", name))
+
+    def _one(self, given: Mapping[str, Any], kind: str) -> Any:
+        expected = Node if kind == "nodes" else Pod
+        objects = sources.decode_objects([{"kind": expected.__name__, "apiVersion": "v1", **given}], known=self._objects)
+        found: Sequence[Any] = getattr(objects, kind)
+        if len(found) != 1:
+            raise InputError(f"not a {expected.__name__}", expected=f"one object of kind {expected.__name__}")
+        return found[0]
+
+    def _check_names(self) -> None:
+        # building the index is what finds two pods of one name
+        if self.state._index is None:
+            self.state._index = self.state.name_index()
+
+    # -- asking
+
+    @property
+    def node_count(self) -> int:
+        """How many nodes there are."""
+        return self.state.nodes.alive_count
+
+    @property
+    def pending(self) -> int:
+        """How many pods have no node."""
+        return len(self._pending())
+
+    def _pending(self) -> np.ndarray:
+        state = self.state
+        state.world()
+        count = state.pods.count
+        return np.flatnonzero((state.pods.node[:count] < 0) & (state.pods.gone[:count] == 0)).astype(np.int32)
+
+    def nodes_table(self) -> pa.Table:
+        """The nodes as an Arrow table; numeric columns are views of the state, not copies.
+
+        Columns: name, alive, pods_allowed, pod_count, and ``allocatable:R`` / ``requested:R`` for every resource R
+        (milli-CPU, bytes, counts).
+        """
+        import pyarrow as pa
+
+        state = self.state
+        nodes = state.world().nodes
+        slots = int(nodes.slots[0])
+        columns: dict[str, Any] = {
+            "name": pa.array([state.nodes.name(slot) for slot in range(slots)], type=pa.string()),
+            "alive": nodes.alive[:slots],
+            "pods_allowed": nodes.pods_allowed[:slots],
+            "pod_count": nodes.pod_count[:slots],
+        }
+        for row, name in enumerate(state.nodes.resources.values):
+            columns[f"allocatable:{name}"] = nodes.allocatable[row, :slots]
+            columns[f"requested:{name}"] = nodes.requested[row, :slots]
+        return pa.table(columns)
+
+    # -- scheduling
+
+    def schedule(
+        self,
+        pods: Pods = None,
+        *,
+        config: Config = None,
+        profile: str | None = None,
+        policy: str | None = None,
+        tie_break: str = "first",
+        seed: int = 0,
+        order: str = "queue",
+        preemption: str = "nominate",
+        engine: str = "auto",
+        explain: bool | Iterable[str] = False,
+        progress: Progress | None = None,
+        stage: Stage | None = None,
+    ) -> Result:
+        """Place pending pods, one after another, as kube-scheduler would; the cluster keeps the placements.
+
+        Args:
+            pods: pods to add first: a path, Kubernetes objects, or ClusterObjects; None for those that are pending.
+            config: a KubeSchedulerConfiguration: a path or the parsed document.
+            profile: schedule every pod with this profile, whatever its schedulerName.
+            policy: schedule every pod by this registered score plugin alone (after the default filters).
+            tie_break: among equally good nodes the first by name, or "random" with ``seed``.
+            order: "queue" (by priority, then arrival) or "file".
+            preemption: "off"; "nominate" names a node and victims; "evict" removes them and places the pod.
+            engine: "full" evaluates every node for every pod; "auto" takes the fastest exact way there is.
+            explain: True for all pods, or their names as ``namespace/name``.
+            progress: called with (pods done, pods in all). stage: called with what is being done.
+
+        Raises:
+            InputError: anything wrong with the arguments, the configuration or the pods.
+        """
+        given = {"tie_break": tie_break, "order": order, "preemption": preemption, "engine": engine}
+        for name, value in given.items():
+            if value not in _CHOICES[name]:
+                raise InputError(f"{value!r} is not a choice", field=name, expected=" or ".join(_CHOICES[name]))
+        configuration, forced = _configuration(config, profile, policy)
+        added = self._add(pods)
+        rows = self._pending() if added is None else added
+        compiled = len(rows) * max(self.node_count, 1) > INTERPRETED_MAX
+        options = Options(order, tie_break, seed, preemption, progress)
+        return self._run(rows, configuration, forced, options, compiled, explain, stage or _quiet)
+
+    def _add(self, pods: Pods) -> np.ndarray | None:
+        if pods is None:
+            return None
+        if isinstance(pods, ClusterObjects):
+            objects = pods
+        elif isinstance(pods, str | Path):
+            objects = _read([str(pods)], self._objects)
+        elif all(isinstance(one, str | Path) for one in pods):
+            objects = _read([str(one) for one in pods], self._objects)
+        else:
+            objects = sources.decode_objects(pods, known=self._objects)
+        first = self.state.pods.count
+        self.state.load(objects)
+        self.state.name_index()
+        rows = self._pending()
+        return rows[rows >= first]
+
+    def _run(
+        self,
+        rows: np.ndarray,
+        configuration: SchedulerConfiguration,
+        forced: Profile | None,
+        options: Options,
+        compiled: bool,
+        explain: bool | Iterable[str],
+        stage: Stage,
+    ) -> Result:
+        state = self.state
+        notes = _notes(configuration)
+        engine = Engine(state, configuration, compiled=compiled and kernel.JIT, forced=forced)
+        stage("compiling what the pods demand")
+        engine.compile_demands(rows)
+        history = History(engine, options)
+        if engine.compiled:
+            stage("loading kernels" if kernel.is_cached() else "compiling kernels, once: about a minute")
+            engine.warm()
+        stage("scheduling")
+        started = time.perf_counter()
+        decisions = engine.schedule(rows, options)
+        seconds = time.perf_counter() - started
+        history.finish(decisions)
+        kind = "full" if engine.compiled else "full, interpreted"
+        result = Result(state, decisions, history, Timing(seconds, kind, notes))
+        if explain is not False:
+            stage("explaining")
+            wanted: Iterable[int] = decisions.rows.tolist()
+            if not isinstance(explain, bool):
+                wanted = [self._row(pod) for pod in explain]
+            result.explanations = result.explain_rows(wanted)
+        return result
+
+    def _row(self, pod: str) -> int:
+        namespace, _, name = pod.rpartition("/")
+        try:
+            return self.state.find_pod(namespace or "default", name)
+        except InputError as error:
+            raise error.at(field="explain") from None
+
+
+def _quiet(_: str) -> None:
+    return None
+
+
+def _read(paths: list[str], known: ClusterObjects | None) -> ClusterObjects:
+    """Files and generated specifications together, in order; what is generated comes after the files."""
+    files = [path for path in paths if not traces.is_spec(path)]
+    objects: ClusterObjects = sources.read(files, trace_loaders=(traces.load_openb,), known=known)
+    for path in paths:
+        if traces.is_spec(path):
+            made = traces.from_spec(path)
+            for name in ClusterObjects.__struct_fields__:
+                getattr(objects, name).extend(getattr(made, name))
+    return objects
+
+
+def _third_party_points() -> dict[str, frozenset[str]]:
+    return {name: frozenset(points) for name, points in registered().items()}
+
+
+def _configuration(
+    config: Config, profile: str | None, policy: str | None
+) -> tuple[SchedulerConfiguration, Profile | None]:
+    """The configuration, and the profile that is forced on every pod, if one is."""
+    document: Mapping[str, Any] | None
+    if isinstance(config, str | Path):
+        document = sources.read_configuration(str(config))
+    else:
+        document = config
+    file = str(config) if isinstance(config, str | Path) else None
+    try:
+        if document is None:
+            configuration = default_configuration()
+        else:
+            configuration = load_configuration(document, third_party=_third_party_points())
+    except InputError as error:
+        raise error.at(file=file) from None
+    if policy is not None:
+        configuration = _policy_configuration(policy)
+        return configuration, configuration.profiles[0]
+    if profile is None:
+        return configuration, None
+    forced = configuration.profile(profile)
+    if forced is None:
+        names = ", ".join(one.scheduler_name for one in configuration.profiles)
+        raise InputError(f"no profile is named {profile!r}", field="profile", expected=f"one of {names}")
+    return configuration, forced
+
+
+def _policy_configuration(policy: str) -> SchedulerConfiguration:
+    """The default filters with one registered score plugin in place of all scores."""
+    known = _third_party_points()
+    names = sorted(name for name, points in known.items() if "score" in points)
+    if policy not in names:
+        raise InputError(
+            f"no policy is named {policy!r}",
+            field="policy",
+            expected=f"a registered score plugin ({', '.join(names) or 'none is registered'})",
+        )
+    score = {"disabled": [{"name": "*"}], "enabled": [{"name": policy}]}
+    document = {
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "profiles": [{"schedulerName": "default-scheduler", "plugins": {"score": score}}],
+    }
+    return load_configuration(document, third_party=known)
+
+
+def _notes(configuration: SchedulerConfiguration) -> list[str]:
+    shares = {configuration.percentage_of_nodes_to_score}
+    shares |= {profile.percentage_of_nodes_to_score for profile in configuration.profiles}
+    return [
+        f"percentageOfNodesToScore: {share} is accepted; every node was scored all the same"
+        for share in sorted(one for one in shares if one)
+    ]

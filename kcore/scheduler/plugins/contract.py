@@ -1,0 +1,263 @@
+"""What a plugin is to the engine, and how users add their own.
+
+A plugin says at which points it acts, what can make its answers change (:class:`Depends`), how its raw scores are
+normalized, and which cluster events may wake a pod that it rejected. The in-tree plugins are the tuple
+:data:`IN_TREE`; their kernels stand in the files beside this one and are put together in ``cycle.py``. Users'
+plugins are Python functions over columns, compiled by Numba, registered by the decorators below or by an entry
+point in the group ``kcore.plugins``.
+
+The declarations are what an incremental engine needs: see ``docs/design/0002-plugin-contract.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kcore.api.errors import InputError
+from kcore.kernel import Kernel
+from kcore.scheduler import codes
+from kcore.scheduler.columns import F64, I32, I64
+
+
+class Depends(Enum):
+    """What of the cluster an answer about a node is computed from, and so what makes it change."""
+
+    STATIC = "static"
+    """The node's own object and the pod's class: changes only when a node changes."""
+    NODE = "node"
+    """Also the pods on that node: binding a pod changes the answer for the chosen node alone."""
+    DOMAIN = "domain"
+    """Also the pods in the node's topology domains: it changes for all nodes of the chosen node's domains, by the
+    same amount."""
+    CLUSTER = "cluster"
+    """Anything: only a full pass is exact."""
+
+
+class Normalize(Enum):
+    """How raw scores become 0..100 over the feasible nodes: the one global step of scoring."""
+
+    NONE = "none"
+    """They are 0..100 already."""
+    DEFAULT = "default"
+    """100 * raw / max."""
+    REVERSE = "reverse"
+    """100 - 100 * raw / max."""
+    MIN_MAX = "minmax"
+    """100 * (raw - min) / (max - min)."""
+    SPREAD = "spread"
+    """100 * (max + min - raw) / max (PodTopologySpread)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """An in-tree plugin: its number in kernels and what the engine may rely on."""
+
+    name: str
+    number: int
+    filter: Depends | None = None
+    score: Depends | None = None
+    normalize: Normalize = Normalize.NONE
+    events: tuple[str, ...] = ()
+    """Cluster events that may make a pod schedulable that this plugin rejected, by upstream's names."""
+
+
+IN_TREE = (
+    Plugin(
+        "NodeUnschedulable", codes.NODE_UNSCHEDULABLE, Depends.STATIC, events=("Node/Add", "Node/UpdateNodeTaint")
+    ),
+    Plugin("NodeName", codes.NODE_NAME, Depends.STATIC, events=("Node/Add",)),
+    Plugin(
+        "TaintToleration",
+        codes.TAINT_TOLERATION,
+        Depends.STATIC,
+        Depends.STATIC,
+        Normalize.REVERSE,
+        ("Node/Add", "Node/UpdateNodeTaint", "Pod/UpdatePodToleration"),
+    ),
+    Plugin(
+        "NodeAffinity",
+        codes.NODE_AFFINITY,
+        Depends.STATIC,
+        Depends.STATIC,
+        Normalize.DEFAULT,
+        ("Node/Add", "Node/UpdateNodeLabel"),
+    ),
+    Plugin("NodePorts", codes.NODE_PORTS, Depends.NODE, events=("Pod/Delete", "Node/Add")),
+    Plugin(
+        "NodeResourcesFit",
+        codes.NODE_RESOURCES_FIT,
+        Depends.NODE,
+        Depends.NODE,
+        events=("Pod/Delete", "Pod/UpdatePodScaleDown", "Node/Add", "Node/UpdateNodeAllocatable"),
+    ),
+    Plugin(
+        "PodTopologySpread",
+        codes.POD_TOPOLOGY_SPREAD,
+        Depends.DOMAIN,
+        Depends.DOMAIN,
+        Normalize.SPREAD,
+        ("Pod/Add", "Pod/UpdatePodLabel", "Pod/Delete", "Node/Add", "Node/Delete", "Node/UpdateNodeLabel"),
+    ),
+    Plugin(
+        "InterPodAffinity",
+        codes.INTER_POD_AFFINITY,
+        Depends.DOMAIN,
+        Depends.DOMAIN,
+        Normalize.MIN_MAX,
+        ("Pod/Add", "Pod/UpdatePodLabel", "Pod/Delete", "Node/Add", "Node/UpdateNodeLabel"),
+    ),
+    Plugin("NodeResourcesBalancedAllocation", codes.BALANCED_ALLOCATION, score=Depends.NODE),
+    Plugin("ImageLocality", codes.IMAGE_LOCALITY, score=Depends.STATIC),
+)
+
+
+class PodView(NamedTuple):
+    """The pod that a user's plugin is asked about."""
+
+    requests: I64  # [resource] in the order of NodeView's rows: milli-CPU, bytes, counts
+    nonzero: I64  # [2] CPU and memory with the scheduler's defaults
+    priority: int
+    wanted: I64  # [declared resource] what it asks of the plugin's ``resources``
+
+
+class NodeView(NamedTuple):
+    """The nodes, as columns; the node axis is last. Rows 0, 1, 2 are CPU, memory and ephemeral storage."""
+
+    allocatable: I64  # [resource, node]
+    requested: I64  # [resource, node]
+    nonzero: I64  # [2, node]
+    pods_allowed: I64  # [node]
+    pod_count: I64  # [node]
+    rows: I64  # [declared resource] row of each of the plugin's ``resources``
+    label: I32  # [declared label, node] value number, -1 absent; equal values have equal numbers
+    label_number: F64  # [declared label, node] the value read as an integer, NaN where it is none
+    parameters: F64  # [declared parameter]
+
+
+PluginFunction = Callable[[PodView, NodeView, Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ThirdParty:
+    """A user's plugin at one extension point."""
+
+    name: str
+    point: str
+    kernel: Kernel
+    depends: Depends
+    normalize: Normalize = Normalize.NONE
+    reason: str = ""
+    resolvable: bool = True
+    resources: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    parameters: tuple[tuple[str, float], ...] = ()
+
+    def parameter_values(self, args: Any) -> np.ndarray:
+        """The parameters under ``pluginConfig`` arguments (a mapping or None), in declared order.
+
+        Raises:
+            InputError: an argument that the plugin does not declare, or one that is not a number.
+        """
+        given = {key: value for key, value in (args or {}).items() if key not in ("apiVersion", "kind")}
+        known = dict(self.parameters)
+        for key, value in given.items():
+            field = f"pluginConfig[name={self.name}].args.{key}"
+            if key not in known:
+                names = ", ".join(known) or "none"
+                raise InputError(f"{self.name} has no parameter {key!r}", field=field, expected=f"one of: {names}")
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise InputError(f"{value!r} is not a number", field=field, expected="a number")
+        return np.array([float(given.get(key, default)) for key, default in known.items()], dtype=np.float64)
+
+
+_registered: dict[str, dict[str, ThirdParty]] = {}
+
+
+def registered() -> dict[str, dict[str, ThirdParty]]:
+    """Every user's plugin by name and extension point, entry points included."""
+    _load_entry_points()
+    return _registered
+
+
+_entry_points_loaded = False
+
+
+def _load_entry_points() -> None:
+    global _entry_points_loaded
+    if _entry_points_loaded:
+        return
+    _entry_points_loaded = True
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group="kcore.plugins"):
+        entry.load()
+
+
+def _register(plugin: ThirdParty) -> None:
+    if plugin.name in {one.name for one in IN_TREE}:
+        raise ValueError(f"{plugin.name} is the name of an in-tree plugin")
+    _registered.setdefault(plugin.name, {})[plugin.point] = plugin
+
+
+def filter_plugin(
+    name: str,
+    *,
+    reason: str,
+    resolvable: bool = True,
+    depends: str = "node",
+    resources: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    parameters: dict[str, float] | None = None,
+) -> Callable[[PluginFunction], ThirdParty]:
+    """Register ``function(pod, nodes, out)`` as a filter: it sets ``out[node] = 1`` for nodes to reject.
+
+    Args:
+        name: the name in a KubeSchedulerConfiguration, under ``plugins.filter`` or ``multiPoint``.
+        reason: what the FitError sentence says of rejected nodes, e.g. "node(s) were too small".
+        resolvable: whether evicting pods might help, so that preemption tries the node.
+        depends: "static", "node", "domain" or "cluster", see :class:`Depends`.
+        resources: names of resources whose rows the function finds in ``nodes.rows``.
+        labels: label keys whose columns it finds in ``nodes.label``.
+        parameters: numbers with their defaults, set by pluginConfig, found in ``nodes.parameters``.
+    """
+
+    def decorate(function: PluginFunction) -> ThirdParty:
+        plugin = ThirdParty(
+            name, "filter", Kernel(function, cache=False), Depends(depends), Normalize.NONE, reason, resolvable,
+            tuple(resources), tuple(labels), tuple((parameters or {}).items()),
+        )  # fmt: skip
+        _register(plugin)
+        return plugin
+
+    return decorate
+
+
+def score_plugin(
+    name: str,
+    *,
+    normalize: str = "none",
+    depends: str = "node",
+    resources: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    parameters: dict[str, float] | None = None,
+) -> Callable[[PluginFunction], ThirdParty]:
+    """Register ``function(pod, nodes, out)`` as a score: it sets ``out[node]``, an integer, for every node.
+
+    ``normalize`` is "none" (scores are 0..100 already), "default", "reverse" or "minmax", see :class:`Normalize`;
+    the other arguments are those of :func:`filter_plugin`.
+    """
+
+    def decorate(function: PluginFunction) -> ThirdParty:
+        plugin = ThirdParty(
+            name, "score", Kernel(function, cache=False), Depends(depends), Normalize(normalize), "", True,
+            tuple(resources), tuple(labels), tuple((parameters or {}).items()),
+        )  # fmt: skip
+        _register(plugin)
+        return plugin
+
+    return decorate

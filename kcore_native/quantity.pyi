@@ -1,0 +1,4 @@
+CHARS_MAX: int
+EXPONENT_MAX: int
+
+def parse_nano(value: object) -> int: ...

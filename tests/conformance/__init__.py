@@ -1,0 +1,1 @@
+"""Agreement with recorded decisions of the real kube-scheduler."""
