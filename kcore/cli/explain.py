@@ -18,7 +18,14 @@ def explanation_lines(explanation: dict[str, Any], *, wide: bool) -> Iterator[st
     scores: dict[str, Any] = explanation.get("score") or {}
     rejected = {node: verdict for node, verdict in verdicts.items() if verdict}
     feasible = len(verdicts) - len(rejected)
-    yield f"{explanation['namespace']}/{explanation['name']}: {feasible:,} of {plural(len(verdicts), 'node')} feasible"
+    node, reason = explanation.get("node"), explanation.get("reason")
+    outcome = f" on {node}" if node else ""
+    where = (
+        f"{feasible:,} of {plural(len(verdicts), 'node')} feasible" if verdicts else "not tried on any node"
+    )
+    yield f"{explanation['namespace']}/{explanation['name']}{outcome}: {where}"
+    if reason:
+        yield str(reason)
     if scores:
         yield from _score_lines(scores, wide=wide)
     if rejected:
@@ -44,7 +51,7 @@ def _score_lines(scores: dict[str, Any], *, wide: bool) -> Iterator[str]:
         yield ""
         yield from table_lines(["RAW/NORMALIZED/WEIGHTED", *block], rows)
     if len(nodes) > len(shown):
-        yield f"... and {plural(len(nodes) - len(shown), 'feasible node')} more (-o wide shows all)"
+        yield f"... and {len(nodes) - len(shown):,} more feasible (-o wide shows all)"
 
 
 def _cell(score: dict[str, Any] | None) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from kcore.api.errors import InputError
 from kcore.cli.explain import explanation_lines
-from kcore.cli.text import plural, table_lines
+from kcore.cli.text import plural, reason_kinds, table_lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -214,7 +214,7 @@ def _compact_lines(placements: pa.Table) -> Iterator[str]:
         yield from table_lines(
             ["NAMESPACE", "NAME", "NODE"], ([row["namespace"], row["name"], row["node"]] for row in rows)
         )
-        yield from _left_out(len(placed) - ROWS_SHOWN_MAX, "placed pod")
+        yield from _left_out(len(placed) - ROWS_SHOWN_MAX, "placed pod", "placed pods")
     if len(failed):
         yield ""
         rows = failed.slice(0, UNSCHEDULABLE_SHOWN_MAX).to_pylist()
@@ -222,7 +222,9 @@ def _compact_lines(placements: pa.Table) -> Iterator[str]:
             ["NAMESPACE", "NAME", "NOT PLACED BECAUSE"],
             ([row["namespace"], row["name"], _failure(row)] for row in rows),
         )
-        yield from _left_out(len(failed) - UNSCHEDULABLE_SHOWN_MAX, "pod that was not placed")
+        yield from _left_out(
+            len(failed) - UNSCHEDULABLE_SHOWN_MAX, "pod that was not placed", "pods that were not placed"
+        )
         if len(failed) > UNSCHEDULABLE_SHOWN_MAX:
             yield ""
             yield from _reason_lines(failed["reason"].to_pylist())
@@ -238,16 +240,12 @@ def _failure(row: dict[str, Any]) -> str:
 
 
 def _reason_lines(reasons: Iterable[str | None]) -> Iterator[str]:
-    counts = Counter(reason or "no reason given" for reason in reasons)
+    counts = Counter(map(reason_kinds, reasons))
     rows = [[f"{count:,}", reason] for reason, count in counts.most_common(REASONS_SHOWN_MAX)]
-    yield from table_lines(["PODS", "REASON"], rows)
-    yield from _left_out(len(counts) - REASONS_SHOWN_MAX, "other reason")
+    yield from table_lines(["PODS", "NODES HAD"], rows)
+    yield from _left_out(len(counts) - REASONS_SHOWN_MAX, "reason", "reasons")
 
 
-def _left_out(count: int, noun: str) -> Iterator[str]:
+def _left_out(count: int, singular: str, plural_form: str) -> Iterator[str]:
     if count > 0:
-        first, _, rest = noun.partition(" that was ")
-        text = plural(count, first)
-        if rest:
-            text += f" that {'was' if count == 1 else 'were'} {rest}"
-        yield f"... and {text} more (-o wide shows all)"
+        yield f"... and {count:,} more {singular if count == 1 else plural_form} (-o wide shows all)"

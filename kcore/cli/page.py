@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from kcore.cli.output import summary_lines
-from kcore.cli.text import headline
+from kcore.cli.text import headline, reason_kinds
 
 if TYPE_CHECKING:
     from kcore.scheduler.result import Result
@@ -45,8 +45,8 @@ def _failures(result: Result) -> list[str]:
     failed = result.placements.filter(pc.is_null(result.placements["node"]))
     if not len(failed):
         return []
-    counts = Counter(reason or "no reason given" for reason in failed["reason"].to_pylist())
-    parts = ["<h2>Why pods were not placed</h2><table><tr><th>Pods</th><th>Reason</th></tr>"]
+    counts = Counter(map(reason_kinds, failed["reason"].to_pylist()))
+    parts = ["<h2>Why pods were not placed</h2><table><tr><th>Pods</th><th>Nodes had</th></tr>"]
     parts += [
         f'<tr><td class="number">{count:,}</td><td>{escape(reason)}</td></tr>'
         for reason, count in counts.most_common(REASONS_SHOWN_MAX)

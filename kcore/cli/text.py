@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 GAP = "   "
+_COUNT = re.compile(r"^\d+ ")  # of nodes, before each cause in the scheduler's sentence
 
 
 def table_lines(header: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
@@ -26,3 +28,14 @@ def headline(summary: dict[str, Any]) -> str:
     pods, placed, failed = summary.get("pods", 0), summary.get("placed", 0), summary.get("unschedulable", 0)
     text = f"{placed:,} of {plural(pods, 'pod')} placed on {plural(summary.get('nodes', 0), 'node')}"
     return text + (f", {failed:,} not" if failed else "")
+
+
+def reason_kinds(reason: str | None) -> str:
+    """What the nodes had, without how many had it: ``Insufficient cpu, Too many pods``; equal for equal causes."""
+    if not reason:
+        return "no reason given"
+    _, colon, rest = reason.partition(" nodes are available: ")
+    if not colon:
+        return reason
+    kinds = {_COUNT.sub("", part) for part in rest.partition(". ")[0].rstrip(".").split(", ")}
+    return ", ".join(sorted(kinds))

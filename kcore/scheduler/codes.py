@@ -51,6 +51,8 @@ REJECT_EXISTING_ANTI_AFFINITY = 12
 REJECT_THIRD_PARTY = 64
 OUTSIDE = 250
 """Not in the node set that a PreFilter plugin asked for."""
+NOT_TRIED = 251
+"""The pod's nominated node fits, so no other was looked at."""
 DEAD = 255
 """An empty slot of the node table, not a node."""
 

@@ -72,7 +72,7 @@ class PodColumns(NamedTuple):
     start: I64  # [pod] microseconds since the epoch
     next: I32  # [pod]
     previous: I32  # [pod]
-    contribution: Ragged  # [spec class] -> (ledger row, counted, shifted), see ledger.py
+    contribution: Ragged  # [spec class] -> (ledger row, counted, shifted, is port), see ledger.py
     budget: Ragged  # [spec class] -> (disruption budget,)
 
 
@@ -135,6 +135,7 @@ class Scratch(NamedTuple):
     anti_affinity: I64  # [term, domain]
     existing_anti_affinity: I64  # [term, domain]
     preference: I64  # [term, domain]
+    column: I32  # [2, ledger row] a node's ledger, kept while pods are tried on it
     flag: I64  # [8] see the FLAG_ constants
 
 

@@ -122,12 +122,15 @@ def count_pod_affinity(nodes, demands, demand, scratch):
 
 
 @kernel
-def filter_range(nodes, demands, requests, settings, demand, request, start, stop, scratch):
-    """Fill ``scratch.verdict[start:stop]`` with 0 or the first rejection of each node, in the profile's order."""
+def filter_range(nodes, demands, requests, settings, demand, request, start, stop, anywhere, scratch):
+    """Fill ``scratch.verdict[start:stop]`` with 0 or the first rejection of each node, in the profile's order.
+
+    ``anywhere`` asks the filters about nodes outside the PreFilterResult, too.
+    """
     for node in range(start, stop):
         scratch.verdict[node] = 0 if nodes.alive[node] != 0 else DEAD
     fixed = demands.fixed[demand]
-    if fixed[HAS_NAMES] != 0:
+    if fixed[HAS_NAMES] != 0 and not anywhere:
         restrict_to_names(
             nodes.label[0], demands.names, demands.names.ptr[demand], demands.names.ptr[demand + 1], start, stop,
             scratch.verdict,
@@ -327,7 +330,11 @@ def account(nodes, pods, requests, pod, node, sign):
     contribution = pods.contribution
     spec_class = pods.spec_class[pod]
     for index in range(contribution.ptr[spec_class], contribution.ptr[spec_class + 1]):
-        nodes.ledger[contribution.item[index, 0], node] += sign * contribution.item[index, 1]
+        row = contribution.item[index, 0]
+        if contribution.item[index, 3] != 0:
+            nodes.ledger[row, node] = 1 if sign > 0 else 0
+        else:
+            nodes.ledger[row, node] += sign * contribution.item[index, 1]
 
 
 @kernel

@@ -17,7 +17,7 @@ from kcore.scheduler import reasons
 from kcore.scheduler.columns import Scratch, Settings
 from kcore.scheduler.cycle import account_many, bind, score_nodes, select_node
 from kcore.scheduler.demand import NAME_CONFLICT
-from kcore.scheduler.eviction import Preemption, Search, preempt
+from kcore.scheduler.eviction import NEVER, Preemption, Search, preempt
 from kcore.scheduler.preemption import dry_run, filter_cluster, schedule_range
 from kcore.scheduler.profile import Profile, SchedulerConfiguration
 from kcore.scheduler.settings import make_scratch, profile_settings
@@ -171,7 +171,7 @@ class Engine:
         runnable = []
         for position, profile in judged:
             if state.demands.demands[state.pods.demand[rows[position]]].conflict:
-                result.reason[position] = self._conflict_sentence(profile, options)
+                result.reason[position] = self._conflict_sentence(profile, int(rows[position]), options)
                 result.untried.add(position)
             else:
                 runnable.append((position, profile))
@@ -205,6 +205,8 @@ class Engine:
         profile = self.forced or self.configuration.profile(name)
         if profile is None:
             return None, f'no profile of the configuration is named "{name}" (the pod\'s schedulerName)'
+        if spec_class.terminating:
+            return None, reasons.DELETING
         if spec.scheduling_gates and "SchedulingGates" in profile.pre_enqueue:
             gates = " ".join(gate.name for gate in spec.scheduling_gates)
             return None, f"waiting for scheduling gates: [{gates}]"
@@ -214,12 +216,23 @@ class Engine:
             return None, reasons.NO_NODES
         return profile, ""
 
-    def _conflict_sentence(self, profile: Profile, options: Options) -> str:
+    def conflict_message(self, profile: Profile, row: int) -> str:
+        """What PostFilter says of a pod that PreFilter rejected for all nodes."""
+        if "DynamicResources" in profile.post_filters:
+            # its PostFilter fails because its PreFilter never ran, and that ends the PostFilter
+            return reasons.NOT_FOUND
+        if "DefaultPreemption" not in profile.post_filters:
+            return ""
+        spec_class = self.state.classes[self.state.pods.spec_class[row]]
+        if spec_class.exemplar.spec.preemption_policy == "Never":
+            return f"preemption: {NEVER}"
+        count = self.state.nodes.alive_count
+        return f"preemption: {reasons.sentence(count, {reasons.NOT_HELPFUL: count})}"
+
+    def _conflict_sentence(self, profile: Profile, row: int, options: Options) -> str:
         text = reasons.prefilter_sentence(self.state.nodes.alive_count, NAME_CONFLICT)
-        # the DynamicResources PostFilter fails because its PreFilter never ran, and so ends the PostFilter
-        if options.preemption != "off" and "DynamicResources" in profile.post_filters:
-            return f"{text} {reasons.NOT_FOUND}"
-        return text
+        message = self.conflict_message(profile, row) if options.preemption != "off" else ""
+        return f"{text} {message}" if message else text
 
     def _stretch(
         self,
@@ -325,9 +338,13 @@ class Engine:
         found = self.post_filter(profile, row, max(draw, 0.0))
         message = post_filter_message(profile, found)
         result.reason[position] = f"{text} {message}" if message else text
+        if found is not None and found.chosen is None and found.ineligible is None:
+            # preemption cannot help: a nomination of earlier is taken back
+            state.forget_nomination(row)
         if found is None or found.chosen is None:
             return
         result.preemptions[position] = found
+        state.outrank(row, found.chosen.node)
         if options.preemption == "evict":
             for victim in found.chosen.victims:
                 state.remove_pod(victim)

@@ -117,6 +117,7 @@ class History:
         assert decisions is not None
         found = decisions.preemptions[position].chosen
         assert found is not None
+        state.outrank(int(decisions.rows[position]), found.node)
         if self._options.preemption == "evict":
             victims = np.array(found.victims, dtype=np.int32)
             slots = np.full(len(victims), found.node, dtype=np.int32)

@@ -4,10 +4,11 @@ A row stands for a set of pods: those that a selector matches, those that own an
 host port. Binding a pod adds its contributions to the rows at its node, so that a full pass reads one array instead
 of walking pods, and the incremental engine knows exactly which rows a placement touches.
 
-A contribution is ``(row, counted, shifted)``: how much the pod adds to the row, and how much the counts of
+A contribution is ``(row, counted, shifted, is port)``: how much the pod adds to the row, and how much the counts of
 PodTopologySpread move when the pod is put on or taken off during preemption. The two differ, as upstream's do: a
 terminating pod, or any pod under an empty selector, is not counted at first but is subtracted when evicted
-(podtopologyspread/common.go countPodsMatchSelector against filtering.go updateWithPod).
+(podtopologyspread/common.go countPodsMatchSelector against filtering.go updateWithPod). Port rows hold 0 or 1, not
+counts: upstream keeps a node's ports as a set, so the first of two users that leaves frees the port.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class Ledger:
     def __init__(self) -> None:
         self.rows: Vocab[Row] = Vocab()
         self.contributors: list[Contributor] = []
-        self.contributions: list[list[tuple[int, int, int]]] = []
+        self.contributions: list[list[tuple[int, int, int, int]]] = []
         self.counts = np.zeros((0, 0), dtype=np.int32)
         self._linked_rows = 0
         self._linked_classes = 0
@@ -120,9 +121,9 @@ class Ledger:
         for term in contributor.terms:
             row = self.row(OwnRow(term))
             own[row] = own.get(row, 0) + 1
-        for port in set(contributor.ports):
-            own[self.row(PortRow(port))] = 1
-        self.contributions.append([(row, count, count) for row, count in own.items()])
+        found = [(row, count, count, 0) for row, count in own.items()]
+        found += [(self.row(PortRow(port)), 1, 0, 1) for port in dict.fromkeys(contributor.ports)]
+        self.contributions.append(found)
 
     def link(self) -> list[int]:
         """Match new rows with old classes and new classes with all rows; return the rows that need a recount."""
@@ -169,7 +170,7 @@ class Ledger:
             if not all(scope.covers(one.namespace, one.labels) for scope in row.scopes):
                 continue
             uncounted = row.spread and (one.terminating or row.scopes[0].selector.empty)
-            self.contributions[number].append((row_number, 0 if uncounted else 1, 1))
+            self.contributions[number].append((row_number, 0 if uncounted else 1, 1, 0))
 
     def resize(self, capacity: int) -> None:
         """Give ``counts`` its present number of rows and ``capacity`` nodes, keeping what is there."""

@@ -8,7 +8,7 @@ RunFilterPluginsWithNominatedPods of Kubernetes 1.36.
 from __future__ import annotations
 
 from kcore.kernel import kernel
-from kcore.scheduler.codes import OUTSIDE
+from kcore.scheduler.codes import NOT_TRIED, OUTSIDE
 from kcore.scheduler.columns import FLAG_AFFINITY_TOTAL
 from kcore.scheduler.cycle import (
     account,
@@ -73,28 +73,47 @@ def shift(nodes, pods, demands, requests, demand, pod, node, sign, scratch):
 
 
 @kernel
-def fits_node(nodes, pods, demands, requests, settings, pod, node, nominated, scratch):
+def copy_column(source, node, target):
+    """Keep a node's column of the ledger: ports are a set there, so that taking pods off and putting them back does
+    not undo itself."""
+    for row in range(source.shape[0]):
+        target[row] = source[row, node]
+
+
+@kernel
+def restore_column(source, node, target):
+    """Put a node's column of the ledger back."""
+    for row in range(target.shape[0]):
+        target[row, node] = source[row]
+
+
+@kernel
+def fits_node(nodes, pods, demands, requests, settings, pod, node, nominated, anywhere, scratch):
     """Tell whether the pod passes the filters on the node, with and without the pods nominated to it.
 
-    Only nominated pods of equal or higher priority count. ``scratch.verdict[node]`` says why not.
+    Only nominated pods of equal or higher priority count. ``scratch.verdict[node]`` says why not. ``anywhere`` is
+    for nodes outside the PreFilterResult.
     """
     demand, request = pods.demand[pod], pods.request[pod]
     added = 0
+    if nominated.shape[0] > 0:
+        copy_column(nodes.ledger, node, scratch.column[0])
     for index in range(nominated.shape[0]):
         other = nominated[index]
         if other != pod and pods.nominated[other] == node and pods.priority[other] >= pods.priority[pod]:
             shift(nodes, pods, demands, requests, demand, other, node, 1, scratch)
             added += 1
-    filter_range(nodes, demands, requests, settings, demand, request, node, node + 1, scratch)
+    filter_range(nodes, demands, requests, settings, demand, request, node, node + 1, anywhere, scratch)
     if added == 0:
         return scratch.verdict[node] == 0
     for index in range(nominated.shape[0]):
         other = nominated[index]
         if other != pod and pods.nominated[other] == node and pods.priority[other] >= pods.priority[pod]:
             shift(nodes, pods, demands, requests, demand, other, node, -1, scratch)
+    restore_column(scratch.column[0], node, nodes.ledger)
     if scratch.verdict[node] != 0:
         return False
-    filter_range(nodes, demands, requests, settings, demand, request, node, node + 1, scratch)
+    filter_range(nodes, demands, requests, settings, demand, request, node, node + 1, anywhere, scratch)
     return scratch.verdict[node] == 0
 
 
@@ -108,17 +127,22 @@ def filter_cluster(nodes, pods, demands, requests, settings, pod, nominated, scr
     demand, request = pods.demand[pod], pods.request[pod]
     prefilter(nodes, demands, settings, demand, scratch)
     own = pods.nominated[pod]
+    own_verdict = 0
     if own >= 0 and nodes.alive[own] != 0:
-        if fits_node(nodes, pods, demands, requests, settings, pod, own, nominated, scratch):
+        if fits_node(nodes, pods, demands, requests, settings, pod, own, nominated, True, scratch):
             for node in range(count):
-                scratch.verdict[node] = OUTSIDE
+                scratch.verdict[node] = NOT_TRIED
             scratch.verdict[own] = 0
             return 1
-    filter_range(nodes, demands, requests, settings, demand, request, 0, count, scratch)
+        own_verdict = scratch.verdict[own]
+    filter_range(nodes, demands, requests, settings, demand, request, 0, count, False, scratch)
     for index in range(nominated.shape[0]):
         node = pods.nominated[nominated[index]]
         if node >= 0 and scratch.verdict[node] != OUTSIDE:
-            fits_node(nodes, pods, demands, requests, settings, pod, node, nominated, scratch)
+            fits_node(nodes, pods, demands, requests, settings, pod, node, nominated, False, scratch)
+    if own_verdict != 0 and scratch.verdict[own] == OUTSIDE:
+        # the nominated node was asked all the same, and its answer stays in the diagnosis
+        scratch.verdict[own] = own_verdict
     return count_feasible(scratch.verdict, count)
 
 
@@ -187,7 +211,7 @@ def reprieve(nodes, pods, demands, requests, settings, pod, node, victim, nomina
     """Put the victim back if the pod still fits beside it; tell whether it stayed."""
     demand = pods.demand[pod]
     shift(nodes, pods, demands, requests, demand, victim, node, 1, scratch)
-    if fits_node(nodes, pods, demands, requests, settings, pod, node, nominated, scratch):
+    if fits_node(nodes, pods, demands, requests, settings, pod, node, nominated, True, scratch):
         return True
     shift(nodes, pods, demands, requests, demand, victim, node, -1, scratch)
     return False
@@ -215,11 +239,13 @@ def select_victims(
     if stop == start:
         return NO_VICTIMS, 0
     sort_by_importance(pods, victims, start, stop)
+    copy_column(nodes.ledger, node, scratch.column[1])
     for index in range(start, stop):
         shift(nodes, pods, demands, requests, demand, victims[index], node, -1, scratch)
-    if not fits_node(nodes, pods, demands, requests, settings, pod, node, nominated, scratch):
+    if not fits_node(nodes, pods, demands, requests, settings, pod, node, nominated, True, scratch):
         for index in range(start, stop):
             shift(nodes, pods, demands, requests, demand, victims[index], node, 1, scratch)
+        restore_column(scratch.column[1], node, nodes.ledger)
         return STILL_REJECTED, 0
     for row in range(budget_allowed.shape[0]):
         budget_left[row] = budget_allowed[row]
@@ -244,6 +270,7 @@ def select_victims(
             victims[kept] = victims[index]
             shift(nodes, pods, demands, requests, demand, victims[kept], node, 1, scratch)
             kept += 1
+    restore_column(scratch.column[1], node, nodes.ledger)
     return kept - start, violation_count
 
 

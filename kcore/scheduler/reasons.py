@@ -21,6 +21,7 @@ NO_VICTIMS_FOUND = "No preemption victims found for incoming pod"
 NO_CLAIMS = "no new claims to deallocate"
 """What the DynamicResources PostFilter says of a pod without claims."""
 NOT_FOUND = "not found"
+DELETING = "skip schedule deleting pod"
 NO_NODES = "no nodes available to schedule pods"
 
 
@@ -63,6 +64,9 @@ _REJECTIONS = {
     ),
     codes.REJECT_EXISTING_ANTI_AFFINITY: Rejection(
         "InterPodAffinity", UNSCHEDULABLE, ("node(s) didn't satisfy existing pods anti-affinity rules",)
+    ),
+    codes.NOT_TRIED: Rejection(
+        "NominatedNode", UNSCHEDULABLE, ("not evaluated: the pod's nominated node fits",)
     ),
     codes.OUTSIDE: Rejection(
         "PreFilterResult", UNRESOLVABLE, ("node(s) didn't satisfy plugin(s) [NodeAffinity]",)
@@ -116,14 +120,15 @@ def is_resolvable(verdict: U8, detail: I64, third_party: ThirdParty) -> np.ndarr
     return result
 
 
-def plugins_of(verdict: U8, resources: Sequence[str], third_party: ThirdParty) -> list[str]:
-    """The plugins that rejected some node, sorted; PreFilterResult stands for NodeAffinity's."""
-    found = set()
+def plugins_of(
+    verdict: U8, resources: Sequence[str], third_party: ThirdParty, *, restricted: bool
+) -> list[str]:
+    """The plugins that rejected some node, sorted; NodeAffinity among them where it ``restricted`` the node set."""
+    found = {"NodeAffinity"} if restricted else set()
     for code in np.unique(verdict).tolist():
         if code not in (codes.PASS, codes.DEAD):
-            plugin = rejection(code, 0, resources, third_party).plugin
-            found.add("NodeAffinity" if plugin == "PreFilterResult" else plugin)
-    return sorted(found)
+            found.add(rejection(code, 0, resources, third_party).plugin)
+    return sorted(found - {"PreFilterResult"})
 
 
 def sentence(node_count: int, counts: Mapping[str, int]) -> str:

@@ -6,6 +6,7 @@ matches no node, as there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable
 
 import numpy as np
@@ -28,6 +29,12 @@ _OPERATORS = {
     "In": IN, "NotIn": NOT_IN, "Exists": EXISTS, "DoesNotExist": DOES_NOT_EXIST, "Gt": GREATER_THAN, "Lt": LESS_THAN,
 }  # fmt: skip
 _NEVER = (0, NEVER, 0, 0, 0)
+_LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
+
+
+def is_label_value(text: str) -> bool:
+    """Tell whether the text may be a label's value; upstream refuses to parse a requirement with any other."""
+    return _LABEL_VALUE.fullmatch(text) is not None
 
 
 class Programs:
@@ -76,6 +83,8 @@ class Programs:
         if operator in (IN, NOT_IN) and not values:
             return _NEVER
         if operator in (EXISTS, DOES_NOT_EXIST) and values:
+            return _NEVER
+        if not all(map(is_label_value, values)):
             return _NEVER
         if operator in (GREATER_THAN, LESS_THAN):
             number = label_number(values[0]) if len(values) == 1 else None

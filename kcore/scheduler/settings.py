@@ -115,6 +115,7 @@ def make_scratch(world: World) -> Scratch:
         anti_affinity=counts(demands.anti_affinity.ptr),
         existing_anti_affinity=counts(demands.existing_anti_affinity.ptr),
         preference=counts(demands.pod_preference.ptr),
+        column=np.zeros((2, max(world.nodes.ledger.shape[0], 1)), dtype=np.int32),
         flag=np.zeros(8, dtype=np.int64),
     )
 

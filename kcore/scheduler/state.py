@@ -151,7 +151,7 @@ class State:
             self._bound.append((row, slot))
             if meta.deletion_timestamp is not None and _terminating_by_preemption(pod):
                 self.preempting.add(row)
-        elif pod.status.nominated_node_name:
+        elif pod.status.nominated_node_name and not pod.spec.node_name and not pod.spec.scheduling_gates:
             self._nominate_by_name(row, pod.status.nominated_node_name)
         if self._index is not None:
             self._index[key] = row
@@ -344,13 +344,16 @@ class State:
             self._index.pop((self.namespace(row), self.pods.name(row)), None)
 
     def nominate(self, row: int, slot: int) -> None:
-        """Promise a node to a pending pod; lower-priority pods lose their claim to it."""
-        for other in list(self.nominated):
-            if self.pods.nominated[other] == slot and self.pods.priority[other] < self.pods.priority[row]:
-                self.forget_nomination(other)
+        """Promise a node to a pending pod."""
         self.forget_nomination(row)
         self.pods.nominated[row] = slot
         self.nominated.append(row)
+
+    def outrank(self, row: int, slot: int) -> None:
+        """Take the nominations to a node from pods of lower priority than this one, which preempts there."""
+        for other in list(self.nominated):
+            if self.pods.nominated[other] == slot and self.pods.priority[other] < self.pods.priority[row]:
+                self.forget_nomination(other)
 
     def forget_nomination(self, row: int) -> None:
         """Drop a pod's claim to a node, if it has one."""
@@ -387,7 +390,7 @@ class State:
             self.nodes.rank_names()
             self._ranked = self.nodes.changed
         images = self._scaled_images()
-        contribution = ragged(self.ledger.contributions, 3)
+        contribution = ragged(self.ledger.contributions, 4)
         world = World(
             self.nodes.columns(self.ledger.counts, images),
             self.pods.columns(contribution, self._budgets()),
@@ -452,7 +455,7 @@ class State:
         wanted = set(fresh)
         by_row: dict[int, dict[int, int]] = {}
         for number, contributions in enumerate(self.ledger.contributions):
-            for row, counted, _ in contributions:
+            for row, counted, _, _ in contributions:
                 if row in wanted and counted:
                     by_row.setdefault(row, {})[number] = counted
         classes = self.pods.spec_class[bound]

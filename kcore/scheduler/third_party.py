@@ -136,7 +136,7 @@ class Extension:
         settings = engine.settings_of(row)
         nominated = np.array(state.nominated, dtype=np.int32)
         if not engine.run(fits_node)(
-            world.nodes, world.pods, world.demands, world.requests, settings, row, slot, nominated, scratch
+            world.nodes, world.pods, world.demands, world.requests, settings, row, slot, nominated, True, scratch
         ):
             return False
         others = [
@@ -147,6 +147,7 @@ class Extension:
             and state.pods.priority[other] >= state.pods.priority[row]
         ]
         demand = int(world.pods.demand[row])
+        ledger = world.nodes.ledger[:, slot].copy()
         for sign in (1, -1) if others else ():
             for other in others:
                 engine.run(shift)(
@@ -157,7 +158,9 @@ class Extension:
                     engine.run(shift)(
                         world.nodes, world.pods, world.demands, world.requests, demand, other, slot, -1, scratch
                     )
+                world.nodes.ledger[:, slot] = ledger
                 return False
+        world.nodes.ledger[:, slot] = ledger
         return self._passes(row, slot, scratch.verdict)
 
     def _passes(self, row: int, slot: int, verdict: np.ndarray) -> bool:
@@ -206,12 +209,14 @@ class Extension:
         if not lower:
             return NO_VICTIMS, 0
         potential = np.array(lower, dtype=np.int32)
+        ledger = world.nodes.ledger[:, slot].copy()
         engine.run(sort_by_importance)(world.pods, potential, 0, len(potential))
         for pod in potential:
             move(int(pod), -1)
         if not self.fits(row, slot):
             for pod in potential:
                 move(int(pod), 1)
+            world.nodes.ledger[:, slot] = ledger
             return STILL_REJECTED, 0
         left = allowed.copy()
         violating = [bool(engine.run(violates_budget)(world.pods, int(pod), left)) for pod in potential]
@@ -225,5 +230,6 @@ class Extension:
                         evicted.add(pod)
         for pod in evicted:
             move(pod, 1)
+        world.nodes.ledger[:, slot] = ledger
         chosen = [pod for pod in potential.tolist() if pod in evicted]
         return chosen, sum(pod in evicted and bad for pod, bad in zip(potential.tolist(), violating, strict=True))

@@ -13,7 +13,7 @@ from kcore.sources.tables import AMOUNT_COLUMNS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FEW_VALUES = ("namespace", "node", "spec", "scheduler_name")  # read as dictionaries
+FEW_VALUES = ("namespace", "node", "labels", "spec", "scheduler_name")  # read as dictionaries
 TEXT_COLUMNS = ("name", "namespace", "node", "labels", "spec", "scheduler_name", "taints", "images")
 _CSV_CELL = re.compile(
     r"In CSV column #(\d+): (?:Row #(\d+): )?CSV conversion error to ([\w\[\]]+): (.*)", re.DOTALL
@@ -27,10 +27,15 @@ def table_of(content: Content) -> pa.Table:
     buffer = pa.py_buffer(content.data)
     try:
         if content.format == "parquet":
-            return _parquet(buffer)
-        if content.format == "csv":
-            return _csv(buffer, content)
-        return _arrow(buffer)
+            table = _parquet(buffer)
+        elif content.format == "csv":
+            table = _csv(buffer, content)
+        else:
+            table = _arrow(buffer)
+        table.validate(full=True)  # offsets and indices stay within their buffers, text is UTF-8
+        if any("\n" in name for name in table.column_names):
+            raise ValueError("a column name holds a line break")
+        return table
     except (pa.ArrowException, OSError, UnicodeError, ValueError) as error:
         cell = _CSV_CELL.search(str(error))
         if cell is not None:
@@ -43,8 +48,9 @@ def _parquet(buffer: pa.Buffer) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(pa.BufferReader(buffer), read_dictionary=list(FEW_VALUES))
-    return file.read()
+    schema = pq.read_schema(pa.BufferReader(buffer))
+    few = [name for name in FEW_VALUES if schema.names.count(name) == 1 and schema.field(name).type == pa.string()]
+    return pq.ParquetFile(pa.BufferReader(buffer), read_dictionary=few).read()
 
 
 def _arrow(buffer: pa.Buffer) -> pa.Table:
@@ -54,11 +60,8 @@ def _arrow(buffer: pa.Buffer) -> pa.Table:
     if buffer[:4].to_pybytes() == b"FEA1":
         return feather.read_table(pa.BufferReader(buffer))
     if buffer[:6].to_pybytes() == b"ARROW1":
-        table = pa.ipc.open_file(buffer).read_all()
-    else:
-        table = pa.ipc.open_stream(buffer).read_all()
-    table.validate(full=True)  # the buffers are taken as they are, so they must be what they say
-    return table
+        return pa.ipc.open_file(buffer).read_all()
+    return pa.ipc.open_stream(buffer).read_all()
 
 
 def _csv(buffer: pa.Buffer, content: Content) -> pa.Table:

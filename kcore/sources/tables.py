@@ -180,11 +180,13 @@ def decode_cell(text: str, type_: Any, file: str, column: str, row: int) -> Any:
     """The JSON text of one cell as its type; InputError with column, row and the field inside."""
     place = columns.place(column, row)
     try:
-        return msgspec.json.decode(text, type=type_)
-    except msgspec.ValidationError as error:
-        raise type_error(str(error), msgspec.json.decode(text)).at(file=file, document=place) from None
+        value = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         raise InputError(f"is not JSON: {error}", file=file, document=place, expected="JSON text") from None
+    try:
+        return msgspec.convert(value, type_)
+    except msgspec.ValidationError as error:
+        raise type_error(str(error), value).at(file=file, document=place) from None
 
 
 def nodes(table: pa.Table, file: str) -> list[Node]:

@@ -75,13 +75,13 @@ def split(objects: ClusterObjects) -> tuple[list[Pods], list[Pods]]:
 def _assumed(part: Pods) -> frozenset[str] | None:
     """Those of cpu and memory that all pods of the part ask for; None where the part cannot be rows."""
     if isinstance(part, PodColumns) and part.requests is not None:
-        return ASSUMED & part.requests.keys()
+        return ASSUMED.intersection(part.requests)
     found: set[frozenset[str]] = set()
     for pod in part if isinstance(part, list) else part.exemplars:
         asked = _plain_requests(pod)
         if asked is None:
             return None
-        found.add(ASSUMED & asked.keys())
+        found.add(ASSUMED.intersection(asked))
     return found.pop() if len(found) == 1 else None
 
 
@@ -101,7 +101,7 @@ def _plain_requests(pod: Pod) -> dict[str, int] | None:
         if resources is not None and resources.claims:
             return None
         asked = _amounts({**(resources.limits or {}), **(resources.requests or {})}) if resources else {}
-        given.add(ASSUMED & asked.keys())
+        given.add(ASSUMED.intersection(asked))
         for name, amount in asked.items():
             total[name] = total.get(name, 0) + amount
     return total if len(given) <= 1 else None

@@ -74,9 +74,9 @@ def test_the_table_shows_the_summary_some_rows_and_what_did_not_fit(
     assert "scheduling time  0.250 s (400 pods/s)" in lines
     assert any(line.startswith("utilisation") and "cpu" in line and "%" in line for line in lines)
     assert "default     pod-0   node-0" in lines
-    assert "... and 60 placed pods more (-o wide shows all)" in lines
-    assert "... and 10 pods that were not placed more (-o wide shows all)" in lines
-    assert "30     0/3 nodes are available: 3 Insufficient cpu." in lines
+    assert "... and 60 more placed pods (-o wide shows all)" in lines
+    assert "... and 10 more pods that were not placed (-o wide shows all)" in lines
+    assert "30     Insufficient cpu" in lines
     assert "nominated to node-0, evicting 1 pod; 0/3 nodes are available" in out
 
 

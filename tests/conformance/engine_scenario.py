@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from kcore.api import objects
-from kcore.scheduler import reasons
+from kcore.scheduler import fields, reasons
 from kcore.scheduler.config import load_configuration
 from kcore.scheduler.demand import NAME_CONFLICT
 from kcore.scheduler.engine import Decisions, Engine, Options, post_filter_message
@@ -36,6 +36,12 @@ def load(scenario: dict[str, Any]) -> tuple[State, list[int]]:
         ours: [msgspec.convert(one, kind) for one in scenario.get(theirs) or ()]
         for theirs, (ours, kind) in _KINDS.items()
     }
+    nodes = {node.metadata.name for node in given["nodes"]}
+    given["pods"] = [
+        pod
+        for pod in given["pods"]
+        if pod.spec.node_name in nodes and pod.status.phase not in ("Succeeded", "Failed")
+    ]
     state = State()
     state.load(objects.ClusterObjects(**given))
     pending = [msgspec.convert(one, objects.Pod) for one in scenario["pending"]]
@@ -77,7 +83,7 @@ class Runner:
             self._prefilter(entry, row, result.reason[0])
             return entry
         found = explain(self.engine, row, self.profile)
-        self._filter(entry, found)
+        self._filter(entry, self._without_nomination(row) or found)
         if found.feasible:
             self._scores(entry, found)
             slot = self.state.nodes.index[entry["node"]]
@@ -87,10 +93,26 @@ class Runner:
             self._unschedulable(entry, row, index)
         return entry
 
+    def _without_nomination(self, row: int) -> Explanation | None:
+        """The verdicts of all nodes where the pod's nominated node fits, so that no other was asked."""
+        slot = int(self.state.pods.nominated[row])
+        if slot < 0 or self.engine.scratch(self.state.world()).verdict[slot] != 0:
+            return None
+        self.state.pods.nominated[row] = -1
+        found = explain(self.engine, row, self.profile)
+        self.state.pods.nominated[row] = slot
+        return found
+
     def _prefilter(self, entry: dict[str, Any], row: int, reason: str) -> None:
-        demand = self.state.demands.demands[self.state.pods.demand[row]]
-        if not demand.conflict:
-            entry["gated"] = reason
+        demand = int(self.state.pods.demand[row])
+        if demand < 0 or not self.state.demands.demands[demand].conflict:
+            if reason == reasons.DELETING:
+                entry["error"] = f"{reason}: {entry['pod']}"
+            elif reason.startswith("waiting for scheduling gates"):
+                words = {"plugin": "SchedulingGates", "code": reasons.UNRESOLVABLE, "reasons": [reason]}
+                entry["preEnqueue"] = words
+            else:
+                entry["error"] = reason
             return
         entry["preFilter"] = {"plugin": "NodeAffinity", "code": reasons.UNRESOLVABLE, "reasons": [NAME_CONFLICT]}
         entry["preFilterMsg"] = NAME_CONFLICT
@@ -99,7 +121,9 @@ class Runner:
         entry["unschedulablePlugins"] = ["NodeAffinity"]
         if "DefaultPreemption" in self.profile.post_filters:
             never = self.scenario["pending"][self.rows.index(row)]["spec"].get("preemptionPolicy") == "Never"
-            entry["preemption"] = {"eligible": not never, "status": "Error", "msg": reasons.NOT_FOUND}
+            message = self.engine.conflict_message(self.profile, row)
+            status = "Error" if message == reasons.NOT_FOUND else "Unschedulable"
+            entry["preemption"] = {"eligible": not never, "status": status, "msg": message}
             if never:
                 entry["preemption"]["why"] = "not eligible due to preemptionPolicy=Never."
 
@@ -140,11 +164,14 @@ class Runner:
         verdict = scratch.verdict[: int(world.nodes.slots[0])]
         names = self.state.nodes.resources.values
         entry["fitError"] = self.engine.fit_error(self.profile)
-        entry["unschedulablePlugins"] = reasons.plugins_of(verdict, names, {})
+        restricted = bool(world.demands.fixed[world.pods.demand[row], fields.HAS_NAMES])
+        entry["unschedulablePlugins"] = reasons.plugins_of(verdict, names, {}, restricted=restricted)
         found = self.engine.post_filter(self.profile, row, 0.0)
         message = post_filter_message(self.profile, found)
         if found is None:
             return
+        if found.chosen is None and found.ineligible is None and self.scenario.get("onPreempt") == "evict":
+            self.state.forget_nomination(row)
         entry["fitErrorFull"] = f"{entry['fitError']} {message}" if message else entry["fitError"]
         told: dict[str, Any] = {"eligible": found.ineligible is None}
         entry["preemption"] = told
@@ -166,6 +193,7 @@ class Runner:
         told["best"] = [told["nominated"]]
         told["victims"] = [self._name(victim) for victim in found.chosen.victims]
         if self.scenario.get("onPreempt") == "evict":
+            self.state.outrank(row, found.chosen.node)
             for victim in found.chosen.victims:
                 self.state.remove_pod(victim)
             self.state.place(row, found.chosen.node)

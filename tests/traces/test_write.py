@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
+from datetime import UTC, datetime
+from json import dumps
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +16,64 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from kcore.api.admission import Rules, admit
 from kcore.api.errors import InputError
-from kcore.api.objects import ClusterObjects, Pod
+from kcore.api.objects import ClusterObjects, LabelSelector, ObjectMeta, Pod, ReplicaSet, SelectorSpec
+from kcore.api.quantity import parse_quantity
+from kcore.sources import read
 from kcore.traces import make, write_objects
+from kcore.traces.documents import rendered_pods
 from kcore.traces.write import FORMS
+
+
+def pods_of(objects: ClusterObjects) -> list[dict[str, Any]]:
+    """Every pod as what the scheduler makes of it, rows and documents alike."""
+    found = []
+    rows = [
+        msgspec.json.decode(text, type=Pod)
+        for c in objects.pod_columns
+        for text in rendered_pods(c, dumps, dumps)
+    ]
+    for pod in [*objects.pods, *rows]:
+        requests: dict[str, Any] = {}
+        for container in pod.spec.containers or ():
+            resources = container.resources
+            for name, quantity in (
+                {**(resources.limits or {}), **(resources.requests or {})}.items() if resources else ()
+            ):
+                requests[name] = requests.get(name, 0) + parse_quantity(quantity)
+            container.resources = None
+        spec = msgspec.to_builtins(pod.spec)
+        found.append(
+            {
+                "key": (pod.metadata.namespace or "default", pod.metadata.name),
+                "labels": pod.metadata.labels or {},
+                "requests": {name: amount for name, amount in requests.items() if amount},
+                "priority": spec.pop("priority", None) or 0,
+                "schedulerName": spec.pop("schedulerName", "default-scheduler"),
+                "spec": spec,
+                "started": pod.status.start_time,
+            }
+        )
+    return found
+
+
+def nodes_of(objects: ClusterObjects) -> list[dict[str, Any]]:
+    """Every node as what the scheduler makes of it."""
+    return [
+        {
+            "name": node.metadata.name,
+            "labels": node.metadata.labels,
+            "allocatable": {
+                name: parse_quantity(quantity)
+                for name, quantity in node.status.allocatable.items()
+                if parse_quantity(quantity)
+            },
+            "taints": node.spec.taints,
+            "unschedulable": node.spec.unschedulable,
+        }
+        for node in objects.nodes
+    ]
 
 
 def listed(file: Path) -> list[dict[str, Any]]:
@@ -54,7 +111,10 @@ def bound() -> ClusterObjects:
                     "schedulerName": "mine",
                     "containers": [
                         {"name": "one", "resources": {"requests": {"cpu": "100m", "memory": "1Gi"}}},
-                        {"name": "two", "resources": {"limits": {"cpu": 1, "example.com/dongle": 2}}},
+                        {
+                            "name": "two",
+                            "resources": {"limits": {"cpu": 1, "memory": "1k", "example.com/dongle": 2}},
+                        },
                     ],
                 },
                 "status": {"startTime": "2026-01-02T03:04:05Z"},
@@ -115,6 +175,7 @@ def test_bound_pods_keep_their_node(bound: ClusterObjects, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("form", ["parquet", "arrow", "csv"])
 def test_tables_hold_numbers_as_columns(bound: ClusterObjects, tmp_path: Path, form: str) -> None:
+    bound.pods.pop()
     files = write_objects(bound, tmp_path, form)
     assert [file.name for file in files] == [f"nodes.{form}", f"pods.{form}", "others.json"]
     nodes, pods = table(files[0]).to_pylist(), table(files[1]).to_pylist()
@@ -123,23 +184,27 @@ def test_tables_hold_numbers_as_columns(bound: ClusterObjects, tmp_path: Path, f
     assert nodes[0]["pods"] == 110
     assert not nodes[0]["unschedulable"]
     assert json.loads(nodes[1]["labels"])["kubernetes.io/hostname"] == "node-00001"
-    plain, init, first = pods[:3]
+    plain, first = pods[:2]
     assert plain["namespace"] == "a"
     assert plain["cpu_milli"] == 1100
-    assert plain["memory_bytes"] == 1 << 30
+    assert plain["memory_bytes"] == (1 << 30) + 1000
     assert plain["request:example.com/dongle"] == 2
-    assert plain["priority"] == 7
     assert plain["scheduler_name"] == "mine"
-    assert str(plain["start_time"]).startswith("2026-01-02")
-    assert json.loads(plain["spec"]) == {"containers": [{"name": "one"}, {"name": "two"}]}
-    assert init["namespace"] == "default"
-    assert init["cpu_milli"] is None
-    assert json.loads(init["spec"])["initContainers"][0]["resources"] == {"requests": {"cpu": 2}}
+    assert plain["start_time"] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert json.loads(plain["spec"]) == {"containers": [{"name": "one"}, {"name": "two"}], "priority": 7}
     assert first["node"] == "node-00000"
     assert first["cpu_milli"] == 100
     assert "resources" not in first["spec"]
     assert pods[-1]["node"] in (None, "")
     assert len(listed(files[2])) == 2
+
+
+def test_pods_that_no_number_describes_are_documents_and_so_are_those_before_them(
+    bound: ClusterObjects, tmp_path: Path
+) -> None:
+    _, pods, others = write_objects(bound, tmp_path, "parquet")
+    assert table(pods)["name"].to_pylist() == [f"pod-{pod:05d}" for pod in range(6)]
+    assert [item["metadata"]["name"] for item in listed(others)] == ["sched-0", "sched-1", "plain", "init"]
 
 
 @pytest.mark.parametrize("form", ["parquet", "arrow", "csv"])
@@ -154,6 +219,33 @@ def test_tables_of_columns_say_what_the_columns_say(small: ClusterObjects, tmp_p
     assert [json.loads(text) for text in pods["labels"].to_pylist()] == [
         pod.metadata.labels for pod in exemplars
     ]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("which", ["small", "bound"])
+def test_what_was_written_is_read_back(
+    request: pytest.FixtureRequest, tmp_path: Path, which: str, form: str
+) -> None:
+    objects: ClusterObjects = deepcopy(request.getfixturevalue(which))
+    write_objects(objects, tmp_path, form)
+    again = read([str(tmp_path)])
+    admit(objects, Rules([], []))  # as the reader does
+    assert pods_of(again) == pods_of(objects)
+    assert nodes_of(again) == nodes_of(objects)
+    assert [each.metadata.name for each in again.namespaces] == [
+        each.metadata.name for each in objects.namespaces
+    ]
+
+
+def test_workloads_are_not_expanded_a_second_time(tmp_path: Path) -> None:
+    selector = LabelSelector(match_labels={"app": "web"})
+    objects = ClusterObjects(
+        replica_sets=[ReplicaSet(metadata=ObjectMeta(name="web"), spec=SelectorSpec(selector=selector))]
+    )
+    write_objects(objects, tmp_path, "json")
+    again = read([str(tmp_path)])
+    assert again.pods == []
+    assert again.replica_sets[0].spec.selector == selector
 
 
 def test_nothing_can_be_written(tmp_path: Path) -> None:
