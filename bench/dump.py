@@ -46,15 +46,10 @@ def node(index: int) -> dict[str, Any]:
     }
 
 
-def pod(index: int, node_count: int) -> dict[str, Any]:
-    """A running pod of a Deployment, as the API server prints it; every tenth is pending."""
-    app = f"app-{index % 200:03d}"
+def _container(index: int) -> dict[str, Any]:
+    app, image = _app(index), _image(index)
     cpu, memory = REQUESTS[index % len(REQUESTS)]
-    name = f"{app}-6d4cf56db6-{index:07d}"
-    node_name = f"node-{index % node_count:05d}"
-    pending = index % 10 == 0
-    image = IMAGES[index % len(IMAGES)]
-    container = {
+    return {
         "env": [
             {
                 "name": "POD_NAME",
@@ -87,8 +82,11 @@ def pod(index: int, node_count: int) -> dict[str, Any]:
             {"mountPath": TOKEN_MOUNT, "name": "kube-api-access", "readOnly": True},
         ],
     }
-    spec = {
-        "containers": [container],
+
+
+def _spec(index: int, node_name: str) -> dict[str, Any]:
+    return {
+        "containers": [_container(index)],
         "dnsPolicy": "ClusterFirst",
         "enableServiceLinks": True,
         "nodeName": node_name,
@@ -110,41 +108,58 @@ def pod(index: int, node_count: int) -> dict[str, Any]:
             for key in ("not-ready", "unreachable")
         ],
         "volumes": [
-            {"configMap": {"defaultMode": 420, "name": app}, "name": "config"},
+            {"configMap": {"defaultMode": 420, "name": _app(index)}, "name": "config"},
             {
                 "name": "kube-api-access",
                 "projected": {"defaultMode": 420, "sources": [{"configMap": {"name": "ca"}}]},
             },
         ],
     }
-    status: dict[str, Any] = {"phase": "Pending", "qosClass": "Guaranteed"}
-    if pending:
+
+
+def _running(index: int) -> dict[str, Any]:
+    image = _image(index)
+    return {
+        "conditions": [
+            {"lastProbeTime": None, "lastTransitionTime": CREATED, "status": "True", "type": condition}
+            for condition in CONDITIONS
+        ],
+        "containerStatuses": [
+            {
+                "containerID": f"containerd://{index:064x}",
+                "image": image,
+                "imageID": f"{image.split(':')[0]}@sha256:{index % 3:064x}",
+                "lastState": {},
+                "name": "main",
+                "ready": True,
+                "restartCount": 0,
+                "started": True,
+                "state": {"running": {"startedAt": CREATED}},
+            }
+        ],
+        "hostIP": "10.0.0.1",
+        "phase": "Running",
+        "podIP": f"10.{index // 65536 % 256}.{index // 256 % 256}.{index % 256}",
+        "qosClass": "Guaranteed",
+        "startTime": CREATED,
+    }
+
+
+def _app(index: int) -> str:
+    return f"app-{index % 200:03d}"
+
+
+def _image(index: int) -> str:
+    return IMAGES[index % len(IMAGES)]
+
+
+def pod(index: int, node_count: int) -> dict[str, Any]:
+    """A running pod of a Deployment, as the API server prints it; every tenth is pending."""
+    app = _app(index)
+    spec, status = _spec(index, f"node-{index % node_count:05d}"), _running(index)
+    if index % 10 == 0:
         del spec["nodeName"]
-    else:
-        status = {
-            "conditions": [
-                {"lastProbeTime": None, "lastTransitionTime": CREATED, "status": "True", "type": condition}
-                for condition in CONDITIONS
-            ],
-            "containerStatuses": [
-                {
-                    "containerID": f"containerd://{index:064x}",
-                    "image": image,
-                    "imageID": f"{image.split(':')[0]}@sha256:{index % 3:064x}",
-                    "lastState": {},
-                    "name": "main",
-                    "ready": True,
-                    "restartCount": 0,
-                    "started": True,
-                    "state": {"running": {"startedAt": CREATED}},
-                }
-            ],
-            "hostIP": "10.0.0.1",
-            "phase": "Running",
-            "podIP": f"10.{index // 65536 % 256}.{index // 256 % 256}.{index % 256}",
-            "qosClass": "Guaranteed",
-            "startTime": CREATED,
-        }
+        status = {"phase": "Pending", "qosClass": "Guaranteed"}
     owner = {"apiVersion": "apps/v1", "blockOwnerDeletion": True, "controller": True, "kind": "ReplicaSet"}
     return {
         "apiVersion": "v1",
@@ -154,7 +169,7 @@ def pod(index: int, node_count: int) -> dict[str, Any]:
             "creationTimestamp": CREATED,
             "generateName": f"{app}-6d4cf56db6-",
             "labels": {"app": app, "app.kubernetes.io/part-of": "shop", "pod-template-hash": "6d4cf56db6"},
-            "name": name,
+            "name": f"{app}-6d4cf56db6-{index:07d}",
             "namespace": f"team-{index % 20:02d}",
             "ownerReferences": [{**owner, "name": f"{app}-6d4cf56db6", "uid": f"{index % 200:036d}"}],
             "resourceVersion": str(1000 + index),

@@ -98,7 +98,8 @@ def admit(objects: ClusterObjects, rules: Rules) -> None:
             admit_pod(pod, rules)
         except InputError as error:
             file, document = objects.pod_origins[index] if index < len(objects.pod_origins) else ("", "")
-            raise error.at(file=file, document=document) from None
+            title = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
+            raise error.at(file=file, document=f"{document} ({title})" if document else title) from None
     for columns in objects.pod_columns:
         for pod in columns.exemplars:
             if not pod.metadata.uid:

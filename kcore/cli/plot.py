@@ -145,27 +145,24 @@ def _panel(result: Result, resource: str, nodes: Axes, spread: Axes, *, first: b
     nodes.set_yticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "25", "50", "75", "100 %"])
     nodes.grid(axis="y", color="#e5e8ec", linewidth=0.8)
     nodes.set_axisbelow(True)
-    nodes.set_title(_panel_title(result, resource, before, after), loc="left", fontsize=11)
+    nodes.set_title(resource, loc="left", fontsize=12, fontweight="bold")
+    nodes.set_title(_figures(result, resource, before, after), loc="right", fontsize=10)
     if first:
         spread.set_title("how many nodes are how full", loc="left", fontsize=9, color=QUIET)
         _legend(nodes, bool(before.any()))
 
 
-def _panel_title(result: Result, resource: str, before: np.ndarray, after: np.ndarray) -> str:
+def _figures(result: Result, resource: str, before: np.ndarray, after: np.ndarray) -> str:
     share = (result.summary.get("utilisation") or {}).get(resource)
-    parts = [f"$\\bf{{{_bold(resource)}}}$"]
+    parts = []
+    if len(after) < len(result.node_names):
+        parts.append(f"{plural(len(after), 'node')} of {len(result.node_names):,} have it")
     if isinstance(share, int | float):
         parts.append(f"{share:.1%} of all in use")
     if len(after):
-        parts.append(f"average node {before.mean():.0%} → {after.mean():.0%}, fullest {after.max():.0%}")
-    if len(after) < len(result.node_names):
-        parts.append(f"{plural(len(after), 'node')} of {len(result.node_names):,} have it")
-    return "   ".join(parts)
-
-
-def _bold(text: str) -> str:
-    """The text for matplotlib's bold, which is mathematics and eats what it takes for markup."""
-    return "".join(f"\\{letter}" if letter in "_%#&${}" else letter for letter in text).replace("-", "{-}")
+        parts.append(f"average node {before.mean():.0%} → {after.mean():.0%}")
+        parts.append(f"fullest {after.max():.0%}")
+    return ",  ".join(parts)
 
 
 def _bars(axes: Axes, before: np.ndarray, after: np.ndarray, names: list[str]) -> None:

@@ -70,6 +70,10 @@ from kcore.scheduler.plugins.pod_topology_spread import (
 )
 
 
+NO_TOTAL = -(1 << 62)
+NO_RANK = 1 << 30
+
+
 @kernel
 def prefilter(nodes, demands, settings, demand, scratch):
     """Compute what the filters need of the whole cluster: selected nodes and counts per topology domain."""
@@ -122,13 +126,19 @@ def count_pod_affinity(nodes, demands, demand, scratch):
 
 
 @kernel
+def start_verdicts(alive, verdict):
+    """Let every node pass and mark dead slots."""
+    for node in range(verdict.shape[0]):
+        verdict[node] = 0 if alive[node] != 0 else DEAD
+
+
+@kernel
 def filter_range(nodes, demands, requests, settings, demand, request, start, stop, anywhere, scratch):
     """Fill ``scratch.verdict[start:stop]`` with 0 or the first rejection of each node, in the profile's order.
 
     ``anywhere`` asks the filters about nodes outside the PreFilterResult, too.
     """
-    for node in range(start, stop):
-        scratch.verdict[node] = 0 if nodes.alive[node] != 0 else DEAD
+    start_verdicts(nodes.alive[start:stop], scratch.verdict[start:stop])
     fixed = demands.fixed[demand]
     if fixed[HAS_NAMES] != 0 and not anywhere:
         restrict_to_names(
@@ -148,18 +158,20 @@ def run_filter(plugin, nodes, demands, requests, settings, demand, request, star
     verdict = scratch.verdict
     if plugin == NODE_RESOURCES_FIT:
         fit_filter(
-            nodes.allocatable, nodes.requested, nodes.pods_allowed, nodes.pod_count, requests.amount[request],
-            settings.fit_ignored, start, stop, verdict, scratch.detail,
+            nodes.allocatable, nodes.requested, nodes.pods_allowed[start:stop], nodes.pod_count[start:stop],
+            requests.amount[request], settings.fit_ignored, start, verdict[start:stop],
+            scratch.detail[start:stop],
         )
     elif plugin == NODE_UNSCHEDULABLE:
         if fixed[TOLERATES_CORDON] == 0:
-            unschedulable_filter(nodes.unschedulable, start, stop, verdict)
+            unschedulable_filter(nodes.unschedulable[start:stop], verdict[start:stop])
     elif plugin == NODE_NAME:
         if fixed[WANTED_NAME] >= 0:
-            name_filter(nodes.label[0], fixed[WANTED_NAME], start, stop, verdict)
+            name_filter(nodes.label[0][start:stop], fixed[WANTED_NAME], verdict[start:stop])
     elif plugin == TAINT_TOLERATION:
         if fixed[ANY_HARD_TAINT] != 0:
-            taint_filter(nodes.taint_set, demands.tolerates[fixed[TOLERATION]], start, stop, verdict)
+            tolerates = demands.tolerates[fixed[TOLERATION]]
+            taint_filter(nodes.taint_set[start:stop], tolerates, verdict[start:stop])
     elif plugin == NODE_AFFINITY:
         needs_selection = fixed[SELECTOR] >= 0 or fixed[AFFINITY] >= 0
         if needs_selection or fixed[ENFORCED] >= 0:
@@ -169,7 +181,7 @@ def run_filter(plugin, nodes, demands, requests, settings, demand, request, star
             )
     elif plugin == NODE_PORTS:
         first, last = demands.ports.ptr[demand], demands.ports.ptr[demand + 1]
-        ports_filter(demands.ports, first, last, nodes.ledger, start, stop, verdict)
+        ports_filter(demands.ports, first, last, nodes.ledger, start, verdict[start:stop])
     elif plugin == POD_TOPOLOGY_SPREAD:
         first, last = demands.spread_hard.ptr[demand], demands.spread_hard.ptr[demand + 1]
         if first < last:
@@ -205,7 +217,7 @@ def run_score(plugin, weight, nodes, demands, requests, settings, demand, reques
     if plugin == NODE_RESOURCES_FIT:
         add_fit_score(
             nodes.allocatable, nodes.requested, nodes.nonzero, requests.amount[request], requests.nonzero[request],
-            requests.exception[request], requests.score, settings.fit_strategy[0], settings.fit_resources, settings.fit_shape, weight, 0, count,
+            requests.exception[request], requests.score, settings.fit_strategy[0], settings.fit_resources, settings.fit_shape, weight, count,
             scratch.number, total,
         )
     elif plugin == BALANCED_ALLOCATION:
@@ -213,7 +225,7 @@ def run_score(plugin, weight, nodes, demands, requests, settings, demand, reques
         if is_best_effort(amount, settings.balanced_resources):
             return 0
         add_balanced_score(
-            nodes.allocatable, nodes.requested, amount, settings.balanced_resources, weight, 0, count, verdict,
+            nodes.allocatable, nodes.requested, amount, settings.balanced_resources, weight, count, verdict,
             scratch.number, total,
         )
     elif plugin == TAINT_TOLERATION:
@@ -223,8 +235,8 @@ def run_score(plugin, weight, nodes, demands, requests, settings, demand, reques
                 raw[node] = 0
                 total[node] += weight * 100
         else:
-            taint_score(nodes.taint_set, tolerates, 0, count, raw)
-            add_default_normalized(verdict, raw, True, weight, 0, count, total)
+            taint_score(nodes.taint_set, tolerates, count, raw)
+            add_default_normalized(verdict, raw, True, weight, count, total)
     elif plugin == NODE_AFFINITY:
         if fixed[SCORES_AFFINITY] == 0:
             return 0
@@ -232,7 +244,7 @@ def run_score(plugin, weight, nodes, demands, requests, settings, demand, reques
             demands.preferred, demands.preferred.ptr[demand], demands.preferred.ptr[demand + 1], demands.term,
             demands.requirement, demands.value, nodes.label, nodes.number, nodes.is_number, 0, count, verdict, raw,
         )
-        add_default_normalized(verdict, raw, False, weight, 0, count, total)
+        add_default_normalized(verdict, raw, False, weight, count, total)
     elif plugin == POD_TOPOLOGY_SPREAD:
         first, last = demands.spread_soft.ptr[demand], demands.spread_soft.ptr[demand + 1]
         if first == last:
@@ -242,7 +254,7 @@ def run_score(plugin, weight, nodes, demands, requests, settings, demand, reques
             nodes.domain_count, nodes.ledger, scratch.selected, nodes.taint_set, tolerates, verdict, count,
             scratch.soft, scratch.number, raw,
         )
-        add_soft_normalized(verdict, raw, weight, 0, count, total)
+        add_soft_normalized(verdict, raw, weight, count, total)
     elif plugin == INTER_POD_AFFINITY:
         first, last = demands.pod_preference.ptr[demand], demands.pod_preference.ptr[demand + 1]
         if fixed[SCORES_PODS] == 0:
@@ -255,11 +267,11 @@ def run_score(plugin, weight, nodes, demands, requests, settings, demand, reques
             == 0
         ):
             return 0
-        add_min_max_normalized(verdict, raw, weight, 0, count, total)
+        add_min_max_normalized(verdict, raw, weight, count, total)
     elif plugin == IMAGE_LOCALITY:
         first, last = demands.images.ptr[demand], demands.images.ptr[demand + 1]
         if first < last:
-            image_score(demands.images, first, last, fixed[CONTAINERS], nodes.image, 0, count, raw)
+            image_score(demands.images, first, last, fixed[CONTAINERS], nodes.image, count, raw)
             for node in range(count):
                 total[node] += weight * raw[node]
     return 1
@@ -287,35 +299,34 @@ def count_feasible(verdict, stop):
 
 
 @kernel
-def select_node(verdict, total, rank, draw, stop):
+def select_node(verdict, total, rank, draw, count):
     """Return the feasible node with the highest total: of ties the first by name, or the one that ``draw`` picks.
 
     ``draw`` is a number in [0, 1) for a random choice among the ties, or negative for the first; -1 if none is
     feasible.
     """
-    best = -1
-    best_total = 0
-    ties = 0
-    for node in range(stop):
-        if verdict[node] != 0:
-            continue
-        if best < 0 or total[node] > best_total:
-            best = node
-            best_total = total[node]
-            ties = 1
-        elif total[node] == best_total:
-            ties += 1
-            if draw < 0 and rank[node] < rank[best]:
-                best = node
-    if draw < 0 or ties <= 1:
-        return best
-    wanted = int(draw * ties)
-    for node in range(stop):
-        if verdict[node] == 0 and total[node] == best_total:
-            if wanted == 0:
-                return node
-            wanted -= 1
-    return best
+    best = NO_TOTAL
+    for node in range(count):
+        best = max(best, total[node] if verdict[node] == 0 else NO_TOTAL)
+    if best == NO_TOTAL:
+        return -1
+    if draw >= 0:
+        ties = 0
+        for node in range(count):
+            ties += 1 if (verdict[node] == 0) & (total[node] == best) else 0
+        wanted = int(draw * ties)
+        for node in range(count):
+            if verdict[node] == 0 and total[node] == best:
+                if wanted == 0:
+                    return node
+                wanted -= 1
+    first = NO_RANK
+    for node in range(count):
+        first = min(first, rank[node] if (verdict[node] == 0) & (total[node] == best) else NO_RANK)
+    for node in range(count):
+        if rank[node] == first and verdict[node] == 0:
+            return node
+    return -1
 
 
 @kernel

@@ -119,11 +119,11 @@ class Extension:
         if plugin.normalize is Normalize.NONE:
             scratch.total[:slots] += weight * raw
         elif plugin.normalize is Normalize.MIN_MAX:
-            self._engine.run(add_min_max_normalized)(scratch.verdict, raw, weight, 0, slots, scratch.total)
+            self._engine.run(add_min_max_normalized)(scratch.verdict, raw, weight, slots, scratch.total)
         else:
             reverse = plugin.normalize is Normalize.REVERSE
             self._engine.run(add_default_normalized)(
-                scratch.verdict, raw, reverse, weight, 0, slots, scratch.total
+                scratch.verdict, raw, reverse, weight, slots, scratch.total
             )
         return raw
 

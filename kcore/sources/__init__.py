@@ -7,8 +7,18 @@ several of them gave together. Loads neither tables, numbers nor YAML until a fi
 from __future__ import annotations
 
 from kcore.sources.check import validate
+from kcore.sources.configuration import read_configuration
 from kcore.sources.kinds import KINDS
 from kcore.sources.live import from_kubeconfig
 from kcore.sources.reading import SourceObjects, TraceLoader, decode_objects, read
 
-__all__ = ["KINDS", "SourceObjects", "TraceLoader", "decode_objects", "from_kubeconfig", "read", "validate"]
+__all__ = [
+    "KINDS",
+    "SourceObjects",
+    "TraceLoader",
+    "decode_objects",
+    "from_kubeconfig",
+    "read",
+    "read_configuration",
+    "validate",
+]

@@ -174,7 +174,7 @@ class Intake:
                 return
             self._add(kind, _converted(kind, value), file, document)
         except InputError as error:
-            raise error.at(file=file, document=document) from None
+            raise error.at(file=file, document=_titled(document, value)) from None
         except RecursionError:
             raise InputError("is nested too deeply", file=file, document=document) from None
 
@@ -209,6 +209,16 @@ class Intake:
             )
         self.objects[kind.name].append(item)
         self.origins[kind.name].append((file, document))
+
+
+def _titled(document: str, value: Any) -> str:
+    """The place with the object's kind and name, where it has them."""
+    metadata = value.get("metadata") if isinstance(value, Mapping) else None
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    if not name or not isinstance(name, str):
+        return document
+    title = f"{value.get('kind') or 'object'} {name}"
+    return f"{document[:-1]}, {title})" if document.endswith(")") else f"{document} ({title})".lstrip()
 
 
 def _has_name(kind: Kind, item: Any) -> bool:

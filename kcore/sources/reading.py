@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -39,6 +40,11 @@ from kcore.sources.workloads import (
 
 TraceLoader = Callable[[str], ClusterObjects | None]
 
+ITEM, STEP, LINE = (
+    re.compile(r"items\[(\d+)\]"),
+    re.compile(r"([^.\[\]]+)|\[(\d+)\]"),
+    re.compile(r"\(line \d+"),
+)
 FROZEN_OBJECTS_MIN = 500_000  # so many new containers and no fewer are worth freezing
 FINISHED = ("Succeeded", "Failed")
 
@@ -93,8 +99,8 @@ def decode_objects(
 
 
 def from_intake(intake: Intake) -> SourceObjects:
-    """What an intake that was filled elsewhere amounts to."""
-    return _completed(intake, SourceObjects(), None)
+    """What an intake from a live cluster amounts to: there, the pods that are not there are not to be made up."""
+    return _completed(intake, SourceObjects(), None, expand=False)
 
 
 @contextmanager
@@ -166,26 +172,21 @@ def _take_in_yaml(intake: Intake, content: Content) -> None:
 
 def _with_line(error: InputError, content: Content, index: int) -> InputError:
     """The error with the line of its field in place of the line of its document."""
+    document = error.document or ""
     steps: list[str | int] = []
-    place = (
-        f"{error.document}, {error.field}"
-        if error.document and "items[" in error.document
-        else error.field or ""
-    )
-    for step in place.replace("[", ".[").split("."):
-        if step.startswith("[") and step.endswith("]") and step[1:-1].isdigit():
-            steps.append(int(step[1:-1]))
-        elif step:
-            steps.append(step.rpartition(", ")[2])
+    for item in ITEM.findall(document):
+        steps += ["items", int(item)]
+    for key, item in STEP.findall(error.field or ""):
+        steps.append(key or int(item))
     line = yaml_text.line_of(content.data, index, steps)
-    if line is not None and error.document:
-        before, _, _ = error.document.partition(" (line ")
-        after = error.document.partition(")")[2]
-        error.document = f"{before} (line {line}){after}"
+    if line is not None:
+        error.document = LINE.sub(f"(line {line}", document, count=1)
     return error
 
 
-def _completed(intake: Intake, found: SourceObjects, known: ClusterObjects | None) -> SourceObjects:
+def _completed(
+    intake: Intake, found: SourceObjects, known: ClusterObjects | None, *, expand: bool = True
+) -> SourceObjects:
     for kind, objects in intake.objects.items():
         if kind not in CLUSTER_SCOPED:
             for each in objects:
@@ -193,7 +194,8 @@ def _completed(intake: Intake, found: SourceObjects, known: ClusterObjects | Non
                     each.metadata.namespace = DEFAULT_NAMESPACE
     _collect(intake, found)
     _name_pods(found.pods)
-    _expand(intake, found, [*(known.nodes if known is not None else ()), *found.nodes])
+    if expand:
+        _expand(intake, found, [*(known.nodes if known is not None else ()), *found.nodes])
     _drop_finished(found)
     check_amounts(found)
     admit(found, _rules(found, known))
@@ -304,7 +306,7 @@ def _add_pods(
     try:
         pods = list(make(workload))
     except InputError as error:
-        raise error.at(file=file, document=document) from None
+        raise error.at(file=file, document=f"{document} ({title})" if document else title) from None
     found.pods += pods
     found.pod_origins += [(file, f"{document} ({title})" if document else title)] * len(pods)
 

@@ -49,7 +49,11 @@ def _parquet(buffer: pa.Buffer) -> pa.Table:
     import pyarrow.parquet as pq
 
     schema = pq.read_schema(pa.BufferReader(buffer))
-    few = [name for name in FEW_VALUES if schema.names.count(name) == 1 and schema.field(name).type == pa.string()]
+    few = [
+        name
+        for name in FEW_VALUES
+        if schema.names.count(name) == 1 and schema.field(name).type == pa.string()
+    ]
     return pq.ParquetFile(pa.BufferReader(buffer), read_dictionary=few).read()
 
 

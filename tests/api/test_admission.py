@@ -24,7 +24,9 @@ RUNTIME = {
 RULES = Rules(CLASSES, [msgspec.convert(RUNTIME, RuntimeClass)])
 
 
-def admitted(spec: dict[str, Any], rules: Rules | None = None, labels: dict[str, str] | None = None) -> PodSpec:
+def admitted(
+    spec: dict[str, Any], rules: Rules | None = None, labels: dict[str, str] | None = None
+) -> PodSpec:
     pod = msgspec.convert({"metadata": {"name": "a", "labels": labels or {}}, "spec": spec}, Pod)
     admit_pod(pod, rules or Rules())
     again = msgspec.json.decode(msgspec.json.encode(pod), type=Pod)
@@ -65,7 +67,9 @@ POD_LEVEL = [
 @pytest.mark.parametrize(("resources", "requests", "expected"), POD_LEVEL)
 def test_pod_level_requests(resources: Any, requests: dict[str, str], expected: dict[str, str]) -> None:
     sidecar = {**container(requests={"cpu": "500m"}), "restartPolicy": "Always"}
-    spec = admitted({"resources": resources, "containers": [container(requests=requests)], "initContainers": [sidecar]})
+    spec = admitted(
+        {"resources": resources, "containers": [container(requests=requests)], "initContainers": [sidecar]}
+    )
     assert spec.resources is not None
     assert spec.resources.requests == expected
 
@@ -141,9 +145,9 @@ def test_label_keys_stand_in_the_selector() -> None:
         },
     }
     spec = admitted({"affinity": affinity}, labels={"hash": "1", "tenant": "t"})
-    assert msgspec.to_builtins(spec.affinity)["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0][
-        "labelSelector"
-    ] == {
+    assert msgspec.to_builtins(spec.affinity)["podAffinity"][
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ][0]["labelSelector"] == {
         "matchLabels": {"app": "web"},
         "matchExpressions": [
             {"key": "hash", "operator": "In", "values": ["1"]},
@@ -167,7 +171,10 @@ def test_ports(host_network: bool, host_ports: list[int]) -> None:
 
 def test_objects_of_a_cluster_are_left_alone() -> None:
     value = {"metadata": {"name": "a", "uid": "u"}, "spec": {"containers": [container(limits={"cpu": "1"})]}}
-    pod, namespace = msgspec.convert(value, Pod), msgspec.convert({"metadata": {"name": "n", "uid": "u"}}, Namespace)
+    pod, namespace = (
+        msgspec.convert(value, Pod),
+        msgspec.convert({"metadata": {"name": "n", "uid": "u"}}, Namespace),
+    )
     admit(ClusterObjects(pods=[pod], namespaces=[namespace]), RULES)
     assert pod == msgspec.convert(value, Pod)
     assert namespace.metadata.labels is None

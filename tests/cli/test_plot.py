@@ -33,9 +33,11 @@ def test_every_size_is_drawn(nodes: int) -> None:
 def test_a_panel_shows_only_the_nodes_that_have_the_resource() -> None:
     share = np.array([0.5, np.nan, 1.0])
     result = FakeResult(utilisation={"cpu": (share * 0, share), "a_b-c.d/gpu": (share * 0, share)})
-    title = figure(result).axes[2].get_title(loc="left")
-    assert "2 nodes of 3 have it" in title
-    assert "average node 0% → 75%, fullest 100%" in title
+    panel = figure(result).axes[2]
+    assert panel.get_title(loc="left") == "a_b-c.d/gpu"
+    figures = panel.get_title(loc="right")
+    assert figures.startswith("2 nodes of 3 have it,  ")
+    assert figures.endswith("average node 0% → 75%,  fullest 100%")
 
 
 def test_the_resources_worth_a_panel() -> None:

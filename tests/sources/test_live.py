@@ -42,7 +42,9 @@ class Api:
             return 401, json.dumps({"kind": "Status", "message": "Unauthorized"}).encode()
         if url.path in self.refused:
             code = self.refused[url.path]
-            return code, json.dumps({"kind": "Status", "code": code, "message": f"{url.path} is\nforbidden"}).encode()
+            return code, json.dumps(
+                {"kind": "Status", "code": code, "message": f"{url.path} is\nforbidden"}
+            ).encode()
         if "continue" in query and url.path in self.expire_once:
             self.expire_once.remove(url.path)
             return 410, b'{"kind": "Status", "reason": "Expired"}'
@@ -55,11 +57,16 @@ class Api:
             metadata["continue"] = str(start + limit)
         kind = next(listed.kind for listed in live.LISTED if listed.path == url.path)
         version = url.path.removeprefix("/api/").removeprefix("/apis/").rpartition("/")[0]
-        page = {"kind": f"{kind}List", "apiVersion": version, "metadata": metadata, "items": items[start : start + limit]}
+        page = {
+            "kind": f"{kind}List",
+            "apiVersion": version,
+            "metadata": metadata,
+            "items": items[start : start + limit],
+        }
         return 200, json.dumps(page).encode()
 
 
-@pytest.fixture()
+@pytest.fixture
 def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     state = Api()
 
@@ -89,7 +96,10 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         "clusters": [
             {
                 "name": "here",
-                "cluster": {"server": f"https://127.0.0.1:{server.server_port}", "certificate-authority": "ca.crt"},
+                "cluster": {
+                    "server": f"https://127.0.0.1:{server.server_port}",
+                    "certificate-authority": "ca.crt",
+                },
             }
         ],
         "users": [{"name": "me", "user": {"token": TOKEN}}, {"name": "you", "user": {"token": "wrong"}}],
@@ -114,7 +124,10 @@ def without_kind(value: dict[str, Any]) -> dict[str, Any]:
 def fill(api: Api) -> None:
     api.items["/api/v1/nodes"] = [without_kind(node(index)) for index in range(3)]
     api.items["/api/v1/pods"] = [without_kind(pod(index, 3)) for index in range(25)]
-    replica_set = {"metadata": {"name": "app-001-6d4cf56db6", "namespace": "team-01", "uid": "u"}, "spec": {"replicas": 1}}
+    replica_set = {
+        "metadata": {"name": "app-001-6d4cf56db6", "namespace": "team-01", "uid": "u"},
+        "spec": {"replicas": 1},
+    }
     api.items["/apis/apps/v1/replicasets"] = [replica_set]
     gold = {"metadata": {"name": "gold", "uid": "u"}, "value": 5}
     api.items["/apis/scheduling.k8s.io/v1/priorityclasses"] = [gold]
@@ -144,29 +157,31 @@ def test_a_missing_permission(api: Api) -> None:
     api.refused["/api/v1/pods"] = 403
     with pytest.raises(InputError) as caught:
         from_kubeconfig()
-    assert "does not permit listing Pod: /api/v1/pods is forbidden (expected the verb list" in str(caught.value)
+    assert "does not permit listing Pod: /api/v1/pods is forbidden (expected the verb list" in str(
+        caught.value
+    )
     api.refused["/api/v1/pods"] = 500
-    with pytest.raises(InputError, match="answers /api/v1/pods with HTTP 500"):
+    with pytest.raises(InputError, match=r"answers /api/v1/pods with HTTP 500"):
         from_kubeconfig()
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"metadata": 7}'])
 def test_something_else_answers(api: Api, body: bytes) -> None:
     api.body = body
-    with pytest.raises(InputError, match="something that is no list"):
+    with pytest.raises(InputError, match=r"something that is no list"):
         from_kubeconfig()
 
 
 def test_no_server(api: Api, tmp_path: Path) -> None:
     text = (tmp_path / "config").read_text()
     (tmp_path / "config").write_text(text.replace("https://127.0.0.1:", "https://127.0.0.1:1#"))
-    with pytest.raises(InputError, match="cannot be reached"):
+    with pytest.raises(InputError, match=r"cannot be reached"):
         from_kubeconfig()
 
 
 def test_an_unknown_authority(api: Api, tmp_path: Path) -> None:
     (tmp_path / "ca.crt").write_bytes(trustme.CA().cert_pem.bytes())
-    with pytest.raises(InputError, match="cannot be reached: .*certificate verify failed"):
+    with pytest.raises(InputError, match=r"cannot be reached: .*certificate verify failed"):
         from_kubeconfig()
 
 
@@ -193,7 +208,7 @@ def test_wrong_files(tmp_path: Path, case: str) -> None:
 
 
 def test_a_missing_file_and_an_unknown_context(api: Api, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="missing: cannot be used"):
+    with pytest.raises(InputError, match=r"missing: cannot be used"):
         from_kubeconfig(str(tmp_path / "missing"))
-    with pytest.raises(InputError, match="Context 'other' not found"):
+    with pytest.raises(InputError, match=r"Context 'other' not found"):
         from_kubeconfig(context="other")

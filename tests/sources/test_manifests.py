@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,10 @@ def write(folder: Path, name: str, content: str | bytes) -> str:
 
 
 def names(objects: ClusterObjects) -> list[str]:
-    return [each.metadata.name for each in (*objects.nodes, *objects.pods)]
+    return [node.metadata.name for node in objects.nodes] + [pod.metadata.name for pod in objects.pods]
 
 
-FORMS = {
+FORMS: dict[str, Callable[[list[dict[str, Any]]], str]] = {
     "a.json": lambda items: json.dumps({"apiVersion": "v1", "kind": "List", "items": items}),
     "indented.json": lambda items: json.dumps({"items": items, "kind": "List", "apiVersion": "v1"}, indent=4),
     "lines.jsonl": lambda items: "\n".join(json.dumps(item) for item in items),
@@ -79,7 +80,10 @@ def test_a_dump_reads_the_same_by_the_fast_way_and_by_the_slow() -> None:
 
 
 def test_items_of_an_api_list_say_no_kind() -> None:
-    items = [{key: value for key, value in pod(index, 3).items() if key not in ("kind", "apiVersion")} for index in range(3)]
+    items = [
+        {key: value for key, value in pod(index, 3).items() if key not in ("kind", "apiVersion")}
+        for index in range(3)
+    ]
     listed = {"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items}
     assert len(read(["-"], stdin=io.BytesIO(json.dumps(listed).encode())).pods) == 3
     assert len(decode_objects([listed]).pods) == 3
@@ -114,9 +118,16 @@ def test_nulls_count_as_absent() -> None:
     objects = decode_objects([manifest(spec={"nodeName": None, "containers": None}, status=None)])
     assert objects.pods[0].spec.node_name == ""
     text = '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"nodeName": null}, "status": null}'
-    assert read(["-"], stdin=io.BytesIO(text.encode())).pods == objects.pods[:0] + read(
-        ["-"], stdin=io.BytesIO(b"apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {nodeName: }\nstatus:\n")
-    ).pods
+    assert (
+        read(["-"], stdin=io.BytesIO(text.encode())).pods
+        == objects.pods[:0]
+        + read(
+            ["-"],
+            stdin=io.BytesIO(
+                b"apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {nodeName: }\nstatus:\n"
+            ),
+        ).pods
+    )
 
 
 def test_yaml_is_typed_as_kubectl_types_it() -> None:
@@ -158,7 +169,7 @@ def test_generated_names_are_stable_and_distinct() -> None:
 
 SPEC = {"containers": [{"name": "c", "resources": {"requests": {"cpu": "1x"}}}]}
 NEGATIVE = {"initContainers": [{"name": "c", "resources": {"limits": {"memory": "-1Gi"}}}]}
-WRONG = {
+WRONG: dict[str, tuple[list[Any], str]] = {
     "duplicate pod": ([POD, POD], "object 2: metadata.name: the pod 'default/a' is there twice, first in objects: object 1"),
     "duplicate node": ([NODE, NODE], "the node 'n1' is there twice"),
     "no name": ([{"apiVersion": "v1", "kind": "Node", "metadata": {"generateName": "n-"}}], "object 1: metadata.name"),
@@ -180,8 +191,8 @@ WRONG = {
     "list for a mapping": ([manifest(spec=[])], "spec: is a list (expected a mapping)"),
     "quantity": ([manifest(spec=SPEC)], "spec.containers[0].resources.requests.cpu: '1x' is not a quantity"),
     "negative": ([manifest(spec=NEGATIVE)], "spec.initContainers[0].resources.limits.memory: -1Gi is negative"),
-    "node quantity": ([manifest("Node", "n", status={"capacity": {"cpu": "-1"}})], "status.allocatable.cpu: -1 is negative"),
-    "priority": ([manifest(spec={"priority": 1 << 40})], "object 1: spec.priority: 1099511627776 is no priority"),
+    "node quantity": ([manifest("Node", "n", status={"capacity": {"cpu": "-1"}})], "status.capacity.cpu: -1 is negative"),
+    "priority": ([manifest(spec={"priority": 1 << 40})], "object 1 (pod default/a): spec.priority: 1099511627776 is no priority"),
     "class": ([manifest(spec={"priorityClassName": "gold"})], "no PriorityClass with name gold was found"),
 }  # fmt: skip
 
@@ -191,19 +202,21 @@ def test_wrong_objects(case: str) -> None:
     objects, message = WRONG[case]
     with pytest.raises(InputError) as caught:
         decode_objects(objects)
-    assert message.replace("status.allocatable", "status.capacity") in str(caught.value).replace(
-        "status.allocatable", "status.capacity"
-    )
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_pod_bound_to_an_unknown_node() -> None:
     objects = decode_objects([NODE, manifest(spec={"nodeName": "n2"})])
-    with pytest.raises(InputError, match="object 2: spec.nodeName: pod default/a is bound to the unknown node 'n2'"):
+    with pytest.raises(
+        InputError, match=r"object 2: spec.nodeName: pod default/a is bound to the unknown node 'n2'"
+    ):
         validate(objects)
 
 
-YAML_TYPE = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\nspec:\n  containers:\n  - name: c\n    image: [x]\n"
+YAML_TYPE = (
+    "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\nspec:\n  containers:\n  - name: c\n    image: [x]\n"
+)
 WRONG_TEXTS: dict[str, tuple[str, bytes, str]] = {
     "empty": ("a.yaml", b" \n", "a.yaml: the file is empty"),
     "no document": ("a.yaml", b"# nothing\n---\n", "holds no document"),
@@ -223,12 +236,12 @@ WRONG_TEXTS: dict[str, tuple[str, bytes, str]] = {
     ),
     "yaml not utf-8": ("a.yaml", b"a: b\nc: \xff\n", "line 2: the text is not UTF-8"),
     "utf-16": ("a.yaml", "a: b".encode("utf-16"), "not UTF-8"),
-    "yaml type": ("a.yaml", YAML_TYPE.encode(), "document 1 (line 8): spec.containers[0].image: is a list (expected text)"),
+    "yaml type": ("a.yaml", YAML_TYPE.encode(), "document 1 (line 8, Pod a): spec.containers[0].image: is a list (expected text)"),
     "second document": ("a.yaml", b"---\napiVersion: v1\nkind: ConfigMap\n---\nkind: X\n", "document 2 (line 5): kind"),
     "json item": (
         "a.json",
         json.dumps({"kind": "List", "items": [POD, manifest(spec={"priority": "x"})]}).encode(),
-        'a.json: items[1]: spec.priority: is text, "x"',
+        'a.json: items[1] (Pod a): spec.priority: is text, "x"',
     ),
     "gzip ends": ("a.json.gz", gzip.compress(json.dumps(POD).encode())[:-12], "gzip data ends early"),
     "gzip damaged": ("a.json.gz", b"\x1f\x8b\x08\x00" + b"x" * 50, "gzip data is damaged"),
@@ -248,27 +261,29 @@ def test_wrong_texts(tmp_path: Path, case: str) -> None:
 
 
 def test_a_missing_file_and_an_empty_directory(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="missing.yaml: cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"missing.yaml: cannot be read: No such file"):
         read([str(tmp_path / "missing.yaml")])
-    with pytest.raises(InputError, match="no file to read"):
+    with pytest.raises(InputError, match=r"no file to read"):
         read([str(tmp_path)])
 
 
 def test_limits_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files_module, "LINE_BYTES_MAX", 1000)
-    with pytest.raises(InputError, match="line 2 is longer than"):
+    with pytest.raises(InputError, match=r"line 2 is longer than"):
         read([write(tmp_path, "a.json", b"{\n" + b" " * 2000 + b"}")])
     monkeypatch.setattr(files_module, "FILE_BYTES_MAX", 1500)
-    with pytest.raises(InputError, match="holds more than"):
+    with pytest.raises(InputError, match=r"holds more than"):
         read([write(tmp_path, "a.json", b" " * 2000)])
     for compressed in (gzip.compress(b" " * 2000), pa.Codec("zstd").compress(b" " * 2000, asbytes=True)):
-        with pytest.raises(InputError, match="holds more than"):
+        with pytest.raises(InputError, match=r"holds more than"):
             read(["-"], stdin=io.BytesIO(compressed))
 
 
 def test_what_is_known_already_counts() -> None:
     gold = manifest("PriorityClass", "gold", "scheduling.k8s.io/v1", value=7, preemptionPolicy="Never")
-    runtime = manifest("RuntimeClass", "vm", "node.k8s.io/v1", handler="vm", overhead={"podFixed": {"cpu": "100m"}})
+    runtime = manifest(
+        "RuntimeClass", "vm", "node.k8s.io/v1", handler="vm", overhead={"podFixed": {"cpu": "100m"}}
+    )
     cluster = decode_objects([NODE, gold, runtime])
     daemon = manifest("DaemonSet", "d", "apps/v1", spec={"template": {"spec": {"containers": []}}})
     classy = manifest(spec={"priorityClassName": "gold", "runtimeClassName": "vm"})
@@ -280,4 +295,6 @@ def test_what_is_known_already_counts() -> None:
 
 def test_the_start_path_is_light() -> None:
     program = "import sys, kcore.sources; print([m for m in ('numpy', 'pyarrow', 'yaml', 'lightkube') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip() == "[]"
+    )

@@ -184,7 +184,7 @@ def test_wrong_cells(tmp_path: Path, case: str) -> None:
 def test_a_bad_number_in_csv_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("name,node,cpu_milli\na,n,1\nb,n,many\n")
-    with pytest.raises(InputError, match="column 'cpu_milli', row 2: invalid value 'many'"):
+    with pytest.raises(InputError, match=r"column 'cpu_milli', row 2: invalid value 'many'"):
         read([str(path)])
 
 
@@ -193,8 +193,10 @@ def test_names_may_repeat_in_other_namespaces(tmp_path: Path) -> None:
 
 
 def test_a_row_bound_to_an_unknown_node(tmp_path: Path) -> None:
-    objects = read([write(tmp_path, "a.parquet", PODS), write(tmp_path, "n.csv", {**NODES, "name": ["n1", "n3"]})])
-    with pytest.raises(InputError, match="row 3 is bound to the unknown node 'n2'"):
+    objects = read(
+        [write(tmp_path, "a.parquet", PODS), write(tmp_path, "n.csv", {**NODES, "name": ["n1", "n3"]})]
+    )
+    with pytest.raises(InputError, match=r"row 3 is bound to the unknown node 'n2'"):
         validate(objects)
 
 
@@ -202,7 +204,7 @@ def test_a_row_bound_to_an_unknown_node(tmp_path: Path) -> None:
 def test_a_table_that_ends_early(tmp_path: Path, name: str) -> None:
     path = Path(write(tmp_path, name, PODS))
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(InputError, match="table is damaged"):
+    with pytest.raises(InputError, match=r"table is damaged"):
         read([str(path)])
 
 

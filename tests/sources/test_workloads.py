@@ -22,7 +22,9 @@ def workload(kind: str, group: str = "apps/v1", *, uid: str = "", **spec: Any) -
     return {"apiVersion": group, "kind": kind, "metadata": metadata, "spec": {"template": TEMPLATE, **spec}}
 
 
-def owned_pod(kind: str, name: str, labels: dict[str, str] | None = None, phase: str = "Running") -> dict[str, Any]:
+def owned_pod(
+    kind: str, name: str, labels: dict[str, str] | None = None, phase: str = "Running"
+) -> dict[str, Any]:
     owner = {"apiVersion": "apps/v1", "kind": kind, "name": name, "controller": True}
     metadata = {"name": f"{name}-x", "namespace": "shop", "ownerReferences": [owner], "labels": labels or {}}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": {"phase": phase}}
@@ -79,7 +81,12 @@ def test_a_stateful_set_counts_its_pods() -> None:
 
 def node(name: str, taint: str = "", **labels: str) -> dict[str, Any]:
     taints = [{"key": taint, "effect": "NoSchedule"}] if taint else []
-    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "spec": {"taints": taints}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"taints": taints},
+    }
 
 
 def test_a_daemon_set_has_a_pod_on_each_node_that_lets_it_in() -> None:
@@ -91,14 +98,14 @@ def test_a_daemon_set_has_a_pod_on_each_node_that_lets_it_in() -> None:
         node("d", "node.kubernetes.io/unschedulable", os="linux"),
     ]
     objects = decode_objects([workload("DaemonSet") | {"spec": {"template": template}}, *nodes])
-    bound = []
+    bound: list[str] = []
     for pod in objects.pods:
         affinity = pod.spec.affinity
         assert affinity is not None
         assert affinity.node_affinity is not None
         assert affinity.node_affinity.required is not None
-        (term,) = affinity.node_affinity.required.node_selector_terms or ()
-        (requirement,) = term.match_fields or ()
+        (term,) = affinity.node_affinity.required.node_selector_terms or []
+        (requirement,) = term.match_fields or []
         assert (requirement.key, requirement.operator) == ("metadata.name", "In")
         bound += requirement.values or []
         assert len(pod.spec.tolerations or ()) == 6  # the controller's, which cover the two defaults
@@ -168,7 +175,7 @@ def test_a_deployment_whose_replica_set_is_there_is_not_expanded() -> None:
 
 @pytest.mark.parametrize("replicas", [-1, 2_000_000_000])
 def test_replicas_are_bounded(replicas: int) -> None:
-    with pytest.raises(InputError, match="object 1: spec.replicas: .* is out of range"):
+    with pytest.raises(InputError, match=r"object 1 .Deployment web.: spec.replicas: .* is out of range"):
         decode_objects([workload("Deployment", replicas=replicas)])
 
 

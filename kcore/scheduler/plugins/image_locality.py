@@ -14,15 +14,15 @@ MAX_CONTAINER_THRESHOLD = 1000 * 1024 * 1024
 
 
 @kernel
-def image_score(images, first, last, container_count, image, start, stop, raw):
+def image_score(images, first, last, container_count, image, count, raw):
     """Scale the bytes present of the pod's images to 0..100 between 23 MiB and 1000 MiB a container."""
-    for node in range(start, stop):
+    for node in range(count):
         raw[node] = 0
     for index in range(first, last):
         row = images.item[index, 0]
-        for node in range(start, stop):
+        for node in range(count):
             raw[node] += image[row, node]
     most = MAX_CONTAINER_THRESHOLD * container_count
-    for node in range(start, stop):
+    for node in range(count):
         present = min(max(raw[node], MIN_THRESHOLD), most)
         raw[node] = divide(MAX_NODE_SCORE * (present - MIN_THRESHOLD), most - MIN_THRESHOLD)

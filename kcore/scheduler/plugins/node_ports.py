@@ -10,10 +10,13 @@ from kcore.scheduler.codes import REJECT_PORTS
 
 
 @kernel
-def ports_filter(ports, first, last, ledger, start, stop, verdict):
-    """Reject nodes on which a pod holds a conflicting port (``ports.item[first:last]`` are ledger rows)."""
+def ports_filter(ports, first, last, ledger, start, verdict):
+    """Reject nodes on which a pod holds a conflicting port (``ports.item[first:last]`` are ledger rows).
+
+    ``verdict`` is the slice of the nodes from ``start`` on.
+    """
     for index in range(first, last):
-        row = ports.item[index, 0]
-        for node in range(start, stop):
-            if (verdict[node] == 0) & (ledger[row, node] > 0):
-                verdict[node] = REJECT_PORTS
+        held = ledger[ports.item[index, 0]][start:]
+        for node in range(verdict.shape[0]):
+            passes = (verdict[node] != 0) | (held[node] == 0)
+            verdict[node] = verdict[node] if passes else REJECT_PORTS

@@ -24,24 +24,29 @@ IS_SCALAR = 2
 
 @kernel
 def fit_filter(
-    allocatable, requested, pods_allowed, pod_count, amount, ignored, start, stop, verdict, detail
+    allocatable, requested, pods_allowed, pod_count, amount, ignored, start, verdict, detail
 ):
-    """Reject nodes without room; ``detail`` gets a bit for every resource that lacks (codes.py)."""
-    for node in range(start, stop):
+    """Reject nodes without room; ``detail`` gets a bit for every resource that lacks (codes.py).
+
+    ``pods_allowed``, ``pod_count``, ``verdict`` and ``detail`` are slices of the nodes from ``start`` on.
+    """
+    size = verdict.shape[0]
+    for node in range(size):
         detail[node] = DETAIL_PODS if pod_count[node] + 1 > pods_allowed[node] else 0
     for row in range(amount.shape[0]):
         wanted = amount[row]
         if wanted <= 0 or ignored[row] != 0:
             continue
         short = 1 << (row + 1)
-        capacity = allocatable[row]
-        used = requested[row]
-        for node in range(start, stop):
-            if wanted > capacity[node] - used[node]:
-                detail[node] |= short | (DETAIL_UNRESOLVABLE if wanted > capacity[node] else 0)
-    for node in range(start, stop):
-        if (detail[node] != 0) & (verdict[node] == 0):
-            verdict[node] = REJECT_FIT
+        capacity = allocatable[row][start:]
+        used = requested[row][start:]
+        for node in range(size):
+            lacking = short if wanted > capacity[node] - used[node] else 0
+            never = DETAIL_UNRESOLVABLE if wanted > capacity[node] else 0
+            detail[node] = detail[node] | lacking | never
+    for node in range(size):
+        passes = (verdict[node] != 0) | (detail[node] == 0)
+        verdict[node] = verdict[node] if passes else REJECT_FIT
 
 
 @kernel
@@ -73,7 +78,7 @@ def ratio_by_shape(capacity, used, shape):
 @kernel
 def add_fit_score(
     allocatable, requested, nonzero, amount, pod_nonzero, score_row, score_amount, strategy, resources, shape,
-    weight, start, stop, number, total,
+    weight, count, number, total,
 ):  # fmt: skip
     """Add weight * the strategy's score: the weighted mean over its resources of what each one scores.
 
@@ -82,7 +87,7 @@ def add_fit_score(
     is scored by ``score_amount[score_row]``. ``number[0:2]`` is scratch.
     """
     score_sum, weight_sum = number[0], number[1]
-    for node in range(start, stop):
+    for node in range(count):
         score_sum[node] = 0.0
         weight_sum[node] = 0.0
     for index in range(resources.shape[0]):
@@ -96,31 +101,31 @@ def add_fit_score(
         capacity = allocatable[row]
         used = nonzero[row] if row <= MEMORY else requested[row]
         if strategy == LEAST_ALLOCATED:
-            for node in range(start, stop):
+            for node in range(count):
                 score = least_allocated(max(capacity[node], 1), used[node] + wanted)
                 counts = capacity[node] != 0
                 score_sum[node] += factor * score if counts else 0
                 weight_sum[node] += factor if counts else 0
         elif strategy == MOST_ALLOCATED:
-            for node in range(start, stop):
+            for node in range(count):
                 score = most_allocated(max(capacity[node], 1), used[node] + wanted)
                 counts = capacity[node] != 0
                 score_sum[node] += factor * score if counts else 0
                 weight_sum[node] += factor if counts else 0
         else:
-            for node in range(start, stop):
+            for node in range(count):
                 if capacity[node] != 0:
                     score = ratio_by_shape(capacity[node], used[node] + wanted, shape)
                     if score > 0:
                         score_sum[node] += factor * score
                         weight_sum[node] += factor
     if strategy == REQUESTED_TO_CAPACITY_RATIO:
-        for node in range(start, stop):
+        for node in range(count):
             if weight_sum[node] > 0:
                 total[node] += weight * round_half_away(score_sum[node] / weight_sum[node])
     else:
         # both sums are integers below 2**53, so the rounded quotient's floor is the integer quotient
-        for node in range(start, stop):
+        for node in range(count):
             total[node] += weight * int(score_sum[node] / max(weight_sum[node], 1.0))
 
 
@@ -146,7 +151,7 @@ def pair_balance(first, second):
 
 @kernel
 def add_balanced_score(
-    allocatable, requested, amount, resources, weight, start, stop, verdict, number, total
+    allocatable, requested, amount, resources, weight, count, verdict, number, total
 ):
     """Add weight * (50 + (50 + balance with the pod - balance without it) / 2)."""
     if (
@@ -157,14 +162,14 @@ def add_balanced_score(
         _add_pair_balanced_score(
             allocatable[resources[0, ROW]], allocatable[resources[1, ROW]],
             requested[resources[0, ROW]], requested[resources[1, ROW]],
-            amount[resources[0, ROW]], amount[resources[1, ROW]], weight, start, stop, total,
+            amount[resources[0, ROW]], amount[resources[1, ROW]], weight, count, total,
         )  # fmt: skip
         return
     with_pod, without_pod = number[0], number[1]
-    for node in range(start, stop):
+    for node in range(count):
         if verdict[node] != 0:
             continue
-        count = 0
+        used = 0
         sum_with = 0.0
         sum_without = 0.0
         for index in range(resources.shape[0]):
@@ -172,24 +177,24 @@ def add_balanced_score(
             capacity = allocatable[row, node]
             if capacity == 0 or (resources[index, IS_SCALAR] != 0 and amount[row] == 0):
                 continue
-            with_pod[count] = min((requested[row, node] + amount[row]) / capacity, 1.0)
-            without_pod[count] = min(requested[row, node] / capacity, 1.0)
-            sum_with += with_pod[count]
-            sum_without += without_pod[count]
-            count += 1
-        divisor = max(count, 1)
-        after = balance(with_pod, count, sum_with / divisor)
-        before = balance(without_pod, count, sum_without / divisor)
+            with_pod[used] = min((requested[row, node] + amount[row]) / capacity, 1.0)
+            without_pod[used] = min(requested[row, node] / capacity, 1.0)
+            sum_with += with_pod[used]
+            sum_without += without_pod[used]
+            used += 1
+        divisor = max(used, 1)
+        after = balance(with_pod, used, sum_with / divisor)
+        before = balance(without_pod, used, sum_without / divisor)
         total[node] += weight * (50 + (50 + after - before) // 2)
 
 
 @kernel
 def _add_pair_balanced_score(
     first_capacity, second_capacity, first_used, second_used, first_wanted, second_wanted,
-    weight, start, stop, total,
+    weight, count, total,
 ):  # fmt: skip
     """The common case of two resources, in a form that vectorises; a resource without capacity is left out."""
-    for node in range(start, stop):
+    for node in range(count):
         both = (first_capacity[node] > 0) & (second_capacity[node] > 0)
         first = max(first_capacity[node], 1)
         second = max(second_capacity[node], 1)

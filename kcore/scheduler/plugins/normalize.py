@@ -8,30 +8,29 @@ from kcore.scheduler.plugins.arithmetic import divide
 
 
 @kernel
-def add_default_normalized(verdict, raw, reverse, weight, start, stop, total):
+def add_default_normalized(verdict, raw, reverse, weight, count, total):
     """Add weight * (100 * raw / max raw), or 100 minus that where ``reverse``; raw scores are >= 0."""
     most = 0
-    for node in range(start, stop):
-        if verdict[node] == 0:
-            most = max(most, raw[node])
+    for node in range(count):
+        most = max(most, raw[node] if verdict[node] == 0 else 0)
     if most == 0:
         if reverse:
-            for node in range(start, stop):
+            for node in range(count):
                 total[node] += weight * MAX_NODE_SCORE
         return
-    for node in range(start, stop):
+    for node in range(count):
         # raw scores of infeasible nodes may exceed the maximum; their totals are never read
         score = divide(MAX_NODE_SCORE * raw[node], most)
         total[node] += weight * (MAX_NODE_SCORE - score if reverse else score)
 
 
 @kernel
-def add_min_max_normalized(verdict, raw, weight, start, stop, total):
+def add_min_max_normalized(verdict, raw, weight, count, total):
     """Add weight * int(100 * ((raw - min) / (max - min))) in doubles, as InterPodAffinity does; 0 if all are equal."""
     first = True
     least = 0
     most = 0
-    for node in range(start, stop):
+    for node in range(count):
         if verdict[node] == 0:
             if first:
                 least = raw[node]
@@ -42,6 +41,6 @@ def add_min_max_normalized(verdict, raw, weight, start, stop, total):
     if most <= least:
         return
     span = float(most - least)
-    for node in range(start, stop):
+    for node in range(count):
         if verdict[node] == 0:
             total[node] += weight * int(100.0 * (float(raw[node] - least) / span))

@@ -207,19 +207,19 @@ def add_soft_counts(
 
 
 @kernel
-def add_soft_normalized(verdict, raw, weight, start, stop, total):
+def add_soft_normalized(verdict, raw, weight, count, total):
     """Add weight * (100 * (max + min - raw) / max): fewer matching pods score higher; ignored nodes score 0."""
     first = True
     least = 0
     most = 0
-    for node in range(start, stop):
+    for node in range(count):
         if verdict[node] == 0 and raw[node] >= 0:
             if first:
                 least = raw[node]
                 first = False
             least = min(least, raw[node])
             most = max(most, raw[node])
-    for node in range(start, stop):
+    for node in range(count):
         if verdict[node] == 0 and raw[node] >= 0:
             if most == 0:
                 total[node] += weight * MAX_NODE_SCORE
