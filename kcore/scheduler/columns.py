@@ -130,7 +130,10 @@ class Scratch(NamedTuple):
     spread: I64  # [constraint, domain] matching pods, ABSENT where no eligible node has the domain
     spread_least: I64  # [constraint, 4] least count, its domain, second least, domains
     spread_eligible: U8  # [constraint, node]
+    complete: U8  # [node] 1 where the node has every topology label of the constraints at work
+    admitted: U8  # [node] 1 where it also passes the inclusion policies of one of them
     soft: I64  # [constraint, domain]
+    soft_present: U8  # [constraint, domain] 1 where a feasible node has the domain
     affinity: I64  # [term, domain]
     anti_affinity: I64  # [term, domain]
     existing_anti_affinity: I64  # [term, domain]

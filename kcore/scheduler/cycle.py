@@ -20,6 +20,8 @@ from kcore.scheduler.codes import (
     NODE_RESOURCES_FIT,
     NODE_UNSCHEDULABLE,
     POD_TOPOLOGY_SPREAD,
+    REJECT_EXISTING_ANTI_AFFINITY,
+    REJECT_POD_ANTI_AFFINITY,
     TAINT_TOLERATION,
 )
 from kcore.scheduler.columns import FLAG_AFFINITY_SKIPPED, FLAG_AFFINITY_TOTAL
@@ -41,7 +43,7 @@ from kcore.scheduler.fields import (
 from kcore.scheduler.fields import NODE_NAME as WANTED_NAME
 from kcore.scheduler.plugins.image_locality import image_score
 from kcore.scheduler.plugins.inter_pod_affinity import affinity_filter as pod_affinity_filter
-from kcore.scheduler.plugins.inter_pod_affinity import count_terms, preference_score
+from kcore.scheduler.plugins.inter_pod_affinity import anti_affinity_filter, count_terms, preference_score
 from kcore.scheduler.plugins.node_affinity import (
     affinity_filter,
     affinity_score,
@@ -93,9 +95,9 @@ def prefilter(nodes, demands, settings, demand, scratch):
             first, last = demands.spread_hard.ptr[demand], demands.spread_hard.ptr[demand + 1]
             if first < last:
                 count_hard(
-                    demands.spread_hard.item, first, last, nodes.alive, nodes.domain, nodes.domain_count,
-                    nodes.ledger, scratch.selected, nodes.taint_set, demands.tolerates[fixed[TOLERATION]], count,
-                    scratch.spread, scratch.spread_least, scratch.spread_eligible,
+                    demands.spread_hard.item, first, last, nodes.domain, nodes.domain_count, nodes.ledger,
+                    scratch.selected, nodes.taint_set, demands.tolerates[fixed[TOLERATION]], count,
+                    scratch.complete, scratch.spread, scratch.spread_least, scratch.spread_eligible,
                 )
         elif plugin == INTER_POD_AFFINITY:
             count_pod_affinity(nodes, demands, demand, scratch)
@@ -107,19 +109,18 @@ def count_pod_affinity(nodes, demands, demand, scratch):
     count = nodes.slots[0]
     first, last = demands.affinity.ptr[demand], demands.affinity.ptr[demand + 1]
     scratch.flag[FLAG_AFFINITY_TOTAL] = count_terms(
-        demands.affinity.item, first, last, nodes.alive, nodes.domain, nodes.domain_count, nodes.ledger, count,
-        scratch.affinity,
+        demands.affinity.item, first, last, nodes.domain, nodes.domain_count, nodes.ledger, count, scratch.affinity,
     )
     own = last - first
     first, last = demands.anti_affinity.ptr[demand], demands.anti_affinity.ptr[demand + 1]
     count_terms(
-        demands.anti_affinity.item, first, last, nodes.alive, nodes.domain, nodes.domain_count, nodes.ledger,
-        count, scratch.anti_affinity,
+        demands.anti_affinity.item, first, last, nodes.domain, nodes.domain_count, nodes.ledger, count,
+        scratch.anti_affinity,
     )
     own += last - first
     first, last = demands.existing_anti_affinity.ptr[demand], demands.existing_anti_affinity.ptr[demand + 1]
     existing = count_terms(
-        demands.existing_anti_affinity.item, first, last, nodes.alive, nodes.domain, nodes.domain_count,
+        demands.existing_anti_affinity.item, first, last, nodes.domain, nodes.domain_count,
         nodes.ledger, count, scratch.existing_anti_affinity,
     )
     scratch.flag[FLAG_AFFINITY_SKIPPED] = 1 if own == 0 and existing == 0 else 0
@@ -187,19 +188,22 @@ def run_filter(plugin, nodes, demands, requests, settings, demand, request, star
         if first < last:
             spread_filter(
                 demands.spread_hard.item, first, last, nodes.domain, scratch.spread, scratch.spread_least,
-                start, stop, verdict,
+                start, verdict[start:stop],
             )
     elif plugin == INTER_POD_AFFINITY and scratch.flag[FLAG_AFFINITY_SKIPPED] == 0:
-        bounds = (
-            demands.affinity.ptr[demand], demands.affinity.ptr[demand + 1],
-            demands.anti_affinity.ptr[demand], demands.anti_affinity.ptr[demand + 1],
-            demands.existing_anti_affinity.ptr[demand], demands.existing_anti_affinity.ptr[demand + 1],
-        )
         first_of_kind = scratch.flag[FLAG_AFFINITY_TOTAL] == 0 and fixed[SELF_AFFINITY] != 0
+        affinity, anti, existing = demands.affinity, demands.anti_affinity, demands.existing_anti_affinity
         pod_affinity_filter(
-            demands.affinity.item, demands.anti_affinity.item, demands.existing_anti_affinity.item, bounds,
-            nodes.domain, scratch.affinity, scratch.anti_affinity, scratch.existing_anti_affinity, first_of_kind,
-            start, stop, verdict,
+            affinity.item, affinity.ptr[demand], affinity.ptr[demand + 1], nodes.domain, scratch.affinity,
+            first_of_kind, start, verdict[start:stop],
+        )
+        anti_affinity_filter(
+            anti.item, anti.ptr[demand], anti.ptr[demand + 1], nodes.domain, scratch.anti_affinity,
+            REJECT_POD_ANTI_AFFINITY, start, verdict[start:stop],
+        )
+        anti_affinity_filter(
+            existing.item, existing.ptr[demand], existing.ptr[demand + 1], nodes.domain,
+            scratch.existing_anti_affinity, REJECT_EXISTING_ANTI_AFFINITY, start, verdict[start:stop],
         )
 
 
@@ -250,9 +254,9 @@ def run_score(plugin, weight, nodes, demands, requests, settings, demand, reques
         if first == last:
             return 0
         soft_score(
-            demands.spread_soft.item, first, last, fixed[REQUIRE_ALL_TOPOLOGIES] != 0, nodes.alive, nodes.domain,
+            demands.spread_soft.item, first, last, fixed[REQUIRE_ALL_TOPOLOGIES] != 0, nodes.domain,
             nodes.domain_count, nodes.ledger, scratch.selected, nodes.taint_set, tolerates, verdict, count,
-            scratch.soft, scratch.number, raw,
+            scratch.complete, scratch.admitted, scratch.soft, scratch.soft_present, scratch.number[0], raw,
         )
         add_soft_normalized(verdict, raw, weight, count, total)
     elif plugin == INTER_POD_AFFINITY:
@@ -261,8 +265,8 @@ def run_score(plugin, weight, nodes, demands, requests, settings, demand, reques
             return 0
         if (
             preference_score(
-                demands.pod_preference.item, first, last, nodes.alive, nodes.domain, nodes.domain_count,
-                nodes.ledger, verdict, count, scratch.preference, raw,
+                demands.pod_preference.item, first, last, nodes.domain, nodes.domain_count, nodes.ledger, count,
+                scratch.preference, raw,
             )
             == 0
         ):

@@ -92,6 +92,25 @@ def read(path: str, stdin: BinaryIO | None = None) -> Content:
     return Content(name, kind, data)
 
 
+class _Growing:
+    """Content that comes in pieces; it is refused as soon as it, or one line of text in it, is too much."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.content = bytearray()
+        self.line_start = 0
+
+    def add(self, piece: bytes) -> None:
+        newline = piece.rfind(b"\n")
+        if newline >= 0:
+            self.line_start = len(self.content) + newline + 1
+        self.content += piece
+        if len(self.content) > FILE_BYTES_MAX:
+            raise _too_large(self.name)
+        if len(self.content) - self.line_start >= LINE_BYTES_MAX and not is_table(self.content):
+            check_lines(self.content, self.name)
+
+
 def _read_all(file: BinaryIO, name: str) -> bytes | bytearray:
     """Everything that the file gives, in one buffer, refused once it is too much."""
     expected = 0
@@ -99,20 +118,16 @@ def _read_all(file: BinaryIO, name: str) -> bytes | bytearray:
         expected = os.fstat(file.fileno()).st_size
     if expected > FILE_BYTES_MAX:
         raise _too_large(name)
-    if expected > 0:
+    growing = _Growing(name)
+    if expected:
         data = file.read(expected)
-        if data is not None and len(data) == expected and not (more := file.read(1)):
+        more = file.read(1)  # nothing, unless the file grows
+        if not more and data is not None:
             return data
-        content = bytearray(data or b"")
-        if data is not None and len(data) == expected:
-            content += more
-    else:
-        content = bytearray()
+        growing.add((data or b"") + (more or b""))
     while chunk := file.read(CHUNK_BYTES):
-        content += chunk
-        if len(content) > FILE_BYTES_MAX:
-            raise _too_large(name)
-    return content
+        growing.add(chunk)
+    return growing.content
 
 
 def decompress(data: bytes | bytearray, name: str) -> bytes | bytearray:
@@ -125,7 +140,8 @@ def decompress(data: bytes | bytearray, name: str) -> bytes | bytearray:
 
 
 def _gunzip(data: bytes | bytearray, name: str) -> bytearray:
-    content = bytearray()
+    growing = _Growing(name)
+    content = growing.content
     rest: bytes | bytearray | memoryview = memoryview(data)
     while rest:
         stream = zlib.decompressobj(wbits=31)
@@ -137,9 +153,7 @@ def _gunzip(data: bytes | bytearray, name: str) -> bytearray:
                     if not bytes(rest).strip(b"\0"):
                         return content  # padding after the last member, which gzip ignores as well
                 raise InputError(f"the gzip data is damaged: {error}", file=name) from None
-            content += piece
-            if len(content) > FILE_BYTES_MAX:
-                raise _too_large(name)
+            growing.add(piece)
             rest = stream.unconsumed_tail
             if not piece and not rest and not stream.eof:
                 raise InputError(f"the gzip data ends early, after {len(content)} bytes", file=name)
@@ -150,16 +164,14 @@ def _gunzip(data: bytes | bytearray, name: str) -> bytearray:
 def _unzstd(data: bytes | bytearray, name: str) -> bytearray:
     import pyarrow as pa
 
-    content = bytearray()
+    growing = _Growing(name)
     try:
         with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
             while piece := stream.read(CHUNK_BYTES):
-                content += piece
-                if len(content) > FILE_BYTES_MAX:
-                    raise _too_large(name)
+                growing.add(piece)
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"the zstd data is damaged or ends early: {error}", file=name) from None
-    return content
+    return growing.content
 
 
 def _too_large(name: str) -> InputError:
@@ -183,6 +195,11 @@ def check_lines(data: bytes | bytearray, name: str) -> None:
                 expected="documents on lines of their own",
             )
         start = last + 1
+
+
+def is_table(data: bytes | bytearray) -> bool:
+    """True where the first bytes are those of Parquet or Arrow, which have no lines."""
+    return data[:4] in (PARQUET_MAGIC, ARROW_STREAM_MAGIC, FEATHER_1_MAGIC) or data[:6] == ARROW_FILE_MAGIC
 
 
 def format_of(data: bytes | bytearray, suffix: str) -> str:

@@ -86,6 +86,15 @@ def add_fit_score(
     counts only for pods that ask for it, and no resource where the node has none. A pod with a ``score_row`` >= 0
     is scored by ``score_amount[score_row]``. ``number[0:2]`` is scratch.
     """
+    if strategy == LEAST_ALLOCATED and resources.shape[0] == 2 and resources[0, ROW] + resources[1, ROW] == 1:
+        first, second = resources[0, ROW], resources[1, ROW]
+        _add_pair_least_allocated(
+            allocatable[first], allocatable[second], nonzero[first], nonzero[second],
+            score_amount[score_row, first] if score_row >= 0 else pod_nonzero[first],
+            score_amount[score_row, second] if score_row >= 0 else pod_nonzero[second],
+            resources[0, WEIGHT], resources[1, WEIGHT], weight, count, total,
+        )  # fmt: skip
+        return
     score_sum, weight_sum = number[0], number[1]
     for node in range(count):
         score_sum[node] = 0.0
@@ -127,6 +136,22 @@ def add_fit_score(
         # both sums are integers below 2**53, so the rounded quotient's floor is the integer quotient
         for node in range(count):
             total[node] += weight * int(score_sum[node] / max(weight_sum[node], 1.0))
+
+
+@kernel
+def _add_pair_least_allocated(
+    first_capacity, second_capacity, first_used, second_used, first_wanted, second_wanted, first_weight,
+    second_weight, weight, count, total,
+):  # fmt: skip
+    """LeastAllocated of CPU and memory, the default, in one pass."""
+    for node in range(count):
+        first = least_allocated(max(first_capacity[node], 1), first_used[node] + first_wanted)
+        second = least_allocated(max(second_capacity[node], 1), second_used[node] + second_wanted)
+        first_share = first_weight if first_capacity[node] > 0 else 0
+        second_share = second_weight if second_capacity[node] > 0 else 0
+        shares = max(first_share + second_share, 1)
+        # both are integers below 2**53, so the rounded quotient's floor is the integer quotient
+        total[node] += weight * int(float(first * first_share + second * second_share) / shares)
 
 
 @kernel

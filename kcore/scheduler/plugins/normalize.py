@@ -6,6 +6,8 @@ from kcore.kernel import kernel
 from kcore.scheduler.codes import MAX_NODE_SCORE
 from kcore.scheduler.plugins.arithmetic import divide
 
+NO_SCORE = 1 << 62
+
 
 @kernel
 def add_default_normalized(verdict, raw, reverse, weight, count, total):
@@ -27,20 +29,14 @@ def add_default_normalized(verdict, raw, reverse, weight, count, total):
 @kernel
 def add_min_max_normalized(verdict, raw, weight, count, total):
     """Add weight * int(100 * ((raw - min) / (max - min))) in doubles, as InterPodAffinity does; 0 if all are equal."""
-    first = True
-    least = 0
-    most = 0
+    least = NO_SCORE
+    most = -NO_SCORE
     for node in range(count):
-        if verdict[node] == 0:
-            if first:
-                least = raw[node]
-                most = raw[node]
-                first = False
-            least = min(least, raw[node])
-            most = max(most, raw[node])
+        least = min(least, raw[node] if verdict[node] == 0 else NO_SCORE)
+        most = max(most, raw[node] if verdict[node] == 0 else -NO_SCORE)
     if most <= least:
         return
     span = float(most - least)
     for node in range(count):
-        if verdict[node] == 0:
-            total[node] += weight * int(100.0 * (float(raw[node] - least) / span))
+        # raw scores of infeasible nodes may lie outside; their totals are never read
+        total[node] += weight * int(100.0 * (float(raw[node] - least) / span))

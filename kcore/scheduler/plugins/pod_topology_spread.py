@@ -24,6 +24,8 @@ SELF_MATCH = 6
 IS_HOSTNAME = 3
 """Takes the place of MIN_DOMAINS in soft constraints."""
 
+NO_SCORE = 1 << 62
+
 # columns of spread_least
 LEAST = 0
 LEAST_DOMAIN = 1
@@ -36,42 +38,58 @@ ABSENT = -(1 << 40)
 
 
 @kernel
-def has_all_topologies(domain, constraint, first, last, node):
-    """Tell whether the node has every topology label of ``constraint[first:last]``."""
+def mark_complete(domain, constraint, first, last, node_count, complete):
+    """Set ``complete[node]`` to 1 where the node has every topology label of ``constraint[first:last]``.
+
+    Dead slots have none.
+    """
+    for node in range(node_count):
+        complete[node] = 1
     for index in range(first, last):
-        if domain[constraint[index, TOPOLOGY], node] < 0:
-            return False
-    return True
+        values = domain[constraint[index, TOPOLOGY]]
+        for node in range(node_count):
+            complete[node] = complete[node] if values[node] >= 0 else 0
+
+
+@kernel
+def mark_admitted(
+    constraint, index, honor_affinity, honor_taints, selected, taint_set, tolerates, complete, node_count, admitted
+):
+    """Set ``admitted[node]`` to 1 where a complete node also passes the constraint's inclusion policies."""
+    if constraint[index, honor_affinity] != 0:
+        for node in range(node_count):
+            admitted[node] = complete[node] & selected[node]
+    else:
+        for node in range(node_count):
+            admitted[node] = complete[node]
+    if constraint[index, honor_taints] != 0:
+        for node in range(node_count):
+            admitted[node] = admitted[node] if (tolerates[taint_set[node]] & 1) == 0 else 0
 
 
 @kernel
 def count_hard(
-    constraint, first, last, alive, domain, domain_count, ledger, selected, taint_set, tolerates, node_count,
+    constraint, first, last, domain, domain_count, ledger, selected, taint_set, tolerates, node_count, complete,
     spread, least, eligible,
 ):  # fmt: skip
     """Count matching pods per domain for each hard constraint into ``spread[constraint, domain]`` (or ABSENT)."""
+    mark_complete(domain, constraint, first, last, node_count, complete)
     for index in range(first, last):
-        row = index - first
+        admitted = eligible[index - first]
+        mark_admitted(
+            constraint, index, HONOR_AFFINITY, HONOR_TAINTS, selected, taint_set, tolerates, complete, node_count,
+            admitted,
+        )  # fmt: skip
+        sums = spread[index - first]
         for value in range(domain_count[constraint[index, TOPOLOGY]]):
-            spread[row, value] = ABSENT
-    for node in range(node_count):
-        whole = alive[node] != 0 and has_all_topologies(domain, constraint, first, last, node)
-        tainted = (tolerates[taint_set[node]] & 1) != 0
-        for index in range(first, last):
-            row = index - first
-            admitted = (
-                whole
-                and (constraint[index, HONOR_AFFINITY] == 0 or selected[node] != 0)
-                and (constraint[index, HONOR_TAINTS] == 0 or not tainted)
-            )
-            eligible[row, node] = 1 if admitted else 0
-            if admitted:
-                value = domain[constraint[index, TOPOLOGY], node]
-                if spread[row, value] == ABSENT:
-                    spread[row, value] = 0
-                spread[row, value] += ledger[constraint[index, ROW], node]
-    for index in range(first, last):
-        find_least(spread[index - first], domain_count[constraint[index, TOPOLOGY]], least[index - first])
+            sums[value] = ABSENT
+        pods = ledger[constraint[index, ROW]]
+        values = domain[constraint[index, TOPOLOGY]]
+        for node in range(node_count):
+            if admitted[node] != 0:
+                value = values[node]
+                sums[value] = pods[node] + (0 if sums[value] == ABSENT else sums[value])
+        find_least(sums, domain_count[constraint[index, TOPOLOGY]], least[index - first])
 
 
 @kernel
@@ -95,133 +113,105 @@ def find_least(spread, domain_count, least):
 
 
 @kernel
-def spread_filter(constraint, first, last, domain, spread, least, start, stop, verdict):
+def spread_filter(constraint, first, last, domain, spread, least, start, verdict):
     """Reject nodes where one more pod would exceed a constraint's skew, and those without its label.
 
     The global minimum is taken as if only the node's own domain had changed since :func:`count_hard`, which holds
-    in a full pass (nothing has) and while victims of that one node are being tried.
+    in a full pass (nothing has) and while victims of that one node are being tried. ``verdict`` is the slice of the
+    nodes from ``start`` on.
     """
-    for node in range(start, stop):
-        if verdict[node] != 0:
-            continue
-        for index in range(first, last):
-            row = index - first
-            value = domain[constraint[index, TOPOLOGY], node]
-            if value < 0:
-                verdict[node] = REJECT_SPREAD_LABEL
-                break
-            count = spread[row, value]
-            lowest = least[row, SECOND_LEAST] if value == least[row, LEAST_DOMAIN] else least[row, LEAST]
-            if count == ABSENT:
-                count = 0
-            else:
-                lowest = min(lowest, count)
-            if least[row, DOMAINS] < constraint[index, MIN_DOMAINS]:
-                lowest = 0
-            if count + constraint[index, SELF_MATCH] - lowest > constraint[index, MAX_SKEW]:
-                verdict[node] = REJECT_SPREAD
-                break
+    for index in range(first, last):
+        row = index - first
+        values = domain[constraint[index, TOPOLOGY]][start:]
+        sums = spread[row]
+        scarce = least[row, DOMAINS] < constraint[index, MIN_DOMAINS]
+        own = constraint[index, SELF_MATCH]
+        for node in range(verdict.shape[0]):
+            value = max(values[node], 0)
+            others = least[row, SECOND_LEAST] if value == least[row, LEAST_DOMAIN] else least[row, LEAST]
+            absent = sums[value] == ABSENT
+            count = 0 if absent else sums[value]
+            lowest = others if absent else min(others, count)
+            skew = count + own - (0 if scarce else lowest)
+            code = REJECT_SPREAD if skew > constraint[index, MAX_SKEW] else 0
+            code = code if values[node] >= 0 else REJECT_SPREAD_LABEL
+            verdict[node] = verdict[node] if verdict[node] != 0 else code
 
 
 @kernel
 def soft_score(
-    constraint, first, last, require_all, alive, domain, domain_count, ledger, selected, taint_set, tolerates,
-    verdict, node_count, soft, number, raw,
+    constraint, first, last, require_all, domain, domain_count, ledger, selected, taint_set, tolerates, verdict,
+    node_count, complete, admitted, soft, present, number, raw,
 ):  # fmt: skip
     """Score each feasible node by the pods that match around it; -1 marks nodes that lack a required label.
 
-    ``soft[constraint, domain]`` holds counts by domain; slot ``domain_count`` stands for "no label", which upstream
-    keeps under the empty value.
+    ``soft[constraint, domain]`` counts by domain, of those that some feasible node shares (``present``); slot
+    ``domain_count`` stands for "no label", which upstream keeps under the empty value.
     """
-    feasible_count = 0
-    ignored_count = 0
-    for index in range(first, last):
-        for value in range(domain_count[constraint[index, TOPOLOGY]] + 1):
-            soft[index - first, value] = -1
+    if require_all:
+        mark_complete(domain, constraint, first, last, node_count, complete)
+    else:
+        for node in range(node_count):
+            complete[node] = 1
+    scored = 0
     for node in range(node_count):
-        raw[node] = 0
-        if verdict[node] != 0:
-            continue
-        feasible_count += 1
-        if require_all and not has_all_topologies(domain, constraint, first, last, node):
-            ignored_count += 1
-            raw[node] = -1
-            continue
-        for index in range(first, last):
-            topology = constraint[index, TOPOLOGY]
-            value = domain[topology, node]
-            soft[index - first, value if value >= 0 else domain_count[topology]] = 0
-    for node in range(node_count):
-        if alive[node] == 0 or (require_all and not has_all_topologies(domain, constraint, first, last, node)):
-            continue
-        tainted = (tolerates[taint_set[node]] & 1) != 0
-        for index in range(first, last):
-            row = constraint[index, ROW]
-            if (
-                constraint[index, IS_HOSTNAME] != 0
-                or (constraint[index, HONOR_AFFINITY] != 0 and selected[node] == 0)
-                or (constraint[index, HONOR_TAINTS] != 0 and tainted)
-            ):
-                continue
-            topology = constraint[index, TOPOLOGY]
-            value = domain[topology, node]
-            slot = value if value >= 0 else domain_count[topology]
-            if soft[index - first, slot] >= 0:
-                soft[index - first, slot] += ledger[row, node]
-    add_soft_counts(
-        constraint, first, last, domain, domain_count, ledger, verdict, node_count,
-        feasible_count - ignored_count, soft, number[0], raw,
-    )  # fmt: skip
-
-
-@kernel
-def add_soft_counts(
-    constraint, first, last, domain, domain_count, ledger, verdict, node_count, hostname_size, soft, number, raw
-):
-    """Turn counts into raw scores: round(sum over constraints of count * log(domains + 2) + max skew - 1)."""
-    for node in range(node_count):
+        scored += 1 if (verdict[node] == 0) & (complete[node] != 0) else 0
         number[node] = 0.0
     for index in range(first, last):
         topology = constraint[index, TOPOLOGY]
-        row = constraint[index, ROW]
-        size = 0
-        for value in range(domain_count[topology] + 1):
-            if soft[index - first, value] >= 0:
-                size += 1
-        if constraint[index, IS_HOSTNAME] != 0:
-            size = hostname_size
-        factor = math.log(float(size + 2))
+        pods = ledger[constraint[index, ROW]]
+        values = domain[topology]
         slack = float(constraint[index, MAX_SKEW] - 1)
+        if constraint[index, IS_HOSTNAME] != 0:
+            factor = math.log(float(scored + 2))
+            for node in range(node_count):
+                number[node] += pods[node] * factor + slack if values[node] >= 0 else 0.0
+            continue
+        mark_admitted(
+            constraint, index, HONOR_AFFINITY, HONOR_TAINTS, selected, taint_set, tolerates, complete, node_count,
+            admitted,
+        )  # fmt: skip
+        sums, shared = soft[index - first], present[index - first]
+        size = count_soft(values, pods, admitted, complete, verdict, domain_count[topology], node_count, sums, shared)
+        factor = math.log(float(size + 2))
         for node in range(node_count):
-            value = domain[topology, node]
-            if verdict[node] != 0 or value < 0:
-                continue
-            if constraint[index, IS_HOSTNAME] != 0:
-                count = ledger[row, node]
-            else:
-                count = max(soft[index - first, value], 0)
-            number[node] += count * factor + slack
+            number[node] += sums[max(values[node], 0)] * factor + slack if values[node] >= 0 else 0.0
     for node in range(node_count):
-        if verdict[node] == 0 and raw[node] == 0:
-            raw[node] = round_half_away(number[node])
+        raw[node] = round_half_away(number[node]) if complete[node] != 0 else -1
+
+
+@kernel
+def count_soft(values, pods, admitted, complete, verdict, domain_count, node_count, sums, shared):
+    """Count pods by domain over the admitted nodes; return how many domains feasible, complete nodes share."""
+    for value in range(domain_count + 1):
+        sums[value] = 0
+        shared[value] = 0
+    for node in range(node_count):
+        value = values[node] if values[node] >= 0 else domain_count
+        sums[value] += pods[node] * admitted[node]
+        shared[value] |= (verdict[node] == 0) & (complete[node] != 0)
+    size = 0
+    for value in range(domain_count + 1):
+        size += shared[value]
+        sums[value] = sums[value] if shared[value] != 0 else 0
+    return size
 
 
 @kernel
 def add_soft_normalized(verdict, raw, weight, count, total):
     """Add weight * (100 * (max + min - raw) / max): fewer matching pods score higher; ignored nodes score 0."""
-    first = True
-    least = 0
+    least = NO_SCORE
     most = 0
     for node in range(count):
-        if verdict[node] == 0 and raw[node] >= 0:
-            if first:
-                least = raw[node]
-                first = False
-            least = min(least, raw[node])
-            most = max(most, raw[node])
+        counts = (verdict[node] == 0) & (raw[node] >= 0)
+        least = min(least, raw[node] if counts else NO_SCORE)
+        most = max(most, raw[node] if counts else 0)
+    if most == 0:
+        for node in range(count):
+            total[node] += weight * MAX_NODE_SCORE if raw[node] >= 0 else 0
+        return
     for node in range(count):
-        if verdict[node] == 0 and raw[node] >= 0:
-            if most == 0:
-                total[node] += weight * MAX_NODE_SCORE
-            else:
-                total[node] += weight * divide(MAX_NODE_SCORE * (most + least - raw[node]), most)
+        # raw scores of infeasible nodes may lie outside; their totals are never read
+        kept = min(max(raw[node], least), most)
+        score = divide(MAX_NODE_SCORE * (most + least - kept), most)
+        total[node] += weight * score if raw[node] >= 0 else 0
