@@ -36,7 +36,6 @@ class ObjectMeta(_Object):
     namespace: str = ""
     uid: str = ""
     labels: Labels | None = None
-    annotations: dict[str, str] | None = None
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
     owner_references: list[OwnerReference] | None = None
@@ -154,6 +153,22 @@ class SchedulingGate(_Object):
     name: str = ""
 
 
+class Volume(_Object):
+    """A volume of a pod: only the sources that a scheduler plugin looks at; all others are skipped."""
+
+    name: str = ""
+    persistent_volume_claim: dict[str, Any] | None = None
+    ephemeral: dict[str, Any] | None = None
+    csi: dict[str, Any] | None = None
+    gce_persistent_disk: dict[str, Any] | None = None
+    aws_elastic_block_store: dict[str, Any] | None = None
+    azure_disk: dict[str, Any] | None = None
+    iscsi: dict[str, Any] | None = None
+    rbd: dict[str, Any] | None = None
+    cinder: dict[str, Any] | None = None
+    image: dict[str, Any] | None = None
+
+
 class PodSpec(_Object):
     node_name: str = ""
     scheduler_name: str = ""
@@ -170,7 +185,7 @@ class PodSpec(_Object):
     topology_spread_constraints: list[TopologySpreadConstraint] | None = None
     scheduling_gates: list[SchedulingGate] | None = None
     host_network: bool | None = None
-    volumes: list[dict[str, Any]] | None = None
+    volumes: list[Volume] | None = None
     resource_claims: list[dict[str, Any]] | None = None
     runtime_class_name: str | None = None
 

@@ -15,12 +15,12 @@ from kcore.api.objects import NodeSelectorTerm, Pod, PodAffinityTerm, Toleration
 from kcore.api.selectors import Selector, from_label_selector, from_labels
 from kcore.scheduler import fields
 from kcore.scheduler.columns import Demands, ragged
-from kcore.scheduler.ledger import Ledger, MatchRow, OwnRow, PortRow, Scope
+from kcore.scheduler.ledger import LabelIndex, Ledger, MatchRow, OwnRow, Port, PortRow, Scope
 from kcore.scheduler.nodes import NAME_LABEL, NodeTable
 from kcore.scheduler.owners import Owners
 from kcore.scheduler.profile import Profile
 from kcore.scheduler.selection import Programs
-from kcore.scheduler.spec import CORDON_TAINT, SpecClass, term_namespaces, tolerates
+from kcore.scheduler.spec import CORDON_TAINT, SpecClass, image_volumes, term_namespaces, tolerates
 from kcore.scheduler.vocab import Vocab
 
 HOSTNAME = "kubernetes.io/hostname"
@@ -70,6 +70,8 @@ class DemandTable:
         self._tolerations: Vocab[tuple[tuple[str, str, str, str], ...]] = Vocab()
         self._index: dict[tuple[int, int], int] = {}
         self._linked = (0, 0)
+        self._own_terms = LabelIndex()
+        self._port_rows: list[tuple[int, Port]] = []
         self.demands: list[Demand] = []
 
     def __len__(self) -> int:
@@ -105,9 +107,7 @@ class DemandTable:
         containers = [*(pod.spec.init_containers or ()), *(pod.spec.containers or ())]
         fixed[fields.CONTAINERS] = len(containers)
         references = [container.image for container in containers]
-        references += [
-            volume["image"].get("reference", "") for volume in pod.spec.volumes or () if volume.get("image")
-        ]
+        references += image_volumes(pod)
         if containers:
             demand.images = [
                 (self._nodes.image_row(normalized_image(name)),) for name in references if name
@@ -235,32 +235,45 @@ class DemandTable:
     # -- terms of other pods
 
     def link(self) -> None:
-        """Match every own-term row of the ledger with every demand that has not met it yet."""
+        """Match every own-term and port row of the ledger with every demand that has not met it yet."""
         rows = self._ledger.rows.values
         seen_demands, seen_rows = self._linked
-        own = [(number, row.term) for number, row in enumerate(rows) if isinstance(row, OwnRow)]
-        fresh = [entry for entry in own if entry[0] >= seen_rows]
-        ports = [(number, row.port) for number, row in enumerate(rows) if isinstance(row, PortRow)]
-        fresh_ports = [entry for entry in ports if entry[0] >= seen_rows]
+        fresh = LabelIndex()
+        for number in range(seen_rows, len(rows)):
+            row = rows[number]
+            if isinstance(row, OwnRow):
+                fresh.add(number, (row.term.selector,))
+                self._own_terms.add(number, (row.term.selector,))
+            elif isinstance(row, PortRow):
+                self._port_rows.append((number, row.port))
         for index, demand in enumerate(self.demands):
-            spec_class = demand.spec_class
-            labels = self._namespaces.get(spec_class.namespace, {})
-            for number, term in fresh if index < seen_demands else own:
-                if not term.covers(spec_class.namespace, labels, spec_class.labels):
-                    continue
-                topology = self._nodes.topology_row(term.topology_key)
-                if term.kind == "anti":
-                    demand.existing_anti_affinity.append((number, topology))
-                    continue
-                hard_weight = demand.profile.inter_pod_affinity.hard_pod_affinity_weight
-                weight = hard_weight if term.kind == "hard" else term.weight
-                if weight != 0:
-                    demand.pod_preference.append((number, topology, weight))
-            if spec_class.ports:
-                for number, port in fresh_ports if index < seen_demands else ports:
-                    if any(mine.conflicts(port) for mine in spec_class.ports):
-                        demand.ports.append((number,))
+            old = index < seen_demands
+            self._link_terms(demand, fresh if old else self._own_terms)
+            self._link_ports(demand, seen_rows if old else 0)
         self._linked = (len(self.demands), len(rows))
+
+    def _link_terms(self, demand: Demand, terms: LabelIndex) -> None:
+        spec_class = demand.spec_class
+        labels = self._namespaces.get(spec_class.namespace, {})
+        for number in terms.candidates(spec_class.labels):
+            row = self._ledger.rows.values[number]
+            assert isinstance(row, OwnRow)
+            term = row.term
+            if not term.covers(spec_class.namespace, labels, spec_class.labels):
+                continue
+            topology = self._nodes.topology_row(term.topology_key)
+            if term.kind == "anti":
+                demand.existing_anti_affinity.append((number, topology))
+                continue
+            hard_weight = demand.profile.inter_pod_affinity.hard_pod_affinity_weight
+            weight = hard_weight if term.kind == "hard" else term.weight
+            if weight != 0:
+                demand.pod_preference.append((number, topology, weight))
+
+    def _link_ports(self, demand: Demand, first_row: int) -> None:
+        for number, port in self._port_rows if demand.spec_class.ports else ():
+            if number >= first_row and any(mine.conflicts(port) for mine in demand.spec_class.ports):
+                demand.ports.append((number,))
 
     # -- the kernel's view
 

@@ -13,6 +13,7 @@ counts: upstream keeps a node's ports as a set, so the first of two users that l
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -97,6 +98,33 @@ class Contributor(NamedTuple):
     ports: tuple[Port, ...]
 
 
+class LabelIndex:
+    """Numbers found by the labels that their selectors ask for, so that few selectors are tried on a pod."""
+
+    def __init__(self) -> None:
+        self._by_label: dict[tuple[str, str], list[int]] = {}
+        self._others: list[int] = []
+
+    def add(self, number: int, selectors: Iterable[Selector]) -> None:
+        """File a number whose pods every one of ``selectors`` matches."""
+        selectors = tuple(selectors)
+        for selector in selectors:
+            for requirement in selector.requirements:
+                if requirement.operator == "In":
+                    for value in requirement.values:
+                        self._by_label.setdefault((requirement.key, value), []).append(number)
+                    return
+        if NOTHING not in selectors:
+            self._others.append(number)
+
+    def candidates(self, labels: Labels) -> list[int]:
+        """The numbers whose selectors may match these labels."""
+        found = list(self._others)
+        for label in labels.items():
+            found.extend(self._by_label.get(label, ()))
+        return found
+
+
 class Ledger:
     """The rows, what each spec class contributes to them, and the counts ``int32[row, node]``."""
 
@@ -107,8 +135,7 @@ class Ledger:
         self.counts = np.zeros((0, 0), dtype=np.int32)
         self._linked_rows = 0
         self._linked_classes = 0
-        self._by_label: dict[tuple[str, str], list[int]] = {}
-        self._unindexed: list[int] = []
+        self._matches = LabelIndex()
 
     def row(self, row: Row) -> int:
         """The number of a row, new if it was unknown (its counts are right after the next :meth:`link`)."""
@@ -129,38 +156,21 @@ class Ledger:
         """Match new rows with old classes and new classes with all rows; return the rows that need a recount."""
         new_rows = list(range(self._linked_rows, len(self.rows)))
         old_classes = range(self._linked_classes)
-        for row in new_rows:
-            self._index(row)
+        for number in new_rows:
+            row = self.rows.values[number]
+            if isinstance(row, MatchRow):
+                self._matches.add(number, (scope.selector for scope in row.scopes))
         fresh = [row for row in new_rows if isinstance(self.rows.values[row], MatchRow)]
         if fresh and old_classes:
             wanted = set(fresh)
             for number in old_classes:
-                self._contribute(number, [row for row in self._candidates(number) if row in wanted])
+                found = self._matches.candidates(self.contributors[number].labels)
+                self._contribute(number, [row for row in found if row in wanted])
         for number in range(self._linked_classes, len(self.contributors)):
-            self._contribute(number, self._candidates(number))
+            self._contribute(number, self._matches.candidates(self.contributors[number].labels))
         self._linked_rows = len(self.rows)
         self._linked_classes = len(self.contributors)
         return new_rows
-
-    def _index(self, number: int) -> None:
-        row = self.rows.values[number]
-        if not isinstance(row, MatchRow):
-            return
-        # a row that asks for one label value is looked up by it; the others are tried on every class
-        for scope in row.scopes:
-            for requirement in scope.selector.requirements:
-                if requirement.operator == "In":
-                    for value in requirement.values:
-                        self._by_label.setdefault((requirement.key, value), []).append(number)
-                    return
-        if not any(scope.selector == NOTHING for scope in row.scopes):
-            self._unindexed.append(number)
-
-    def _candidates(self, number: int) -> list[int]:
-        rows = list(self._unindexed)
-        for label in self.contributors[number].labels.items():
-            rows.extend(self._by_label.get(label, ()))
-        return rows
 
     def _contribute(self, number: int, rows: list[int]) -> None:
         one = self.contributors[number]

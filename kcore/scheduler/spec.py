@@ -11,17 +11,26 @@ from dataclasses import dataclass
 
 import msgspec
 
-from kcore.api.objects import Container, Pod, PodAffinity, PodAffinityTerm, Toleration
+from kcore.api.objects import Container, Pod, PodAffinity, PodAffinityTerm, Toleration, Volume
 from kcore.api.selectors import from_label_selector
 from kcore.scheduler.ledger import Contributor, OwnTerm, Port
 
 CORDON_TAINT = ("node.kubernetes.io/unschedulable", "", "NoSchedule")
 
-_VOLUMES_WITH_PLUGINS = (
-    "persistentVolumeClaim", "ephemeral", "csi", "gcePersistentDisk", "awsElasticBlockStore", "azureDisk", "iscsi",
-    "rbd", "cinder",
-)  # fmt: skip
+_VOLUMES_WITH_PLUGINS = {
+    "persistent_volume_claim": "persistentVolumeClaim",
+    "ephemeral": "ephemeral",
+    "csi": "csi",
+    "gce_persistent_disk": "gcePersistentDisk",
+    "aws_elastic_block_store": "awsElasticBlockStore",
+    "azure_disk": "azureDisk",
+    "iscsi": "iscsi",
+    "rbd": "rbd",
+    "cinder": "cinder",
+}
 """Volume sources that VolumeBinding, VolumeZone, VolumeRestrictions or NodeVolumeLimits would judge."""
+_NO_SOURCE = msgspec.structs.astuple(Volume())[1:]
+"""All fields of a volume but its name, where none of these sources is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +70,7 @@ def class_key(pod: Pod, label_keys: frozenset[str], named: bool, wanted_node: st
         encode(metadata.owner_references) if metadata.owner_references else None,
         _containers_key(spec.containers),
         _containers_key(spec.init_containers) if spec.init_containers else None,
-        encode(spec.volumes) if spec.volumes else None,
-        encode(spec.resource_claims) if spec.resource_claims else None,
+        (unsupported(pod), image_volumes(pod)) if spec.volumes or spec.resource_claims else None,
         encode(spec.scheduling_gates) if spec.scheduling_gates else None,
         spec.preemption_policy,
         metadata.name if named else None,
@@ -158,11 +166,20 @@ def _side_terms(pod: Pod, side: PodAffinity | None, kind: str, sign: int, field:
         )
 
 
+def image_volumes(pod: Pod) -> tuple[str, ...]:
+    """The images that the pod mounts as volumes."""
+    return tuple(
+        str(volume.image.get("reference", "")) for volume in pod.spec.volumes or () if volume.image is not None
+    )
+
+
 def unsupported(pod: Pod) -> str | None:
     """What of the pod kcore does not schedule yet, as a sentence for the user, or None."""
     for index, volume in enumerate(pod.spec.volumes or ()):
-        for source in _VOLUMES_WITH_PLUGINS:
-            if source in volume:
+        if msgspec.structs.astuple(volume)[1:] == _NO_SOURCE:
+            continue
+        for attribute, source in _VOLUMES_WITH_PLUGINS.items():
+            if getattr(volume, attribute) is not None:
                 return f"volumes are not supported yet: spec.volumes[{index}].{source}"
     if pod.spec.resource_claims:
         return "devices are not supported yet: spec.resourceClaims"

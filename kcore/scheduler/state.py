@@ -183,7 +183,9 @@ class State:
             own = np.array([pod.spec.priority or 0 for pod in source.exemplars], dtype=np.int32)
             priority = own[source.exemplar] if count else own[:0]
         start = source.start_time_ms
-        started = np.full(count, START_UNKNOWN, dtype=np.int64) if start is None else start * 1000
+        started = np.full(count, START_UNKNOWN, dtype=np.int64)
+        if start is not None:
+            started = np.where(start >= 0, start * 1000, START_UNKNOWN)
         rows = self.pods.extend(
             source.names, classes[source.exemplar], self._column_requests(source), priority, started
         )

@@ -25,6 +25,7 @@ from kcore.api.objects import (
     Pod,
     PodSpec,
     Toleration,
+    Volume,
 )
 from kcore.sources.eligibility import may_run
 from kcore.sources.kinds import (
@@ -118,10 +119,10 @@ def stateful_set_pods(workload: Workload) -> Iterator[Pod]:
         if spec.volume_claim_templates:
             claimed = [claim.metadata.name for claim in spec.volume_claim_templates]
             volumes = [
-                {"name": claim, "persistentVolumeClaim": {"claimName": f"{claim}-{name}"}}
+                Volume(name=claim, persistent_volume_claim={"claimName": f"{claim}-{name}"})
                 for claim in claimed
             ]
-            kept = [volume for volume in pod_spec.volumes or () if volume.get("name") not in claimed]
+            kept = [volume for volume in pod_spec.volumes or () if volume.name not in claimed]
             pod_spec = msgspec.structs.replace(pod_spec, volumes=volumes + kept)
         template = msgspec.structs.replace(spec.template, spec=pod_spec)
         yield _pod(name, metadata.namespace, labels, template, owner)
@@ -245,7 +246,6 @@ def _pod(
         name=name,
         namespace=namespace,
         labels=labels,
-        annotations=template.metadata.annotations,
         owner_references=owner,
     )
     return Pod(metadata=metadata, spec=template.spec)
