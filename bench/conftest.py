@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from bench.figures import Figures, processor
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = ("kcore", "numpy", "numba", "llvmlite", "pyarrow", "msgspec", "orjson", "pyyaml", "cython")
@@ -53,3 +56,38 @@ def pytest_benchmark_update_commit_info(config: pytest.Config, commit_info: dict
     commit_info["id"] = git("rev-parse", "HEAD") or commit_info.get("id")
     status = git("status", "--porcelain")
     commit_info["dirty"] = None if status is None else bool(status)
+
+
+def machine() -> dict[str, Any]:
+    """What is needed to tell one machine's figures from another's."""
+    return {
+        "processor": processor(),
+        "cores_usable": len(os.sched_getaffinity(0)),
+        "memory_bytes": memory_bytes(),
+        "libraries": {library: version_of(library) for library in LIBRARIES},
+        "jit": os.environ.get("KCORE_JIT", "1") != "0",
+    }
+
+
+@pytest.fixture(scope="session")
+def stamp() -> dict[str, Any]:
+    """Commit, machine and the time of the run, the same on every line of it."""
+    status = git("status", "--porcelain", "--", "kcore", "kcore_native")
+    return {
+        "run": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": None if status is None else bool(status),
+        "machine": machine(),
+    }
+
+
+@pytest.fixture
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether figures are made, in full size, rather than a quick test that the benchmark works."""
+    return bool(request.config.getoption("benchmark_enable"))
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest, full: bool, stamp: dict[str, Any]) -> Figures:
+    """Where the figures of this file go."""
+    return Figures(request.path.stem.removeprefix("bench_"), full, stamp)

@@ -246,6 +246,7 @@ class Cluster:
         if engine.compiled:
             stage("loading kernels" if kernel.is_cached() else "compiling kernels, once: about a minute")
             engine.warm()
+            kernel.mark_cached()
         stage("scheduling")
         started = time.perf_counter()
         decisions = engine.schedule(rows, options)

@@ -14,6 +14,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ class Kernel:
         self.__doc__ = function.__doc__
         self._cache = cache
         self._dispatcher: Any = None
+        self._inner: Any = None
 
     def __call__(self, *args: Any) -> Any:
         return self.__wrapped__(*args)
@@ -57,19 +59,22 @@ class Kernel:
         if not JIT:
             return self.__wrapped__
         if self._dispatcher is None:
-            self._dispatcher = self._make_dispatcher()
+            self._dispatcher = self._make_dispatcher(no_cfunc_wrapper=True)
         return self._dispatcher
 
     @property
     def _numba_type_(self) -> Any:
-        # what Numba asks a global for when one kernel calls another
-        return self.compiled._numba_type_
+        # what Numba asks a global for when one kernel calls another; such calls need no way in from Python, and
+        # leaving out the wrappers that unpack some hundred arrays saves most of the compilation
+        if self._inner is None:
+            self._inner = self._make_dispatcher(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+        return self._inner._numba_type_
 
-    def _make_dispatcher(self) -> Any:
+    def _make_dispatcher(self, **flags: bool) -> Any:
         import numba
         from numba.core import config
 
-        dispatcher = numba.njit(**_FLAGS)(self.__wrapped__)
+        dispatcher = numba.njit(**_FLAGS, **flags)(self.__wrapped__)
         if self._cache:
             before = config.CACHE_DIR
             try:
@@ -90,10 +95,18 @@ def _cache_directory_once() -> Path:
     return _cache_directory
 
 
+_COMPLETE = "complete"
+
+
 def is_cached() -> bool:
-    """True when kernels of this source have been compiled on this machine before."""
-    directory = _cache_directory_once()
-    return directory.is_dir() and any(directory.rglob("*.nbi"))
+    """True when all kernels of this source have been compiled on this machine before."""
+    return (_cache_directory_once() / _COMPLETE).exists()
+
+
+def mark_cached() -> None:
+    """Remember that all kernels are in the cache now."""
+    with suppress(OSError):  # a cache that cannot be written is only slow
+        (_cache_directory_once() / _COMPLETE).touch()
 
 
 def kernel(function: Callable[..., Any]) -> Kernel:
