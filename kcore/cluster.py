@@ -113,7 +113,9 @@ class Cluster:
 
     def _one(self, given: Mapping[str, Any], kind: str) -> Any:
         expected = Node if kind == "nodes" else Pod
-        objects = sources.decode_objects([{"kind": expected.__name__, "apiVersion": "v1", **given}], known=self._objects)
+        objects = sources.decode_objects(
+            [{"kind": expected.__name__, "apiVersion": "v1", **given}], known=self._objects
+        )
         found: Sequence[Any] = getattr(objects, kind)
         if len(found) != 1:
             raise InputError(f"not a {expected.__name__}", expected=f"one object of kind {expected.__name__}")
@@ -202,7 +204,9 @@ class Cluster:
         given = {"tie_break": tie_break, "order": order, "preemption": preemption, "engine": engine}
         for name, value in given.items():
             if value not in _CHOICES[name]:
-                raise InputError(f"{value!r} is not a choice", field=name, expected=" or ".join(_CHOICES[name]))
+                raise InputError(
+                    f"{value!r} is not a choice", field=name, expected=" or ".join(_CHOICES[name])
+                )
         configuration, forced = _configuration(config, profile, policy)
         added = self._add(pods)
         rows = self._pending() if added is None else added

@@ -10,6 +10,7 @@ Compiler flags stand here and nowhere else. ``fastmath`` stays off: results must
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import sys
@@ -23,13 +24,16 @@ JIT = os.environ.get("KCORE_JIT", "1") != "0"
 _FLAGS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "fastmath": False}
 
 
+@functools.cache
 def cache_directory() -> Path:
     """The per-user folder of compiled kernels; its name changes with the kernels' source and the interpreter.
 
     Numba checks only the file of the function that it loads, not of those it calls; hashing all sources into the
     name is what keeps a changed callee from being served stale.
     """
-    root = Path(os.environ.get("KCORE_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    root = Path(
+        os.environ.get("KCORE_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    )
     digest = hashlib.sha256(sys.version.encode())
     package = Path(__file__).parent
     for source in [Path(__file__), *sorted((package / "scheduler").rglob("*.py"))]:
@@ -39,8 +43,6 @@ def cache_directory() -> Path:
 
 class Kernel:
     """A loop over arrays, callable in the interpreter and, as ``compiled``, in machine code."""
-
-
 
     def __init__(self, function: Callable[..., Any], *, cache: bool = True) -> None:
         self.__wrapped__ = function
@@ -78,21 +80,11 @@ class Kernel:
         if self._cache:
             before = config.CACHE_DIR
             try:
-                config.CACHE_DIR = before or str(_cache_directory_once())
+                config.CACHE_DIR = before or str(cache_directory())
                 dispatcher.enable_caching()
             finally:
                 config.CACHE_DIR = before
         return dispatcher
-
-
-_cache_directory: Path | None = None
-
-
-def _cache_directory_once() -> Path:
-    global _cache_directory
-    if _cache_directory is None:
-        _cache_directory = cache_directory()
-    return _cache_directory
 
 
 _COMPLETE = "complete"
@@ -100,13 +92,13 @@ _COMPLETE = "complete"
 
 def is_cached() -> bool:
     """True when all kernels of this source have been compiled on this machine before."""
-    return (_cache_directory_once() / _COMPLETE).exists()
+    return (cache_directory() / _COMPLETE).exists()
 
 
 def mark_cached() -> None:
     """Remember that all kernels are in the cache now."""
     with suppress(OSError):  # a cache that cannot be written is only slow
-        (_cache_directory_once() / _COMPLETE).touch()
+        (cache_directory() / _COMPLETE).touch()
 
 
 def kernel(function: Callable[..., Any]) -> Kernel:

@@ -1,0 +1,1 @@
+"""Compiled, sans-IO parts of kcore."""

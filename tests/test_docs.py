@@ -168,7 +168,9 @@ def run_tests(folder: Path, name: str) -> None:
     assert run.returncode == 0, run.stdout
 
 
-def run_block(block: Block, folder: Path, namespace: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> str | None:
+def run_block(
+    block: Block, folder: Path, namespace: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> str | None:
     """Execute a block and return the output of its last command."""
     if block.language == "yaml":
         for document in yaml.safe_load_all(block.text):
@@ -176,7 +178,7 @@ def run_block(block: Block, folder: Path, namespace: dict[str, Any], capsys: pyt
                 points = {name: frozenset(found) for name, found in contract.registered().items()}
                 load_configuration(document, third_party=points)
     elif block.language == "python" and not block.role:
-        exec(compile(block.text, f"line {block.line}", "exec"), namespace)  # noqa: S102
+        exec(compile(block.text, f"line {block.line}", "exec"), namespace)
     elif block.language == "sh":
         lines = filter(None, map(COMMAND.match, block.text.splitlines()))
         outputs = [run_line(line[1], capsys) for line in lines]
@@ -197,6 +199,8 @@ def test_every_block_runs(page: str, folder: Path, capsys: pytest.CaptureFixture
             importlib.invalidate_caches()
             if name.startswith("test_"):
                 run_tests(folder, name)
+            elif name.endswith(".py"):
+                importlib.import_module(name.removesuffix(".py"))
         elif block.role:
             assert block.role in ("output", "tail"), f"{page}:{block.line}: what is {block.role!r}?"
             assert output is not None, f"{page}:{block.line}: the output of what?"

@@ -52,7 +52,7 @@ class Selector(NamedTuple):
         """The selector that asks for ``requirements`` as well."""
         return _normal([*self.requirements, *requirements])
 
-    def keys(self) -> set[str]:
+    def label_keys(self) -> set[str]:
         """The label keys that it reads."""
         return {requirement.key for requirement in self.requirements}
 

@@ -89,14 +89,18 @@ class Demands(NamedTuple):
     """What distinct pods demand of nodes, compiled: one row per spec class and profile; fields are in demand.py."""
 
     fixed: I64  # [demand, field]
-    tolerates: I32  # [toleration set, taint set] 2 * intolerable soft taints + (1 if a hard taint is not tolerated)
+    tolerates: (
+        I32  # [toleration set, taint set] 2 * intolerable soft taints + (1 if a hard taint is not tolerated)
+    )
     names: Ragged  # [demand] -> (name id,)
     term: Ragged  # [selector program] -> (first requirement, last requirement + 1)
     requirement: I64  # [requirement, 5] label row, operator, first value, last value + 1, number
     value: I32  # [value] label value ids
     preferred: Ragged  # [demand] -> (selector program, weight)
     ports: Ragged  # [demand] -> (ledger row,)
-    spread_hard: Ragged  # [demand] -> (row, topology, max skew, min domains, honor affinity, honor taints, self)
+    spread_hard: (
+        Ragged  # [demand] -> (row, topology, max skew, min domains, honor affinity, honor taints, self)
+    )
     spread_soft: Ragged  # [demand] -> (row, topology, is hostname, max skew, honor affinity, honor taints)
     affinity: Ragged  # [demand] -> (row, topology)
     anti_affinity: Ragged  # [demand] -> (row, topology)

@@ -71,7 +71,6 @@ from kcore.scheduler.plugins.pod_topology_spread import (
     spread_filter,
 )
 
-
 NO_TOTAL = -(1 << 62)
 NO_RANK = 1 << 30
 
@@ -83,8 +82,17 @@ def prefilter(nodes, demands, settings, demand, scratch):
     fixed = demands.fixed[demand]
     if fixed[SELECTOR] >= 0 or fixed[AFFINITY] >= 0:
         select_nodes(
-            fixed[SELECTOR], fixed[AFFINITY], demands.term, demands.requirement, demands.value, nodes.label,
-            nodes.number, nodes.is_number, 0, count, scratch.selected,
+            fixed[SELECTOR],
+            fixed[AFFINITY],
+            demands.term,
+            demands.requirement,
+            demands.value,
+            nodes.label,
+            nodes.number,
+            nodes.is_number,
+            0,
+            count,
+            scratch.selected,
         )
     else:
         for node in range(count):
@@ -95,9 +103,20 @@ def prefilter(nodes, demands, settings, demand, scratch):
             first, last = demands.spread_hard.ptr[demand], demands.spread_hard.ptr[demand + 1]
             if first < last:
                 count_hard(
-                    demands.spread_hard.item, first, last, nodes.domain, nodes.domain_count, nodes.ledger,
-                    scratch.selected, nodes.taint_set, demands.tolerates[fixed[TOLERATION]], count,
-                    scratch.complete, scratch.spread, scratch.spread_least, scratch.spread_eligible,
+                    demands.spread_hard.item,
+                    first,
+                    last,
+                    nodes.domain,
+                    nodes.domain_count,
+                    nodes.ledger,
+                    scratch.selected,
+                    nodes.taint_set,
+                    demands.tolerates[fixed[TOLERATION]],
+                    count,
+                    scratch.complete,
+                    scratch.spread,
+                    scratch.spread_least,
+                    scratch.spread_eligible,
                 )
         elif plugin == INTER_POD_AFFINITY:
             count_pod_affinity(nodes, demands, demand, scratch)
@@ -109,19 +128,38 @@ def count_pod_affinity(nodes, demands, demand, scratch):
     count = nodes.slots[0]
     first, last = demands.affinity.ptr[demand], demands.affinity.ptr[demand + 1]
     scratch.flag[FLAG_AFFINITY_TOTAL] = count_terms(
-        demands.affinity.item, first, last, nodes.domain, nodes.domain_count, nodes.ledger, count, scratch.affinity,
+        demands.affinity.item,
+        first,
+        last,
+        nodes.domain,
+        nodes.domain_count,
+        nodes.ledger,
+        count,
+        scratch.affinity,
     )
     own = last - first
     first, last = demands.anti_affinity.ptr[demand], demands.anti_affinity.ptr[demand + 1]
     count_terms(
-        demands.anti_affinity.item, first, last, nodes.domain, nodes.domain_count, nodes.ledger, count,
+        demands.anti_affinity.item,
+        first,
+        last,
+        nodes.domain,
+        nodes.domain_count,
+        nodes.ledger,
+        count,
         scratch.anti_affinity,
     )
     own += last - first
     first, last = demands.existing_anti_affinity.ptr[demand], demands.existing_anti_affinity.ptr[demand + 1]
     existing = count_terms(
-        demands.existing_anti_affinity.item, first, last, nodes.domain, nodes.domain_count,
-        nodes.ledger, count, scratch.existing_anti_affinity,
+        demands.existing_anti_affinity.item,
+        first,
+        last,
+        nodes.domain,
+        nodes.domain_count,
+        nodes.ledger,
+        count,
+        scratch.existing_anti_affinity,
     )
     scratch.flag[FLAG_AFFINITY_SKIPPED] = 1 if own == 0 and existing == 0 else 0
 
@@ -143,7 +181,12 @@ def filter_range(nodes, demands, requests, settings, demand, request, start, sto
     fixed = demands.fixed[demand]
     if fixed[HAS_NAMES] != 0 and not anywhere:
         restrict_to_names(
-            nodes.label[0], demands.names, demands.names.ptr[demand], demands.names.ptr[demand + 1], start, stop,
+            nodes.label[0],
+            demands.names,
+            demands.names.ptr[demand],
+            demands.names.ptr[demand + 1],
+            start,
+            stop,
             scratch.verdict,
         )
     for index in range(settings.filters.shape[0]):
@@ -159,8 +202,14 @@ def run_filter(plugin, nodes, demands, requests, settings, demand, request, star
     verdict = scratch.verdict
     if plugin == NODE_RESOURCES_FIT:
         fit_filter(
-            nodes.allocatable, nodes.requested, nodes.pods_allowed[start:stop], nodes.pod_count[start:stop],
-            requests.amount[request], settings.fit_ignored, start, verdict[start:stop],
+            nodes.allocatable,
+            nodes.requested,
+            nodes.pods_allowed[start:stop],
+            nodes.pod_count[start:stop],
+            requests.amount[request],
+            settings.fit_ignored,
+            start,
+            verdict[start:stop],
             scratch.detail[start:stop],
         )
     elif plugin == NODE_UNSCHEDULABLE:
@@ -177,8 +226,18 @@ def run_filter(plugin, nodes, demands, requests, settings, demand, request, star
         needs_selection = fixed[SELECTOR] >= 0 or fixed[AFFINITY] >= 0
         if needs_selection or fixed[ENFORCED] >= 0:
             affinity_filter(
-                needs_selection, fixed[ENFORCED], scratch.selected, demands.term, demands.requirement,
-                demands.value, nodes.label, nodes.number, nodes.is_number, start, stop, verdict,
+                needs_selection,
+                fixed[ENFORCED],
+                scratch.selected,
+                demands.term,
+                demands.requirement,
+                demands.value,
+                nodes.label,
+                nodes.number,
+                nodes.is_number,
+                start,
+                stop,
+                verdict,
             )
     elif plugin == NODE_PORTS:
         first, last = demands.ports.ptr[demand], demands.ports.ptr[demand + 1]
@@ -187,23 +246,47 @@ def run_filter(plugin, nodes, demands, requests, settings, demand, request, star
         first, last = demands.spread_hard.ptr[demand], demands.spread_hard.ptr[demand + 1]
         if first < last:
             spread_filter(
-                demands.spread_hard.item, first, last, nodes.domain, scratch.spread, scratch.spread_least,
-                start, verdict[start:stop],
+                demands.spread_hard.item,
+                first,
+                last,
+                nodes.domain,
+                scratch.spread,
+                scratch.spread_least,
+                start,
+                verdict[start:stop],
             )
     elif plugin == INTER_POD_AFFINITY and scratch.flag[FLAG_AFFINITY_SKIPPED] == 0:
         first_of_kind = scratch.flag[FLAG_AFFINITY_TOTAL] == 0 and fixed[SELF_AFFINITY] != 0
         affinity, anti, existing = demands.affinity, demands.anti_affinity, demands.existing_anti_affinity
         pod_affinity_filter(
-            affinity.item, affinity.ptr[demand], affinity.ptr[demand + 1], nodes.domain, scratch.affinity,
-            first_of_kind, start, verdict[start:stop],
+            affinity.item,
+            affinity.ptr[demand],
+            affinity.ptr[demand + 1],
+            nodes.domain,
+            scratch.affinity,
+            first_of_kind,
+            start,
+            verdict[start:stop],
         )
         anti_affinity_filter(
-            anti.item, anti.ptr[demand], anti.ptr[demand + 1], nodes.domain, scratch.anti_affinity,
-            REJECT_POD_ANTI_AFFINITY, start, verdict[start:stop],
+            anti.item,
+            anti.ptr[demand],
+            anti.ptr[demand + 1],
+            nodes.domain,
+            scratch.anti_affinity,
+            REJECT_POD_ANTI_AFFINITY,
+            start,
+            verdict[start:stop],
         )
         anti_affinity_filter(
-            existing.item, existing.ptr[demand], existing.ptr[demand + 1], nodes.domain,
-            scratch.existing_anti_affinity, REJECT_EXISTING_ANTI_AFFINITY, start, verdict[start:stop],
+            existing.item,
+            existing.ptr[demand],
+            existing.ptr[demand + 1],
+            nodes.domain,
+            scratch.existing_anti_affinity,
+            REJECT_EXISTING_ANTI_AFFINITY,
+            start,
+            verdict[start:stop],
         )
 
 
@@ -220,17 +303,35 @@ def run_score(plugin, weight, nodes, demands, requests, settings, demand, reques
     tolerates = demands.tolerates[fixed[TOLERATION]]
     if plugin == NODE_RESOURCES_FIT:
         add_fit_score(
-            nodes.allocatable, nodes.requested, nodes.nonzero, requests.amount[request], requests.nonzero[request],
-            requests.exception[request], requests.score, settings.fit_strategy[0], settings.fit_resources, settings.fit_shape, weight, count,
-            scratch.number, total,
+            nodes.allocatable,
+            nodes.requested,
+            nodes.nonzero,
+            requests.amount[request],
+            requests.nonzero[request],
+            requests.exception[request],
+            requests.score,
+            settings.fit_strategy[0],
+            settings.fit_resources,
+            settings.fit_shape,
+            weight,
+            count,
+            scratch.number,
+            total,
         )
     elif plugin == BALANCED_ALLOCATION:
         amount = requests.amount[request]
         if is_best_effort(amount, settings.balanced_resources):
             return 0
         add_balanced_score(
-            nodes.allocatable, nodes.requested, amount, settings.balanced_resources, weight, count, verdict,
-            scratch.number, total,
+            nodes.allocatable,
+            nodes.requested,
+            amount,
+            settings.balanced_resources,
+            weight,
+            count,
+            verdict,
+            scratch.number,
+            total,
         )
     elif plugin == TAINT_TOLERATION:
         if fixed[ANY_SOFT_TAINT] == 0:
@@ -245,8 +346,19 @@ def run_score(plugin, weight, nodes, demands, requests, settings, demand, reques
         if fixed[SCORES_AFFINITY] == 0:
             return 0
         affinity_score(
-            demands.preferred, demands.preferred.ptr[demand], demands.preferred.ptr[demand + 1], demands.term,
-            demands.requirement, demands.value, nodes.label, nodes.number, nodes.is_number, 0, count, verdict, raw,
+            demands.preferred,
+            demands.preferred.ptr[demand],
+            demands.preferred.ptr[demand + 1],
+            demands.term,
+            demands.requirement,
+            demands.value,
+            nodes.label,
+            nodes.number,
+            nodes.is_number,
+            0,
+            count,
+            verdict,
+            raw,
         )
         add_default_normalized(verdict, raw, False, weight, count, total)
     elif plugin == POD_TOPOLOGY_SPREAD:
@@ -254,9 +366,24 @@ def run_score(plugin, weight, nodes, demands, requests, settings, demand, reques
         if first == last:
             return 0
         soft_score(
-            demands.spread_soft.item, first, last, fixed[REQUIRE_ALL_TOPOLOGIES] != 0, nodes.domain,
-            nodes.domain_count, nodes.ledger, scratch.selected, nodes.taint_set, tolerates, verdict, count,
-            scratch.complete, scratch.admitted, scratch.soft, scratch.soft_present, scratch.number[0], raw,
+            demands.spread_soft.item,
+            first,
+            last,
+            fixed[REQUIRE_ALL_TOPOLOGIES] != 0,
+            nodes.domain,
+            nodes.domain_count,
+            nodes.ledger,
+            scratch.selected,
+            nodes.taint_set,
+            tolerates,
+            verdict,
+            count,
+            scratch.complete,
+            scratch.admitted,
+            scratch.soft,
+            scratch.soft_present,
+            scratch.number[0],
+            raw,
         )
         add_soft_normalized(verdict, raw, weight, count, total)
     elif plugin == INTER_POD_AFFINITY:
@@ -265,8 +392,15 @@ def run_score(plugin, weight, nodes, demands, requests, settings, demand, reques
             return 0
         if (
             preference_score(
-                demands.pod_preference.item, first, last, nodes.domain, nodes.domain_count, nodes.ledger, count,
-                scratch.preference, raw,
+                demands.pod_preference.item,
+                first,
+                last,
+                nodes.domain,
+                nodes.domain_count,
+                nodes.ledger,
+                count,
+                scratch.preference,
+                raw,
             )
             == 0
         ):
@@ -288,7 +422,14 @@ def score_nodes(nodes, demands, requests, settings, demand, request, scratch):
         scratch.total[node] = 0
     for index in range(settings.scores.shape[0]):
         run_score(
-            settings.scores[index], settings.weights[index], nodes, demands, requests, settings, demand, request,
+            settings.scores[index],
+            settings.weights[index],
+            nodes,
+            demands,
+            requests,
+            settings,
+            demand,
+            request,
             scratch,
         )
 

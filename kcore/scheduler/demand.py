@@ -6,6 +6,7 @@ The parts that come from the pod itself are compiled once. The parts that come f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -109,9 +110,7 @@ class DemandTable:
         references = [container.image for container in containers]
         references += image_volumes(pod)
         if containers:
-            demand.images = [
-                (self._nodes.image_row(normalized_image(name)),) for name in references if name
-            ]
+            demand.images = [(self._nodes.image_row(normalized_image(name)),) for name in references if name]
         return demand
 
     def _compile_node_affinity(self, pod: Pod, profile: Profile, demand: Demand) -> None:
@@ -141,14 +140,12 @@ class DemandTable:
             if term.weight != 0 and (term.preference.match_expressions or term.preference.match_fields):
                 demand.preferred.append((self._programs.of_terms([term.preference]), term.weight))
 
-    def _compile_spread(
-        self, spec_class: SpecClass, pod: Pod, profile: Profile, demand: Demand
-    ) -> None:
+    def _compile_spread(self, spec_class: SpecClass, pod: Pod, profile: Profile, demand: Demand) -> None:
         args = profile.topology_spread
         explicit = pod.spec.topology_spread_constraints
         demand.fixed[fields.REQUIRE_ALL_TOPOLOGIES] = int(bool(explicit) or not args.system_defaulted)
         default: Selector | None = None
-        constraints = explicit or ()
+        constraints: Sequence[TopologySpreadConstraint] = explicit or ()
         if not explicit:
             constraints = SYSTEM_DEFAULT_CONSTRAINTS if args.system_defaulted else args.default_constraints
             if not constraints:
@@ -201,7 +198,9 @@ class DemandTable:
             for term in toward.required or ():
                 demand.affinity.append((row, self._nodes.topology_row(term.topology_key)))
         for term in (away.required if away else None) or ():
-            demand.anti_affinity.append((self._scope_row(pod, term), self._nodes.topology_row(term.topology_key)))
+            demand.anti_affinity.append(
+                (self._scope_row(pod, term), self._nodes.topology_row(term.topology_key))
+            )
         preferred = [(1, one) for one in (toward.preferred if toward else None) or ()]
         preferred += [(-1, one) for one in (away.preferred if away else None) or ()]
         for sign, weighted in preferred:

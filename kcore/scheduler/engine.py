@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ class Engine:
         for profile in configuration.profiles:
             profile_settings(profile, state.nodes)
 
-    def run(self, kernel: Kernel) -> Callable[..., object]:
+    def run(self, kernel: Kernel) -> Callable[..., Any]:
         """The form of a kernel that this engine uses."""
         return kernel.compiled if self.compiled else kernel
 
@@ -250,11 +251,10 @@ class Engine:
             return self._stretch_extended(profile, queue, draws, start, stop, placed, score)
         world = state.world()
         nominated = np.array(state.nominated, dtype=np.int32)
-        position = self.run(schedule_range)(
+        position: int = self.run(schedule_range)(
             world.nodes, world.pods, world.demands, world.requests, self.settings(profile), queue, draws, start,
             stop, nominated, self.scratch(world), placed, score,
         )  # fmt: skip
-        assert isinstance(position, int)
         for row in [row for row in state.nominated if state.pods.nominated[row] < 0]:
             state.forget_nomination(row)
         return position
@@ -279,10 +279,9 @@ class Engine:
             if self.filter(profile, row) == 0:
                 return position
             self.score(profile, row)
-            node = self.run(select_node)(
+            node: int = self.run(select_node)(
                 scratch.verdict, scratch.total, world.nodes.rank, draws[position], slots
             )
-            assert isinstance(node, int)
             placed[position] = node
             score[position] = scratch.total[node]
             state.forget_nomination(row)
@@ -294,10 +293,16 @@ class Engine:
         world = self.state.world()
         scratch = self.scratch(world)
         nominated = np.array(self.state.nominated, dtype=np.int32)
-        feasible = self.run(filter_cluster)(
-            world.nodes, world.pods, world.demands, world.requests, self.settings(profile), row, nominated, scratch
+        feasible: int = self.run(filter_cluster)(
+            world.nodes,
+            world.pods,
+            world.demands,
+            world.requests,
+            self.settings(profile),
+            row,
+            nominated,
+            scratch,
         )
-        assert isinstance(feasible, int)
         extension = self.extension(profile)
         return extension.filter(row, scratch.verdict) if extension.filters else feasible
 

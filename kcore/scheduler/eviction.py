@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class Search(NamedTuple):
     settings: Settings
     scratch: Scratch
     third_party: ThirdParty
-    run: Callable[[Kernel], Callable[..., object]]
+    run: Callable[[Kernel], Callable[..., Any]]
 
 
 def preempt(
@@ -121,11 +121,10 @@ def _dry_run(
     bounds = np.zeros(len(order) + 1, dtype=np.int64)
     allowed = np.array([budget.allowed for budget in state.budgets], dtype=np.int64)
     nominated = np.array(state.nominated, dtype=np.int32)
-    found = (evaluate or search.run(dry_run))(
+    found: int = (evaluate or search.run(dry_run))(
         world.nodes, world.pods, world.demands, world.requests, search.settings, row, order, wanted, nominated,
         allowed, allowed.copy(), search.scratch, victims, violating, candidate, bounds, outcome,
     )  # fmt: skip
-    assert isinstance(found, int)
     return tuple(
         Candidate(
             int(candidate[index, 0]),

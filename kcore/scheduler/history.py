@@ -22,7 +22,9 @@ class Accounts:
 
     def __init__(self, world: World) -> None:
         nodes = world.nodes
-        self._live = (nodes.requested, nodes.nonzero, nodes.pod_count, nodes.ledger, world.pods.nominated)
+        self._live: tuple[np.ndarray, ...] = (
+            nodes.requested, nodes.nonzero, nodes.pod_count, nodes.ledger, world.pods.nominated
+        )  # fmt: skip
         self._saved = tuple(array.copy() for array in self._live)
 
     @property
@@ -67,7 +69,9 @@ class History:
         decisions = self._decisions
         assert decisions is not None
         if state.world() is not self._world:
-            raise KcoreError("the cluster has changed since; ask for explanations while scheduling (explain=)")
+            raise KcoreError(
+                "the cluster has changed since; ask for explanations while scheduling (explain=)"
+            )
         now = Accounts(self._world)
         nominated_now = list(state.nominated)
         try:

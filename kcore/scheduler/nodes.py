@@ -13,11 +13,7 @@ from kcore.api.errors import InputError
 from kcore.api.objects import Node, Taint
 from kcore.api.quantity import milli_value, unit_value
 from kcore.scheduler.codes import (
-
     DOMAIN_NONE,
-
-
-
     QUANTITY_MAX,
     RESOURCES_MAX,
 )
@@ -66,7 +62,7 @@ class NodeTable:
         self.slots = np.array([len(self.nodes)], dtype=np.int64)
 
         def grown(name: str, shape: tuple[int, ...], dtype: type, fill: int = 0) -> None:
-            array = np.full(shape, fill, dtype=dtype)
+            array: np.ndarray = np.full(shape, fill, dtype=dtype)
             before = getattr(self, name, None)
             if before is not None:
                 array[..., :old] = before
@@ -220,11 +216,11 @@ class NodeTable:
         labels = node.metadata.labels or {}
         self.label[0, slot] = self.label_values.intern(node.metadata.name)
         for row in range(1, len(self.label_keys)):
-            value = labels.get(self.label_keys.values[row])
-            self.label[row, slot] = -1 if value is None else self.label_values.intern(value)
+            text = labels.get(self.label_keys.values[row])
+            self.label[row, slot] = -1 if text is None else self.label_values.intern(text)
         for row, key in enumerate(self.topology_keys.values):
-            value = labels.get(key)
-            self.domain[row, slot] = DOMAIN_NONE if value is None else self.domains[row].intern(value)
+            text = labels.get(key)
+            self.domain[row, slot] = DOMAIN_NONE if text is None else self.domains[row].intern(text)
         self.image_present[:, slot] = 0
         for image in (node.status.images or ()) if len(self.images) else ():
             for name in image.names or ():
@@ -321,7 +317,8 @@ class NodeTable:
         """``int64[image, node]``: bytes of the image times the share of nodes that have it, 0 where it is absent."""
         spread = self.image_present.sum(axis=1, dtype=np.int64) / max(self.alive_count, 1)
         scaled = (np.array(self._image_bytes, dtype=np.float64) * spread).astype(np.int64)
-        return self.image_present.astype(np.int64) * scaled[:, np.newaxis]
+        result: np.ndarray = self.image_present.astype(np.int64) * scaled[:, np.newaxis]
+        return result
 
     def rank_names(self) -> None:
         """Refresh ``rank``: the position of each node by name, bytewise."""
@@ -351,5 +348,3 @@ class NodeTable:
             self.requested, self.nonzero, self.pods_allowed, self.pod_count, self.label, self.domain, domain_count,
             image, self.first_pod, ledger, number, is_number,
         )  # fmt: skip
-
-

@@ -42,7 +42,7 @@ class Owners:
         for plain in self._plain.values():
             keys.update(plain)
         for selector in self._selectors.values():
-            keys.update(selector.keys())
+            keys.update(selector.label_keys())
         return keys
 
     def default_selector(self, pod: Pod, namespace: str, labels: dict[str, str]) -> Selector:

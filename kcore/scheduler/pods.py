@@ -41,7 +41,9 @@ def parse_start(text: str | None) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise InputError(
-            f"{text!r} is not a time", field="status.startTime", expected="RFC 3339, e.g. 2026-06-01T00:00:00Z"
+            f"{text!r} is not a time",
+            field="status.startTime",
+            expected="RFC 3339, e.g. 2026-06-01T00:00:00Z",
         ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -80,7 +82,7 @@ class PodTable:
             return
         capacity = max(needed, self._capacity + self._capacity // 2, 64)
         for name, dtype, fill in _COLUMNS:
-            array = np.full(capacity, fill, dtype=dtype)
+            array: np.ndarray = np.full(capacity, fill, dtype=dtype)
             array[: self.count] = getattr(self, name)[: self.count]
             setattr(self, name, array)
         self._capacity = capacity

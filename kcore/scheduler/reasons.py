@@ -76,9 +76,7 @@ _REJECTIONS = {
 ThirdParty = Mapping[int, Rejection]
 
 
-def rejection(
-    verdict: int, detail: int, resources: Sequence[str], third_party: ThirdParty
-) -> Rejection:
+def rejection(verdict: int, detail: int, resources: Sequence[str], third_party: ThirdParty) -> Rejection:
     """The words of one node's verdict; ``resources`` names the resource rows."""
     if verdict == codes.REJECT_FIT:
         reasons = ["Too many pods"] if detail & codes.DETAIL_PODS else []
@@ -112,9 +110,7 @@ def count_reasons(
 
 def is_resolvable(verdict: U8, detail: I64, third_party: ThirdParty) -> np.ndarray:
     """``bool[node]``: rejected, but evicting pods might help (status code Unschedulable)."""
-    helps = [
-        code for code, words in {**_REJECTIONS, **third_party}.items() if words.code == UNSCHEDULABLE
-    ]
+    helps = [code for code, words in {**_REJECTIONS, **third_party}.items() if words.code == UNSCHEDULABLE]
     fit = (verdict == codes.REJECT_FIT) & ((detail & codes.DETAIL_UNRESOLVABLE) == 0)
     result: np.ndarray = np.isin(verdict, helps) | fit
     return result

@@ -189,7 +189,9 @@ def pod_request(pod: Pod, *, bound: bool) -> PodRequest:
     nonzero = pod_requests(pod, missing, use_status=bound) if missing else plain
     score = None
     if pod_level and not bound:
-        score = tuple(sorted(_rounded(pod_requests(pod, DEFAULTS, use_status=False, pod_level=False)).items()))
+        score = tuple(
+            sorted(_rounded(pod_requests(pod, DEFAULTS, use_status=False, pod_level=False)).items())
+        )
     return PodRequest(
         tuple(sorted(_rounded(plain).items())),
         (milli_value(nonzero.get("cpu", 0)), unit_value(nonzero.get("memory", 0))),

@@ -66,11 +66,13 @@ class Result:
     def resources(self) -> list[str]:
         """Resources that some node has, and ``pods``."""
         names = self._state.nodes.resources.values
-        present = self._allocatable.any(axis=1)
-        return [name for name, there in zip(names, present, strict=False) if there] + ["pods"]
+        present = np.flatnonzero(self._allocatable.any(axis=1)).tolist()
+        return [names[row] for row in present] + ["pods"]
 
     def utilisation(self, resource: str) -> tuple[np.ndarray, np.ndarray]:
         """Requested over allocatable per node before and after the run: two ``float64[node]`` as ``node_names``.
+
+        NaN stands for a node that does not have the resource.
 
         Raises:
             KeyError: no node has the resource.
@@ -80,8 +82,8 @@ class Result:
             return self._pod_count_before / most, self._pod_count / most
         row = self._state.nodes.resources.index[resource]
         most = np.maximum(self._allocatable[row], 1)
-        before = np.where(self._allocatable[row] > 0, self._requested_before[row] / most, 0.0)
-        after = np.where(self._allocatable[row] > 0, self._requested[row] / most, 0.0)
+        before = np.where(self._allocatable[row] > 0, self._requested_before[row] / most, np.nan)
+        after = np.where(self._allocatable[row] > 0, self._requested[row] / most, np.nan)
         return before, after
 
     @property
@@ -174,7 +176,11 @@ class Result:
             for chunk in self._state.pods.chunks()
         ]
         whole = pa.chunked_array(
-            [part for chunk in chunks for part in (chunk.chunks if isinstance(chunk, pa.ChunkedArray) else [chunk])],
+            [
+                part
+                for chunk in chunks
+                for part in (chunk.chunks if isinstance(chunk, pa.ChunkedArray) else [chunk])
+            ],
             type=pa.string(),
         )
         return whole.combine_chunks().take(pa.array(self._decisions.rows))

@@ -121,4 +121,3 @@ def make_scratch(world: World) -> Scratch:
         column=np.zeros((2, max(world.nodes.ledger.shape[0], 1)), dtype=np.int32),
         flag=np.zeros(8, dtype=np.int64),
     )
-

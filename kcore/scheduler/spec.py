@@ -169,7 +169,9 @@ def _side_terms(pod: Pod, side: PodAffinity | None, kind: str, sign: int, field:
 def image_volumes(pod: Pod) -> tuple[str, ...]:
     """The images that the pod mounts as volumes."""
     return tuple(
-        str(volume.image.get("reference", "")) for volume in pod.spec.volumes or () if volume.image is not None
+        str(volume.image.get("reference", ""))
+        for volume in pod.spec.volumes or ()
+        if volume.image is not None
     )
 
 

@@ -92,7 +92,7 @@ class State:
         self._named = frozenset(
             (budget.namespace, name) for budget in self.budgets for name in budget.disrupted
         )
-        keys = self.owners.label_keys() | {key for one in self.budgets for key in one.selector.keys()}
+        keys = self.owners.label_keys() | {key for one in self.budgets for key in one.selector.label_keys()}
         keys |= self._selector_keys(objects.pods)
         for columns in objects.pod_columns:
             keys |= self._selector_keys(columns.exemplars)
@@ -135,7 +135,9 @@ class State:
         meta = pod.metadata
         key = (meta.namespace, meta.name)
         if self._index is not None and key in self._index:
-            raise InputError(f"a pod named {meta.namespace}/{meta.name} exists already", field="metadata.name")
+            raise InputError(
+                f"a pod named {meta.namespace}/{meta.name} exists already", field="metadata.name"
+            )
         self._widen(self._selector_keys((pod,)))
         if pending is None:
             pending = not pod.spec.node_name
@@ -210,7 +212,8 @@ class State:
     def _column_requests(self, source: PodSource) -> np.ndarray:
         if source.requests is None:
             own = [self._request(pod, bound=False) for pod in source.exemplars]
-            return np.array(own, dtype=np.int32)[source.exemplar]
+            shared: np.ndarray = np.array(own, dtype=np.int32)[source.exemplar]
+            return shared
         code = np.zeros(len(source.exemplar), dtype=np.int64)
         for values in source.requests.values():
             _, inverse = np.unique(values, return_inverse=True)
@@ -227,7 +230,8 @@ class State:
         for column, default in enumerate(defaults):
             nonzero[nonzero[:, column] == 0, column] = default
         rows = self.requests.extend(amount, nonzero)
-        return (inverse + rows.start).astype(np.int32)
+        result: np.ndarray = (inverse + rows.start).astype(np.int32)
+        return result
 
     def _class(self, pod: Pod, *, pending: bool) -> int:
         named = (pod.metadata.namespace, pod.metadata.name) in self._named
@@ -275,7 +279,9 @@ class State:
                 pending = self.classes[self.pods.spec_class[row]].wanted_node != ""
                 self.pods.spec_class[row] = self._class(source, pending=pending)
             else:
-                classes = np.array([self._class(pod, pending=False) for pod in source.exemplars], dtype=np.int32)
+                classes = np.array(
+                    [self._class(pod, pending=False) for pod in source.exemplars], dtype=np.int32
+                )
                 self.pods.spec_class[row : row + len(source.exemplar)] = classes[source.exemplar]
         self._recount_all = True
 
@@ -283,7 +289,7 @@ class State:
 
     def namespace(self, row: int) -> str:
         """The namespace of a pod."""
-        return self.classes[self.pods.spec_class[row]].namespace
+        return self.classes[int(self.pods.spec_class[row])].namespace
 
     def find_pod(self, namespace: str, name: str) -> int:
         """The row of a pod.
@@ -295,7 +301,9 @@ class State:
             self._index = self.name_index()
         row = self._index.get((namespace, name))
         if row is None:
-            raise InputError(f"no pod is named {namespace}/{name}", expected="namespace/name of a pod of the input")
+            raise InputError(
+                f"no pod is named {namespace}/{name}", expected="namespace/name of a pod of the input"
+            )
         return row
 
     def name_index(self) -> dict[tuple[str, str], int]:
@@ -375,7 +383,8 @@ class State:
         for one, demand in found.items():
             table[one] = demand
         self.pods.demand[rows] = table[classes]
-        return self.pods.demand[rows]
+        found_rows: np.ndarray = self.pods.demand[rows]
+        return found_rows
 
     def world(self) -> World:
         """Bring everything derived up to date and return the kernels' view."""
@@ -442,9 +451,7 @@ class State:
                     and budget.namespace == one.namespace
                     and not budget.selector.empty
                     and budget.selector.matches(one.labels)
-                    and not (
-                        name in budget.disrupted and (one.namespace, name) in self._named
-                    )
+                    and not (name in budget.disrupted and (one.namespace, name) in self._named)
                 ]
             )
         return ragged(rows, 1)
@@ -501,11 +508,11 @@ def _selector_keys(pod: Pod) -> set[str]:
     keys: set[str] = set()
     for constraint in pod.spec.topology_spread_constraints or ():
         keys.update(constraint.match_label_keys or ())
-        keys |= from_label_selector(constraint.label_selector, "spec.topologySpreadConstraints").keys()
+        keys |= from_label_selector(constraint.label_selector, "spec.topologySpreadConstraints").label_keys()
     affinity = pod.spec.affinity
     for side in (affinity.pod_affinity, affinity.pod_anti_affinity) if affinity else ():
         if side is None:
             continue
         for term in [*(side.required or ()), *(one.pod_affinity_term for one in side.preferred or ())]:
-            keys |= from_label_selector(term.label_selector, "spec.affinity").keys()
+            keys |= from_label_selector(term.label_selector, "spec.affinity").label_keys()
     return keys

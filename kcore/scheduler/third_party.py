@@ -6,27 +6,51 @@ in-tree plugin's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from kcore.scheduler import codes
 from kcore.scheduler.cycle import count_feasible
-from kcore.scheduler.plugins.contract import Normalize, NodeView, PodView, ThirdParty, registered
+from kcore.scheduler.plugins.contract import NodeView, Normalize, PodView, ThirdParty, registered
 from kcore.scheduler.plugins.normalize import add_default_normalized, add_min_max_normalized
-from kcore.scheduler.preemption import NO_VICTIMS, STILL_REJECTED, fits_node, shift, sort_by_importance
-from kcore.scheduler.preemption import violates_budget
+from kcore.scheduler.preemption import (
+    NO_VICTIMS,
+    STILL_REJECTED,
+    fits_node,
+    shift,
+    sort_by_importance,
+    violates_budget,
+)
 from kcore.scheduler.profile import Profile
 from kcore.scheduler.reasons import UNRESOLVABLE, UNSCHEDULABLE, Rejection
 
 if TYPE_CHECKING:
-    from kcore.scheduler.engine import Engine
+    from kcore.kernel import Kernel
+    from kcore.scheduler.columns import Scratch, Settings
+    from kcore.scheduler.state import State, World
+
+
+class Host(Protocol):
+    """What the extension asks of the engine that it belongs to."""
+
+    state: State
+
+    def run(self, kernel: Kernel) -> Callable[..., Any]:
+        """The form of a kernel to call."""
+
+    def scratch(self, world: World) -> Scratch:
+        """The working memory of the cycle."""
+
+    def settings_of(self, row: int) -> Settings:
+        """The numbers of the profile that schedules a pod."""
 
 
 class Extension:
     """The users' plugins of one profile, bound to an engine."""
 
-    def __init__(self, engine: Engine, profile: Profile) -> None:
+    def __init__(self, engine: Host, profile: Profile) -> None:
         self._engine = engine
         known = registered()
         self.filters = [known[name]["filter"] for name in profile.filters if "filter" in known.get(name, {})]
@@ -98,7 +122,7 @@ class Extension:
             rejected = (verdict[:slots] == codes.PASS) & (out != 0)
             verdict[:slots][rejected] = codes.REJECT_THIRD_PARTY + index
         self._refilter_nominated(row, verdict)
-        return int(self._engine.run(count_feasible)(verdict, slots))  # type: ignore[call-overload]
+        return int(self._engine.run(count_feasible)(verdict, slots))
 
     def _refilter_nominated(self, row: int, verdict: np.ndarray) -> None:
         """Nodes with nominated pods must pass with these pods on them, too."""
@@ -136,7 +160,16 @@ class Extension:
         settings = engine.settings_of(row)
         nominated = np.array(state.nominated, dtype=np.int32)
         if not engine.run(fits_node)(
-            world.nodes, world.pods, world.demands, world.requests, settings, row, slot, nominated, True, scratch
+            world.nodes,
+            world.pods,
+            world.demands,
+            world.requests,
+            settings,
+            row,
+            slot,
+            nominated,
+            True,
+            scratch,
         ):
             return False
         others = [
@@ -156,7 +189,15 @@ class Extension:
             if sign == 1 and not self._passes(row, slot, scratch.verdict):
                 for other in others:
                     engine.run(shift)(
-                        world.nodes, world.pods, world.demands, world.requests, demand, other, slot, -1, scratch
+                        world.nodes,
+                        world.pods,
+                        world.demands,
+                        world.requests,
+                        demand,
+                        other,
+                        slot,
+                        -1,
+                        scratch,
                     )
                 world.nodes.ledger[:, slot] = ledger
                 return False
@@ -232,4 +273,6 @@ class Extension:
             move(pod, 1)
         world.nodes.ledger[:, slot] = ledger
         chosen = [pod for pod in potential.tolist() if pod in evicted]
-        return chosen, sum(pod in evicted and bad for pod, bad in zip(potential.tolist(), violating, strict=True))
+        return chosen, sum(
+            pod in evicted and bad for pod, bad in zip(potential.tolist(), violating, strict=True)
+        )

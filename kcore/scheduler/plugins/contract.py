@@ -11,6 +11,7 @@ The declarations are what an incremental engine needs: see ``docs/design/0002-pl
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -68,7 +69,10 @@ class Plugin:
 
 IN_TREE = (
     Plugin(
-        "NodeUnschedulable", codes.NODE_UNSCHEDULABLE, Depends.STATIC, events=("Node/Add", "Node/UpdateNodeTaint")
+        "NodeUnschedulable",
+        codes.NODE_UNSCHEDULABLE,
+        Depends.STATIC,
+        events=("Node/Add", "Node/UpdateNodeTaint"),
     ),
     Plugin("NodeName", codes.NODE_NAME, Depends.STATIC, events=("Node/Add",)),
     Plugin(
@@ -169,7 +173,9 @@ class ThirdParty:
             field = f"pluginConfig[name={self.name}].args.{key}"
             if key not in known:
                 names = ", ".join(known) or "none"
-                raise InputError(f"{self.name} has no parameter {key!r}", field=field, expected=f"one of: {names}")
+                raise InputError(
+                    f"{self.name} has no parameter {key!r}", field=field, expected=f"one of: {names}"
+                )
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise InputError(f"{value!r} is not a number", field=field, expected="a number")
         return np.array([float(given.get(key, default)) for key, default in known.items()], dtype=np.float64)
@@ -184,14 +190,8 @@ def registered() -> dict[str, dict[str, ThirdParty]]:
     return _registered
 
 
-_entry_points_loaded = False
-
-
+@functools.cache
 def _load_entry_points() -> None:
-    global _entry_points_loaded
-    if _entry_points_loaded:
-        return
-    _entry_points_loaded = True
     from importlib.metadata import entry_points
 
     for entry in entry_points(group="kcore.plugins"):

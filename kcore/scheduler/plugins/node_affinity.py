@@ -35,7 +35,7 @@ def requirement_matches(value_id, requirement, value, number, is_number):
         return value_id >= 0
     if operator == DOES_NOT_EXIST:
         return value_id < 0
-    if operator == IN or operator == NOT_IN:
+    if operator in (IN, NOT_IN):
         found = False
         for index in range(requirement[VALUE_START], requirement[VALUE_STOP]):
             if value[index] == value_id:
@@ -64,7 +64,9 @@ def program_matches(program, term, requirement, value, label, number, is_number,
 
 
 @kernel
-def select_nodes(selector, affinity, term, requirement, value, label, number, is_number, start, stop, selected):
+def select_nodes(
+    selector, affinity, term, requirement, value, label, number, is_number, start, stop, selected
+):
     """Mark the nodes that the pod's nodeSelector and required affinity match (programs, -1 where absent)."""
     for node in range(start, stop):
         matches = True
@@ -77,7 +79,18 @@ def select_nodes(selector, affinity, term, requirement, value, label, number, is
 
 @kernel
 def affinity_filter(
-    needs_selection, enforced, selected, term, requirement, value, label, number, is_number, start, stop, verdict
+    needs_selection,
+    enforced,
+    selected,
+    term,
+    requirement,
+    value,
+    label,
+    number,
+    is_number,
+    start,
+    stop,
+    verdict,
 ):
     """Reject nodes outside the profile's added affinity (``enforced`` program) and those not ``selected``."""
     for node in range(start, stop):

@@ -23,9 +23,7 @@ IS_SCALAR = 2
 
 
 @kernel
-def fit_filter(
-    allocatable, requested, pods_allowed, pod_count, amount, ignored, start, verdict, detail
-):
+def fit_filter(allocatable, requested, pods_allowed, pod_count, amount, ignored, start, verdict, detail):
     """Reject nodes without room; ``detail`` gets a bit for every resource that lacks (codes.py).
 
     ``pods_allowed``, ``pod_count``, ``verdict`` and ``detail`` are slices of the nodes from ``start`` on.
@@ -175,9 +173,7 @@ def pair_balance(first, second):
 
 
 @kernel
-def add_balanced_score(
-    allocatable, requested, amount, resources, weight, count, verdict, number, total
-):
+def add_balanced_score(allocatable, requested, amount, resources, weight, count, verdict, number, total):
     """Add weight * (50 + (50 + balance with the pod - balance without it) / 2)."""
     if (
         resources.shape[0] == 2
@@ -238,5 +234,3 @@ def is_best_effort(amount, resources):
         if amount[resources[index, ROW]] != 0:
             return False
     return True
-
-

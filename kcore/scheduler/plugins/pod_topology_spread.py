@@ -53,7 +53,16 @@ def mark_complete(domain, constraint, first, last, node_count, complete):
 
 @kernel
 def mark_admitted(
-    constraint, index, honor_affinity, honor_taints, selected, taint_set, tolerates, complete, node_count, admitted
+    constraint,
+    index,
+    honor_affinity,
+    honor_taints,
+    selected,
+    taint_set,
+    tolerates,
+    complete,
+    node_count,
+    admitted,
 ):
     """Set ``admitted[node]`` to 1 where a complete node also passes the constraint's inclusion policies."""
     if constraint[index, honor_affinity] != 0:
@@ -172,7 +181,9 @@ def soft_score(
             admitted,
         )  # fmt: skip
         sums, shared = soft[index - first], present[index - first]
-        size = count_soft(values, pods, admitted, complete, verdict, domain_count[topology], node_count, sums, shared)
+        size = count_soft(
+            values, pods, admitted, complete, verdict, domain_count[topology], node_count, sums, shared
+        )
         factor = math.log(float(size + 2))
         for node in range(node_count):
             number[node] += sums[max(values[node], 0)] * factor + slack if values[node] >= 0 else 0.0

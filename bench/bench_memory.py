@@ -1,0 +1,68 @@
+"""Memory beyond the input: bytes a node and a pod by tracemalloc, and the peak of a process with a huge cluster.
+
+Bytes a node are the slope between two clusters of different size with equal pods, bytes a pod between two of equal
+nodes: constant costs cancel. tracemalloc counts what Python and NumPy allocate after the objects were read; the
+objects themselves, Arrow's buffers and the interpreter do not count. A peak is the resident size of a fresh process
+(VmHWM), interpreter, libraries and input included.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.figures import ROOT, Figures
+from kcore import traces
+
+GIBIBYTE = 1 << 30
+SCHEDULED = 3_000
+
+
+def probe(*arguments: object) -> dict[str, Any]:
+    """What a fresh process of memory_probe.py prints."""
+    command = [sys.executable, "-m", "bench.memory_probe", *map(str, arguments)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    found: dict[str, Any] = json.loads(run.stdout)
+    return found
+
+
+def test_bytes_a_node(figures: Figures) -> None:
+    """A node's columns, ledger rows, labels and scratch: at most 1 KiB."""
+    few, many, pods = (5_000, 25_000, 5_000) if figures.enabled else (50, 100, 20)
+    low, high = probe("allocated", few, pods), probe("allocated", many, pods)
+    assert high["ready"] > low["ready"]
+    for key, target in (("ready", 1024), ("peak", None)):
+        each = (high[key] - low[key]) / (many - few)
+        work = {"nodes": [few, many], "pods": pods, "classes": high["classes"]}
+        figures.add(f"bytes a node, {key}", [each], "bytes", target=target, work=work)
+
+
+def test_bytes_a_pod(figures: Figures) -> None:
+    """A pod's columns: at most 100 bytes."""
+    few, many, nodes = (100_000, 300_000, 1_000) if figures.enabled else (100, 300, 20)
+    low, high = probe("allocated", nodes, few), probe("allocated", nodes, many)
+    assert high["ready"] > low["ready"]
+    for key, target in (("ready", 100), ("peak", None)):
+        each = (high[key] - low[key]) / (many - few)
+        work = {"nodes": nodes, "pods": [few, many], "classes": [low["classes"], high["classes"]]}
+        figures.add(f"bytes a pod, {key}", [each], "bytes", target=target, work=work)
+
+
+@pytest.mark.parametrize("shape", ["scheduler_perf", "heterogeneous"])
+def test_huge_cluster(figures: Figures, tmp_path: Path, shape: str) -> None:
+    """100,000 nodes and 1,000,000 pods from Parquet, demands compiled, some pods scheduled, within 1.5 GiB."""
+    nodes, pods, scheduled = (100_000, 1_000_000, SCHEDULED) if figures.enabled else (40, 400, 20)
+    traces.write_objects(traces.make(shape, nodes=nodes, pods=pods), tmp_path, "parquet")
+    if figures.enabled:
+        found = probe("resident", scheduled, tmp_path)
+        assert (found["nodes"], found["pods"]) == (nodes, pods)
+        assert found["placed"] >= scheduled * 0.99
+        peak = found["stages"]["scheduled"]["peak"] / GIBIBYTE
+        work = {"nodes": nodes, "pods": pods, "scheduled": scheduled, **found}
+        figures.add(f"peak of a huge cluster, {shape}", [peak], "GiB", target=1.5, work=work)
