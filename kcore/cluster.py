@@ -211,7 +211,8 @@ class Cluster:
         added = self._add(pods)
         rows = self._pending() if added is None else added
         compiled = len(rows) * max(self.node_count, 1) > INTERPRETED_MAX
-        options = Options(order, tie_break, seed, preemption, progress)
+        random = np.random.default_rng(seed) if tie_break == "random" else None
+        options = Options(order, random, preemption, progress)
         return self._run(rows, configuration, forced, options, compiled, explain, stage or _quiet)
 
     def _add(self, pods: Pods) -> np.ndarray | None:

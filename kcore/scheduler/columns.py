@@ -54,6 +54,7 @@ class NodeColumns(NamedTuple):
     domain: I32  # [topology key, node] dense domain id, -1 absent
     domain_count: I64  # [topology key]
     image: I64  # [image, node] bytes, scaled by spread; 0 absent
+    image_most: I64  # [image] the same of a node that has it, 0 if none has
     first_pod: I32  # [node] head of the list of its pods, -1 none
     ledger: I32  # [row, node] counts of pods, see ledger.py
     number: I64  # [label value] its integer reading

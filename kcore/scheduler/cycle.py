@@ -41,7 +41,7 @@ from kcore.scheduler.fields import (
     TOLERATION,
 )
 from kcore.scheduler.fields import NODE_NAME as WANTED_NAME
-from kcore.scheduler.plugins.image_locality import image_score
+from kcore.scheduler.plugins.image_locality import any_image_scores, image_score
 from kcore.scheduler.plugins.inter_pod_affinity import affinity_filter as pod_affinity_filter
 from kcore.scheduler.plugins.inter_pod_affinity import anti_affinity_filter, count_terms, preference_score
 from kcore.scheduler.plugins.node_affinity import (
@@ -408,7 +408,7 @@ def run_score(plugin, weight, nodes, demands, requests, settings, demand, reques
         add_min_max_normalized(verdict, raw, weight, count, total)
     elif plugin == IMAGE_LOCALITY:
         first, last = demands.images.ptr[demand], demands.images.ptr[demand + 1]
-        if first < last:
+        if first < last and any_image_scores(demands.images, first, last, nodes.image_most):
             image_score(demands.images, first, last, fixed[CONTAINERS], nodes.image, count, raw)
             for node in range(count):
                 total[node] += weight * raw[node]

@@ -1,5 +1,4 @@
-"""The scheduling loop: takes a queue of pending pods and decides for one after another, each on the state that the
-decisions before it have left.
+"""The scheduling loop: decides for one pending pod after another, on the state that earlier decisions have left.
 
 The stretch between two pods that need words (a pod that fits nowhere) runs in one kernel call. What such a pod gets
 is done here: the FitError sentence, preemption, nomination.
@@ -35,11 +34,10 @@ CHUNK_MAX = 2_000
 
 @dataclass(slots=True)
 class Options:
-    """How to schedule: ``preemption`` is off, nominate or evict; ``tie_break`` first or random."""
+    """How to schedule: ``preemption`` is off, nominate or evict; ties are broken by name, or by ``random``."""
 
     order: str = "queue"
-    tie_break: str = "first"
-    seed: int = 0
+    random: np.random.Generator | None = None
     preemption: str = "nominate"
     progress: Progress | None = None
 
@@ -127,8 +125,8 @@ class Engine:
         count = len(rows)
         result = Decisions(rows, np.full(count, -1, dtype=np.int32), np.zeros(count, dtype=np.int64))
         draws = np.full(count, -1.0)
-        if options.tie_break == "random":
-            draws = np.random.default_rng(options.seed).random(count)
+        if options.random is not None:
+            draws = options.random.random(count)
         for profile, positions in _stretches(self.prepare(rows, result, options)):
             queue, own_draws = rows[positions], draws[positions]
             placed = np.full(len(queue), -1, dtype=np.int32)

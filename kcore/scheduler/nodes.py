@@ -346,5 +346,5 @@ class NodeTable:
         return NodeColumns(
             self.slots, self.alive, self.unschedulable, self.rank, self.taint_set, self.allocatable,
             self.requested, self.nonzero, self.pods_allowed, self.pod_count, self.label, self.domain, domain_count,
-            image, self.first_pod, ledger, number, is_number,
+            image, image.max(axis=1, initial=0), self.first_pod, ledger, number, is_number,
         )  # fmt: skip

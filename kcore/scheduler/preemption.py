@@ -74,8 +74,10 @@ def shift(nodes, pods, demands, requests, demand, pod, node, sign, scratch):
 
 @kernel
 def copy_column(source, node, target):
-    """Keep a node's column of the ledger: ports are a set there, so that taking pods off and putting them back does
-    not undo itself."""
+    """Keep a node's column of the ledger.
+
+    Ports are a set there, so that taking pods off and putting them back does not undo itself.
+    """
     for row in range(source.shape[0]):
         target[row] = source[row, node]
 

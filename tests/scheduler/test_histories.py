@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from kcore.api.objects import ClusterObjects, Namespace, PodDisruptionBudget
+from kcore.scheduler import state as state_module
+from kcore.scheduler.columns import NodeColumns, PodColumns, Requests
 from kcore.scheduler.config import default_configuration
+from kcore.scheduler.cycle import unbind
 from kcore.scheduler.engine import Engine
 from kcore.scheduler.state import State
 from tests.scheduler.cluster_objects import HARD, HOSTNAME, node_of, pod_of, state_of
@@ -18,7 +21,7 @@ from tests.scheduler.histories import History, accounts, ask_all_rows, verdicts
 pytestmark = pytest.mark.differential
 
 STEPS = 40
-CHUNK = 10
+CHUNK = 5
 
 
 def check(history: History) -> None:
@@ -84,6 +87,17 @@ def play(seed: int, steps: int = STEPS) -> None:
 def test_a_changed_state_equals_one_built_anew_and_the_twin(chunk: int) -> None:
     for seed in range(chunk * CHUNK, (chunk + 1) * CHUNK):
         play(seed)
+
+
+def test_a_pod_that_leaves_without_a_trace_in_the_accounts_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(nodes: NodeColumns, pods: PodColumns, requests: Requests, pod: int) -> None:
+        unbind(nodes, pods, requests, pod)
+        nodes.nonzero[0, :] += 1
+
+    monkeypatch.setattr(state_module, "unbind", forgetful)
+    with pytest.raises(AssertionError, match="after"):
+        for seed in range(10):
+            play(seed)
 
 
 @pytest.mark.slow
@@ -165,9 +179,8 @@ def _budgets_of(state: State) -> list[list[int]]:
 
 
 def test_a_budget_that_comes_after_its_disrupted_pods_leaves_only_these_out() -> None:
-    reader = pod_of("reader")
-    reader = msgspec.structs.replace(reader, metadata=msgspec.structs.replace(reader.metadata, labels={"app": "y"}))
-    pods = [*(pod_of(name, node="a", labels={"app": "x"}) for name in ("p", "q")), reader]
+    apps = {"p": "x", "q": "x", "r": "y"}
+    pods = [pod_of(name, node="a", labels={"app": app}) for name, app in apps.items()]
     late = state_of([node_of("a")], pods)
     late._widen({"app"})  # the budget's selector reads nothing new
     late.world()

@@ -14,6 +14,15 @@ MAX_CONTAINER_THRESHOLD = 1000 * 1024 * 1024
 
 
 @kernel
+def any_image_scores(images, first, last, image_most):
+    """Tell whether a node could have enough of the images to score above 0."""
+    present = 0
+    for index in range(first, last):
+        present += image_most[images.item[index, 0]]
+    return present > MIN_THRESHOLD
+
+
+@kernel
 def image_score(images, first, last, container_count, image, count, raw):
     """Scale the bytes present of the pod's images to 0..100 between 23 MiB and 1000 MiB a container."""
     for node in range(count):
