@@ -1,7 +1,7 @@
 """The full pass: every node evaluated for every pod and nothing reused between pods, decisions only.
 
-Each round of kernels is preceded by one of the alternatives, in the same process: NumPy on whole arrays, and the
-interpreted engine. They do a slice of the same pods, on the same fresh state, and must decide the same.
+Each round of kernels is preceded by one of the alternatives, in the same process: NumPy on whole arrays, and
+the interpreted engine. They do a slice of the same pods, on the same fresh state, and must decide the same.
 """
 
 from __future__ import annotations
@@ -79,14 +79,18 @@ def arrays(run: Run) -> tuple[Any, ...]:
 
 
 def race(
-    benchmark: BenchmarkFixture, figures: Figures, what: str, objects: ClusterObjects, pods: int, target: float
+    benchmark: BenchmarkFixture,
+    figures: Figures,
+    what: str,
+    objects: ClusterObjects,
+    pods: int,
+    target: float,
 ) -> None:
     """Run the rounds, check each result and record rate and ratios."""
     full = figures.enabled
     one = Race(objects, full, NUMPY_SLICE if full else 20, INTERPRETED_SLICE)
     if full:
-        run = Run(objects, compiled=True, pod_max=500)  # caches of the machine, not of kernels: these are warm
-        run.schedule()
+        Run(objects, compiled=True, pod_max=500).schedule()
     benchmark.group = "full pass"
     run = benchmark.pedantic(one.decide, setup=one.setup, rounds=ROUNDS if full else 1)
     one.check(run)

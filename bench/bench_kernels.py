@@ -1,8 +1,8 @@
-"""Each plugin's kernel alone on all nodes: microseconds a call, arguments as one pod of the full pass gives them.
+"""Each plugin's kernel alone on all nodes: microseconds a call, with the arguments of one pod.
 
-A call from Python into compiled code costs something by itself; ``empty`` has the most arguments of all and does
-nothing, and tells how much. Between the calls nothing is changed, so that all see the same nodes; totals are added
-to, as in the full pass.
+A call from Python into compiled code costs something by itself; ``empty`` has the most arguments of all and
+does nothing, and tells how much. Between the calls nothing is changed, so that all see the same nodes; totals
+are added to, as in the full pass.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def of_fit_filter(scene: Scene) -> tuple[Any, ...]:
     nodes, scratch = scene.world.nodes, scene.scratch
     amount = scene.world.requests.amount[scene.request]
     return (
-        nodes.allocatable, nodes.requested, nodes.pods_allowed[: scene.count], nodes.pod_count[: scene.count], amount,
-        scene.settings.fit_ignored, 0, scratch.verdict[: scene.count], scratch.detail[: scene.count],
+        nodes.allocatable, nodes.requested, nodes.pods_allowed[: scene.count], nodes.pod_count[: scene.count],
+        amount, scene.settings.fit_ignored, 0, scratch.verdict[: scene.count], scratch.detail[: scene.count],
     )  # fmt: skip
 
 
@@ -92,8 +92,8 @@ def of_soft_spread(scene: Scene) -> tuple[Any, ...]:
     nodes, demands, scratch = scene.world.nodes, scene.world.demands, scene.scratch
     return (
         *scene.items("spread_soft"), True, nodes.domain, nodes.domain_count, nodes.ledger, scratch.selected,
-        nodes.taint_set, demands.tolerates[0], scratch.verdict, scene.count, scratch.complete, scratch.admitted,
-        scratch.soft, scratch.soft_present, scratch.number[0], scratch.raw,
+        nodes.taint_set, demands.tolerates[0], scratch.verdict, scene.count, scratch.complete,
+        scratch.admitted, scratch.soft, scratch.soft_present, scratch.number[0], scratch.raw,
     )  # fmt: skip
 
 
@@ -105,7 +105,8 @@ def of_soft_normalized(scene: Scene) -> tuple[Any, ...]:
 def of_count_terms(scene: Scene) -> tuple[Any, ...]:
     nodes = scene.world.nodes
     return (
-        *scene.items("affinity"), nodes.domain, nodes.domain_count, nodes.ledger, scene.count, scene.scratch.affinity,
+        *scene.items("affinity"), nodes.domain, nodes.domain_count, nodes.ledger, scene.count,
+        scene.scratch.affinity,
     )  # fmt: skip
 
 
@@ -183,7 +184,9 @@ def test_kernel(
 
 def agree(run: Callable[..., Any], one: Kernel, values: tuple[Any, ...]) -> None:
     """The compiled kernel returns and leaves what the interpreted one does."""
-    copies = [[value.copy() if isinstance(value, np.ndarray) else value for value in values] for _ in range(2)]
+    copies = [
+        [value.copy() if isinstance(value, np.ndarray) else value for value in values] for _ in range(2)
+    ]
     assert run(*copies[0]) == one(*copies[1])
     for compiled, interpreted in zip(*copies, strict=True):
         assert np.array_equal(compiled, interpreted)

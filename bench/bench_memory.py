@@ -1,9 +1,10 @@
-"""Memory beyond the input: bytes a node and a pod by tracemalloc, and the peak of a process with a huge cluster.
+"""Memory beyond the input: bytes a node and a pod, and the peak of a process with a huge cluster.
 
-Bytes a node are the slope between two clusters of different size with equal pods, bytes a pod between two of equal
-nodes: constant costs cancel. tracemalloc counts what Python and NumPy allocate after the objects were read; the
-objects themselves, Arrow's buffers and the interpreter do not count. A peak is the resident size of a fresh process
-(VmHWM), interpreter, libraries and input included.
+Bytes a node are the slope between two clusters of different size with equal pods, bytes a pod between two of
+equal nodes: constant costs cancel. tracemalloc counts what Python and NumPy allocate after the objects were
+read; the objects themselves, Arrow's buffers and the interpreter do not count; zeroed arrays count in full
+before they are used. A peak is the resident size of a fresh process (VmHWM), interpreter, libraries and input
+included.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from typing import Any
 import pytest
 
 from bench.figures import ROOT, Figures
+from bench.memory_probe import HETEROGENEOUS, PLAIN
 from kcore import traces
 
 GIBIBYTE = 1 << 30
 SCHEDULED = 3_000
+SHAPES = (PLAIN, HETEROGENEOUS)
+"""Pods of one class, requests all distinct; and pods of thousands of applications with affinity terms."""
 
 
 def probe(*arguments: object) -> dict[str, Any]:
@@ -32,31 +36,37 @@ def probe(*arguments: object) -> dict[str, Any]:
     return found
 
 
-def test_bytes_a_node(figures: Figures) -> None:
+def slope(
+    figures: Figures, what: str, target: float, low: dict[str, Any], high: dict[str, Any], more: int
+) -> None:
+    """Record what ``more`` things cost each, at rest and at the worst moment."""
+    assert high["ready"] > low["ready"]
+    counts = {key: [low[key], high[key]] for key in ("classes", "requests", "rows")}
+    held = {line: size - low["top"].get(line, 0) for line, size in high["top"].items()}
+    for key, bound in (("ready", target), ("peak", None)):
+        each = (high[key] - low[key]) / more
+        figures.add(f"{what}, {key}", [each], "bytes", target=bound, work={**counts, "held": held})
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_bytes_a_node(figures: Figures, shape: str) -> None:
     """A node's columns, ledger rows, labels and scratch: at most 1 KiB."""
     few, many, pods = (5_000, 25_000, 5_000) if figures.enabled else (50, 100, 20)
-    low, high = probe("allocated", few, pods), probe("allocated", many, pods)
-    assert high["ready"] > low["ready"]
-    for key, target in (("ready", 1024), ("peak", None)):
-        each = (high[key] - low[key]) / (many - few)
-        work = {"nodes": [few, many], "pods": pods, "classes": high["classes"]}
-        figures.add(f"bytes a node, {key}", [each], "bytes", target=target, work=work)
+    low, high = probe("allocated", shape, few, pods), probe("allocated", shape, many, pods)
+    slope(figures, f"bytes a node, {shape}", 1024, low, high, many - few)
 
 
-def test_bytes_a_pod(figures: Figures) -> None:
+@pytest.mark.parametrize("shape", SHAPES)
+def test_bytes_a_pod(figures: Figures, shape: str) -> None:
     """A pod's columns: at most 100 bytes."""
     few, many, nodes = (100_000, 300_000, 1_000) if figures.enabled else (100, 300, 20)
-    low, high = probe("allocated", nodes, few), probe("allocated", nodes, many)
-    assert high["ready"] > low["ready"]
-    for key, target in (("ready", 100), ("peak", None)):
-        each = (high[key] - low[key]) / (many - few)
-        work = {"nodes": nodes, "pods": [few, many], "classes": [low["classes"], high["classes"]]}
-        figures.add(f"bytes a pod, {key}", [each], "bytes", target=target, work=work)
+    low, high = probe("allocated", shape, nodes, few), probe("allocated", shape, nodes, many)
+    slope(figures, f"bytes a pod, {shape}", 100, low, high, many - few)
 
 
-@pytest.mark.parametrize("shape", ["scheduler_perf", "heterogeneous"])
+@pytest.mark.parametrize("shape", ["scheduler_perf", HETEROGENEOUS])
 def test_huge_cluster(figures: Figures, tmp_path: Path, shape: str) -> None:
-    """100,000 nodes and 1,000,000 pods from Parquet, demands compiled, some pods scheduled, within 1.5 GiB."""
+    """100,000 nodes and 1,000,000 pods from Parquet, some of them scheduled, within 1.5 GiB."""
     nodes, pods, scheduled = (100_000, 1_000_000, SCHEDULED) if figures.enabled else (40, 400, 20)
     traces.write_objects(traces.make(shape, nodes=nodes, pods=pods), tmp_path, "parquet")
     if figures.enabled:

@@ -1,7 +1,7 @@
 """Whole processes, interpreter start included: what a person at a terminal waits for.
 
-Rounds of the commands alternate with those of an empty interpreter, which is the part that nobody can save. Kernels
-are compiled and cached before; each process still has to load what it uses.
+Rounds of the commands alternate with those of an empty interpreter, which is the part that nobody can save.
+Kernels are compiled and cached before; each process still has to load what it uses.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from kcore import traces
 
 ROUNDS = 12
 LARGE = "synthetic:scheduler_perf?nodes=500&pods=1000"
+MEDIUM = "synthetic:scheduler_perf?nodes=50&pods=100"  # for a run without kernels
 
 KCORE = ("-m", "kcore")
 EMPTY = ("-c", "pass")
@@ -34,11 +35,11 @@ print(time.perf_counter() - started)
 """
 
 
-def process(*arguments: str) -> str:
-    """The output of a Python process that must succeed."""
-    run = subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, env=dict(os.environ)
-    )
+def process(*arguments: str, jit: bool = True) -> str:
+    """The output of a Python process that must succeed; without ``jit`` it has no kernels to compile."""
+    environment = dict(os.environ) if jit else {**os.environ, "KCORE_JIT": "0"}
+    command = [sys.executable, *arguments]
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     return run.stdout
 
@@ -51,16 +52,23 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def race(benchmark: BenchmarkFixture, figures: Figures, what: str, target: float | None, *command: str) -> str:
+def race(
+    benchmark: BenchmarkFixture, figures: Figures, what: str, target: float | None, *command: str
+) -> str:
     """Time the command against an empty interpreter and return its output."""
     empty: list[float] = []
-    process(*command)  # bytecode, page cache and kernel cache are there
+    jit = figures.enabled
+    process(*command, jit=jit)  # bytecode, page cache and kernel cache are there
 
     def setup() -> None:
         empty.append(stopwatch(process, *EMPTY)[0])
 
     benchmark.group = "processes"
-    out = benchmark.pedantic(process, args=command, setup=setup, rounds=ROUNDS if figures.enabled else 1)
+
+    def run() -> str:
+        return process(*command, jit=jit)
+
+    out = benchmark.pedantic(run, setup=setup, rounds=ROUNDS if figures.enabled else 1)
     if figures.enabled:
         seconds = list(benchmark.stats.stats.data)
         figures.add(what, seconds, "s", target=target, work={"empty interpreter": min(empty)})
@@ -87,26 +95,35 @@ def test_import_cluster(benchmark: BenchmarkFixture, figures: Figures) -> None:
 def test_small_file(benchmark: BenchmarkFixture, figures: Figures, small_file: Path) -> None:
     """``kcore schedule -f`` of ten nodes and thirty pods."""
     out = race(
-        benchmark, figures, "kcore schedule, 10 nodes", 2, *KCORE, "schedule", "-f", str(small_file), "-o", "json"
+        benchmark,
+        figures,
+        "kcore schedule, 10 nodes",
+        2,
+        *KCORE,
+        "schedule",
+        "-f",
+        str(small_file),
+        "-o",
+        "json",
     )
     assert out.count('"node":') >= 30 and '"unschedulable":0' in out.replace(" ", "")
 
 
-@pytest.mark.slow
 def test_large_job(benchmark: BenchmarkFixture, figures: Figures) -> None:
-    """``kcore schedule`` of a job that needs kernels: Numba's import, the cached kernels, 1,000 pods on 500 nodes."""
-    command = (*KCORE, "schedule", "-f", LARGE, "-o", "json")
+    """``kcore schedule`` with kernels: Numba's import, the cache, 1,000 pods on 500 nodes."""
+    command = (*KCORE, "schedule", "-f", LARGE if figures.enabled else MEDIUM, "-o", "json")
     out = race(benchmark, figures, "kcore schedule, kernels from the cache", None, *command)
     assert '"unschedulable":0' in out.replace(" ", "")
 
 
-@pytest.mark.slow
 def test_kernel_load(benchmark: BenchmarkFixture, figures: Figures) -> None:
     """The first kernels of a process, Numba's import included, from a warm cache."""
-    process("-c", LOAD_KERNELS)
-    benchmark.group = "processes"
+    process("-c", LOAD_KERNELS, jit=figures.enabled)
     loads: list[float] = []
-    benchmark.pedantic(
-        lambda: loads.append(float(process("-c", LOAD_KERNELS))), rounds=5 if figures.enabled else 1
-    )
+
+    def load() -> None:
+        loads.append(float(process("-c", LOAD_KERNELS, jit=figures.enabled)))
+
+    benchmark.group = "processes"
+    benchmark.pedantic(load, rounds=5 if figures.enabled else 1)
     figures.add("first kernels from the cache", loads, "s")

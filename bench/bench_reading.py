@@ -1,7 +1,8 @@
 """From files to a state that is ready to schedule: a large kubectl dump, a large Parquet table, a YAML file.
 
-Each file is made once, before the clock starts, and stays in the page cache. Reading includes all checks of names,
-amounts and bindings. The alternative of each round only parses the same bytes, into plain dicts or an Arrow table.
+Each file is made once, before the clock starts, and stays in the page cache. Reading includes all checks of
+names, amounts and bindings. The alternative of each round only parses the same bytes, into plain dicts or an
+Arrow table.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def test_json_dump(benchmark: BenchmarkFixture, figures: Figures, folder: Path) 
 
 
 def tables(folder: Path, nodes: int, pods: int) -> tuple[Path, Path]:
-    """Parquet files of a generated cluster: pods of many applications with requests, specs, labels, priorities."""
+    """Parquet files of a generated cluster of many applications, with requests, specs and labels."""
     if not (folder / "pods.parquet").exists():
         traces.write_objects(traces.make("heterogeneous", nodes=nodes, pods=pods), folder, "parquet")
     return folder / "nodes.parquet", folder / "pods.parquet"
@@ -152,7 +153,9 @@ def test_yaml(benchmark: BenchmarkFixture, figures: Figures, folder: Path) -> No
     if figures.enabled:
         seconds = list(benchmark.stats.stats.data)
         size = [os.path.getsize(file) for file in files]
-        figures.add("YAML to a ready state", seconds, "s", work={"nodes": nodes, "pods": pods, "bytes": size[0]})
+        figures.add(
+            "YAML to a ready state", seconds, "s", work={"nodes": nodes, "pods": pods, "bytes": size[0]}
+        )
         alone = [one * size[0] / size[1] for one in parse.seconds]
         figures.ratio("YAML: kcore / CSafeLoader, by bytes", seconds, alone, work={"slice": YAML_SLICE})
 

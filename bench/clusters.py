@@ -43,8 +43,8 @@ def plain_pods(node_count: int, pod_count: int) -> ClusterObjects:
 def spread_pods(node_count: int, pod_count: int, *, zones: int = 5, apps: int = 20) -> ClusterObjects:
     """Pods that want to be spread over zones and need a pod of their own application in the zone.
 
-    Every application has one pod in each zone from the start, so that the affinity leaves all zones open. Requests
-    are all distinct.
+    Every application has one pod in each zone from the start, so that the affinity leaves all zones open.
+    Requests are all distinct.
     """
     objects = traces.make("scheduler_perf", nodes=node_count, pods=0, zones=zones)
     names = [node.metadata.name for node in objects.nodes]

@@ -1,4 +1,4 @@
-"""Writes into the JSON of a benchmark run what is needed to judge its figures: libraries, cores, load, commit."""
+"""Stamps the figures of a benchmark run with what judges them: libraries, cores, load, commit."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def memory_bytes() -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
-    """Add libraries, usable cores, memory and the load of the machine; drop its name, which is nobody's business."""
+    """Add libraries, usable cores, memory and the load of the machine; drop its name, nobody's business."""
     machine_info.pop("node", None)
     machine_info["libraries"] = {library: version_of(library) for library in LIBRARIES}
     machine_info["cores_usable"] = len(os.sched_getaffinity(0))

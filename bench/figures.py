@@ -1,7 +1,8 @@
-"""Figures of one run as JSON lines: what was measured, every round, against which target, on which commit and machine.
+"""Figures of one run as JSON lines: every round, the target, the commit and the machine.
 
-A benchmark takes the ``figures`` fixture (conftest.py) and calls :meth:`Figures.add`; ``report.py`` reads the lines
-back. Lines are written only with ``--benchmark-enable``: the tiny sizes of an ordinary test run say nothing.
+A benchmark takes the ``figures`` fixture (conftest.py) and calls :meth:`Figures.add`; ``report.py`` reads the
+lines back. Lines are written only with ``--benchmark-enable``: the tiny sizes of an ordinary test run say
+nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ T = TypeVar("T")
 
 
 def out_file(name: str) -> Path:
-    """Where the lines of the benchmark file ``name`` go: KCORE_BENCH_OUT (one file for all), or results/NAME.jsonl."""
+    """Where the lines of a benchmark file go: KCORE_BENCH_OUT (one file for all) or results/NAME.jsonl."""
     given = os.environ.get(OUT_VARIABLE)
     return Path(given) if given else RESULTS / f"{name}.jsonl"
 
@@ -73,10 +74,10 @@ class Figures:
         work: dict[str, Any] | None = None,
         figure: float | None = None,
     ) -> None:
-        """Append one figure with all its ``rounds``; its value is the best round unless ``figure`` says otherwise.
+        """Append one figure with all its ``rounds``; its value is the best unless ``figure`` says otherwise.
 
-        ``target`` is a bound in the same unit: from below where more is better, else from above. Without one the
-        figure only informs.
+        ``target`` is a bound in the same unit: from below where more is better, else from above. Without one
+        the figure only informs.
         """
         if not self.enabled:
             return
@@ -114,7 +115,7 @@ class Figures:
         self.add(what, [count / one for one in seconds], unit, more_is_better=True, **others)
 
     def ratio(self, what: str, slow: Sequence[float], fast: Sequence[float], **others: Any) -> None:
-        """How many times longer the alternative takes: of the best rounds, and as spread each round over its neighbour.
+        """How many times longer the alternative takes, best over best; the spread is of neighbouring rounds.
 
         Both sequences are seconds for one and the same piece of work, their rounds having alternated.
         """

@@ -1,9 +1,10 @@
 """A process that builds a cluster and prints what it cost, as one JSON object; run by bench_memory.py.
 
-``python -m bench.memory_probe allocated NODES PODS``: bytes that Python and NumPy hold for the state, the demands and
-the scratch, beyond the objects read (tracemalloc, started when the objects are there).
-``python -m bench.memory_probe resident PODS PATH...``: resident and peak size at each stage of reading the files and
-scheduling the first PODS pods.
+``python -m bench.memory_probe allocated SHAPE NODES PODS``: bytes that Python and NumPy hold for the state,
+the demands and the scratch, beyond the objects read (tracemalloc, started when the objects are there), and
+for which lines.
+``python -m bench.memory_probe resident PODS PATH...``: resident and peak size at each stage of reading the
+files and scheduling the first PODS pods.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pathlib import Path
 import numpy as np
 
 STATUS = Path("/proc/self/status")
+PLAIN, HETEROGENEOUS = "plain", "heterogeneous"  # shapes: bench.clusters.plain_pods, or a dataset's name
+LINES = 12  # of code that hold most
 
 
 def resident_bytes() -> dict[str, int]:
@@ -26,15 +29,20 @@ def resident_bytes() -> dict[str, int]:
     return {"now": int(fields["VmRSS"].split()[0]) * 1024, "peak": int(fields["VmHWM"].split()[0]) * 1024}
 
 
-def allocated(node_count: int, pod_count: int) -> dict[str, int]:
+def allocated(shape: str, node_count: int, pod_count: int) -> dict[str, object]:
     """Bytes held by a loaded state whose pods are compiled and that has its scratch."""
+    from bench.clusters import plain_pods
     from kcore import traces
     from kcore.scheduler.config import default_configuration
     from kcore.scheduler.engine import Engine
     from kcore.scheduler.state import State
 
-    objects = traces.make("heterogeneous", nodes=node_count, pods=pod_count, fill=0.5)
-    State().load(traces.make("heterogeneous", nodes=10, pods=10))  # what is imported and cached on first use
+    objects = (
+        plain_pods(node_count, pod_count)
+        if shape == PLAIN
+        else traces.make(shape, nodes=node_count, pods=pod_count)
+    )
+    State().load(traces.make(HETEROGENEOUS, nodes=10, pods=10))  # what is imported and cached on first use
     gc.collect()
     tracemalloc.start()
     state = State()
@@ -45,7 +53,10 @@ def allocated(node_count: int, pod_count: int) -> dict[str, int]:
     engine.scratch(state.world())
     gc.collect()
     now, peak = tracemalloc.get_traced_memory()
-    return {"loaded": loaded, "ready": now, "peak": peak, "classes": len(state.classes)}
+    lines = tracemalloc.take_snapshot().statistics("lineno")[:LINES]
+    top = {f"{Path(one.traceback[0].filename).name}:{one.traceback[0].lineno}": one.size for one in lines}
+    counts = {"classes": len(state.classes), "requests": state.requests.count, "rows": len(state.ledger.rows)}
+    return {"loaded": loaded, "ready": now, "peak": peak, **counts, "top": top}
 
 
 def resident(pod_max: int, paths: list[str]) -> dict[str, object]:
@@ -60,6 +71,7 @@ def resident(pod_max: int, paths: list[str]) -> dict[str, object]:
     from kcore.cluster import Cluster
     from kcore.scheduler.config import default_configuration
     from kcore.scheduler.engine import Engine, Options
+    from kcore.scheduler.history import History
 
     stage("imported")
     objects = sources.read(paths)
@@ -72,9 +84,12 @@ def resident(pod_max: int, paths: list[str]) -> dict[str, object]:
     stage("demands")
     engine.scratch(state.world())
     stage("scratch")
+    history = History(engine, Options())
+    stage("history")
     engine.warm()
     stage("kernels")
     decisions = engine.schedule(np.arange(pod_max, dtype=np.int32), Options())
+    history.finish(decisions)
     stage("scheduled")
     return {
         "stages": stages,
@@ -98,6 +113,6 @@ def sizes(world: tuple[tuple[object, ...], ...]) -> dict[str, int]:
 
 if __name__ == "__main__":
     if sys.argv[1] == "allocated":
-        print(json.dumps(allocated(int(sys.argv[2]), int(sys.argv[3]))))
+        print(json.dumps(allocated(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))))
     else:
         print(json.dumps(resident(int(sys.argv[2]), sys.argv[3:])))

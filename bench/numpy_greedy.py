@@ -1,8 +1,8 @@
 """The alternative to kernels: the same decisions by whole-array NumPy operations, one pod after another.
 
-What one would write in an afternoon for a cluster whose nodes have neither taints nor images: NodeResourcesFit with
-LeastAllocated, BalancedAllocation and, where pods have applications, their zone affinity and soft zone spread. Ties
-go to the first node.
+What one would write in an afternoon for a cluster whose nodes have neither taints nor images:
+NodeResourcesFit with LeastAllocated, BalancedAllocation and, where pods have applications, their zone
+affinity and soft zone spread. Ties go to the first node.
 """
 
 from __future__ import annotations
@@ -68,5 +68,7 @@ def zone_scores(zones: Zones, app: int, feasible: np.ndarray) -> np.ndarray:
     least, most = raw[feasible].min(), raw[feasible].max()
     spread = 100 * (most + least - raw) // most if most else np.full(len(raw), 100)
     least, most = around[feasible].min(), around[feasible].max()
-    liked = (100 * ((around - least) / (most - least))).astype(np.int64) if most > least else np.zeros_like(raw)
+    liked = (
+        (100 * ((around - least) / (most - least))).astype(np.int64) if most > least else np.zeros_like(raw)
+    )
     return SPREAD_WEIGHT * spread + AFFINITY_WEIGHT * liked

@@ -1,7 +1,7 @@
 """A table of figures: ``python -m bench.report [FILE...]``, by default of all files in bench/results.
 
-Of several lines of one figure the last counts. ``met`` says whether the best round reaches the target, with ``~``
-where the median does not.
+Of several lines of one figure the last counts. ``met`` says whether the best round reaches the target, with
+``~`` where the median does not.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ def row(line: dict[str, Any]) -> tuple[str, ...]:
     met = ""
     if line["target"] is not None:
         met = "no" if not line["met"] else "yes" if line["met_by_median"] else "yes~"
-    sign = "" if line["target"] is None else (">= " if line["more_is_better"] else "<= ") + number(line["target"])
+    sign = (
+        ""
+        if line["target"] is None
+        else (">= " if line["more_is_better"] else "<= ") + number(line["target"])
+    )
     spread = (number(line[key]) for key in ("min", "median", "max"))
     return (
         line["bench"], line["what"], f"{number(line['figure'])} {line['unit']}", sign, met, *spread,
@@ -51,7 +55,8 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     every = [HEAD, *rows]
     widths = [max(len(one[column]) for one in every) for column in range(len(HEAD))]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(one, widths, strict=True)).rstrip() for one in every
+        "  ".join(cell.ljust(width) for cell, width in zip(one, widths, strict=True)).rstrip()
+        for one in every
     )
 
 

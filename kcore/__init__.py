@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kcore.api.errors import InputError, KcoreError, NotSupportedError
     from kcore.cluster import Cluster
-    from kcore.scheduler.plugins.contract import filter_plugin, score_plugin
+    from kcore.scheduler.plugins.contract import NodeView, PodView, filter_plugin, score_plugin
     from kcore.scheduler.result import Result
 
 __version__ = "0.1.0"
@@ -21,7 +21,9 @@ __all__ = [
     "Cluster",
     "InputError",
     "KcoreError",
+    "NodeView",
     "NotSupportedError",
+    "PodView",
     "Result",
     "__version__",
     "filter_plugin",
@@ -32,7 +34,9 @@ _HOMES = {
     "Cluster": "kcore.cluster",
     "InputError": "kcore.api.errors",
     "KcoreError": "kcore.api.errors",
+    "NodeView": "kcore.scheduler.plugins.contract",
     "NotSupportedError": "kcore.api.errors",
+    "PodView": "kcore.scheduler.plugins.contract",
     "Result": "kcore.scheduler.result",
     "filter_plugin": "kcore.scheduler.plugins.contract",
     "score_plugin": "kcore.scheduler.plugins.contract",

@@ -250,7 +250,7 @@ class Cluster:
         history = History(engine, options)
         if engine.compiled:
             stage("loading kernels" if kernel.is_cached() else "compiling kernels, once: about a minute")
-            engine.warm()
+            engine.warm(explain=explain is not False)
             kernel.mark_cached()
         stage("scheduling")
         started = time.perf_counter()
@@ -313,6 +313,8 @@ def _configuration(
     except InputError as error:
         raise error.at(file=file) from None
     if policy is not None:
+        if config is not None:
+            raise InputError("cannot go with config", field="policy", expected="one of the two")
         configuration = _policy_configuration(policy)
         return configuration, configuration.profiles[0]
     if profile is None:

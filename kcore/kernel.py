@@ -61,18 +61,19 @@ class Kernel:
         if not JIT:
             return self.__wrapped__
         if self._dispatcher is None:
-            self._dispatcher = self._make_dispatcher(no_cfunc_wrapper=True)
+            self._dispatcher = self._make_dispatcher("outer", no_cfunc_wrapper=True)
         return self._dispatcher
 
     @property
     def _numba_type_(self) -> Any:
         # what Numba asks a global for when one kernel calls another; such calls need no way in from Python, and
-        # leaving out the wrappers that unpack some hundred arrays saves most of the compilation
+        # leaving out the wrappers that unpack some hundred arrays saves a third of the compilation
         if self._inner is None:
-            self._inner = self._make_dispatcher(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+            self._inner = self._make_dispatcher("inner", no_cpython_wrapper=True, no_cfunc_wrapper=True)
         return self._inner._numba_type_
 
-    def _make_dispatcher(self, **flags: bool) -> Any:
+    def _make_dispatcher(self, form: str, **flags: bool) -> Any:
+        """The function as a dispatcher; each form has a cache of its own, as Numba's does not tell them apart."""
         import numba
         from numba.core import config
 
@@ -80,11 +81,19 @@ class Kernel:
         if self._cache:
             before = config.CACHE_DIR
             try:
-                config.CACHE_DIR = before or str(cache_directory())
+                config.CACHE_DIR = str(cache_directory() / form)
                 dispatcher.enable_caching()
             finally:
                 config.CACHE_DIR = before
         return dispatcher
+
+
+def compile_for(kernel: Kernel, *args: Any) -> None:
+    """Compile the kernel for arguments like these, or load it from the cache, without running it."""
+    if JIT:
+        import numba
+
+        kernel.compiled.compile(tuple(numba.typeof(arg) for arg in args))
 
 
 _COMPLETE = "complete"

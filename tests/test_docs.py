@@ -68,13 +68,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(contract, "_registered", {})
-    monkeypatch.setattr(contract, "_entry_points_loaded", False)
+    contract._load_entry_points.cache_clear()
     before = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - before:
         origin = getattr(sys.modules[name], "__file__", None)
         if origin and Path(origin).is_relative_to(tmp_path):
             del sys.modules[name]
+    contract._load_entry_points.cache_clear()
     importlib.invalidate_caches()
 
 
@@ -125,7 +126,7 @@ def write_file(folder: Path, name: str, text: str) -> None:
     importlib.invalidate_caches()
     # from here on the page's commands find the plugins by their entry points, as a new process would
     contract._registered.clear()
-    contract._entry_points_loaded = False
+    contract._load_entry_points.cache_clear()
     for module in entries.values():
         sys.modules.pop(module, None)
 

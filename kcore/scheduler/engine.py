@@ -12,13 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from kcore.kernel import Kernel
+from kcore.kernel import Kernel, compile_for
 from kcore.scheduler import reasons
 from kcore.scheduler.columns import Scratch, Settings
-from kcore.scheduler.cycle import account_many, bind, score_nodes, select_node
+from kcore.scheduler.cycle import account_many, bind, count_feasible, run_score, score_nodes, select_node
 from kcore.scheduler.demand import NAME_CONFLICT
 from kcore.scheduler.eviction import NEVER, Preemption, Search, preempt
-from kcore.scheduler.preemption import dry_run, filter_cluster, schedule_range
+from kcore.scheduler.plugins.normalize import add_default_normalized, add_min_max_normalized
+from kcore.scheduler.preemption import (
+    dry_run,
+    filter_cluster,
+    fits_node,
+    schedule_range,
+    shift,
+    sort_by_importance,
+    violates_budget,
+)
 from kcore.scheduler.profile import Profile, SchedulerConfiguration
 from kcore.scheduler.settings import make_scratch, profile_settings
 from kcore.scheduler.state import State, World
@@ -93,26 +102,41 @@ class Engine:
             self._scratch = (world, make_scratch(world))
         return self._scratch[1]
 
-    def warm(self) -> None:
-        """Compile, or load from the cache, every kernel that scheduling may need."""
+    def warm(self, *, explain: bool = False) -> None:
+        """Compile, or load from the cache, every kernel that scheduling (and explaining) may need."""
         if not self.compiled or not self.state.pods.count:
             return
         world = self.state.world()
-        settings = self.settings(self.configuration.profiles[0])
+        nodes, pods, demands, requests = world
         scratch = self.scratch(world)
-        none = np.zeros(0, dtype=np.int32)
-        counts = np.zeros(0, dtype=np.int64)
-        schedule_range.compiled(
-            world.nodes, world.pods, world.demands, world.requests, settings, none, np.zeros(0), 0, 0, none,
-            scratch, none, counts,
-        )  # fmt: skip
-        dry_run.compiled(
-            world.nodes, world.pods, world.demands, world.requests, settings, 0, none, 0, none, counts, counts,
-            scratch, none, np.zeros(0, dtype=np.uint8), np.zeros((0, 2), dtype=np.int64),
-            np.zeros(1, dtype=np.int64), counts,
-        )  # fmt: skip
-        for sign in (1, -1):
-            account_many.compiled(world.nodes, world.pods, world.requests, none, none, sign)
+        none, counts = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
+        verdict, total, row = scratch.verdict, scratch.total, 0
+        for profile in self.configuration.profiles:
+            settings = self.settings(profile)
+            common = (nodes, pods, demands, requests, settings)
+            tail = (none, np.zeros(0, dtype=np.uint8), np.zeros((0, 2), dtype=np.int64), counts, counts)
+            extension = self.extension(profile)
+            compile_for(schedule_range, *common, none, np.zeros(0), 0, 0, none, scratch, none, counts)
+            compile_for(account_many, nodes, pods, requests, none, none, 1)
+            if extension or explain:
+                compile_for(filter_cluster, *common, row, none, scratch)
+                one = (nodes, demands, requests, settings, 0, 0, scratch)
+                compile_for(run_score, 0, 1, *one)
+            if extension:
+                compile_for(score_nodes, *one)
+                compile_for(count_feasible, verdict, 0)
+                compile_for(select_node, verdict, total, nodes.rank, np.float64(0), 0)
+                compile_for(bind, nodes, pods, requests, row, 0)
+                compile_for(add_min_max_normalized, verdict, total, 1, 0, total)
+                compile_for(add_default_normalized, verdict, total, True, 1, 0, total)
+                extension.warm(row)
+            if extension.filters:
+                compile_for(fits_node, *common, row, 0, none, True, scratch)
+                compile_for(shift, nodes, pods, demands, requests, 0, row, 0, 1, scratch)
+                compile_for(sort_by_importance, pods, none, 0, 0)
+                compile_for(violates_budget, pods, row, counts)
+            else:
+                compile_for(dry_run, *common, row, none, 0, none, counts, counts, scratch, *tail)
 
     # -- a queue
 

@@ -123,7 +123,7 @@ class Result:
         """One row a pod in the order in which they were tried.
 
         Columns: namespace, name, node (null if none), node_index (index into ``node_names``, -1), score (null where
-        nothing was scored), reason (null if placed), nominated_node, victims.
+        nothing was scored), reason (why it did not fit; null if it did at once), nominated_node, victims.
         """
         if self._placements is None:
             self._placements = self._make_placements()

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from kcore.api.errors import InputError
+from kcore.kernel import compile_for
 from kcore.scheduler import codes
 from kcore.scheduler.cycle import count_feasible
-from kcore.scheduler.plugins.contract import NodeView, Normalize, PodView, ThirdParty, registered
+from kcore.scheduler.plugins.contract import NodeView, Normalize, PodView, ThirdParty, find
 from kcore.scheduler.plugins.normalize import add_default_normalized, add_min_max_normalized
 from kcore.scheduler.preemption import (
     NO_VICTIMS,
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from kcore.kernel import Kernel
     from kcore.scheduler.columns import Scratch, Settings
     from kcore.scheduler.state import State, World
+
+_ERROR_CHARS_MAX = 300
+"""So much of an exception's text is shown for a user's function that fails."""
 
 
 class Host(Protocol):
@@ -52,15 +57,14 @@ class Extension:
 
     def __init__(self, engine: Host, profile: Profile) -> None:
         self._engine = engine
-        known = registered()
-        self.filters = [known[name]["filter"] for name in profile.filters if "filter" in known.get(name, {})]
+        self.filters = [one for name in profile.filters if (one := find(name, "filter")) is not None]
         self.scores = [
-            (known[name]["score"], weight)
+            (one, weight)
             for name, weight in zip(profile.scores, profile.weights, strict=True)
-            if "score" in known.get(name, {})
+            if (one := find(name, "score")) is not None
         ]
         self._parameters = {
-            plugin.name: plugin.parameter_values(profile.plugin_args.get(plugin.name))
+            (plugin.name, plugin.point): plugin.parameter_values(profile.plugin_args.get(plugin.name))
             for plugin in [*self.filters, *(one for one, _ in self.scores)]
         }
         self.rejections = {
@@ -69,6 +73,8 @@ class Extension:
             )
             for index, plugin in enumerate(self.filters)
         }
+
+        self._label_columns: dict[tuple[str, str], tuple[World, np.ndarray, np.ndarray]] = {}
 
     def __bool__(self) -> bool:
         return bool(self.filters or self.scores)
@@ -91,10 +97,7 @@ class Extension:
         slots = int(world.nodes.slots[0])
         rows = np.array([state.nodes.resource_row(name) for name in plugin.resources], dtype=np.int64)
         amount = world.requests.amount[request]
-        label_rows = [state.nodes.label_row(key) for key in plugin.labels]
-        label = np.ascontiguousarray(world.nodes.label[label_rows, :slots]).reshape(len(label_rows), slots)
-        known = (label >= 0) & (world.nodes.is_number[label] != 0)
-        label_number = np.where(known, world.nodes.number[label].astype(np.float64), np.nan)
+        label, label_number = self._labels(plugin, world)
         pod = PodView(
             amount, world.requests.nonzero[request], int(world.pods.priority[row]), amount[rows].copy()
         )
@@ -102,14 +105,45 @@ class Extension:
         view = NodeView(
             np.ascontiguousarray(nodes.allocatable[:, :slots]), np.ascontiguousarray(nodes.requested[:, :slots]),
             np.ascontiguousarray(nodes.nonzero[:, :slots]), nodes.pods_allowed[:slots], nodes.pod_count[:slots],
-            rows, label, label_number, self._parameters[plugin.name],
+            rows, label, label_number, self._parameters[plugin.name, plugin.point],
         )  # fmt: skip
         return pod, view
 
+    def _labels(self, plugin: ThirdParty, world: World) -> tuple[np.ndarray, np.ndarray]:
+        known = self._label_columns.get((plugin.name, plugin.point))
+        if known is None or known[0] is not world:
+            nodes, slots = world.nodes, int(world.nodes.slots[0])
+            rows = [self._engine.state.nodes.label_row(key) for key in plugin.labels]
+            label = np.ascontiguousarray(nodes.label[rows, :slots]).reshape(len(rows), slots)
+            is_number = (label >= 0) & (nodes.is_number[label] != 0)
+            number = np.where(is_number, nodes.number[label].astype(np.float64), np.nan)
+            known = self._label_columns[plugin.name, plugin.point] = (world, label, number)
+        return known[1], known[2]
+
     def _ask(self, plugin: ThirdParty, row: int, out: np.ndarray) -> np.ndarray:
         pod, nodes = self._views(plugin, row)
-        self._engine.run(plugin.kernel)(pod, nodes, out)
+        try:
+            self._engine.run(plugin.kernel)(pod, nodes, out)
+        except Exception as error:
+            raise self._failed(plugin, error) from error
         return out
+
+    def _failed(self, plugin: ThirdParty, error: Exception) -> InputError:
+        """A user's function that does not compile or raises is the user's to mend."""
+        text = " ".join(str(error).split())[:_ERROR_CHARS_MAX]
+        return InputError(
+            f"failed with {type(error).__name__}: {text}", field=f"plugin {plugin.name} ({plugin.point})"
+        )
+
+    def warm(self, row: int) -> None:
+        """Compile the users' functions for the arrays that they will be given."""
+        slots = int(self._engine.state.world().nodes.slots[0])
+        for plugin in [*self.filters, *(one for one, _ in self.scores)]:
+            dtype = np.uint8 if plugin.point == "filter" else np.int64
+            try:
+                compile_for(plugin.kernel, *self._views(plugin, row), np.zeros(slots, dtype=dtype))
+            except Exception as error:
+                raise self._failed(plugin, error) from error
 
     # -- the cycle
 
@@ -128,8 +162,8 @@ class Extension:
         """Nodes with nominated pods must pass with these pods on them, too."""
         state = self._engine.state
         for slot in {int(state.pods.nominated[other]) for other in state.nominated}:
-            if slot >= 0 and verdict[slot] == codes.PASS and not self.fits(row, slot):
-                continue
+            if slot >= 0 and verdict[slot] == codes.PASS:
+                self.fits(row, slot)
 
     def raw(self, plugin: ThirdParty, row: int) -> np.ndarray:
         """A score plugin's raw scores by node slot."""
@@ -140,6 +174,7 @@ class Extension:
         """Add one plugin's weighted, normalized scores to ``scratch.total``; return the raw ones."""
         raw = self.raw(plugin, row)
         slots = len(raw)
+        self._check_scores(plugin, raw[scratch.verdict[:slots] == codes.PASS])
         if plugin.normalize is Normalize.NONE:
             scratch.total[:slots] += weight * raw
         elif plugin.normalize is Normalize.MIN_MAX:
@@ -151,26 +186,34 @@ class Extension:
             )
         return raw
 
+    def _check_scores(self, plugin: ThirdParty, raw: np.ndarray) -> None:
+        """Refuse scores that the plugin's normalization cannot bring to 0..100, as upstream does."""
+        least, most = (int(raw.min()), int(raw.max())) if len(raw) else (0, 0)
+        if plugin.normalize is Normalize.NONE and (least < 0 or most > codes.MAX_NODE_SCORE):
+            wrong = least if least < 0 else most
+            expected = 'scores in the range of [0, 100], or another normalize than "none"'
+        elif plugin.normalize in (Normalize.DEFAULT, Normalize.REVERSE) and least < 0:
+            wrong, expected = least, f'raw scores of 0 or more under normalize="{plugin.normalize.value}"'
+        else:
+            return
+        raise InputError(
+            f"returned the score {wrong}", field=f"plugin {plugin.name} (score)", expected=expected
+        )
+
     # -- preemption
 
     def fits(self, row: int, slot: int) -> bool:
-        """Tell whether the pod passes all filters on one node, with and without the pods nominated to it."""
+        """Tell whether the pod passes all filters on one node, with and without the pods nominated to it.
+
+        The verdict that is left in scratch says why not.
+        """
         engine, state = self._engine, self._engine.state
         world, scratch = state.world(), engine.scratch(state.world())
         settings = engine.settings_of(row)
         nominated = np.array(state.nominated, dtype=np.int32)
         if not engine.run(fits_node)(
-            world.nodes,
-            world.pods,
-            world.demands,
-            world.requests,
-            settings,
-            row,
-            slot,
-            nominated,
-            True,
-            scratch,
-        ):
+            world.nodes, world.pods, world.demands, world.requests, settings, row, slot, nominated, True, scratch
+        ):  # fmt: skip
             return False
         others = [
             other
@@ -179,30 +222,27 @@ class Extension:
             and state.pods.nominated[other] == slot
             and state.pods.priority[other] >= state.pods.priority[row]
         ]
-        demand = int(world.pods.demand[row])
-        ledger = world.nodes.ledger[:, slot].copy()
-        for sign in (1, -1) if others else ():
+        if others:
+            ledger = world.nodes.ledger[:, slot].copy()
             for other in others:
-                engine.run(shift)(
-                    world.nodes, world.pods, world.demands, world.requests, demand, other, slot, sign, scratch
-                )
-            if sign == 1 and not self._passes(row, slot, scratch.verdict):
+                self._move(row, other, slot, 1)
+            try:
+                passes = self._passes(row, slot, scratch.verdict)
+            finally:
                 for other in others:
-                    engine.run(shift)(
-                        world.nodes,
-                        world.pods,
-                        world.demands,
-                        world.requests,
-                        demand,
-                        other,
-                        slot,
-                        -1,
-                        scratch,
-                    )
+                    self._move(row, other, slot, -1)
                 world.nodes.ledger[:, slot] = ledger
+            if not passes:
                 return False
-        world.nodes.ledger[:, slot] = ledger
         return self._passes(row, slot, scratch.verdict)
+
+    def _move(self, row: int, other: int, slot: int, sign: int) -> None:
+        """Put another pod on the node (sign 1) or take it off (-1), as the pod ``row`` sees it."""
+        world = self._engine.state.world()
+        self._engine.run(shift)(
+            world.nodes, world.pods, world.demands, world.requests, int(world.pods.demand[row]), other, slot, sign,
+            self._engine.scratch(world),
+        )  # fmt: skip
 
     def _passes(self, row: int, slot: int, verdict: np.ndarray) -> bool:
         slots = int(self._engine.state.world().nodes.slots[0])
@@ -238,41 +278,45 @@ class Extension:
 
     def _select_victims(self, row: int, slot: int, allowed: np.ndarray) -> tuple[int | list[int], int]:
         engine, state = self._engine, self._engine.state
-        world, scratch = state.world(), engine.scratch(state.world())
-        demand = int(world.pods.demand[row])
-
-        def move(pod: int, sign: int) -> None:
-            engine.run(shift)(
-                world.nodes, world.pods, world.demands, world.requests, demand, pod, slot, sign, scratch
-            )
-
+        world = state.world()
         lower = [one for one in state.pods_on(slot) if state.pods.priority[one] < state.pods.priority[row]]
         if not lower:
             return NO_VICTIMS, 0
         potential = np.array(lower, dtype=np.int32)
         ledger = world.nodes.ledger[:, slot].copy()
         engine.run(sort_by_importance)(world.pods, potential, 0, len(potential))
-        for pod in potential:
-            move(int(pod), -1)
-        if not self.fits(row, slot):
-            for pod in potential:
-                move(int(pod), 1)
-            world.nodes.ledger[:, slot] = ledger
-            return STILL_REJECTED, 0
         left = allowed.copy()
         violating = [bool(engine.run(violates_budget)(world.pods, int(pod), left)) for pod in potential]
-        evicted: set[int] = set()
-        for first in (True, False):
-            for pod, violates in zip(potential.tolist(), violating, strict=True):
-                if violates is first:
-                    move(pod, 1)
-                    if not self.fits(row, slot):
-                        move(pod, -1)
-                        evicted.add(pod)
+        evicted = dict(zip(potential.tolist(), violating, strict=True))
         for pod in evicted:
-            move(pod, 1)
-        world.nodes.ledger[:, slot] = ledger
-        chosen = [pod for pod in potential.tolist() if pod in evicted]
+            self._move(row, pod, slot, -1)
+        try:
+            if not self.fits(row, slot):
+                return STILL_REJECTED, 0
+            kept = self._reprieve(row, slot, evicted)
+        finally:
+            # whatever happened, the node is left as it was found
+            for pod in evicted:
+                self._move(row, pod, slot, 1)
+            world.nodes.ledger[:, slot] = ledger
+        chosen = [pod for pod in potential.tolist() if pod not in kept]
         return chosen, sum(
-            pod in evicted and bad for pod, bad in zip(potential.tolist(), violating, strict=True)
+            bad for pod, bad in zip(potential.tolist(), violating, strict=True) if pod not in kept
         )
+
+    def _reprieve(self, row: int, slot: int, evicted: dict[int, bool]) -> set[int]:
+        """Put back whom the pod fits beside, those whose eviction violates a budget first; take them off ``evicted``."""
+        kept: set[int] = set()
+        for first in (True, False):
+            for pod in [pod for pod, violates in evicted.items() if violates is first]:
+                self._move(row, pod, slot, 1)
+                fits = False
+                try:
+                    fits = self.fits(row, slot)
+                finally:
+                    if not fits:
+                        self._move(row, pod, slot, -1)
+                if fits:
+                    kept.add(pod)
+                    del evicted[pod]
+        return kept

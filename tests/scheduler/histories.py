@@ -86,7 +86,9 @@ class Pool:
             status = replace(status, start_time=None, container_statuses=None, init_container_statuses=None,
                              resources=None, allocated_resources=None, conditions=None)  # fmt: skip
         else:
-            status = replace(status, start_time=f"2026-01-01T00:{self._count // 60:02}:{self._count % 60:02}Z")
+            status = replace(
+                status, start_time=f"2026-01-01T00:{self._count // 60:02}:{self._count % 60:02}Z"
+            )
         return replace(one, metadata=metadata, spec=spec, status=status)
 
 

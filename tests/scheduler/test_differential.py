@@ -48,9 +48,7 @@ def test_the_compiled_engine_agrees_with_the_twin(first: int) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    seed=st.integers(0, 2**32), nodes_max=st.integers(1, 20), pods_max=st.sampled_from((1, 3, 8, 24))
-)
+@given(seed=st.integers(0, 2**32), nodes_max=st.integers(1, 20), pods_max=st.sampled_from((1, 3, 8, 24)))
 def test_the_engine_agrees_with_the_twin_on_clusters_of_any_shape(
     seed: int, nodes_max: int, pods_max: int
 ) -> None:

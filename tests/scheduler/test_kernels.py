@@ -235,7 +235,9 @@ def scores(draw: st.DrawFn, least: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return verdict, np.array(draw(ints(count, least * most, most)), dtype=np.int64)
 
 
-def added(kernel: Kernel, drawn_scores: tuple[np.ndarray, np.ndarray], *arguments: Any, weight: int) -> list[int]:
+def added(
+    kernel: Kernel, drawn_scores: tuple[np.ndarray, np.ndarray], *arguments: Any, weight: int
+) -> list[int]:
     """What the kernel adds to the feasible nodes, per unit of weight."""
     verdict, raw = drawn_scores
     total = np.full(len(raw), 7, dtype=np.int64)

@@ -117,7 +117,9 @@ def requirements(draw: st.DrawFn) -> NodeSelectorRequirement:
 @st.composite
 def terms(draw: st.DrawFn) -> NodeSelectorTerm:
     names = NodeSelectorRequirement(
-        key="metadata.name", operator=draw(st.sampled_from(("In", "NotIn"))), values=[draw(st.sampled_from("nm"))]
+        key="metadata.name",
+        operator=draw(st.sampled_from(("In", "NotIn"))),
+        values=[draw(st.sampled_from("nm"))],
     )
     return NodeSelectorTerm(
         match_expressions=draw(st.lists(requirements(), max_size=2)) or None,
@@ -129,9 +131,7 @@ class Compiled:
     """Two nodes, n and m, and the programs of one node selector."""
 
     def __init__(self, given_terms: list[NodeSelectorTerm], given_labels: list[dict[str, str]]) -> None:
-        self.nodes = [
-            node_of(name, labels=own) for name, own in zip("nm", given_labels, strict=True)
-        ]
+        self.nodes = [node_of(name, labels=own) for name, own in zip("nm", given_labels, strict=True)]
         table = NodeTable()
         programs = Programs(table)
         for node in self.nodes:
@@ -150,7 +150,9 @@ def test_a_program_matches_the_nodes_that_its_selector_matches(
     selector: list[NodeSelectorTerm], own: list[dict[str, str]]
 ) -> None:
     compiled = Compiled(selector, own)
-    wanted = [node_selector_matches(NodeSelector(node_selector_terms=selector), node) for node in compiled.nodes]
+    wanted = [
+        node_selector_matches(NodeSelector(node_selector_terms=selector), node) for node in compiled.nodes
+    ]
     for slot, expected in enumerate(wanted):
         found = agreed(node_affinity.program_matches, compiled.number, *compiled.tables, slot)[0]
         assert bool(found) is expected
@@ -224,7 +226,9 @@ def test_inter_pod_terms_count_the_pods_of_the_nodes_domains(
     found = agreed(
         inter_pod_affinity.affinity_filter, item, 0, len(term), world.domain, sums, alone, start, verdict
     )[1][-1]
-    bad = [any(not world.has(k, n) or not (alone or world.around(r, k, n)) for r, k, _ in term) for n in nodes]
+    bad = [
+        any(not world.has(k, n) or not (alone or world.around(r, k, n)) for r, k, _ in term) for n in nodes
+    ]
     assert found.tolist() == kept(verdict, bad, codes.REJECT_POD_AFFINITY)
     found = agreed(
         inter_pod_affinity.anti_affinity_filter, item, 0, len(term), world.domain, sums, 42, start, verdict
@@ -329,7 +333,9 @@ def test_soft_spreading_counts_pods_in_the_domains_of_feasible_nodes(
             if hostname:
                 pods, size = int(world.ledger[row, node]), len(scored)
             else:
-                same = [other for other in range(count) if world.domain[key, other] == world.domain[key, node]]
+                same = [
+                    other for other in range(count) if world.domain[key, other] == world.domain[key, node]
+                ]
                 admitted = [other for other in same if policies.admits(one, complete[other], other)]
                 pods = sum(int(world.ledger[row, other]) for other in admitted)
                 size = len({int(world.domain[key, other]) for other in scored})

@@ -23,7 +23,9 @@ def table(*names: str) -> NodeTable:
 def test_amounts_are_milli_cpu_bytes_and_counts() -> None:
     nodes = NodeTable()
     slot = nodes.add(
-        node_of("a", "1.5", "1Gi", "7", **{"nvidia.com/gpu": "4", "ephemeral-storage": "1k", "requests.x/y": "3"})
+        node_of(
+            "a", "1.5", "1Gi", "7", **{"nvidia.com/gpu": "4", "ephemeral-storage": "1k", "requests.x/y": "3"}
+        )
     )
     of = {name: int(nodes.allocatable[row, slot]) for row, name in enumerate(nodes.resources.values)}
     assert of == {"cpu": 1500, "memory": 1 << 30, "ephemeral-storage": 1000, "nvidia.com/gpu": 4}
@@ -112,7 +114,9 @@ def test_the_table_grows_and_keeps_its_columns() -> None:
     nodes.label_row("disk")
     nodes.topology_row(ZONE)
     for number in range(100):
-        nodes.add(node_of(f"n{number}", str(number), labels={"disk": f"d{number % 3}", ZONE: f"z{number % 2}"}))
+        nodes.add(
+            node_of(f"n{number}", str(number), labels={"disk": f"d{number % 3}", ZONE: f"z{number % 2}"})
+        )
     assert nodes.capacity >= 100
     assert nodes.slots[0] == 100
     assert nodes.allocatable[0, :100].tolist() == [1000 * number for number in range(100)]
@@ -136,14 +140,11 @@ def test_a_label_row_made_late_equals_one_made_early() -> None:
         nodes.add(node_of("c", labels={"disk": ""}))
         nodes.add(node_of("d", labels={"disk": "ssd"}))
         nodes.remove("a")
-    rows = [nodes.label[nodes.label_row("disk"), :4] for nodes in (early, late)]
-    values = [
-        [nodes.label_values.values[value] if value >= 0 else None for value in row]
-        for nodes, row in zip((early, late), rows, strict=True)
-    ]
-    assert values == [[None, None, "", "ssd"]] * 2
     for nodes in (early, late):
-        domain = nodes.domain[nodes.topology_row("disk"), :4]
+        row, topology = nodes.label_row("disk"), nodes.topology_row("disk")
+        values = [nodes.label_values.values[value] if value >= 0 else None for value in nodes.label[row, :4]]
+        assert values == [None, None, "", "ssd"]
+        domain = nodes.domain[topology, :4]
         assert (domain < 0).tolist() == [True, True, False, False]
         assert domain[2] != domain[3]
 

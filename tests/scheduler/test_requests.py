@@ -35,7 +35,11 @@ def asked(**spec: Any) -> PodRequest:
         ),
         # added exactly, rounded once
         ({"containers": [container("a", cpu="100u"), container("b", cpu="900u")]}, {"cpu": 1}, (1, 400 * MI)),
-        ({"containers": [container("a", memory="0.5"), container("b", memory="0.4")]}, {"memory": 1}, (200, 1)),
+        (
+            {"containers": [container("a", memory="0.5"), container("b", memory="0.4")]},
+            {"memory": 1},
+            (200, 1),
+        ),
         # an init container counts where it is larger than all that follow
         (
             {"initContainers": [container("i", cpu="3")], "containers": [container("a", cpu="1")]},
@@ -104,7 +108,9 @@ def test_resources_are_scalar_or_extended_by_their_names(name: str, scalar: bool
 
 
 def test_resources_that_nobody_counts_are_left_out() -> None:
-    assert asked(requests={"gpu": "1", "storage": "1", "nvidia.com/gpu": "2"}).amount == (("nvidia.com/gpu", 2),)
+    assert asked(requests={"gpu": "1", "storage": "1", "nvidia.com/gpu": "2"}).amount == (
+        ("nvidia.com/gpu", 2),
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,7 +118,10 @@ def test_resources_that_nobody_counts_are_left_out() -> None:
     [
         ({"requests": {"cpu": "x"}}, "spec.containers[0].resources.requests.cpu"),
         ({"requests": {"cpu": "-1"}}, "spec.containers[0].resources.requests.cpu"),
-        ({"initContainers": [container("i", memory="?")]}, "spec.initContainers[0].resources.requests.memory"),
+        (
+            {"initContainers": [container("i", memory="?")]},
+            "spec.initContainers[0].resources.requests.memory",
+        ),
         ({"overhead": {"cpu": "1..0"}}, "spec.overhead.cpu"),
         ({"resources": {"requests": {"cpu": "-3"}}}, "spec.resources.requests.cpu"),
     ],
@@ -137,7 +146,9 @@ RESIZED = {
         {"name": "c", "resources": {"requests": {"cpu": "3"}}, "allocatedResources": {"cpu": "2"}}
     ]
 }
-INFEASIBLE = RESIZED | {"conditions": [{"type": "PodResizePending", "status": "True", "reason": "Infeasible"}]}
+INFEASIBLE = RESIZED | {
+    "conditions": [{"type": "PodResizePending", "status": "True", "reason": "Infeasible"}]
+}
 
 
 @pytest.mark.parametrize(

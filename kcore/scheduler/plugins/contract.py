@@ -23,6 +23,7 @@ from kcore.api.errors import InputError
 from kcore.kernel import Kernel
 from kcore.scheduler import codes
 from kcore.scheduler.columns import F64, I32, I64
+from kcore.scheduler.config_plugins import IN_TREE as UPSTREAM
 
 
 class Depends(Enum):
@@ -33,8 +34,7 @@ class Depends(Enum):
     NODE = "node"
     """Also the pods on that node: binding a pod changes the answer for the chosen node alone."""
     DOMAIN = "domain"
-    """Also the pods in the node's topology domains: it changes for all nodes of the chosen node's domains, by the
-    same amount."""
+    """Also the pods in the node's topology domains: it changes for all nodes of the chosen node's domains."""
     CLUSTER = "cluster"
     """Anything: only a full pass is exact."""
 
@@ -169,10 +169,12 @@ class ThirdParty:
         """
         given = {key: value for key, value in (args or {}).items() if key not in ("apiVersion", "kind")}
         known = dict(self.parameters)
+        # one plugin may be two functions, one for each point, with different parameters
+        both = {key for one in _registered.get(self.name, {}).values() for key, _ in one.parameters}
         for key, value in given.items():
             field = f"pluginConfig[name={self.name}].args.{key}"
-            if key not in known:
-                names = ", ".join(known) or "none"
+            if key not in known and key not in both:
+                names = ", ".join(sorted(both | set(known))) or "none"
                 raise InputError(
                     f"{self.name} has no parameter {key!r}", field=field, expected=f"one of: {names}"
                 )
@@ -180,14 +182,30 @@ class ThirdParty:
                 raise InputError(f"{value!r} is not a number", field=field, expected="a number")
         return np.array([float(given.get(key, default)) for key, default in known.items()], dtype=np.float64)
 
+    def __call__(self, pod: PodView, nodes: NodeView, out: Any) -> None:
+        """Run the function in the interpreter, as a test does."""
+        self.kernel(pod, nodes, out)
+
 
 _registered: dict[str, dict[str, ThirdParty]] = {}
 
 
 def registered() -> dict[str, dict[str, ThirdParty]]:
-    """Every user's plugin by name and extension point, entry points included."""
+    """Every user's plugin by name and extension point, entry points included.
+
+    Raises:
+        InputError: an entry point cannot be loaded.
+    """
     _load_entry_points()
     return _registered
+
+
+def find(name: str, point: str) -> ThirdParty | None:
+    """The user's plugin of that name at that point; entry points are loaded only for names that are unknown."""
+    if name in UPSTREAM:
+        return None
+    known = _registered if name in _registered else registered()
+    return known.get(name, {}).get(point)
 
 
 @functools.cache
@@ -195,13 +213,27 @@ def _load_entry_points() -> None:
     from importlib.metadata import entry_points
 
     for entry in entry_points(group="kcore.plugins"):
-        entry.load()
+        try:
+            entry.load()
+        except Exception as error:
+            problem = f"cannot be loaded: {type(error).__name__}: {error}"
+            raise InputError(problem, field=f"entry point {entry.name} of kcore.plugins") from error
 
 
-def _register(plugin: ThirdParty) -> None:
-    if plugin.name in {one.name for one in IN_TREE}:
+def _register(plugin: ThirdParty) -> ThirdParty:
+    if plugin.name in UPSTREAM:
         raise ValueError(f"{plugin.name} is the name of an in-tree plugin")
-    _registered.setdefault(plugin.name, {})[plugin.point] = plugin
+    points = _registered.setdefault(plugin.name, {})
+    before = points.get(plugin.point)
+    if before is not None and _home(before) != _home(plugin):
+        raise ValueError(f"{plugin.name} is registered already, by {'.'.join(_home(before))}")
+    points[plugin.point] = plugin
+    return plugin
+
+
+def _home(plugin: ThirdParty) -> tuple[str, str]:
+    function = plugin.kernel.__wrapped__
+    return (function.__module__, function.__qualname__)
 
 
 def filter_plugin(
@@ -209,7 +241,7 @@ def filter_plugin(
     *,
     reason: str,
     resolvable: bool = True,
-    depends: str = "node",
+    depends: str = "cluster",
     resources: Sequence[str] = (),
     labels: Sequence[str] = (),
     parameters: dict[str, float] | None = None,
@@ -220,7 +252,8 @@ def filter_plugin(
         name: the name in a KubeSchedulerConfiguration, under ``plugins.filter`` or ``multiPoint``.
         reason: what the FitError sentence says of rejected nodes, e.g. "node(s) were too small".
         resolvable: whether evicting pods might help, so that preemption tries the node.
-        depends: "static", "node", "domain" or "cluster", see :class:`Depends`.
+        depends: "static", "node", "domain" or "cluster", see :class:`Depends`; what is promised here an incremental
+            engine will rely on, so the default is the one that promises nothing.
         resources: names of resources whose rows the function finds in ``nodes.rows``.
         labels: label keys whose columns it finds in ``nodes.label``.
         parameters: numbers with their defaults, set by pluginConfig, found in ``nodes.parameters``.
@@ -231,8 +264,7 @@ def filter_plugin(
             name, "filter", Kernel(function, cache=False), Depends(depends), Normalize.NONE, reason, resolvable,
             tuple(resources), tuple(labels), tuple((parameters or {}).items()),
         )  # fmt: skip
-        _register(plugin)
-        return plugin
+        return _register(plugin)
 
     return decorate
 
@@ -241,7 +273,7 @@ def score_plugin(
     name: str,
     *,
     normalize: str = "none",
-    depends: str = "node",
+    depends: str = "cluster",
     resources: Sequence[str] = (),
     labels: Sequence[str] = (),
     parameters: dict[str, float] | None = None,
@@ -257,7 +289,6 @@ def score_plugin(
             name, "score", Kernel(function, cache=False), Depends(depends), Normalize(normalize), "", True,
             tuple(resources), tuple(labels), tuple((parameters or {}).items()),
         )  # fmt: skip
-        _register(plugin)
-        return plugin
+        return _register(plugin)
 
     return decorate
