@@ -77,6 +77,9 @@ class Kernel:
         import numba
         from numba.core import config
 
+        if self._cache:
+            # in-tree kernels allocate nothing, so they need not count references to the arrays that they pass on
+            flags["_nrt"] = False
         dispatcher = numba.njit(**_FLAGS, **flags)(self.__wrapped__)
         if self._cache:
             before = config.CACHE_DIR

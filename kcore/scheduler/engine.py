@@ -61,6 +61,8 @@ class Decisions:
     reason: dict[int, str] = field(default_factory=dict)
     untried: set[int] = field(default_factory=set)
     """Positions of pods that never entered the queue (gated, not supported, no profile)."""
+    denied: set[int] = field(default_factory=set)
+    """Positions of pods whose nomination was taken back because preemption cannot help."""
     preemptions: dict[int, Preemption] = field(default_factory=dict)
 
 
@@ -368,6 +370,7 @@ class Engine:
         if found is not None and found.chosen is None and found.ineligible is None:
             # preemption cannot help: a nomination of earlier is taken back
             state.forget_nomination(row)
+            result.denied.add(position)
         if found is None or found.chosen is None:
             return
         result.preemptions[position] = found

@@ -1,7 +1,7 @@
-"""Going back to the moment of a decision: the state before a run, plus the log of what it decided.
+"""Going back to the moment of a decision: the log of a run, played backwards and forwards over the accounts.
 
-Nothing is stored per node and pod while scheduling; an explanation of an old decision is made by putting the
-accounts back to the start, replaying the log up to that pod and asking the kernels again.
+Nothing is stored per node and pod while scheduling; an explanation of an old decision is made by taking off again
+what was placed since, asking the kernels, and putting it back.
 """
 
 from __future__ import annotations
@@ -14,44 +14,21 @@ from kcore.api.errors import KcoreError
 from kcore.scheduler.cycle import account_many
 from kcore.scheduler.engine import Decisions, Engine, Options
 from kcore.scheduler.explain import Explanation, explain
-from kcore.scheduler.state import World
-
-
-class Accounts:
-    """A copy of everything that placements change and verdicts read."""
-
-    def __init__(self, world: World) -> None:
-        nodes = world.nodes
-        self._live: tuple[np.ndarray, ...] = (
-            nodes.requested, nodes.nonzero, nodes.pod_count, nodes.ledger, world.pods.nominated
-        )  # fmt: skip
-        self._saved = tuple(array.copy() for array in self._live)
-
-    @property
-    def requested(self) -> np.ndarray:
-        """``int64[resource, node]`` as it was."""
-        return self._saved[0]
-
-    @property
-    def pod_count(self) -> np.ndarray:
-        """``int64[node]`` as it was."""
-        return self._saved[2]
-
-    def restore(self) -> None:
-        """Put everything back as it was."""
-        for array, saved in zip(self._live, self._saved, strict=True):
-            array[...] = saved
 
 
 class History:
-    """One run that can be gone back to; make it right before the run and give it the decisions afterwards."""
+    """One run that can be gone back to; make it right before the run and give it the decisions afterwards.
+
+    ``requested[resource, node]`` and ``pod_count[node]`` are copies of what there was before.
+    """
 
     def __init__(self, engine: Engine, options: Options) -> None:
         self._engine = engine
         self._options = options
         self._world = engine.state.world()
-        self.before = Accounts(self._world)
-        self._nominated = list(engine.state.nominated)
+        self.requested: np.ndarray = self._world.nodes.requested.copy()
+        self.pod_count: np.ndarray = self._world.nodes.pod_count.copy()
+        self._nominations = {row: int(engine.state.pods.nominated[row]) for row in engine.state.nominated}
         self._decisions: Decisions | None = None
 
     def finish(self, decisions: Decisions) -> None:
@@ -59,72 +36,103 @@ class History:
         self._decisions = decisions
         self._world = self._engine.state.world()
 
+    @property
+    def decisions(self) -> Decisions:
+        """The log of the run."""
+        assert self._decisions is not None
+        return self._decisions
+
     def explain(self, positions: Iterable[int]) -> Iterator[tuple[int, Explanation | None]]:
         """Explain decisions by position, in ascending order; None for pods that were never tried.
 
         Raises:
             KcoreError: the cluster has changed since the run.
         """
-        state = self._engine.state
-        decisions = self._decisions
-        assert decisions is not None
+        state, decisions = self._engine.state, self.decisions
         if state.world() is not self._world:
             raise KcoreError(
                 "the cluster has changed since; ask for explanations while scheduling (explain=)"
             )
-        now = Accounts(self._world)
-        nominated_now = list(state.nominated)
+        end = len(decisions.rows)
+        present = {row: int(state.pods.nominated[row]) for row in state.nominated}
+        nominations = dict(self._nominations)
+        here, noted = end, 0
         try:
-            self.before.restore()
-            state.nominated[:] = self._nominated
-            done = 0
             for position in sorted(positions):
-                self._replay(done, position)
-                done = position
-                row = int(decisions.rows[position])
-                profile = self._engine.profile_of(row)
-                tried = profile is not None and state.pods.demand[row] >= 0
-                # a demand is compiled only for pods that entered the queue
-                if not tried or not self._was_tried(position):
+                self._move(here, position)
+                here = position
+                self._note(nominations, noted, position)
+                noted = position
+                self._nominate(nominations)
+                if position in decisions.untried:
                     yield position, None
                     continue
+                row = int(decisions.rows[position])
+                profile = self._engine.profile_of(row)
                 assert profile is not None
                 yield position, explain(self._engine, row, profile)
         finally:
-            now.restore()
-            state.nominated[:] = nominated_now
+            self._move(here, end)
+            self._nominate(present)
 
-    def _was_tried(self, position: int) -> bool:
-        decisions = self._decisions
-        assert decisions is not None
-        return position not in decisions.untried
+    def _nominate(self, nominations: dict[int, int]) -> None:
+        state = self._engine.state
+        for row in state.nominated:
+            state.pods.nominated[row] = -1
+        state.nominated[:] = list(nominations)
+        for row, slot in nominations.items():
+            state.pods.nominated[row] = slot
 
-    def _replay(self, start: int, stop: int) -> None:
-        """Apply the decisions of ``start`` to ``stop`` to the accounts."""
-        decisions, state = self._decisions, self._engine.state
-        assert decisions is not None
-        world = self._world
-        marks = [one for one in sorted(decisions.preemptions) if start <= one < stop]
-        begin = start
-        for mark in [*marks, stop]:
-            end = mark + 1 if mark in marks else stop
-            rows, slots = decisions.rows[begin:end], decisions.node[begin:end]
-            self._engine.run(account_many)(world.nodes, world.pods, world.requests, rows, slots, 1)
-            for row in [row for row in state.nominated if row in set(rows[slots >= 0].tolist())]:
-                state.forget_nomination(row)
-            if mark in marks:
-                self._replay_preemption(mark)
-            begin = end
+    def _note(self, nominations: dict[int, int], start: int, stop: int) -> None:
+        """Bring the nominations from before decision ``start`` to before decision ``stop``."""
+        decisions, priority = self.decisions, self._engine.state.pods.priority
+        for position in range(start, stop):
+            row = int(decisions.rows[position])
+            found = decisions.preemptions.get(position)
+            if found is not None and found.chosen is not None:
+                node = found.chosen.node
+                for other in [one for one, slot in nominations.items() if slot == node]:
+                    if priority[other] < priority[row]:
+                        del nominations[other]
+                nominations.pop(row, None)
+                if self._options.preemption == "nominate":
+                    nominations[row] = node
+            elif decisions.node[position] >= 0 or position in decisions.denied:
+                nominations.pop(row, None)
 
-    def _replay_preemption(self, position: int) -> None:
-        decisions, state, world = self._decisions, self._engine.state, self._world
-        assert decisions is not None
-        found = decisions.preemptions[position].chosen
-        assert found is not None
-        state.outrank(int(decisions.rows[position]), found.node)
-        if self._options.preemption == "evict":
+    def _move(self, start: int, stop: int) -> None:
+        """Bring the accounts from before decision ``start`` to before decision ``stop``, either way."""
+        low, high = min(start, stop), max(start, stop)
+        marks = [one for one in sorted(self.decisions.preemptions) if low <= one < high]
+        bounds = [low, *(mark + 1 for mark in marks), high]
+        stretches = list(zip(bounds[:-1], bounds[1:], [*marks, -1], strict=True))
+        if stop >= start:
+            for begin, end, mark in stretches:
+                if mark >= 0:
+                    self._place(begin, mark, 1)
+                    self._evict(mark, -1)
+                    self._place(mark, end, 1)
+                else:
+                    self._place(begin, end, 1)
+            return
+        for begin, end, mark in reversed(stretches):
+            if mark >= 0:
+                self._place(mark, end, -1)
+                self._evict(mark, 1)
+                self._place(begin, mark, -1)
+            else:
+                self._place(begin, end, -1)
+
+    def _place(self, start: int, stop: int, sign: int) -> None:
+        decisions = self.decisions
+        self._account(decisions.rows[start:stop], decisions.node[start:stop], sign)
+
+    def _evict(self, position: int, sign: int) -> None:
+        found = self.decisions.preemptions[position].chosen
+        if self._options.preemption == "evict" and found is not None:
             victims = np.array(found.victims, dtype=np.int32)
-            slots = np.full(len(victims), found.node, dtype=np.int32)
-            self._engine.run(account_many)(world.nodes, world.pods, world.requests, victims, slots, -1)
-        else:
-            state.nominate(int(decisions.rows[position]), found.node)
+            self._account(victims, np.full(len(victims), found.node, dtype=np.int32), sign)
+
+    def _account(self, rows: np.ndarray, slots: np.ndarray, sign: int) -> None:
+        world = self._world
+        self._engine.run(account_many)(world.nodes, world.pods, world.requests, rows, slots, sign)

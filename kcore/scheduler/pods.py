@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ _COLUMNS: tuple[tuple[str, type, int], ...] = (
 )
 
 
+@functools.lru_cache(maxsize=100_000)
 def parse_start(text: str | None) -> int:
     """Microseconds since the epoch of an RFC 3339 time; START_UNKNOWN for None.
 

@@ -39,9 +39,9 @@ class Result:
         self.node_names: list[str] = [state.nodes.name(slot) for slot in slots]
         self._allocatable = state.nodes.allocatable[:, self._slots]
         self._requested = state.nodes.requested[:, self._slots]
-        self._requested_before = history.before.requested[:, self._slots]
+        self._requested_before = history.requested[:, self._slots]
         self._pod_count = state.nodes.pod_count[self._slots]
-        self._pod_count_before = history.before.pod_count[self._slots]
+        self._pod_count_before = history.pod_count[self._slots]
         self._pods_allowed = state.nodes.pods_allowed[self._slots]
         self.explanations: list[dict[str, Any]] = []
 

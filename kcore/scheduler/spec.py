@@ -70,13 +70,23 @@ def class_key(pod: Pod, label_keys: frozenset[str], named: bool, wanted_node: st
         encode(metadata.owner_references) if metadata.owner_references else None,
         _containers_key(spec.containers),
         _containers_key(spec.init_containers) if spec.init_containers else None,
-        (unsupported(pod), image_volumes(pod)) if spec.volumes or spec.resource_claims else None,
+        _volumes_key(pod) if spec.volumes or spec.resource_claims else None,
         encode(spec.scheduling_gates) if spec.scheduling_gates else None,
         spec.preemption_policy,
         metadata.name if named else None,
         wanted_node,
         bool(labels),
     )
+
+
+def _volumes_key(pod: Pod) -> tuple[object, ...] | None:
+    if not pod.spec.resource_claims:
+        for volume in pod.spec.volumes or ():
+            if msgspec.structs.astuple(volume)[1:] != _NO_SOURCE:
+                break
+        else:
+            return None
+    return (unsupported(pod), image_volumes(pod))
 
 
 def _containers_key(containers: Iterable[Container] | None) -> tuple[object, ...]:

@@ -107,9 +107,10 @@ class State:
         self.pods.reserve(len(objects.pods) + sum(len(one.exemplar) for one in objects.pod_columns))
         for index, pod in enumerate(objects.pods):
             try:
-                self.add_pod(pod)
+                self._add_pod(pod, not pod.spec.node_name)
             except InputError as error:
                 raise _placed(error, objects.pod_origins, index) from None
+        self._index = None
         for columns in objects.pod_columns:
             try:
                 self.add_columns(columns)
@@ -139,8 +140,13 @@ class State:
                 f"a pod named {meta.namespace}/{meta.name} exists already", field="metadata.name"
             )
         self._widen(self._selector_keys((pod,)))
-        if pending is None:
-            pending = not pod.spec.node_name
+        row = self._add_pod(pod, not pod.spec.node_name if pending is None else pending)
+        if self._index is not None:
+            self._index[key] = row
+        return row
+
+    def _add_pod(self, pod: Pod, pending: bool) -> int:
+        meta = pod.metadata
         slot = -1 if pending else self._bound_slot(pod)
         row = self.pods.add(
             meta.name,
@@ -155,8 +161,6 @@ class State:
                 self.preempting.add(row)
         elif pod.status.nominated_node_name and not pod.spec.node_name and not pod.spec.scheduling_gates:
             self._nominate_by_name(row, pod.status.nominated_node_name)
-        if self._index is not None:
-            self._index[key] = row
         self._sources.append((row, pod))
         return row
 

@@ -19,6 +19,11 @@ def validate(objects: ClusterObjects) -> None:
     check_bindings(objects)
 
 
+def validate_read(objects: ClusterObjects) -> None:
+    """The same for objects of one reading, whose names and amounts have been checked."""
+    check_bindings(objects)
+
+
 def check_names(objects: ClusterObjects) -> None:
     """No two nodes have one name, and no two pods one namespace and name."""
     node_names = [node.metadata.name for node in objects.nodes]
