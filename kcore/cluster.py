@@ -45,7 +45,11 @@ class Cluster:
 
     def __init__(self, objects: ClusterObjects | None = None) -> None:
         self._objects = objects if objects is not None else ClusterObjects()
-        sources.validate(self._objects)
+        # what sources read in one go has been checked but for the nodes of bound pods
+        if isinstance(self._objects, sources.SourceObjects):
+            sources.validate_read(self._objects)
+        else:
+            sources.validate(self._objects)
         self.state = State()
         self.state.load(self._objects)
 
@@ -288,6 +292,8 @@ def _read(paths: list[str], known: ClusterObjects | None) -> ClusterObjects:
             made = traces.from_spec(path)
             for name in ClusterObjects.__struct_fields__:
                 getattr(objects, name).extend(getattr(made, name))
+    if len(files) < len(paths):
+        sources.validate(objects)
     return objects
 
 

@@ -6,7 +6,7 @@ several of them gave together. Loads neither tables, numbers nor YAML until a fi
 
 from __future__ import annotations
 
-from kcore.sources.check import validate
+from kcore.sources.check import validate, validate_read
 from kcore.sources.configuration import read_configuration
 from kcore.sources.kinds import KINDS
 from kcore.sources.live import from_kubeconfig
@@ -21,4 +21,5 @@ __all__ = [
     "read",
     "read_configuration",
     "validate",
+    "validate_read",
 ]
