@@ -145,6 +145,7 @@ class Engine:
     def schedule(self, rows: Sequence[int] | np.ndarray, options: Options) -> Decisions:
         """Decide for every pod of ``rows`` and change the state accordingly."""
         rows = np.asarray(rows, dtype=np.int32)
+        self.state.version += 1
         if options.order == "queue":
             # PrioritySort: higher priority first, then in order of arrival
             rows = rows[np.argsort(-self.state.pods.priority[rows].astype(np.int64), kind="stable")]

@@ -29,12 +29,14 @@ class History:
         self.requested: np.ndarray = self._world.nodes.requested.copy()
         self.pod_count: np.ndarray = self._world.nodes.pod_count.copy()
         self._nominations = {row: int(engine.state.pods.nominated[row]) for row in engine.state.nominated}
+        self._version = engine.state.version
         self._decisions: Decisions | None = None
 
     def finish(self, decisions: Decisions) -> None:
         """Take the log of the run."""
         self._decisions = decisions
         self._world = self._engine.state.world()
+        self._version = self._engine.state.version
 
     @property
     def decisions(self) -> Decisions:
@@ -49,7 +51,7 @@ class History:
             KcoreError: the cluster has changed since the run.
         """
         state, decisions = self._engine.state, self.decisions
-        if state.world() is not self._world:
+        if state.world() is not self._world or state.version != self._version:
             raise KcoreError(
                 "the cluster has changed since; ask for explanations while scheduling (explain=)"
             )

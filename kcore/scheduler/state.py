@@ -61,6 +61,8 @@ class State:
         self.classes: list[SpecClass] = []
         self.demands = DemandTable(self.nodes, self.ledger, self.owners, self.namespaces)
         self.nominated: list[int] = []
+        self.version = 0
+        """Grows with every change of pods and their places, so that a result knows that the cluster has moved on."""
         self.preempting: set[int] = set()
         """Pods that are terminating because the scheduler preempted them."""
         self._class_index: dict[tuple[object, ...], int] = {}
@@ -344,12 +346,14 @@ class State:
     def place(self, row: int, slot: int) -> None:
         """Put a pending pod on a node."""
         world = self.world()
+        self.version += 1
         bind(world.nodes, world.pods, world.requests, row, slot)
         self.forget_nomination(row)
 
     def remove_pod(self, row: int) -> None:
         """Take a pod out of the cluster, off its node if it has one."""
         world = self.world()
+        self.version += 1
         if self.pods.node[row] >= 0:
             unbind(world.nodes, world.pods, world.requests, row)
         self.pods.gone[row] = 1
@@ -359,6 +363,7 @@ class State:
 
     def nominate(self, row: int, slot: int) -> None:
         """Promise a node to a pending pod."""
+        self.version += 1
         self.forget_nomination(row)
         self.pods.nominated[row] = slot
         self.nominated.append(row)

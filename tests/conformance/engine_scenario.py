@@ -48,8 +48,6 @@ def load(scenario: dict[str, Any]) -> tuple[State, list[int]]:
     return state, [state.add_pod(pod, pending=True) for pod in pending]
 
 
-
-
 class Runner:
     """One scenario on one engine."""
 
@@ -114,7 +112,11 @@ class Runner:
             else:
                 entry["error"] = reason
             return
-        entry["preFilter"] = {"plugin": "NodeAffinity", "code": reasons.UNRESOLVABLE, "reasons": [NAME_CONFLICT]}
+        entry["preFilter"] = {
+            "plugin": "NodeAffinity",
+            "code": reasons.UNRESOLVABLE,
+            "reasons": [NAME_CONFLICT],
+        }
         entry["preFilterMsg"] = NAME_CONFLICT
         entry["fitError"] = reasons.prefilter_sentence(len(self.names), NAME_CONFLICT)
         entry["fitErrorFull"] = reason
@@ -155,7 +157,9 @@ class Runner:
         entry["skipped"] = sorted(found.skipped)
         entry["total"] = [int(found.total[slot]) for slot in slots]
         best = max(entry["total"])
-        entry["max"] = [self.names[self.position[s]] for s, t in zip(slots, entry["total"], strict=True) if t == best]
+        entry["max"] = [
+            self.names[self.position[s]] for s, t in zip(slots, entry["total"], strict=True) if t == best
+        ]
         entry["node"] = entry["max"][0]
 
     def _unschedulable(self, entry: dict[str, Any], row: int, index: int) -> None:

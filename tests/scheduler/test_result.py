@@ -121,6 +121,7 @@ CHANGES = {
     "add node": lambda cluster: cluster.add_node(node_dict("z")),
     "update node": lambda cluster: cluster.update_node(node_dict("a", "9")),
     "remove node": lambda cluster: cluster.remove_node("b"),
+    "remove pod": lambda cluster: cluster.remove_pod("there"),
     "add pod": lambda cluster: cluster.add_pod(pod_dict("z", node="a")),
     "schedule": lambda cluster: cluster.schedule([pod_dict("z")]),
 }
@@ -134,15 +135,6 @@ def test_explaining_after_the_cluster_has_changed_is_refused(change: str) -> Non
     CHANGES[change](cluster)
     with pytest.raises(KcoreError, match="the cluster has changed since"):
         result.why(left)
-
-
-def test_an_explanation_after_a_pod_has_gone_is_still_that_of_the_decision() -> None:
-    cluster = Cluster.from_objects(OBJECTS)
-    result = cluster.schedule()
-    before = result.why("p5")
-    cluster.remove_pod("there")
-    assert result.why("p5") == before
-    assert cluster.nodes_table()["pod_count"].to_pylist() == [3, 2]
 
 
 def test_explaining_changes_nothing() -> None:
