@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kcore import kernel, sources, traces
+from kcore.api.admission import Rules, admit
 from kcore.api.errors import InputError
 from kcore.api.objects import ClusterObjects, Node, Pod
 from kcore.scheduler.config import default_configuration, load_configuration
@@ -78,6 +79,7 @@ class Cluster:
         objects.node_origins = [("nodes", f"row {row + 1}") for row in range(len(objects.nodes))]
         if pods is not None:
             objects.pod_columns.append(tables.pods(pods, "pods"))
+        admit(objects, Rules([], []))
         return cls(objects)
 
     @classmethod
@@ -231,8 +233,12 @@ class Cluster:
         else:
             objects = sources.decode_objects(pods, known=self._objects)
         first = self.state.pods.count
-        self.state.load(objects)
-        self.state.name_index()
+        try:
+            self.state.load(objects)
+            self.state.name_index()
+        except InputError:
+            self.state.drop_since(first)
+            raise
         rows = self._pending()
         return rows[rows >= first]
 

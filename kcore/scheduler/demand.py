@@ -70,6 +70,7 @@ class DemandTable:
         self._programs = Programs(nodes)
         self._tolerations: Vocab[tuple[tuple[str, str, str, str], ...]] = Vocab()
         self._index: dict[tuple[int, int], int] = {}
+        self._profiles: list[Profile] = []
         self._linked = (0, 0)
         self._own_terms = LabelIndex()
         self._port_rows: list[tuple[int, Port]] = []
@@ -84,12 +85,20 @@ class DemandTable:
         Raises:
             InputError: something in the pod that the scheduler could not parse, with its field.
         """
-        key = (class_index, id(profile))
+        key = (class_index, self._profile_number(profile))
         row = self._index.get(key)
         if row is None:
             self.demands.append(self._compile(spec_class, profile))
             row = self._index[key] = len(self.demands) - 1
         return row
+
+    def _profile_number(self, profile: Profile) -> int:
+        """Equal profiles have one number, whichever configuration they came from."""
+        for number, known in enumerate(self._profiles):
+            if known is profile or known == profile:
+                return number
+        self._profiles.append(profile)
+        return len(self._profiles) - 1
 
     # -- compilation
 

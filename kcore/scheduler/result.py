@@ -37,6 +37,7 @@ class Result:
         slots = sorted(state.nodes.index.values())
         self._slots = np.array(slots, dtype=np.int64)
         self.node_names: list[str] = [state.nodes.name(slot) for slot in slots]
+        self._node_name = dict(zip(slots, self.node_names, strict=True))
         self._allocatable = state.nodes.allocatable[:, self._slots]
         self._requested = state.nodes.requested[:, self._slots]
         self._requested_before = history.requested[:, self._slots]
@@ -151,7 +152,7 @@ class Result:
         victims: list[list[str] | None] = [None] * len(node)
         for position, found in decisions.preemptions.items():
             assert found.chosen is not None
-            nominated[position] = state.nodes.name(found.chosen.node)
+            nominated[position] = self._node_name[found.chosen.node]
             victims[position] = [self._pod_name(row) for row in found.chosen.victims]
         unscored = absent.copy()
         unscored[list(decisions.preemptions)] = True
@@ -224,7 +225,7 @@ class Result:
             if row not in where:
                 raise InputError(f"{self._pod_name(row)} was not to be placed: it has a node already")
             positions.append(where[row])
-        names = {slot: self._state.nodes.name(slot) for slot in self._state.nodes.index.values()}
+        names = self._node_name
         found = {}
         for position, explanation in self._history.explain(positions):
             row = int(self._decisions.rows[position])

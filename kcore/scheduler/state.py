@@ -16,7 +16,7 @@ from kcore.api.errors import InputError
 from kcore.api.objects import ClusterObjects, Node, Pod, PodDisruptionBudget
 from kcore.api.objects import PodColumns as PodSource
 from kcore.api.selectors import Selector, from_label_selector
-from kcore.scheduler.codes import CPU, MEMORY
+from kcore.scheduler.codes import CPU, MEMORY, QUANTITY_MAX
 from kcore.scheduler.columns import Demands, NodeColumns, PodColumns, Ragged, Requests, ragged
 from kcore.scheduler.cycle import bind, bind_many, unbind
 from kcore.scheduler.demand import DemandTable
@@ -220,6 +220,14 @@ class State:
             own = [self._request(pod, bound=False) for pod in source.exemplars]
             shared: np.ndarray = np.array(own, dtype=np.int32)[source.exemplar]
             return shared
+        for name, values in source.requests.items():
+            if len(values) and int(values.max()) > QUANTITY_MAX:
+                raise InputError(
+                    f"{int(values.max())} is more than a pod can ask for",
+                    document=f"row {int(values.argmax()) + 1}",
+                    field=f"requests of {name}",
+                    expected=f"at most {QUANTITY_MAX}",
+                )
         code = np.zeros(len(source.exemplar), dtype=np.int64)
         for values in source.requests.values():
             _, inverse = np.unique(values, return_inverse=True)
@@ -290,6 +298,15 @@ class State:
                 )
                 self.pods.spec_class[row : row + len(source.exemplar)] = classes[source.exemplar]
         self._recount_all = True
+
+    def drop_since(self, first: int) -> None:
+        """Forget the pods from row ``first`` on, none of which has been placed by a run: a refused input."""
+        self._bound = [pair for pair in self._bound if pair[0] < first]
+        self.preempting = {row for row in self.preempting if row < first}
+        for row in [row for row in self.nominated if row >= first]:
+            self.forget_nomination(row)
+        self.pods.gone[first : self.pods.count] = 1
+        self._index = None
 
     # -- names
 
