@@ -17,10 +17,10 @@ from kcore.api.selectors import Selector, from_label_selector, from_labels
 from kcore.scheduler import fields
 from kcore.scheduler.columns import Demands, ragged
 from kcore.scheduler.ledger import LabelIndex, Ledger, MatchRow, OwnRow, Port, PortRow, Scope
-from kcore.scheduler.nodes import NAME_LABEL, NodeTable
+from kcore.scheduler.nodes import NodeTable
 from kcore.scheduler.owners import Owners
 from kcore.scheduler.profile import Profile
-from kcore.scheduler.selection import Programs
+from kcore.scheduler.selection import NAME_FIELD, Programs
 from kcore.scheduler.spec import CORDON_TAINT, SpecClass, image_volumes, term_namespaces, tolerates
 from kcore.scheduler.vocab import Vocab
 
@@ -339,7 +339,7 @@ def required_names(terms: list[NodeSelectorTerm] | tuple[()]) -> set[str] | None
     for term in terms:
         names: set[str] | None = None
         for one in term.match_fields or ():
-            if one.key == NAME_LABEL and one.operator == "In":
+            if one.key == NAME_FIELD and one.operator == "In":
                 values = set(one.values or ())
                 names = values if names is None else names & values
         if names is None:

@@ -329,7 +329,17 @@ class Engine:
             scratch,
         )
         extension = self.extension(profile)
-        return extension.filter(row, scratch.verdict) if extension.filters else feasible
+        if not extension.filters:
+            return feasible
+        left = extension.filter(row, scratch.verdict)
+        slot = int(world.pods.nominated[row])
+        if left or slot < 0:
+            return left
+        # the nominated node passed the in-tree filters, so no other was looked at: do so now
+        world.pods.nominated[row] = -1
+        left = self.filter(profile, row)
+        world.pods.nominated[row] = slot
+        return left
 
     def score(self, profile: Profile, row: int) -> None:
         """Leave the totals of every score plugin of the profile in scratch."""

@@ -23,8 +23,8 @@ from kcore.scheduler.vocab import Vocab, label_number
 
 TaintSet = tuple[tuple[str, str, str], ...]
 
-NAME_LABEL = "metadata.name"
-"""Row 0 of the label columns: the node's name, for matchFields and spec.nodeName (no label key contains it)."""
+NAME_LABEL = "\0name"
+"""Row 0 of the label columns: the node's name, for matchFields and spec.nodeName (no label key is spelt so)."""
 
 _GROWTH_MIN = 16
 
@@ -47,7 +47,7 @@ class NodeTable:
         self.taint_sets: Vocab[TaintSet] = Vocab()
         self.taint_sets.intern(())
         self.images: Vocab[str] = Vocab()
-        self._image_bytes: list[int] = []
+        self._images_held: dict[str, list[int]] = {}
         self.changed = 0
         self._labels_changed = 0
         self._capacity = 0
@@ -140,6 +140,7 @@ class NodeTable:
         """Replace what is known of a node of the same name; its pods and their accounts stay. Return its slot."""
         slot = self.find(node.metadata.name)
         amounts, pods = self._amounts(node)
+        self._drop_images(slot)
         self.nodes[slot] = node
         self._fill(slot, node, amounts, pods)
         return slot
@@ -148,6 +149,7 @@ class NodeTable:
         """Empty the node's slot (the caller has taken its pods off) and return the slot."""
         slot = self.find(name)
         del self.index[name]
+        self._drop_images(slot)
         self.nodes[slot] = None
         self.free.append(slot)
         self.alive[slot] = 0
@@ -222,14 +224,24 @@ class NodeTable:
             text = labels.get(key)
             self.domain[row, slot] = DOMAIN_NONE if text is None else self.domains[row].intern(text)
         self.image_present[:, slot] = 0
-        for image in (node.status.images or ()) if len(self.images) else ():
+        for image in node.status.images or ():
             for name in image.names or ():
+                held = self._images_held.setdefault(name, [image.size_bytes, 0])
+                held[1] += 1
                 row = self.images.find(name)
                 if row >= 0:
-                    if not self.image_present[row].any():
-                        self._image_bytes[row] = image.size_bytes
                     self.image_present[row, slot] = 1
         self._touch(slot)
+
+    def _drop_images(self, slot: int) -> None:
+        """Forget the images of the slot's node; the size of one that nobody has any more is forgotten, too."""
+        node = self.nodes[slot]
+        for image in (node.status.images or ()) if node is not None else ():
+            for name in image.names or ():
+                held = self._images_held[name]
+                held[1] -= 1
+                if held[1] == 0:
+                    del self._images_held[name]
 
     def _taint_set(self, taints: list[Taint] | None) -> int:
         if not taints:
@@ -293,20 +305,17 @@ class NodeTable:
     def image_row(self, name: str) -> int:
         """The row of an image by its normalized name.
 
-        Its size is what the first node that has it says: upstream's cache keeps one size for all nodes.
+        Its size is what the first node that came with it says: upstream's cache keeps one size for all nodes.
         """
         row = self.images.find(name)
         if row >= 0:
             return row
         column = np.zeros(self._capacity, dtype=np.uint8)
-        size = 0
-        for slot, node in enumerate(self.nodes):
+        for slot, node in enumerate(self.nodes) if name in self._images_held else ():
             for image in (node.status.images or ()) if node is not None else ():
                 if image.names and name in image.names:
-                    size = size if column.any() else image.size_bytes
                     column[slot] = 1
         row = self.images.intern(name)
-        self._image_bytes.append(size)
         self.image_present = np.vstack([self.image_present, column[np.newaxis]])
         self.changed += 1
         return row
@@ -316,7 +325,8 @@ class NodeTable:
     def scaled_images(self) -> np.ndarray:
         """``int64[image, node]``: bytes of the image times the share of nodes that have it, 0 where it is absent."""
         spread = self.image_present.sum(axis=1, dtype=np.int64) / max(self.alive_count, 1)
-        scaled = (np.array(self._image_bytes, dtype=np.float64) * spread).astype(np.int64)
+        sizes = [self._images_held.get(name, (0, 0))[0] for name in self.images.values]
+        scaled = (np.array(sizes, dtype=np.float64) * spread).astype(np.int64)
         result: np.ndarray = self.image_present.astype(np.int64) * scaled[:, np.newaxis]
         return result
 

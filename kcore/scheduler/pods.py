@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import numpy as np
 
@@ -39,16 +39,15 @@ def parse_start(text: str | None) -> int:
     """
     if text is None:
         return START_UNKNOWN
+    wrong = InputError(
+        f"{text!r} is not a time", field="status.startTime", expected="RFC 3339, e.g. 2026-06-01T00:00:00Z"
+    )
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise InputError(
-            f"{text!r} is not a time",
-            field="status.startTime",
-            expected="RFC 3339, e.g. 2026-06-01T00:00:00Z",
-        ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
+        raise wrong from None
+    if moment.tzinfo is None or text[4:5] != "-" or text[10:11] not in ("T", "t"):
+        raise wrong
     return int(moment.timestamp() * 1_000_000)
 
 
@@ -76,6 +75,11 @@ class PodTable:
 
     def __len__(self) -> int:
         return self.count
+
+    @property
+    def capacity(self) -> int:
+        """Rows allocated."""
+        return self._capacity
 
     def reserve(self, more: int) -> None:
         """Make room for ``more`` rows beyond those in use."""

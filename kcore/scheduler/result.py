@@ -44,6 +44,7 @@ class Result:
         self._pod_count = state.nodes.pod_count[self._slots]
         self._pod_count_before = history.pod_count[self._slots]
         self._pods_allowed = state.nodes.pods_allowed[self._slots]
+        self._node, self._evicted = _outcome(decisions)
         self.explanations: list[dict[str, Any]] = []
 
     # -- figures
@@ -56,7 +57,7 @@ class Result:
     @property
     def placed(self) -> int:
         """How many have got a node."""
-        return int((self._decisions.node >= 0).sum())
+        return int((self._node >= 0).sum())
 
     @property
     def unschedulable(self) -> int:
@@ -136,7 +137,7 @@ class Result:
         state, decisions = self._state, self._decisions
         slot_index = np.full(max(len(state.nodes.nodes), 1), -1, dtype=np.int32)
         slot_index[self._slots] = np.arange(len(self._slots), dtype=np.int32)
-        node = decisions.node
+        node = self._node
         node_index = np.where(node >= 0, slot_index[node], -1).astype(np.int32)
         absent = node_index < 0
         dictionary = pa.array(self.node_names, type=pa.string())
@@ -148,6 +149,8 @@ class Result:
         reasons: list[str | None] = [None] * len(node)
         for position, text in decisions.reason.items():
             reasons[position] = text
+        for position, preemptor in self._evicted.items():
+            reasons[position] = f"evicted again for {self._pod_name(preemptor)}"
         nominated: list[str | None] = [None] * len(node)
         victims: list[list[str] | None] = [None] * len(node)
         for position, found in decisions.preemptions.items():
@@ -240,6 +243,26 @@ class Result:
                 entry["reason"] = self._decisions.reason[position]
             found[position] = entry
         return [found[position] for position in positions]
+
+
+def _outcome(decisions: Decisions) -> tuple[np.ndarray, dict[int, int]]:
+    """Where every pod is after the run, and by position for whom a pod that was placed had to go again."""
+    node = decisions.node.copy()
+    evicted: dict[int, int] = {}
+    acted = [
+        (position, found)
+        for position, found in decisions.preemptions.items()
+        if decisions.node[position] >= 0
+    ]
+    if not acted:
+        return node, evicted
+    where = {int(row): position for position, row in enumerate(decisions.rows)}
+    for position, found in acted:
+        for victim in found.chosen.victims if found.chosen is not None else ():
+            if victim in where:
+                evicted[where[victim]] = int(decisions.rows[position])
+    node[list(evicted)] = -1
+    return node, evicted
 
 
 _DICT_COLUMNS = {

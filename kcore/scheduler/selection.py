@@ -28,6 +28,7 @@ from kcore.scheduler.vocab import label_number
 _OPERATORS = {
     "In": IN, "NotIn": NOT_IN, "Exists": EXISTS, "DoesNotExist": DOES_NOT_EXIST, "Gt": GREATER_THAN, "Lt": LESS_THAN,
 }  # fmt: skip
+NAME_FIELD = "metadata.name"
 _NEVER = (0, NEVER, 0, 0, 0)
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 
@@ -98,7 +99,7 @@ class Programs:
         if one.operator not in ("In", "NotIn") or len(values) != 1:
             return _NEVER
         equal = one.operator == "In"
-        if one.key == NAME_LABEL:
+        if one.key == NAME_FIELD:
             return self._requirement(NAME_LABEL, IN if equal else NOT_IN, tuple(values))
         # any other field reads as the empty string
         if (values[0] == "") == equal:

@@ -91,9 +91,14 @@ class State:
         self.owners.add(objects)
         for budget in objects.pdbs:
             self.budgets.append(_budget(budget))
-        self._named = frozenset(
-            (budget.namespace, name) for budget in self.budgets for name in budget.disrupted
-        )
+        if len(self.demands) and _changes_meaning(objects):
+            # selectors of namespaces and of services may mean other pods now
+            self.demands = DemandTable(self.nodes, self.ledger, self.owners, self.namespaces)
+            self.pods.demand[:] = -1
+        named = frozenset((budget.namespace, name) for budget in self.budgets for name in budget.disrupted)
+        if named != self._named:
+            self._named = named
+            self._reread()
         keys = self.owners.label_keys() | {key for one in self.budgets for key in one.selector.label_keys()}
         keys |= self._selector_keys(objects.pods)
         for columns in objects.pod_columns:
@@ -130,6 +135,8 @@ class State:
         rows = self.pods_on(slot)
         for row in rows:
             self.remove_pod(row)
+        for row in [row for row in self.nominated if self.pods.nominated[row] == slot]:
+            self.forget_nomination(row)
         self.nodes.remove(name)
         return rows
 
@@ -285,6 +292,10 @@ class State:
         if keys <= self._label_keys:
             return
         self._label_keys |= keys
+        self._reread()
+
+    def _reread(self) -> None:
+        """Tell the classes of all pods apart anew."""
         if not self.classes:
             return
         self._class_index.clear()
@@ -450,6 +461,7 @@ class State:
             self.nodes.capacity,
             len(self.nodes.label_values),
             self.pods.count,
+            self.pods.capacity,
             len(self.classes),
             self.requests.count,
             len(self.ledger.rows),
@@ -511,6 +523,16 @@ def _placed(error: InputError, origins: list[tuple[str, str]], index: int) -> In
         file, document = origins[index]
         return error.at(file=file or None, document=document or None)
     return error
+
+
+def _changes_meaning(objects: ClusterObjects) -> bool:
+    return bool(
+        objects.namespaces
+        or objects.services
+        or objects.replication_controllers
+        or objects.replica_sets
+        or objects.stateful_sets
+    )
 
 
 def _budget(budget: PodDisruptionBudget) -> Budget:

@@ -221,6 +221,8 @@ def _load_entry_points() -> None:
 
 
 def _register(plugin: ThirdParty) -> ThirdParty:
+    if not plugin.name or plugin.name == "*":
+        raise ValueError(f"{plugin.name!r} cannot be the name of a plugin")
     if plugin.name in UPSTREAM:
         raise ValueError(f"{plugin.name} is the name of an in-tree plugin")
     points = _registered.setdefault(plugin.name, {})
