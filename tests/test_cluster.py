@@ -75,7 +75,7 @@ def test_defaults_apply_to_the_rows_of_tables() -> None:
     pods = pa.table({"name": ["p"], "cpu_milli": [1], "memory_bytes": [1]})
     result = Cluster.from_arrow(arrow_nodes(), pods).schedule()
     assert result.placements["namespace"].to_pylist() == ["default"]
-    assert result.why("default/p")["node"] == "b"
+    assert result.why("default/p")["node"] == "a"
 
 
 def test_amounts_in_tables_have_the_same_limit_as_in_objects() -> None:

@@ -7,7 +7,7 @@ import re
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kcore.api.errors import InputError
@@ -68,6 +68,7 @@ def test_it_equals_the_fraction(text: str) -> None:
 )
 @settings(max_examples=400)
 def test_any_text_is_a_quantity_or_an_input_error(text: str) -> None:
+    assume(not re.search(r"[eE][+-]?\d{4,}", text))  # beyond our own limit, which has a test of its own
     expected = naive_quantity(text)
     if expected is None:
         with pytest.raises(InputError, match="is not a quantity"):

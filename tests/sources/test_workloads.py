@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kcore.api.errors import InputError
+from kcore.api.objects import Volume
 from kcore.sources import SourceObjects, decode_objects
 from kcore.sources.names import SUFFIX_CHARS, suffix
 
@@ -74,7 +75,7 @@ def test_a_stateful_set_counts_its_pods() -> None:
     assert labels["apps.kubernetes.io/pod-index"] == "6"
     assert labels["statefulset.kubernetes.io/pod-name"] == "web-6"
     assert objects.pods[1].spec.volumes == [
-        {"name": "data", "persistentVolumeClaim": {"claimName": "data-web-6"}}
+        Volume(name="data", persistent_volume_claim={"claimName": "data-web-6"})
     ]
     assert len(objects.stateful_sets) == 1
 
