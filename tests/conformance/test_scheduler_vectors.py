@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import pytest
 
 from tests.conformance.scheduler_vectors import (
@@ -32,8 +30,6 @@ needs_vectors = pytest.mark.skipif(
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("theme", THEMES)
 def test_every_decision_agrees(theme: str, name: str) -> None:
-    if name == "kcore" and importlib.util.find_spec("tests.conformance.engine_scenario") is None:
-        pytest.skip("tests/conformance/engine_scenario.py is not there")
     agreement, count = measure(engine(name), f"-{theme}$")
     assert count > 0
     assert agreement.mismatches[:5] == [], agreement.table()
