@@ -109,7 +109,7 @@ class Cluster:
 
     def add_pod(self, pod: Mapping[str, Any]) -> None:
         """Add one pod, bound if it has a nodeName."""
-        self._check_names()
+        self.state.check_names()
         self.state.add_pod(self._one(pod, "pods"))
 
     def remove_pod(self, pod: str) -> None:
@@ -126,11 +126,6 @@ class Cluster:
         if len(found) != 1:
             raise InputError(f"not a {expected.__name__}", expected=f"one object of kind {expected.__name__}")
         return found[0]
-
-    def _check_names(self) -> None:
-        # building the index is what finds two pods of one name
-        if self.state._index is None:
-            self.state._index = self.state.name_index()
 
     # -- asking
 
@@ -235,7 +230,7 @@ class Cluster:
         first = self.state.pods.count
         try:
             self.state.load(objects)
-            self.state.name_index()
+            self.state.check_names()
         except InputError:
             self.state.drop_since(first)
             raise

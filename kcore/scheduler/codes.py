@@ -8,8 +8,6 @@ from __future__ import annotations
 # resource rows
 CPU = 0
 MEMORY = 1
-EPHEMERAL_STORAGE = 2
-FIRST_SCALAR = 3
 
 RESOURCES_MAX = 60
 """Resource rows that fit the reason bits of one int64 (see ``detail``)."""
@@ -31,8 +29,6 @@ POD_TOPOLOGY_SPREAD = 6
 INTER_POD_AFFINITY = 7
 BALANCED_ALLOCATION = 8
 IMAGE_LOCALITY = 9
-THIRD_PARTY = 64
-"""Indices from here on are plugins registered by users."""
 
 # verdicts: why a node was rejected; 0 is "passes"
 PASS = 0

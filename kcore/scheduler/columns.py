@@ -151,4 +151,3 @@ FLAG_AFFINITY_TOTAL = 0
 """Pods that match all required affinity terms, counted once per term and labelled node."""
 FLAG_AFFINITY_SKIPPED = 1
 """1 where InterPodAffinity's PreFilter had nothing to do, so its Filter does not run."""
-FLAG_FEASIBLE = 2

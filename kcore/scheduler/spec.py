@@ -13,6 +13,7 @@ import msgspec
 
 from kcore.api.objects import Container, Pod, PodAffinity, PodAffinityTerm, Toleration, Volume
 from kcore.api.selectors import from_label_selector
+from kcore.api.tolerations import tolerates as tolerates_taint
 from kcore.scheduler.ledger import Contributor, OwnTerm, Port
 
 CORDON_TAINT = ("node.kubernetes.io/unschedulable", "", "NoSchedule")
@@ -199,15 +200,5 @@ def unsupported(pod: Pod) -> str | None:
 
 
 def tolerates(tolerations: list[Toleration] | None, taint: tuple[str, str, str]) -> bool:
-    """Tell whether any toleration covers the taint (key, value, effect); core/v1 Toleration.ToleratesTaint."""
-    key, value, effect = taint
-    for toleration in tolerations or ():
-        if toleration.effect and toleration.effect != effect:
-            continue
-        if toleration.key and toleration.key != key:
-            continue
-        if toleration.operator == "Exists" or (
-            toleration.operator in ("", "Equal") and toleration.value == value
-        ):
-            return True
-    return False
+    """Tell whether any toleration covers the taint (key, value, effect)."""
+    return any(tolerates_taint(toleration, *taint) for toleration in tolerations or ())

@@ -331,14 +331,22 @@ class State:
         Raises:
             InputError: there is none, or two of the same name were given.
         """
-        if self._index is None:
-            self._index = self.name_index()
-        row = self._index.get((namespace, name))
+        row = self.check_names().get((namespace, name))
         if row is None:
             raise InputError(
                 f"no pod is named {namespace}/{name}", expected="namespace/name of a pod of the input"
             )
         return row
+
+    def check_names(self) -> dict[tuple[str, str], int]:
+        """All pods by namespace and name, kept up to date from now on.
+
+        Raises:
+            InputError: two pods have the same namespace and name.
+        """
+        if self._index is None:
+            self._index = self.name_index()
+        return self._index
 
     def name_index(self) -> dict[tuple[str, str], int]:
         """All pods by namespace and name.

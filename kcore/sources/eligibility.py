@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from kcore.api import tolerations
 from kcore.api.objects import Node, NodeSelectorRequirement, NodeSelectorTerm, PodSpec, Taint, Toleration
 
 REFUSING_EFFECTS = ("NoSchedule", "NoExecute")
@@ -60,11 +61,5 @@ def holds(requirement: NodeSelectorRequirement, labels: Mapping[str, str]) -> bo
 
 
 def tolerates(toleration: Toleration, taint: Taint) -> bool:
-    """True where the toleration lets a pod onto a node with the taint (Toleration.ToleratesTaint)."""
-    if toleration.effect and toleration.effect != taint.effect:
-        return False
-    if toleration.key and toleration.key != taint.key:
-        return False
-    if toleration.operator == "Exists":
-        return True
-    return toleration.operator in ("", "Equal") and toleration.value == taint.value
+    """True where the toleration lets a pod onto a node with the taint."""
+    return tolerations.tolerates(toleration, taint.key, taint.value, taint.effect)
