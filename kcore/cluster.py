@@ -37,7 +37,7 @@ _CHOICES = {
     "tie_break": ("first", "random"),
     "order": ("queue", "file"),
     "preemption": ("off", "nominate", "evict"),
-    "engine": ("auto", "full"),
+    "engine": ("auto", "full", "incremental"),
 }
 
 
@@ -195,7 +195,8 @@ class Cluster:
             tie_break: among equally good nodes the first by name, or "random" with ``seed``.
             order: "queue" (by priority, then arrival) or "file".
             preemption: "off"; "nominate" names a node and victims; "evict" removes them and places the pod.
-            engine: "full" evaluates every node for every pod; "auto" takes the fastest exact way there is.
+            engine: "full" evaluates every node for every pod; "incremental" keeps what placements do not change for
+                every shape of pod; "auto" takes the quicker of the two. The result is the same.
             explain: True for all pods, or their names as ``namespace/name``.
             progress: called with (pods done, pods in all). stage: called with what is being done.
 
@@ -213,7 +214,7 @@ class Cluster:
         rows = self._pending() if added is None else added
         compiled = len(rows) * max(self.node_count, 1) > INTERPRETED_MAX
         random = np.random.default_rng(seed) if tie_break == "random" else None
-        options = Options(order, random, preemption, progress)
+        options = Options(order, engine, random, preemption, progress)
         return self._run(rows, configuration, forced, options, compiled, explain, stage or _quiet)
 
     def _add(self, pods: Pods) -> np.ndarray | None:
@@ -262,7 +263,7 @@ class Cluster:
         decisions = engine.schedule(rows, options)
         seconds = time.perf_counter() - started
         history.finish(decisions)
-        kind = "full" if engine.compiled else "full, interpreted"
+        kind = engine.kind if engine.compiled else f"{engine.kind}, interpreted"
         result = Result(state, decisions, history, Timing(seconds, kind, notes))
         if explain is not False:
             stage("explaining")

@@ -6,7 +6,7 @@ is done here: the FitError sentence, preemption, nomination.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from kcore.scheduler.columns import Scratch, Settings
 from kcore.scheduler.cycle import account_many, bind, count_feasible, run_score, score_nodes, select_node
 from kcore.scheduler.demand import NAME_CONFLICT
 from kcore.scheduler.eviction import NEVER, Preemption, Search, preempt
+from kcore.scheduler.incremental.batch import KEEP_MIN, Batch
 from kcore.scheduler.plugins.normalize import add_default_normalized, add_min_max_normalized
 from kcore.scheduler.preemption import (
     dry_run,
@@ -39,13 +40,19 @@ INTERPRETED_MAX = 20_000
 """Pods times nodes up to which the interpreter answers sooner than Numba can be loaded."""
 CHUNK_MAX = 2_000
 """Pods between two reports of progress."""
+BATCH_CHUNK_MAX = 50_000
+"""The same where pods are decided incrementally."""
 
 
 @dataclass(slots=True)
 class Options:
-    """How to schedule: ``preemption`` is off, nominate or evict; ties are broken by name, or by ``random``."""
+    """How to schedule: ``preemption`` is off, nominate or evict; ties are broken by name, or by ``random``.
+
+    ``engine`` is full (every node for every pod), incremental, or auto.
+    """
 
     order: str = "queue"
+    engine: str = "full"
     random: np.random.Generator | None = None
     preemption: str = "nominate"
     progress: Progress | None = None
@@ -84,6 +91,8 @@ class Engine:
         self._extensions = {id(one): Extension(self, one) for one in configuration.profiles}
         self._settings: dict[int, Settings] = {}
         self._scratch: tuple[World, Scratch] | None = None
+        self._batch: Batch | None = None
+        self.kind = "full"
         for profile in configuration.profiles:
             profile_settings(profile, state.nodes)
 
@@ -120,6 +129,7 @@ class Engine:
             extension = self.extension(profile)
             compile_for(schedule_range, *common, none, np.zeros(0), 0, 0, none, scratch, none, counts)
             compile_for(account_many, nodes, pods, requests, none, none, 1)
+            Batch(self.state, world, scratch, self.run, none).warm(settings)
             if extension or explain:
                 compile_for(filter_cluster, *common, row, none, scratch)
                 one = (nodes, demands, requests, settings, 0, 0, scratch)
@@ -154,13 +164,17 @@ class Engine:
         draws = np.full(count, -1.0)
         if options.random is not None:
             draws = options.random.random(count)
-        for profile, positions in _stretches(self.prepare(rows, result, options)):
+        runnable, profiles = self.prepare(rows, result, options)
+        self._batch = self._make_batch(rows[runnable], options)
+        self.kind = "full" if self._batch is None else "incremental"
+        chunk_max = CHUNK_MAX if self._batch is None else BATCH_CHUNK_MAX
+        for profile, positions in _stretches(runnable, profiles):
             queue, own_draws = rows[positions], draws[positions]
             placed = np.full(len(queue), -1, dtype=np.int32)
             score = np.zeros(len(queue), dtype=np.int64)
             start = 0
             while start < len(queue):
-                stop = min(start + CHUNK_MAX, len(queue))
+                stop = min(start + chunk_max, len(queue))
                 start = self._stretch(profile, queue, own_draws, start, stop, placed, score)
                 if start < stop:
                     position = int(positions[start])
@@ -171,37 +185,58 @@ class Engine:
             ours = placed >= 0
             result.node[positions[ours]] = placed[ours]
             result.score[positions[ours]] = score[ours]
+        self._batch = None
         return result
 
-    def prepare(self, rows: np.ndarray, result: Decisions, options: Options) -> list[tuple[int, Profile]]:
-        """Compile the demands of all pods and return those to try; the others get their reason here."""
+    def _make_batch(self, rows: np.ndarray, options: Options) -> Batch | None:
+        """What decides incrementally; None where the full pass decides everything."""
+        forced = options.engine == "incremental"
+        if options.engine == "full" or not len(rows) or not (forced or self.compiled):
+            return None
+        world = self.state.world()
+        keep_min = 1 if forced else KEEP_MIN
+        batch = Batch(self.state, world, self.scratch(world), self.run, rows, keep_min)
+        return batch if batch.is_worthwhile else None
+
+    def prepare(
+        self, rows: np.ndarray, result: Decisions, options: Options
+    ) -> tuple[np.ndarray, list[tuple[Profile, np.ndarray]]]:
+        """Compile the demands of all pods; those that never enter the queue get their reason here.
+
+        Returns the positions to try, ascending, and the same by profile.
+        """
         state = self.state
-        by_profile: dict[str, tuple[Profile, list[int]]] = {}
-        verdicts: dict[int, tuple[Profile | None, str]] = {}
-        judged: list[tuple[int, Profile]] = []
-        for position, number in enumerate(state.pods.spec_class[rows].tolist()):
-            known = verdicts.get(number)
-            if known is None:
-                known = verdicts[number] = self._judge_class(number)
-            profile, reason = known
-            if profile is None:
-                result.reason[position] = reason
-                result.untried.add(position)
-                continue
-            judged.append((position, profile))
-            by_profile.setdefault(profile.scheduler_name, (profile, []))[1].append(position)
-        for profile, positions in by_profile.values():
+        classes = state.pods.spec_class[rows]
+        verdicts = {number: self._judge_class(number) for number in _distinct(classes)}
+        profiles: dict[str, tuple[Profile, list[int]]] = {}
+        for number, (profile, _) in verdicts.items():
+            if profile is not None:
+                profiles.setdefault(profile.scheduler_name, (profile, []))[1].append(number)
+        self._set_aside(
+            classes, {n: reason for n, (profile, reason) in verdicts.items() if profile is None}, result
+        )
+        found = []
+        for profile, numbers in profiles.values():
+            positions = np.flatnonzero(_members(classes, numbers))
             state.demand(rows[positions], profile)
-        if not any(demand.conflict for demand in state.demands.demands):
-            return judged
-        runnable = []
-        for position, profile in judged:
-            if state.demands.demands[state.pods.demand[rows[position]]].conflict:
-                result.reason[position] = self._conflict_sentence(profile, int(rows[position]), options)
-                result.untried.add(position)
-            else:
-                runnable.append((position, profile))
-        return runnable
+            conflicts = {
+                number: self._conflict_sentence(profile, number, options)
+                for number in numbers
+                if state.demands.demands[state.demands.find(number, state.classes[number], profile)].conflict
+            }
+            self._set_aside(classes, conflicts, result)
+            kept = [number for number in numbers if number not in conflicts]
+            found.append((profile, np.flatnonzero(_members(classes, kept))))
+        runnable = (
+            np.sort(np.concatenate([one for _, one in found])) if found else np.zeros(0, dtype=np.int64)
+        )
+        return runnable, found
+
+    def _set_aside(self, classes: np.ndarray, reason: dict[int, str], result: Decisions) -> None:
+        """Give all pods of some classes their reason; they are not tried."""
+        for position in np.flatnonzero(_members(classes, list(reason))).tolist() if reason else ():
+            result.reason[position] = reason[int(classes[position])]
+            result.untried.add(position)
 
     def compile_demands(self, rows: np.ndarray) -> None:
         """Compile what the pods demand, so that the world is complete before a run begins."""
@@ -242,22 +277,21 @@ class Engine:
             return None, reasons.NO_NODES
         return profile, ""
 
-    def conflict_message(self, profile: Profile, row: int) -> str:
-        """What PostFilter says of a pod that PreFilter rejected for all nodes."""
+    def conflict_message(self, profile: Profile, number: int) -> str:
+        """What PostFilter says of the pods of a class that PreFilter rejected for all nodes."""
         if "DynamicResources" in profile.post_filters:
             # its PostFilter fails because its PreFilter never ran, and that ends the PostFilter
             return reasons.NOT_FOUND
         if "DefaultPreemption" not in profile.post_filters:
             return ""
-        spec_class = self.state.classes[self.state.pods.spec_class[row]]
-        if spec_class.exemplar.spec.preemption_policy == "Never":
+        if self.state.classes[number].exemplar.spec.preemption_policy == "Never":
             return f"preemption: {NEVER}"
         count = self.state.nodes.alive_count
         return f"preemption: {reasons.sentence(count, {reasons.NOT_HELPFUL: count})}"
 
-    def _conflict_sentence(self, profile: Profile, row: int, options: Options) -> str:
+    def _conflict_sentence(self, profile: Profile, number: int, options: Options) -> str:
         text = reasons.prefilter_sentence(self.state.nodes.alive_count, NAME_CONFLICT)
-        message = self.conflict_message(profile, row) if options.preemption != "off" else ""
+        message = self.conflict_message(profile, number) if options.preemption != "off" else ""
         return f"{text} {message}" if message else text
 
     def _stretch(
@@ -273,13 +307,19 @@ class Engine:
         """Schedule up to the first pod that fits nowhere and return its place in the queue, or ``stop``."""
         state = self.state
         if self.extension(profile):
-            return self._stretch_extended(profile, queue, draws, start, stop, placed, score)
+            position = self._stretch_extended(profile, queue, draws, start, stop, placed, score)
+            if self._batch is not None:
+                self._batch.note(queue[start:position], placed[start:position], 1)
+            return position
         world = state.world()
-        nominated = np.array(state.nominated, dtype=np.int32)
-        position: int = self.run(schedule_range)(
-            world.nodes, world.pods, world.demands, world.requests, self.settings(profile), queue, draws, start,
-            stop, nominated, self.scratch(world), placed, score,
-        )  # fmt: skip
+        if self._batch is not None:
+            position = self._batch.place(self.settings(profile), queue, draws, start, stop, placed, score)
+        else:
+            nominated = np.array(state.nominated, dtype=np.int32)
+            position = self.run(schedule_range)(
+                world.nodes, world.pods, world.demands, world.requests, self.settings(profile), queue, draws,
+                start, stop, nominated, self.scratch(world), placed, score,
+            )  # fmt: skip
         for row in [row for row in state.nominated if state.pods.nominated[row] < 0]:
             state.forget_nomination(row)
         return position
@@ -391,6 +431,10 @@ class Engine:
                 state.remove_pod(victim)
             state.place(row, found.chosen.node)
             result.node[position] = found.chosen.node
+            if self._batch is not None:
+                victims = np.array(found.chosen.victims, dtype=np.int32)
+                self._batch.note(victims, np.full(len(victims), found.chosen.node), -1)
+                self._batch.note(np.array([row]), np.array([found.chosen.node]), 1)
         else:
             state.nominate(row, found.chosen.node)
 
@@ -420,11 +464,31 @@ def post_filter_message(profile: Profile, found: Preemption | None) -> str:
     return ", ".join(parts)
 
 
-def _stretches(runnable: list[tuple[int, Profile]]) -> list[tuple[Profile, np.ndarray]]:
+def _distinct(numbers: np.ndarray) -> list[int]:
+    """The small integers that occur, ascending."""
+    found: list[int] = np.flatnonzero(np.bincount(numbers)).tolist()
+    return found
+
+
+def _members(numbers: np.ndarray, wanted: list[int]) -> np.ndarray:
+    """Where ``numbers`` (small integers) are among the wanted."""
+    table = np.zeros(int(numbers.max(initial=0)) + 1, dtype=bool)
+    table[wanted] = True
+    found: np.ndarray = table[numbers]
+    return found
+
+
+def _stretches(
+    runnable: np.ndarray, profiles: list[tuple[Profile, np.ndarray]]
+) -> Iterator[tuple[Profile, np.ndarray]]:
     """Runs of consecutive positions that share a profile."""
-    found: list[tuple[Profile, list[int]]] = []
-    for position, profile in runnable:
-        if not found or found[-1][0] is not profile:
-            found.append((profile, []))
-        found[-1][1].append(position)
-    return [(profile, np.array(positions, dtype=np.int64)) for profile, positions in found]
+    if len(profiles) == 1:
+        yield profiles[0][0], runnable
+        return
+    owner = np.zeros(int(runnable.max(initial=-1)) + 1, dtype=np.int64)
+    for number, (_, positions) in enumerate(profiles):
+        owner[positions] = number
+    owner = owner[runnable]
+    bounds = np.flatnonzero(np.diff(owner)) + 1
+    for part in np.split(runnable, bounds) if len(runnable) else ():
+        yield profiles[int(owner[np.searchsorted(runnable, part[0])])][0], part

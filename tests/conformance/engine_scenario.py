@@ -76,8 +76,8 @@ class Runner:
         pod = self.scenario["pending"][index]
         entry: dict[str, Any] = {"pod": f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"}
         result = Decisions(np.array([row]), np.array([-1]), np.array([0]))
-        runnable = self.engine.prepare(np.array([row], dtype=np.int32), result, self.options)
-        if not runnable:
+        runnable, _ = self.engine.prepare(np.array([row], dtype=np.int32), result, self.options)
+        if not len(runnable):
             self._prefilter(entry, row, result.reason[0])
             return entry
         found = explain(self.engine, row, self.profile)
@@ -123,7 +123,7 @@ class Runner:
         entry["unschedulablePlugins"] = ["NodeAffinity"]
         if "DefaultPreemption" in self.profile.post_filters:
             never = self.scenario["pending"][self.rows.index(row)]["spec"].get("preemptionPolicy") == "Never"
-            message = self.engine.conflict_message(self.profile, row)
+            message = self.engine.conflict_message(self.profile, int(self.state.pods.spec_class[row]))
             status = "Error" if message == reasons.NOT_FOUND else "Unschedulable"
             entry["preemption"] = {"eligible": not never, "status": status, "msg": message}
             if never:

@@ -250,7 +250,7 @@ def verdicts(engine: Engine, row: int) -> tuple[dict[str, object], Explanation |
     profile = engine.profile_of(row)
     assert profile is not None
     result = Decisions(np.array([row]), np.array([-1]), np.array([0]))
-    if not engine.prepare(np.array([row], dtype=np.int32), result, Options()):
+    if not len(engine.prepare(np.array([row], dtype=np.int32), result, Options())[0]):
         return {"untried": result.reason[0]}, None
     found = explain(engine, row, profile)
     name = engine.state.nodes.name

@@ -84,7 +84,7 @@ def add_fit_score(
     counts only for pods that ask for it, and no resource where the node has none. A pod with a ``score_row`` >= 0
     is scored by ``score_amount[score_row]``. ``number[0:2]`` is scratch.
     """
-    if strategy == LEAST_ALLOCATED and resources.shape[0] == 2 and resources[0, ROW] + resources[1, ROW] == 1:
+    if is_default_fit(strategy, resources):
         first, second = resources[0, ROW], resources[1, ROW]
         _add_pair_least_allocated(
             allocatable[first], allocatable[second], nonzero[first], nonzero[second],
@@ -137,19 +137,38 @@ def add_fit_score(
 
 
 @kernel
+def is_default_fit(strategy, resources):
+    """Tell whether the strategy is LeastAllocated of CPU and memory."""
+    return (
+        strategy == LEAST_ALLOCATED and resources.shape[0] == 2 and resources[0, ROW] + resources[1, ROW] == 1
+    )
+
+
+@kernel
 def _add_pair_least_allocated(
     first_capacity, second_capacity, first_used, second_used, first_wanted, second_wanted, first_weight,
     second_weight, weight, count, total,
 ):  # fmt: skip
     """LeastAllocated of CPU and memory, the default, in one pass."""
     for node in range(count):
-        first = least_allocated(max(first_capacity[node], 1), first_used[node] + first_wanted)
-        second = least_allocated(max(second_capacity[node], 1), second_used[node] + second_wanted)
-        first_share = first_weight if first_capacity[node] > 0 else 0
-        second_share = second_weight if second_capacity[node] > 0 else 0
-        shares = max(first_share + second_share, 1)
-        # both are integers below 2**53, so the rounded quotient's floor is the integer quotient
-        total[node] += weight * int(float(first * first_share + second * second_share) / shares)
+        total[node] += weight * pair_least_allocated(
+            first_capacity[node], second_capacity[node], first_used[node] + first_wanted,
+            second_used[node] + second_wanted, first_weight, second_weight,
+        )  # fmt: skip
+
+
+@kernel
+def pair_least_allocated(
+    first_capacity, second_capacity, first_used, second_used, first_weight, second_weight
+):
+    """The weighted mean of LeastAllocated over two resources of one node."""
+    first = least_allocated(max(first_capacity, 1), first_used)
+    second = least_allocated(max(second_capacity, 1), second_used)
+    first_share = first_weight if first_capacity > 0 else 0
+    second_share = second_weight if second_capacity > 0 else 0
+    shares = max(first_share + second_share, 1)
+    # both are integers below 2**53, so the rounded quotient's floor is the integer quotient
+    return int(float(first * first_share + second * second_share) / shares)
 
 
 @kernel
@@ -175,11 +194,7 @@ def pair_balance(first, second):
 @kernel
 def add_balanced_score(allocatable, requested, amount, resources, weight, count, verdict, number, total):
     """Add weight * (50 + (50 + balance with the pod - balance without it) / 2)."""
-    if (
-        resources.shape[0] == 2
-        and resources[0, IS_SCALAR] == 0
-        and resources[1, IS_SCALAR] == 0
-    ):  # fmt: skip
+    if is_balanced_pair(resources):
         _add_pair_balanced_score(
             allocatable[resources[0, ROW]], allocatable[resources[1, ROW]],
             requested[resources[0, ROW]], requested[resources[1, ROW]],
@@ -210,21 +225,34 @@ def add_balanced_score(allocatable, requested, amount, resources, weight, count,
 
 
 @kernel
+def is_balanced_pair(resources):
+    """Tell whether BalancedAllocation looks at two resources that every pod has."""
+    return resources.shape[0] == 2 and resources[0, IS_SCALAR] == 0 and resources[1, IS_SCALAR] == 0
+
+
+@kernel
 def _add_pair_balanced_score(
     first_capacity, second_capacity, first_used, second_used, first_wanted, second_wanted,
     weight, count, total,
 ):  # fmt: skip
-    """The common case of two resources, in a form that vectorises; a resource without capacity is left out."""
+    """The common case of two resources, in a form that vectorises."""
     for node in range(count):
-        both = (first_capacity[node] > 0) & (second_capacity[node] > 0)
-        first = max(first_capacity[node], 1)
-        second = max(second_capacity[node], 1)
-        after = pair_balance(
-            (first_used[node] + first_wanted) / first, (second_used[node] + second_wanted) / second
-        )
-        before = pair_balance(first_used[node] / first, second_used[node] / second)
-        # with fewer than two resources the deviation is 0 on both sides
-        total[node] += weight * (50 + (50 + (after - before if both else 0)) // 2)
+        total[node] += weight * pair_balanced(
+            first_capacity[node], second_capacity[node], first_used[node], second_used[node], first_wanted,
+            second_wanted,
+        )  # fmt: skip
+
+
+@kernel
+def pair_balanced(first_capacity, second_capacity, first_used, second_used, first_wanted, second_wanted):
+    """BalancedAllocation of two resources of one node; a resource without capacity is left out."""
+    both = (first_capacity > 0) & (second_capacity > 0)
+    first = max(first_capacity, 1)
+    second = max(second_capacity, 1)
+    after = pair_balance((first_used + first_wanted) / first, (second_used + second_wanted) / second)
+    before = pair_balance(first_used / first, second_used / second)
+    # with fewer than two resources the deviation is 0 on both sides
+    return 50 + (50 + (after - before if both else 0)) // 2
 
 
 @kernel

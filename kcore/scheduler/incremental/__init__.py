@@ -1,0 +1,1 @@
+"""The incremental engine: the sequential result without evaluating every node for every pod."""

@@ -1,0 +1,242 @@
+"""A batch decided incrementally: what is kept between pods, and who decides each of them.
+
+Most pods get their node from what is kept of their shape. The others go through the full pass, in their turn and
+on the same state, so that the outcome is the sequential one whoever decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from kcore.kernel import Kernel, compile_for
+from kcore.scheduler.columns import Scratch, Settings
+from kcore.scheduler.incremental.columns import GROUPS_MAX, Choice, Touched
+from kcore.scheduler.incremental.counters import CounterTable
+from kcore.scheduler.incremental.groups import build_shape, note_many
+from kcore.scheduler.incremental.placing import (
+    DONE,
+    FULL,
+    NOWHERE,
+    OVERFLOW,
+    UNKNOWN,
+    place_range,
+    view_columns,
+)
+from kcore.scheduler.incremental.shapes import ShapeTable, number_shapes
+from kcore.scheduler.incremental.views import ViewTable
+from kcore.scheduler.preemption import schedule_range
+from kcore.scheduler.state import State, World
+
+KEEP_MIN = 8
+"""Pods of a shape from which keeping it pays."""
+KEPT_BYTES_MAX = 1 << 28
+"""Memory for shapes; those with the fewest pods go through the full pass."""
+ROOM = 4
+"""Trees that a shape gets room for at first, in multiples of its nodes."""
+
+_UNKNOWN, _NONE = -1, -2
+
+
+class Batch:
+    """Everything kept while one queue is decided. ``keep_min`` is the number of pods from which a shape is kept."""
+
+    def __init__(
+        self,
+        state: State,
+        world: World,
+        scratch: Scratch,
+        run: Callable[[Kernel], Callable[..., Any]],
+        rows: np.ndarray,
+        keep_min: int = KEEP_MIN,
+    ) -> None:
+        self._state = state
+        self._world = world
+        self._scratch = scratch
+        self._run = run
+        nodes = world.nodes
+        capacity = nodes.alive.shape[0]
+        self._counters = CounterTable(nodes)
+        self._views = ViewTable(world, self._counters, scratch, run)
+        self._shapes = ShapeTable(self._views, capacity)
+        ring = 1 << max(capacity - 1, 1).bit_length()
+        self._touched = Touched(
+            np.zeros(1, dtype=np.int64),
+            np.zeros(ring, dtype=np.int32),
+            np.zeros(capacity, dtype=np.int64),
+            np.zeros(capacity, dtype=np.uint8),
+        )
+        self._choice = _choice(world, 0, 0, 0, 0)
+        pods = world.pods
+        self._number, counts = number_shapes(
+            pods.demand[rows], pods.request[rows], pods.priority[rows], world.requests
+        )
+        kept_max = max(KEPT_BYTES_MAX // (24 * capacity), 1)
+        self._row_of = np.full(len(counts), _NONE, dtype=np.int32)
+        many = np.argsort(-counts, kind="stable")[:kept_max]
+        self._row_of[many[counts[many] >= keep_min]] = _UNKNOWN
+        self._place_of = np.full(pods.node.shape[0], -1, dtype=np.int32)
+        self._place_of[rows] = np.arange(len(rows), dtype=np.int32)
+        self._room: dict[int, int] = {}
+        self._promised: dict[int, int] = {}
+
+    def warm(self, settings: Settings) -> None:
+        """Compile, or load from the cache, every kernel that a batch may need."""
+        world, none = self._world, np.zeros(0, dtype=np.int32)
+        nodes, pods, demands, requests = world
+        views, counters = self._views.columns(), self._counters.columns()
+        shapes, touched, choice = self._shapes.arrays, self._touched, self._choice
+        compile_for(
+            place_range, nodes, pods, requests, settings, views, counters, shapes, touched, choice, none, none,
+            np.zeros(0), 0, 0, none, self._scratch, none, np.zeros(0, dtype=np.int64),
+        )  # fmt: skip
+        compile_for(
+            build_shape, nodes, pods, requests, settings, views, counters, shapes, 0, touched, none, choice,
+            self._scratch,
+        )  # fmt: skip
+        compile_for(view_columns, nodes, demands, requests, settings, 0, self._scratch)
+        compile_for(note_many, nodes, pods, counters, touched, none, none, 1)
+
+    @property
+    def is_worthwhile(self) -> bool:
+        """Whether any shape is kept."""
+        return bool((self._row_of == _UNKNOWN).any() or self._shapes.count)
+
+    def place(
+        self,
+        settings: Settings,
+        queue: np.ndarray,
+        draws: np.ndarray,
+        start: int,
+        stop: int,
+        placed: np.ndarray,
+        score: np.ndarray,
+    ) -> int:
+        """Schedule up to the first pod that fits nowhere and return its place, or ``stop``.
+
+        As after ``schedule_range``, the verdicts on the pod that fits nowhere are in scratch.
+        """
+        self._follow_nominations()
+        world = self._world
+        nominated = np.array(self._state.nominated, dtype=np.int32)
+        part = slice(start, stop)
+        queue, draws, placed, score = queue[part], draws[part], placed[part], score[part]
+        number = self._number[self._place_of[queue]]
+        rows = self._row_of[number]
+        position = 0
+        while position < len(queue):
+            why = FULL
+            if self._shapes.count:
+                position, why = self._run(place_range)(
+                    world.nodes, world.pods, world.requests, settings, self._views.columns(),
+                    self._counters.columns(), self._shapes.arrays, self._touched, self._choice, rows, queue,
+                    draws, position, len(queue), nominated, self._scratch, placed, score,
+                )  # fmt: skip
+            elif rows[position] == _UNKNOWN:
+                why = UNKNOWN
+            if why == DONE:
+                break
+            if why in (UNKNOWN, OVERFLOW):
+                self._build(int(number[position]), settings, int(queue[position]), nominated)
+                rows = self._row_of[number]
+                continue
+            end = position + 1
+            if rows[position] == _NONE:
+                kept = np.flatnonzero(rows[position:] != _NONE)
+                end = position + int(kept[0]) if len(kept) else len(queue)
+            done = self._full_pass(settings, queue, draws, position, end, placed, score, nominated)
+            if done < end:
+                return start + done
+            assert why != NOWHERE, "the full pass finds a node where the shape has none"
+            position = done
+        return stop
+
+    def _full_pass(
+        self, settings: Settings, queue: np.ndarray, draws: np.ndarray, start: int, stop: int, placed: np.ndarray,
+        score: np.ndarray, nominated: np.ndarray,
+    ) -> int:  # fmt: skip
+        world = self._world
+        done: int = self._run(schedule_range)(
+            world.nodes, world.pods, world.demands, world.requests, settings, queue, draws, start, stop, nominated,
+            self._scratch, placed, score,
+        )  # fmt: skip
+        self.note(queue[start:done], placed[start:done], 1)
+        # a pod that found its place has given up its nomination
+        self._follow_nominations()
+        return done
+
+    def note(self, rows: np.ndarray, slots: np.ndarray, sign: int) -> None:
+        """Pods were put on nodes (sign 1) or taken off them (-1) by someone else."""
+        if len(rows):
+            world = self._world
+            self._run(note_many)(
+                world.nodes, world.pods, self._counters.columns(), self._touched,
+                np.ascontiguousarray(rows, dtype=np.int32), np.ascontiguousarray(slots, dtype=np.int32), sign,
+            )  # fmt: skip
+
+    def _follow_nominations(self) -> None:
+        """Touch the nodes that have been promised to a pod, or are so no more, since the last look."""
+        pods = self._world.pods
+        if not self._state.nominated and not self._promised:
+            return
+        now = {row: int(pods.nominated[row]) for row in self._state.nominated if pods.nominated[row] >= 0}
+        changed = {slot for row, slot in self._promised.items() if now.get(row) != slot}
+        changed |= {slot for row, slot in now.items() if self._promised.get(row) != slot}
+        self._touched.promised[:] = 0
+        self._touched.promised[list(now.values())] = 1
+        self._promised = now
+        touched = self._touched
+        for slot in sorted(changed):
+            touched.sequence[0] += 1
+            touched.ring[int(touched.sequence[0]) & (len(touched.ring) - 1)] = slot
+            touched.last[slot] = touched.sequence[0]
+
+    # -- shapes
+
+    def _build(self, number: int, settings: Settings, pod: int, nominated: np.ndarray) -> None:
+        """Give the shape a row, or twice the room that it had; leave it to the full pass where that is too much."""
+        pods = self._world.pods
+        self._room[number] = room = self._room.get(number, ROOM // 2) * 2
+        view = self._views.find(int(pods.demand[pod]), settings)
+        row = -1
+        if view >= 0:
+            row = self._shapes.add(view, int(pods.request[pod]), int(pods.priority[pod]), room)
+        if row < 0:
+            self._row_of[number] = _NONE
+            return
+        views, counters, shapes = self._views.columns(), self._counters.columns(), self._shapes.arrays
+        terms = int(np.diff(views.term.ptr).max(initial=0))
+        groups = int(shapes.fixed[: self._shapes.count, GROUPS_MAX].max(initial=0))
+        needed = (shapes.value.shape[1], groups, terms, len(counters.pods))
+        held = self._choice
+        if needed > (0, 0, 0, 0) and (
+            held.value.shape[0] < needed[0]
+            or held.passes.shape[0] < needed[1]
+            or held.least.shape[0] < needed[2]
+            or held.seen.shape[0] < needed[3]
+        ):
+            self._choice = _choice(self._world, *needed)
+        built = self._run(build_shape)(
+            self._world.nodes, pods, self._world.requests, settings, views, counters, shapes, row, self._touched,
+            nominated, self._choice, self._scratch,
+        )  # fmt: skip
+        if built:
+            self._row_of[number] = row
+        else:
+            self._build(number, settings, pod, nominated)
+
+
+def _choice(world: World, columns: int, groups: int, terms: int, domains: int) -> Choice:
+    return Choice(
+        value=np.zeros(columns, dtype=np.int32),
+        passes=np.zeros(groups, dtype=np.uint8),
+        raw=np.zeros((2, groups), dtype=np.int64),
+        least=np.zeros(terms, dtype=np.int64),
+        factor=np.zeros(terms, dtype=np.float64),
+        seen=np.zeros(domains, dtype=np.int64),
+        mark=np.zeros(2, dtype=np.int64),
+        amount=np.zeros(world.requests.amount.shape[1], dtype=np.int64),
+        tied=np.zeros(world.nodes.alive.shape[0], dtype=np.uint8),
+    )
