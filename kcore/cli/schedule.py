@@ -56,9 +56,10 @@ Preemption = Annotated[
     ),
 ]
 Engine = Annotated[
-    Literal["auto", "full"],
+    Literal["auto", "full", "incremental"],
     typer.Option(
-        "--engine", help="full evaluates every node for every pod; auto takes the fastest exact one."
+        "--engine",
+        help="full evaluates every node for every pod; incremental only what changed; auto takes the quicker.",
     ),
 ]
 Explain = Annotated[
