@@ -69,7 +69,9 @@ class Kernel:
         # what Numba asks a global for when one kernel calls another; such calls need no way in from Python, and
         # leaving out the wrappers that unpack some hundred arrays saves a third of the compilation
         if self._inner is None:
-            self._inner = self._make_dispatcher("inner", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+            self._inner = self._make_dispatcher(
+                "inner", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True
+            )
         return self._inner._numba_type_
 
     def _make_dispatcher(self, form: str, **flags: bool) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from kcore.scheduler.preemption import (
 )
 from kcore.scheduler.profile import Profile, SchedulerConfiguration
 from kcore.scheduler.settings import make_scratch, profile_settings
-from kcore.scheduler.state import State, World
+from kcore.scheduler.state import State, World, distinct
 from kcore.scheduler.third_party import Extension
 
 Progress = Callable[[int, int], None]
@@ -71,6 +71,26 @@ class Decisions:
     denied: set[int] = field(default_factory=set)
     """Positions of pods whose nomination was taken back because preemption cannot help."""
     preemptions: dict[int, Preemption] = field(default_factory=dict)
+
+
+class Stretch(NamedTuple):
+    """Pods of one profile that follow each other in the queue, and what they get, by place in the stretch."""
+
+    queue: np.ndarray  # int32[place] rows of the pods
+    draws: np.ndarray  # float64[place]
+    positions: np.ndarray  # int64[place] in the whole queue, ascending
+    placed: np.ndarray  # int32[place] slot, -1
+    score: np.ndarray  # int64[place]
+
+    def hand_over(self, result: Decisions) -> None:
+        """Put what was placed into the decisions; the others keep what they have there."""
+        ours = self.placed >= 0
+        if _contiguous(self.positions) and ours.all():
+            _part(result.node, self.positions)[:] = self.placed
+            _part(result.score, self.positions)[:] = self.score
+        else:
+            result.node[self.positions[ours]] = self.placed[ours]
+            result.score[self.positions[ours]] = self.score[ours]
 
 
 class Engine:
@@ -129,7 +149,7 @@ class Engine:
             extension = self.extension(profile)
             compile_for(schedule_range, *common, none, np.zeros(0), 0, 0, none, scratch, none, counts)
             compile_for(account_many, nodes, pods, requests, none, none, 1)
-            Batch(self.state, world, scratch, self.run, none).warm(settings)
+            Batch(self.state, world, scratch, self.run, none, none).warm(settings)
             if extension or explain:
                 compile_for(filter_cluster, *common, row, none, scratch)
                 one = (nodes, demands, requests, settings, 0, 0, scratch)
@@ -156,46 +176,46 @@ class Engine:
         """Decide for every pod of ``rows`` and change the state accordingly."""
         rows = np.asarray(rows, dtype=np.int32)
         self.state.version += 1
-        if options.order == "queue":
+        priority = self.state.pods.priority[rows]
+        if options.order == "queue" and len(rows) and priority.min() < priority.max():
             # PrioritySort: higher priority first, then in order of arrival
-            rows = rows[np.argsort(-self.state.pods.priority[rows].astype(np.int64), kind="stable")]
+            rows = rows[np.argsort(-priority.astype(np.int64), kind="stable")]
         count = len(rows)
         result = Decisions(rows, np.full(count, -1, dtype=np.int32), np.zeros(count, dtype=np.int64))
-        draws = np.full(count, -1.0)
-        if options.random is not None:
-            draws = options.random.random(count)
+        draws = np.full(count, -1.0) if options.random is None else options.random.random(count)
         runnable, profiles = self.prepare(rows, result, options)
-        self._batch = self._make_batch(rows[runnable], options)
+        self._batch = self._make_batch(rows, runnable, options)
         self.kind = "full" if self._batch is None else "incremental"
         chunk_max = CHUNK_MAX if self._batch is None else BATCH_CHUNK_MAX
         for profile, positions in _stretches(runnable, profiles):
-            queue, own_draws = rows[positions], draws[positions]
-            placed = np.full(len(queue), -1, dtype=np.int32)
-            score = np.zeros(len(queue), dtype=np.int64)
+            stretch = Stretch(
+                _part(rows, positions), _part(draws, positions), positions,
+                np.full(len(positions), -1, dtype=np.int32), np.zeros(len(positions), dtype=np.int64),
+            )  # fmt: skip
             start = 0
-            while start < len(queue):
-                stop = min(start + chunk_max, len(queue))
-                start = self._stretch(profile, queue, own_draws, start, stop, placed, score)
+            while start < len(positions):
+                stop = min(start + chunk_max, len(positions))
+                start = self._stretch(profile, stretch, start, stop)
                 if start < stop:
-                    position = int(positions[start])
-                    self.reject(profile, int(queue[start]), position, own_draws[start], options, result)
+                    self.reject(
+                        profile, int(stretch.queue[start]), int(positions[start]), stretch.draws[start], options,
+                        result,
+                    )  # fmt: skip
                     start += 1
                 if options.progress is not None:
                     options.progress(int(positions[start - 1]) + 1, count)
-            ours = placed >= 0
-            result.node[positions[ours]] = placed[ours]
-            result.score[positions[ours]] = score[ours]
+            stretch.hand_over(result)
         self._batch = None
         return result
 
-    def _make_batch(self, rows: np.ndarray, options: Options) -> Batch | None:
+    def _make_batch(self, rows: np.ndarray, runnable: np.ndarray, options: Options) -> Batch | None:
         """What decides incrementally; None where the full pass decides everything."""
         forced = options.engine == "incremental"
-        if options.engine == "full" or not len(rows) or not (forced or self.compiled):
+        if options.engine == "full" or not len(runnable) or not (forced or self.compiled):
             return None
         world = self.state.world()
         keep_min = 1 if forced else KEEP_MIN
-        batch = Batch(self.state, world, self.scratch(world), self.run, rows, keep_min)
+        batch = Batch(self.state, world, self.scratch(world), self.run, rows, runnable, keep_min)
         return batch if batch.is_worthwhile else None
 
     def prepare(
@@ -207,7 +227,7 @@ class Engine:
         """
         state = self.state
         classes = state.pods.spec_class[rows]
-        verdicts = {number: self._judge_class(number) for number in _distinct(classes)}
+        verdicts = {number: self._judge_class(number) for number in distinct(classes)}
         profiles: dict[str, tuple[Profile, list[int]]] = {}
         for number, (profile, _) in verdicts.items():
             if profile is not None:
@@ -218,7 +238,7 @@ class Engine:
         found = []
         for profile, numbers in profiles.values():
             positions = np.flatnonzero(_members(classes, numbers))
-            state.demand(rows[positions], profile)
+            state.demand(_part(rows, positions), profile)
             conflicts = {
                 number: self._conflict_sentence(profile, number, options)
                 for number in numbers
@@ -227,10 +247,10 @@ class Engine:
             self._set_aside(classes, conflicts, result)
             kept = [number for number in numbers if number not in conflicts]
             found.append((profile, np.flatnonzero(_members(classes, kept))))
-        runnable = (
-            np.sort(np.concatenate([one for _, one in found])) if found else np.zeros(0, dtype=np.int64)
-        )
-        return runnable, found
+        if len(found) == 1:
+            return found[0][1], found
+        every = [one for _, one in found]
+        return np.sort(np.concatenate([*every, np.zeros(0, dtype=np.int64)])), found
 
     def _set_aside(self, classes: np.ndarray, reason: dict[int, str], result: Decisions) -> None:
         """Give all pods of some classes their reason; they are not tried."""
@@ -294,48 +314,33 @@ class Engine:
         message = self.conflict_message(profile, number) if options.preemption != "off" else ""
         return f"{text} {message}" if message else text
 
-    def _stretch(
-        self,
-        profile: Profile,
-        queue: np.ndarray,
-        draws: np.ndarray,
-        start: int,
-        stop: int,
-        placed: np.ndarray,
-        score: np.ndarray,
-    ) -> int:
-        """Schedule up to the first pod that fits nowhere and return its place in the queue, or ``stop``."""
+    def _stretch(self, profile: Profile, stretch: Stretch, start: int, stop: int) -> int:
+        """Schedule up to the first pod that fits nowhere and return its place in the stretch, or ``stop``."""
         state = self.state
+        queue, draws, positions, placed, score = stretch
         if self.extension(profile):
-            position = self._stretch_extended(profile, queue, draws, start, stop, placed, score)
+            position = self._stretch_extended(profile, stretch, start, stop)
             if self._batch is not None:
                 self._batch.note(queue[start:position], placed[start:position], 1)
             return position
         world = state.world()
+        settings = self.settings(profile)
         if self._batch is not None:
-            position = self._batch.place(self.settings(profile), queue, draws, start, stop, placed, score)
+            position = self._batch.place(settings, queue, draws, positions, start, stop, placed, score)
         else:
             nominated = np.array(state.nominated, dtype=np.int32)
             position = self.run(schedule_range)(
-                world.nodes, world.pods, world.demands, world.requests, self.settings(profile), queue, draws,
-                start, stop, nominated, self.scratch(world), placed, score,
+                world.nodes, world.pods, world.demands, world.requests, settings, queue, draws, start, stop,
+                nominated, self.scratch(world), placed, score,
             )  # fmt: skip
         for row in [row for row in state.nominated if state.pods.nominated[row] < 0]:
             state.forget_nomination(row)
         return position
 
-    def _stretch_extended(
-        self,
-        profile: Profile,
-        queue: np.ndarray,
-        draws: np.ndarray,
-        start: int,
-        stop: int,
-        placed: np.ndarray,
-        score: np.ndarray,
-    ) -> int:
+    def _stretch_extended(self, profile: Profile, stretch: Stretch, start: int, stop: int) -> int:
         """The same for a profile with users' plugins, pod by pod."""
         state = self.state
+        queue, draws, _, placed, score = stretch
         world = state.world()
         scratch = self.scratch(world)
         slots = int(world.nodes.slots[0])
@@ -464,9 +469,16 @@ def post_filter_message(profile: Profile, found: Preemption | None) -> str:
     return ", ".join(parts)
 
 
-def _distinct(numbers: np.ndarray) -> list[int]:
-    """The small integers that occur, ascending."""
-    found: list[int] = np.flatnonzero(np.bincount(numbers)).tolist()
+def _contiguous(positions: np.ndarray) -> bool:
+    """Whether ascending positions follow each other without a gap."""
+    return len(positions) > 0 and int(positions[-1]) - int(positions[0]) + 1 == len(positions)
+
+
+def _part(array: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """The entries at ascending positions: a view where these follow each other, so that nothing is copied."""
+    if _contiguous(positions):
+        return array[int(positions[0]) : int(positions[-1]) + 1]
+    found: np.ndarray = array[positions]
     return found
 
 

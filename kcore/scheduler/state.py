@@ -421,14 +421,13 @@ class State:
     def demand(self, rows: np.ndarray, profile: Profile) -> np.ndarray:
         """Compile what the pods in ``rows`` demand under a profile into the ``demand`` column and return it."""
         classes = self.pods.spec_class[rows]
-        found = {
-            int(one): self.demands.find(int(one), self.classes[one], profile) for one in np.unique(classes)
-        }
+        found = {one: self.demands.find(one, self.classes[one], profile) for one in distinct(classes)}
         table = np.zeros(len(self.classes), dtype=np.int32)
         for one, demand in found.items():
             table[one] = demand
-        self.pods.demand[rows] = table[classes]
-        found_rows: np.ndarray = self.pods.demand[rows]
+        found_rows: np.ndarray = table[classes]
+        if not np.array_equal(self.pods.demand[rows], found_rows):
+            self.pods.demand[rows] = found_rows
         return found_rows
 
     def world(self) -> World:
@@ -520,6 +519,14 @@ class State:
             for number, counted in weights.items():
                 table[number] = counted
             np.add.at(world.nodes.ledger[row], nodes, table[classes])
+
+
+def distinct(numbers: np.ndarray) -> list[int]:
+    """The small integers that occur, ascending."""
+    occurs = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=bool)
+    occurs[numbers] = True
+    found: list[int] = np.flatnonzero(occurs).tolist()
+    return found
 
 
 _INTERPRETED_MAX = 2_000

@@ -41,7 +41,10 @@ _UNKNOWN, _NONE = -1, -2
 
 
 class Batch:
-    """Everything kept while one queue is decided. ``keep_min`` is the number of pods from which a shape is kept."""
+    """Everything kept while one queue is decided.
+
+    ``rows`` are its pods and ``runnable`` the positions of those to try; a shape is kept from ``keep_min`` pods on.
+    """
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class Batch:
         scratch: Scratch,
         run: Callable[[Kernel], Callable[..., Any]],
         rows: np.ndarray,
+        runnable: np.ndarray,
         keep_min: int = KEEP_MIN,
     ) -> None:
         self._state = state
@@ -70,15 +74,19 @@ class Batch:
         )
         self._choice = _choice(world, 0, 0, 0, 0)
         pods = world.pods
-        self._number, counts = number_shapes(
-            pods.demand[rows], pods.request[rows], pods.priority[rows], world.requests
+        whole = len(runnable) == len(rows)
+        tried = rows if whole else rows[runnable]
+        number, counts = number_shapes(
+            pods.demand[tried], pods.request[tried], pods.priority[tried], world.requests
         )
+        self._number = number
+        if not whole:
+            self._number = np.full(len(rows), -1, dtype=np.int32)
+            self._number[runnable] = number
         kept_max = max(KEPT_BYTES_MAX // (24 * capacity), 1)
         self._row_of = np.full(len(counts), _NONE, dtype=np.int32)
         many = np.argsort(-counts, kind="stable")[:kept_max]
         self._row_of[many[counts[many] >= keep_min]] = _UNKNOWN
-        self._place_of = np.full(pods.node.shape[0], -1, dtype=np.int32)
-        self._place_of[rows] = np.arange(len(rows), dtype=np.int32)
         self._room: dict[int, int] = {}
         self._promised: dict[int, int] = {}
 
@@ -109,6 +117,7 @@ class Batch:
         settings: Settings,
         queue: np.ndarray,
         draws: np.ndarray,
+        positions: np.ndarray,
         start: int,
         stop: int,
         placed: np.ndarray,
@@ -116,14 +125,14 @@ class Batch:
     ) -> int:
         """Schedule up to the first pod that fits nowhere and return its place, or ``stop``.
 
-        As after ``schedule_range``, the verdicts on the pod that fits nowhere are in scratch.
+        ``positions`` are the places of ``queue`` in the whole queue. As after ``schedule_range``, the verdicts on the pod that fits nowhere are in scratch.
         """
         self._follow_nominations()
         world = self._world
         nominated = np.array(self._state.nominated, dtype=np.int32)
         part = slice(start, stop)
         queue, draws, placed, score = queue[part], draws[part], placed[part], score[part]
-        number = self._number[self._place_of[queue]]
+        number = self._number[positions[part]]
         rows = self._row_of[number]
         position = 0
         while position < len(queue):

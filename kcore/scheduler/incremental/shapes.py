@@ -101,10 +101,13 @@ def number_shapes(
     demand: np.ndarray, request: np.ndarray, priority: np.ndarray, requests: Requests
 ) -> tuple[np.ndarray, np.ndarray]:
     """Number the pods' distinct (demand, request, priority): ``(int32[pod], int64[shape] how many pods)``."""
-    key = demand.astype(np.int64) * requests.amount.shape[0] + request
+    key = np.multiply(demand, requests.amount.shape[0], dtype=np.int64)
+    key += request
     low, high = (int(priority.min()), int(priority.max())) if len(priority) else (0, 0)
     if high > low:
-        key = key * (high - low + 1) + (priority.astype(np.int64) - low)
+        key *= high - low + 1
+        key += priority
+        key -= low
     if int(key.max(initial=0)) < KEY_TABLE_MAX:
         counts = np.bincount(key)
         used = counts > 0
