@@ -17,17 +17,17 @@ from kcore.scheduler.incremental.columns import GROUPS_MAX, Choice, Touched
 from kcore.scheduler.incremental.counters import CounterTable
 from kcore.scheduler.incremental.groups import build_shape, note_many
 from kcore.scheduler.incremental.placing import (
-    DONE,
-    FULL,
+    NOT_BUILT,
+    NOT_KEPT,
     NOWHERE,
     OVERFLOW,
-    UNKNOWN,
+    REJECTED,
     place_range,
     view_columns,
 )
 from kcore.scheduler.incremental.shapes import ShapeTable, number_shapes
 from kcore.scheduler.incremental.views import ViewTable
-from kcore.scheduler.preemption import schedule_range
+from kcore.scheduler.preemption import filter_cluster
 from kcore.scheduler.state import State, World
 
 KEEP_MIN = 8
@@ -36,8 +36,6 @@ KEPT_BYTES_MAX = 1 << 28
 """Memory for shapes; those with the fewest pods go through the full pass."""
 ROOM = 4
 """Trees that a shape gets room for at first, in multiples of its nodes."""
-
-_UNKNOWN, _NONE = -1, -2
 
 
 class Batch:
@@ -84,9 +82,9 @@ class Batch:
             self._number = np.full(len(rows), -1, dtype=np.int32)
             self._number[runnable] = number
         kept_max = max(KEPT_BYTES_MAX // (24 * capacity), 1)
-        self._row_of = np.full(len(counts), _NONE, dtype=np.int32)
+        self._row_of = np.full(len(counts), NOT_KEPT, dtype=np.int32)
         many = np.argsort(-counts, kind="stable")[:kept_max]
-        self._row_of[many[counts[many] >= keep_min]] = _UNKNOWN
+        self._row_of[many[counts[many] >= keep_min]] = NOT_BUILT
         self._room: dict[int, int] = {}
         self._promised: dict[int, int] = {}
 
@@ -97,20 +95,21 @@ class Batch:
         views, counters = self._views.columns(), self._counters.columns()
         shapes, touched, choice = self._shapes.arrays, self._touched, self._choice
         compile_for(
-            place_range, nodes, pods, requests, settings, views, counters, shapes, touched, choice, none, none,
+            place_range, nodes, pods, demands, requests, settings, views, counters, shapes, touched, choice, none, none,
             np.zeros(0), 0, 0, none, self._scratch, none, np.zeros(0, dtype=np.int64),
         )  # fmt: skip
         compile_for(
             build_shape, nodes, pods, requests, settings, views, counters, shapes, 0, touched, none, choice,
             self._scratch,
         )  # fmt: skip
+        compile_for(filter_cluster, nodes, pods, demands, requests, settings, 0, none, self._scratch)
         compile_for(view_columns, nodes, demands, requests, settings, 0, self._scratch)
         compile_for(note_many, nodes, pods, counters, touched, none, none, 1)
 
     @property
     def is_worthwhile(self) -> bool:
         """Whether any shape is kept."""
-        return bool((self._row_of == _UNKNOWN).any() or self._shapes.count)
+        return bool((self._row_of == NOT_BUILT).any() or self._shapes.count)
 
     def place(
         self,
@@ -136,45 +135,26 @@ class Batch:
         rows = self._row_of[number]
         position = 0
         while position < len(queue):
-            why = FULL
-            if self._shapes.count:
-                position, why = self._run(place_range)(
-                    world.nodes, world.pods, world.requests, settings, self._views.columns(),
-                    self._counters.columns(), self._shapes.arrays, self._touched, self._choice, rows, queue,
-                    draws, position, len(queue), nominated, self._scratch, placed, score,
-                )  # fmt: skip
-            elif rows[position] == _UNKNOWN:
-                why = UNKNOWN
-            if why == DONE:
-                break
-            if why in (UNKNOWN, OVERFLOW):
+            if rows[position] == NOT_BUILT:
+                self._build_all(number[position:], queue[position:], settings, nominated)
+                rows = self._row_of[number]
+            position, why = self._run(place_range)(
+                world.nodes, world.pods, world.demands, world.requests, settings, self._views.columns(),
+                self._counters.columns(), self._shapes.arrays, self._touched, self._choice, rows, queue, draws,
+                position, len(queue), nominated, self._scratch, placed, score,
+            )  # fmt: skip
+            if why == OVERFLOW:
                 self._build(int(number[position]), settings, int(queue[position]), nominated)
                 rows = self._row_of[number]
-                continue
-            end = position + 1
-            if rows[position] == _NONE:
-                kept = np.flatnonzero(rows[position:] != _NONE)
-                end = position + int(kept[0]) if len(kept) else len(queue)
-            done = self._full_pass(settings, queue, draws, position, end, placed, score, nominated)
-            if done < end:
-                return start + done
-            assert why != NOWHERE, "the full pass finds a node where the shape has none"
-            position = done
+            elif why in (NOWHERE, REJECTED):
+                if why == NOWHERE:
+                    feasible = self._run(filter_cluster)(
+                        world.nodes, world.pods, world.demands, world.requests, settings, int(queue[position]),
+                        nominated, self._scratch,
+                    )  # fmt: skip
+                    assert feasible == 0, "the full pass finds a node where the shape has none"
+                return start + int(position)
         return stop
-
-    def _full_pass(
-        self, settings: Settings, queue: np.ndarray, draws: np.ndarray, start: int, stop: int, placed: np.ndarray,
-        score: np.ndarray, nominated: np.ndarray,
-    ) -> int:  # fmt: skip
-        world = self._world
-        done: int = self._run(schedule_range)(
-            world.nodes, world.pods, world.demands, world.requests, settings, queue, draws, start, stop, nominated,
-            self._scratch, placed, score,
-        )  # fmt: skip
-        self.note(queue[start:done], placed[start:done], 1)
-        # a pod that found its place has given up its nomination
-        self._follow_nominations()
-        return done
 
     def note(self, rows: np.ndarray, slots: np.ndarray, sign: int) -> None:
         """Pods were put on nodes (sign 1) or taken off them (-1) by someone else."""
@@ -204,6 +184,15 @@ class Batch:
 
     # -- shapes
 
+    def _build_all(
+        self, numbers: np.ndarray, queue: np.ndarray, settings: Settings, nominated: np.ndarray
+    ) -> None:
+        """Give every shape of these pods that is to be kept its row."""
+        found, first = np.unique(numbers, return_index=True)
+        for number, place in zip(found.tolist(), first.tolist(), strict=True):
+            if self._row_of[number] == NOT_BUILT:
+                self._build(number, settings, int(queue[place]), nominated)
+
     def _build(self, number: int, settings: Settings, pod: int, nominated: np.ndarray) -> None:
         """Give the shape a row, or twice the room that it had; leave it to the full pass where that is too much."""
         pods = self._world.pods
@@ -212,29 +201,32 @@ class Batch:
         row = -1
         if view >= 0:
             row = self._shapes.add(view, int(pods.request[pod]), int(pods.priority[pod]), room)
+        self._row_of[number] = row if row >= 0 else NOT_KEPT
         if row < 0:
-            self._row_of[number] = _NONE
             return
-        views, counters, shapes = self._views.columns(), self._counters.columns(), self._shapes.arrays
-        terms = int(np.diff(views.term.ptr).max(initial=0))
-        groups = int(shapes.fixed[: self._shapes.count, GROUPS_MAX].max(initial=0))
-        needed = (shapes.value.shape[1], groups, terms, len(counters.pods))
-        held = self._choice
-        if needed > (0, 0, 0, 0) and (
-            held.value.shape[0] < needed[0]
-            or held.passes.shape[0] < needed[1]
-            or held.least.shape[0] < needed[2]
-            or held.seen.shape[0] < needed[3]
-        ):
-            self._choice = _choice(self._world, *needed)
+        self._make_room(view)
+        if self._views.is_simple(view):
+            return
         built = self._run(build_shape)(
-            self._world.nodes, pods, self._world.requests, settings, views, counters, shapes, row, self._touched,
-            nominated, self._choice, self._scratch,
+            self._world.nodes, pods, self._world.requests, settings, self._views.columns(),
+            self._counters.columns(), self._shapes.arrays, row, self._touched, nominated, self._choice,
+            self._scratch,
         )  # fmt: skip
-        if built:
-            self._row_of[number] = row
-        else:
+        if not built:
             self._build(number, settings, pod, nominated)
+
+    def _make_room(self, view: int) -> None:
+        """Give the choice as much working memory as the view's latest shape needs."""
+        shapes, held = self._shapes, self._choice
+        needed = (
+            shapes.arrays.value.shape[1],
+            int(shapes.arrays.fixed[shapes.count - 1, GROUPS_MAX]),
+            self._views.terms(view),
+            self._counters.size,
+        )
+        present = (held.value.shape[0], held.passes.shape[0], held.least.shape[0], held.seen.shape[0])
+        if any(one > two for one, two in zip(needed, present, strict=True)):
+            self._choice = _choice(self._world, *map(max, needed, present))
 
 
 def _choice(world: World, columns: int, groups: int, terms: int, domains: int) -> Choice:

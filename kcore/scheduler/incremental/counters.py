@@ -74,6 +74,11 @@ class CounterTable:
         self._rows.append(row)
         return len(self._fixed) - 1
 
+    @property
+    def size(self) -> int:
+        """Domains of all counters."""
+        return self._used + 1
+
     def domains(self, counter: int) -> int:
         """How many domains the counter's mask has nodes of."""
         topology, mask, _, _ = self._fixed[counter]

@@ -3,48 +3,126 @@
 from __future__ import annotations
 
 from kcore.kernel import kernel
-from kcore.scheduler.cycle import bind, filter_range, prefilter, score_nodes
+from kcore.scheduler.cycle import bind, filter_range, prefilter, score_nodes, select_node
 from kcore.scheduler.incremental.choice import choose_node
-from kcore.scheduler.incremental.columns import FILTERS_DOMAINS, VIEW
+from kcore.scheduler.incremental.columns import (
+    CONSTANT,
+    CURSOR,
+    FILTERS_DOMAINS,
+    FIRST,
+    FIRST_GROUP,
+    SIMPLE,
+    VIEW,
+)
 from kcore.scheduler.incremental.groups import catch_up, count_pod, touch
+from kcore.scheduler.incremental.local import INFEASIBLE
+from kcore.scheduler.incremental.tree import build_tree
+from kcore.scheduler.preemption import filter_cluster
 
 DONE = 0
 NOWHERE = 1
-"""The pod fits nowhere."""
-UNKNOWN = 2
-"""The pod has no shape yet."""
-FULL = 3
-"""The pod needs a full pass: its shape is not kept, or a nomination may matter to it."""
+"""The pod fits nowhere; why has not been asked."""
+REJECTED = 2
+"""The pod fits nowhere, and the verdicts are in scratch."""
+UNKNOWN = 3
+"""The pod's shape has no row yet."""
 OVERFLOW = 4
 """The shape has more groups than there is room for."""
+
+NOT_KEPT = -2
+"""Row of a shape that is left to the full pass."""
+NOT_BUILT = -1
+
+STALE_MIN = 64
+STALE_SHARE = 8
+"""A simple shape that missed more touches than that, and one for so many nodes, is made anew by a full pass."""
+
+
+@kernel
+def is_stale(nodes, views, shape, touched):
+    """Tell whether asking all nodes at once is quicker than asking those that were touched one by one."""
+    missed = touched.sequence[0] - shape[CURSOR]
+    return views.fixed[shape[VIEW], SIMPLE] != 0 and missed > max(nodes.slots[0] // STALE_SHARE, STALE_MIN)
+
+
+@kernel
+def refill(views, shapes, row, touched, scratch):
+    """Make the only group of a simple shape anew from the verdicts and totals of a full pass."""
+    shape = shapes.fixed[row]
+    view, group = shape[VIEW], shape[FIRST]
+    constant = views.fixed[view, CONSTANT]
+    static_group = views.fixed[view, FIRST_GROUP]
+    size, start = views.static_size[static_group], shapes.tree_start[group]
+    places = views.node_at[view]
+    feasible = 0
+    for leaf in range(shapes.size[group]):
+        node = places[leaf]
+        passes = scratch.verdict[node] == 0
+        feasible += 1 if passes else 0
+        shapes.tree[start + size + leaf] = scratch.total[node] - constant if passes else INFEASIBLE
+    shapes.feasible[group] = feasible
+    build_tree(shapes.tree, start, size)
+    shape[CURSOR] = touched.sequence[0]
+
+
+@kernel
+def is_for_full_pass(nodes, pods, views, shapes, row, touched, nominated, pod):
+    """Tell whether every node is to be asked: no row, too much missed, or nominations that may matter."""
+    if row < 0:
+        return True
+    shape = shapes.fixed[row]
+    if is_stale(nodes, views, shape, touched):
+        return True
+    return nominated.shape[0] > 0 and (
+        pods.nominated[pod] >= 0 or views.fixed[shape[VIEW], FILTERS_DOMAINS] != 0
+    )
 
 
 @kernel
 def place_range(
-    nodes, pods, requests, settings, views, counters, shapes, touched, choice, shape_of, queue, draws, start,
-    stop, nominated, scratch, placed, score,
+    nodes, pods, demands, requests, settings, views, counters, shapes, touched, choice, row_of, queue, draws,
+    start, stop, nominated, scratch, placed, score,
 ):  # fmt: skip
-    """Schedule ``queue[start:stop]`` until a pod needs something else; return its position and why, or (stop, DONE).
+    """Schedule ``queue[start:stop]`` until one needs something else; return its position and why, or (stop, DONE).
 
-    ``shape_of[position]`` is a row of ``shapes``, -1 unknown, -2 none. Results as ``schedule_range`` leaves them.
+    ``row_of[position]`` is a row of ``shapes``, NOT_BUILT or NOT_KEPT. Results as ``schedule_range`` leaves them.
     """
     for position in range(start, stop):
-        pod, row = queue[position], shape_of[position]
-        if row < 0:
-            return position, UNKNOWN if row == -1 else FULL
-        if nominated.shape[0] > 0 and (
-            pods.nominated[pod] >= 0 or views.fixed[shapes.fixed[row, VIEW], FILTERS_DOMAINS] != 0
-        ):
-            return position, FULL
-        if not catch_up(
-            nodes, pods, requests, settings, views, counters, shapes, row, touched, nominated, choice, scratch
-        ):
-            return position, OVERFLOW
-        node, total = choose_node(nodes, views, counters, shapes, row, draws[position], choice)
-        if node < 0:
-            return position, NOWHERE
+        pod, row = queue[position], row_of[position]
+        if row == NOT_BUILT:
+            return position, UNKNOWN
+        if is_for_full_pass(nodes, pods, views, shapes, row, touched, nominated, pod):
+            if filter_cluster(nodes, pods, demands, requests, settings, pod, nominated, scratch) == 0:
+                return position, REJECTED
+            score_nodes(nodes, demands, requests, settings, pods.demand[pod], pods.request[pod], scratch)
+            node = select_node(scratch.verdict, scratch.total, nodes.rank, draws[position], nodes.slots[0])
+            total = scratch.total[node]
+            if row >= 0 and pods.nominated[pod] < 0 and views.fixed[shapes.fixed[row, VIEW], SIMPLE] != 0:
+                refill(views, shapes, row, touched, scratch)
+        else:
+            if not catch_up(
+                nodes,
+                pods,
+                requests,
+                settings,
+                views,
+                counters,
+                shapes,
+                row,
+                touched,
+                nominated,
+                choice,
+                scratch,
+            ):
+                return position, OVERFLOW
+            node, total = choose_node(nodes, views, counters, shapes, row, draws[position], choice)
+            if node < 0:
+                return position, NOWHERE
         placed[position] = node
         score[position] = total
+        if pods.nominated[pod] >= 0:
+            touch(touched, pods.nominated[pod])
+            pods.nominated[pod] = -1
         bind(nodes, pods, requests, pod, node)
         count_pod(nodes, pods, counters, pod, node, 1)
         touch(touched, node)

@@ -7,6 +7,7 @@ import numpy as np
 from kcore.scheduler.columns import Requests
 from kcore.scheduler.incremental import columns as names
 from kcore.scheduler.incremental.columns import Shapes
+from kcore.scheduler.incremental.local import INFEASIBLE
 from kcore.scheduler.incremental.views import ViewTable
 
 DYNAMIC_GROUPS_MIN = 32
@@ -16,6 +17,8 @@ GROUPS_SHARE_MAX = 2
 ROOM_MAX = 64
 """Trees that a shape may have room for, in multiples of its nodes."""
 KEY_TABLE_MAX = 1 << 24
+NEVER = -(1 << 40)
+"""Cursor of a shape that is yet to be filled."""
 
 
 class ShapeTable:
@@ -83,7 +86,22 @@ class ShapeTable:
         self._place_count += places
         self._head_count += static
         self.arrays = arrays
+        if self._views.is_simple(view):
+            self._file_all(row, groups[0])
         return row
+
+    def _file_all(self, row: int, static_group: int) -> None:
+        """Give a simple shape its only group; as it has seen no touch yet, the first pod's full pass fills it."""
+        fixed, arrays = self.arrays.fixed[row], self.arrays
+        group = int(fixed[names.FIRST])
+        fixed[names.GROUPS], fixed[names.CURSOR] = 1, NEVER
+        arrays.group[row] = group
+        arrays.head[fixed[names.HEADS]] = group
+        arrays.following[group] = -1
+        arrays.size[group] = self._views.static_nodes[static_group]
+        arrays.tree_start[group] = fixed[names.TREE]
+        arrays.tree[fixed[names.TREE] : fixed[names.TREE_STOP]] = INFEASIBLE
+        arrays.value[group, self._views.width(int(fixed[names.VIEW]))] = static_group
 
 
 def _grown(array: np.ndarray, length: int) -> np.ndarray:

@@ -75,6 +75,7 @@ class ViewTable:
         self._static_value: list[np.ndarray] = []
         self._static_offset: list[int] = []
         self.static_size: list[int] = []
+        self.static_nodes: list[int] = []
         self._columns: Views | None = None
 
     def find(self, demand: int, settings: Settings) -> int:
@@ -86,6 +87,14 @@ class ViewTable:
     def width(self, row: int) -> int:
         """Columns of a group of the view."""
         return self._made[row].fixed[names.COLUMNS]
+
+    def terms(self, row: int) -> int:
+        """Terms of the view."""
+        return len(self._made[row].term)
+
+    def is_simple(self, row: int) -> bool:
+        """Whether only the local score decides."""
+        return self._made[row].fixed[names.SIMPLE] != 0
 
     def is_dynamic(self, row: int) -> bool:
         """Whether placements move nodes between groups."""
@@ -324,6 +333,7 @@ class ViewTable:
             values[group, column] = of_all[relevant]
         self._static_value.append(values)
         self._static_offset += offsets.tolist()
+        self.static_nodes += sizes.tolist()
         self.static_size += [1 << max(int(size) - 1, 0).bit_length() for size in sizes.tolist()]
         self._made.append(view)
         self._columns = None
