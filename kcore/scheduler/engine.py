@@ -17,8 +17,9 @@ from kcore.scheduler import reasons
 from kcore.scheduler.columns import Scratch, Settings
 from kcore.scheduler.cycle import account_many, bind, count_feasible, run_score, score_nodes, select_node
 from kcore.scheduler.demand import NAME_CONFLICT
-from kcore.scheduler.eviction import NEVER, Preemption, Search, preempt
+from kcore.scheduler.eviction import NEVER, Candidate, Preemption, Search, preempt
 from kcore.scheduler.incremental.batch import KEEP_MIN, Batch
+from kcore.scheduler.incremental.refuser import Means
 from kcore.scheduler.plugins.normalize import add_default_normalized, add_min_max_normalized
 from kcore.scheduler.preemption import (
     dry_run,
@@ -33,6 +34,7 @@ from kcore.scheduler.profile import Profile, SchedulerConfiguration
 from kcore.scheduler.settings import make_scratch, profile_settings
 from kcore.scheduler.state import State, World, distinct
 from kcore.scheduler.third_party import Extension
+from kcore.scheduler.vocab import is_contiguous, window
 
 Progress = Callable[[int, int], None]
 
@@ -70,7 +72,8 @@ class Decisions:
     """Positions of pods that never entered the queue (gated, not supported, no profile)."""
     denied: set[int] = field(default_factory=set)
     """Positions of pods whose nomination was taken back because preemption cannot help."""
-    preemptions: dict[int, Preemption] = field(default_factory=dict)
+    preemptions: dict[int, Candidate] = field(default_factory=dict)
+    """What preemption chose for pods that fitted nowhere."""
 
 
 class Stretch(NamedTuple):
@@ -85,9 +88,9 @@ class Stretch(NamedTuple):
     def hand_over(self, result: Decisions) -> None:
         """Put what was placed into the decisions; the others keep what they have there."""
         ours = self.placed >= 0
-        if _contiguous(self.positions) and ours.all():
-            _part(result.node, self.positions)[:] = self.placed
-            _part(result.score, self.positions)[:] = self.score
+        if is_contiguous(self.positions) and ours.all():
+            window(result.node, self.positions)[:] = self.placed
+            window(result.score, self.positions)[:] = self.score
         else:
             result.node[self.positions[ours]] = self.placed[ours]
             result.score[self.positions[ours]] = self.score[ours]
@@ -189,7 +192,7 @@ class Engine:
         chunk_max = CHUNK_MAX if self._batch is None else BATCH_CHUNK_MAX
         for profile, positions in _stretches(runnable, profiles):
             stretch = Stretch(
-                _part(rows, positions), _part(draws, positions), positions,
+                window(rows, positions), window(draws, positions), positions,
                 np.full(len(positions), -1, dtype=np.int32), np.zeros(len(positions), dtype=np.int64),
             )  # fmt: skip
             start = 0
@@ -197,16 +200,65 @@ class Engine:
                 stop = min(start + chunk_max, len(positions))
                 start = self._stretch(profile, stretch, start, stop)
                 if start < stop:
-                    self.reject(
-                        profile, int(stretch.queue[start]), int(positions[start]), stretch.draws[start], options,
-                        result,
-                    )  # fmt: skip
-                    start += 1
+                    start += self._refuse(profile, stretch, start, options, result)
                 if options.progress is not None:
                     options.progress(int(positions[start - 1]) + 1, count)
             stretch.hand_over(result)
         self._batch = None
         return result
+
+    def _refuse(
+        self, profile: Profile, stretch: Stretch, start: int, options: Options, result: Decisions
+    ) -> int:
+        """Deal with the pod at ``start``, which fits nowhere, and maybe with more like it; return with how many."""
+        queue, draws, positions, placed, _ = (one[start:] for one in stretch)
+        row = int(queue[0])
+        if self._batch is None or self.extension(profile) or self.state.pods.nominated[row] >= 0:
+            self.reject(profile, row, int(positions[0]), draws[0], options, result)
+            return 1
+        never = self.state.classes[self.state.pods.spec_class[row]].exemplar.spec.preemption_policy == "Never"
+        enabled = options.preemption != "off" and "DefaultPreemption" in profile.post_filters
+        means = Means(
+            enabled and not never, options.preemption == "evict",
+            profile.preemption.min_candidate_nodes_percentage, profile.preemption.min_candidate_nodes_absolute, False,
+        )  # fmt: skip
+        refusals = self._batch.refuse(self.settings(profile), queue, draws, positions, placed, means)
+        for one in refusals:
+            position = int(positions[one.place])
+            found = None
+            if enabled:
+                found = Preemption(NEVER if never else None, NEVER if never else one.message, (), one.chosen)
+            self._record(profile, int(queue[one.place]), position, one.text, found, options, result)
+        self._forget_dropped()
+        return len(refusals)
+
+    def _record(
+        self, profile: Profile, row: int, position: int, text: str, found: Preemption | None, options: Options,
+        result: Decisions,
+    ) -> None:  # fmt: skip
+        """Write down a refusal of the batch, and what is left to do in the state."""
+        if options.preemption == "off":
+            result.reason[position] = text
+            return
+        message = post_filter_message(profile, found)
+        result.reason[position] = f"{text} {message}" if message else text
+        if found is None:
+            return
+        if found.chosen is None:
+            if found.ineligible is None:
+                result.denied.add(position)
+            return
+        result.preemptions[position] = found.chosen
+        if options.preemption == "evict":
+            self.state.forget_evicted(found.chosen.victims)
+        else:
+            self.state.outrank(row, found.chosen.node)
+            self.state.nominate(row, found.chosen.node)
+
+    def _forget_dropped(self) -> None:
+        """Take the nominations off the list that kernels have ended."""
+        for row in [row for row in self.state.nominated if self.state.pods.nominated[row] < 0]:
+            self.state.forget_nomination(row)
 
     def _make_batch(self, rows: np.ndarray, runnable: np.ndarray, options: Options) -> Batch | None:
         """What decides incrementally; None where the full pass decides everything."""
@@ -238,7 +290,7 @@ class Engine:
         found = []
         for profile, numbers in profiles.values():
             positions = np.flatnonzero(_members(classes, numbers))
-            state.demand(_part(rows, positions), profile)
+            state.demand(window(rows, positions), profile)
             conflicts = {
                 number: self._conflict_sentence(profile, number, options)
                 for number in numbers
@@ -333,8 +385,7 @@ class Engine:
                 world.nodes, world.pods, world.demands, world.requests, settings, queue, draws, start, stop,
                 nominated, self.scratch(world), placed, score,
             )  # fmt: skip
-        for row in [row for row in state.nominated if state.pods.nominated[row] < 0]:
-            state.forget_nomination(row)
+        self._forget_dropped()
         return position
 
     def _stretch_extended(self, profile: Profile, stretch: Stretch, start: int, stop: int) -> int:
@@ -429,7 +480,7 @@ class Engine:
             result.denied.add(position)
         if found is None or found.chosen is None:
             return
-        result.preemptions[position] = found
+        result.preemptions[position] = found.chosen
         state.outrank(row, found.chosen.node)
         if options.preemption == "evict":
             for victim in found.chosen.victims:
@@ -467,19 +518,6 @@ def post_filter_message(profile: Profile, found: Preemption | None) -> str:
         elif name == "DefaultPreemption" and found is not None:
             parts.append(f"preemption: {found.message}")
     return ", ".join(parts)
-
-
-def _contiguous(positions: np.ndarray) -> bool:
-    """Whether ascending positions follow each other without a gap."""
-    return len(positions) > 0 and int(positions[-1]) - int(positions[0]) + 1 == len(positions)
-
-
-def _part(array: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """The entries at ascending positions: a view where these follow each other, so that nothing is copied."""
-    if _contiguous(positions):
-        return array[int(positions[0]) : int(positions[-1]) + 1]
-    found: np.ndarray = array[positions]
-    return found
 
 
 def _members(numbers: np.ndarray, wanted: list[int]) -> np.ndarray:

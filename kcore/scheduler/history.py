@@ -91,8 +91,8 @@ class History:
         for position in range(start, stop):
             row = int(decisions.rows[position])
             found = decisions.preemptions.get(position)
-            if found is not None and found.chosen is not None:
-                node = found.chosen.node
+            if found is not None:
+                node = found.node
                 for other in [one for one, slot in nominations.items() if slot == node]:
                     if priority[other] < priority[row]:
                         del nominations[other]
@@ -130,8 +130,8 @@ class History:
         self._account(decisions.rows[start:stop], decisions.node[start:stop], sign)
 
     def _evict(self, position: int, sign: int) -> None:
-        found = self.decisions.preemptions[position].chosen
-        if self._options.preemption == "evict" and found is not None:
+        found = self.decisions.preemptions[position]
+        if self._options.preemption == "evict":
             victims = np.array(found.victims, dtype=np.int32)
             self._account(victims, np.full(len(victims), found.node, dtype=np.int32), sign)
 

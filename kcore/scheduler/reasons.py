@@ -110,10 +110,16 @@ def count_reasons(
 
 def is_resolvable(verdict: U8, detail: I64, third_party: ThirdParty) -> np.ndarray:
     """``bool[node]``: rejected, but evicting pods might help (status code Unschedulable)."""
-    helps = [code for code, words in {**_REJECTIONS, **third_party}.items() if words.code == UNSCHEDULABLE]
     fit = (verdict == codes.REJECT_FIT) & ((detail & codes.DETAIL_UNRESOLVABLE) == 0)
-    result: np.ndarray = np.isin(verdict, helps) | fit
+    helps = np.zeros(256, dtype=bool)
+    helps[helpful(third_party)] = True
+    result: np.ndarray = helps[verdict] | fit
     return result
+
+
+def helpful(third_party: ThirdParty) -> list[int]:
+    """The verdicts, beside that of NodeResourcesFit, whose status code is Unschedulable."""
+    return [code for code, words in {**_REJECTIONS, **third_party}.items() if words.code == UNSCHEDULABLE]
 
 
 def plugins_of(

@@ -109,9 +109,7 @@ class Result:
             "pods_per_second": round(self.pods / seconds, 1) if seconds > 0 else 0.0,
             "utilisation": utilisation,
             "nominated": len(self._decisions.preemptions),
-            "victims": sum(
-                len(one.chosen.victims) for one in self._decisions.preemptions.values() if one.chosen
-            ),
+            "victims": sum(len(one.victims) for one in self._decisions.preemptions.values()),
             "engine": self._timing.engine,
         }
         if self._timing.notes:
@@ -154,9 +152,8 @@ class Result:
         nominated: list[str | None] = [None] * len(node)
         victims: list[list[str] | None] = [None] * len(node)
         for position, found in decisions.preemptions.items():
-            assert found.chosen is not None
-            nominated[position] = self._node_name[found.chosen.node]
-            victims[position] = [self._pod_name(row) for row in found.chosen.victims]
+            nominated[position] = self._node_name[found.node]
+            victims[position] = [self._pod_name(row) for row in found.victims]
         unscored = absent.copy()
         unscored[list(decisions.preemptions)] = True
         return pa.table(
@@ -258,7 +255,7 @@ def _outcome(decisions: Decisions) -> tuple[np.ndarray, dict[int, int]]:
         return node, evicted
     where = {int(row): position for position, row in enumerate(decisions.rows)}
     for position, found in acted:
-        for victim in found.chosen.victims if found.chosen is not None else ():
+        for victim in found.victims:
             if victim in where:
                 evicted[where[victim]] = int(decisions.rows[position])
     node[list(evicted)] = -1

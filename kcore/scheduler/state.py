@@ -397,6 +397,14 @@ class State:
         if self._index is not None:
             self._index.pop((self.namespace(row), self.pods.name(row)), None)
 
+    def forget_evicted(self, rows: Iterable[int]) -> None:
+        """Drop pods that a kernel has taken off their node for good."""
+        self.version += 1
+        for row in rows:
+            self.pods.gone[row] = 1
+            if self._index is not None:
+                self._index.pop((self.namespace(row), self.pods.name(row)), None)
+
     def nominate(self, row: int, slot: int) -> None:
         """Promise a node to a pending pod."""
         self.version += 1

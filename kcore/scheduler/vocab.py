@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
+import numpy as np
+
 T = TypeVar("T", bound=Hashable)
 
 
@@ -41,3 +43,16 @@ def label_number(value: str) -> int | None:
         return None
     number = int(value)
     return number if -(2**63) <= number < 2**63 else None
+
+
+def is_contiguous(positions: np.ndarray) -> bool:
+    """Whether ascending positions follow each other without a gap."""
+    return len(positions) > 0 and int(positions[-1]) - int(positions[0]) + 1 == len(positions)
+
+
+def window(array: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """The entries at ascending positions: a view where these follow each other, so that nothing is copied."""
+    if is_contiguous(positions):
+        return array[int(positions[0]) : int(positions[-1]) + 1]
+    found: np.ndarray = array[positions]
+    return found

@@ -25,10 +25,12 @@ from kcore.scheduler.incremental.placing import (
     place_range,
     view_columns,
 )
+from kcore.scheduler.incremental.refuser import Means, Refusal, Refuser
 from kcore.scheduler.incremental.shapes import ShapeTable, number_shapes
 from kcore.scheduler.incremental.views import ViewTable
 from kcore.scheduler.preemption import filter_cluster
 from kcore.scheduler.state import State, World
+from kcore.scheduler.vocab import window
 
 KEEP_MIN = 8
 """Pods of a shape from which keeping it pays."""
@@ -85,7 +87,9 @@ class Batch:
         self._row_of = np.full(len(counts), NOT_KEPT, dtype=np.int32)
         many = np.argsort(-counts, kind="stable")[:kept_max]
         self._row_of[many[counts[many] >= keep_min]] = NOT_BUILT
+        self._row_of_pod: np.ndarray | None = None
         self._room: dict[int, int] = {}
+        self._refuser = Refuser(state, world, scratch, run)
         self._promised: dict[int, int] = {}
 
     def warm(self, settings: Settings) -> None:
@@ -104,6 +108,7 @@ class Batch:
         )  # fmt: skip
         compile_for(filter_cluster, nodes, pods, demands, requests, settings, 0, none, self._scratch)
         compile_for(view_columns, nodes, demands, requests, settings, 0, self._scratch)
+        self._refuser.warm(settings, counters, touched)
         compile_for(note_many, nodes, pods, counters, touched, none, none, 1)
 
     @property
@@ -131,13 +136,13 @@ class Batch:
         nominated = np.array(self._state.nominated, dtype=np.int32)
         part = slice(start, stop)
         queue, draws, placed, score = queue[part], draws[part], placed[part], score[part]
-        number = self._number[positions[part]]
-        rows = self._row_of[number]
+        number = window(self._number, positions[part])
+        rows = window(self._rows(), positions[part])
         position = 0
         while position < len(queue):
             if rows[position] == NOT_BUILT:
                 self._build_all(number[position:], queue[position:], settings, nominated)
-                rows = self._row_of[number]
+                rows = window(self._rows(), positions[part])
             position, why = self._run(place_range)(
                 world.nodes, world.pods, world.demands, world.requests, settings, self._views.columns(),
                 self._counters.columns(), self._shapes.arrays, self._touched, self._choice, rows, queue, draws,
@@ -145,7 +150,7 @@ class Batch:
             )  # fmt: skip
             if why == OVERFLOW:
                 self._build(int(number[position]), settings, int(queue[position]), nominated)
-                rows = self._row_of[number]
+                rows = window(self._rows(), positions[part])
             elif why in (NOWHERE, REJECTED):
                 if why == NOWHERE:
                     feasible = self._run(filter_cluster)(
@@ -155,6 +160,22 @@ class Batch:
                     assert feasible == 0, "the full pass finds a node where the shape has none"
                 return start + int(position)
         return stop
+
+    def refuse(
+        self, settings: Settings, queue: np.ndarray, draws: np.ndarray, positions: np.ndarray, placed: np.ndarray,
+        means: Means,
+    ) -> list[Refusal]:  # fmt: skip
+        """Refuse the first pod of ``queue``, right after :meth:`place` left its verdicts, and those that share its fate.
+
+        ``queue``, ``draws``, ``positions`` and ``placed`` begin with that pod.
+        """
+        number = window(self._number, positions)
+        view = self._views.find(int(self._world.pods.demand[queue[0]]), settings)
+        cacheable = view >= 0 and not self._views.looks_beyond_the_node(view)
+        means = means._replace(cacheable=cacheable)
+        return self._refuser.refuse(
+            settings, self._counters.columns(), self._touched, queue, draws, number, placed, means
+        )
 
     def note(self, rows: np.ndarray, slots: np.ndarray, sign: int) -> None:
         """Pods were put on nodes (sign 1) or taken off them (-1) by someone else."""
@@ -184,6 +205,12 @@ class Batch:
 
     # -- shapes
 
+    def _rows(self) -> np.ndarray:
+        """The row of every pod's shape, by position in the queue."""
+        if self._row_of_pod is None:
+            self._row_of_pod = self._row_of[self._number]
+        return self._row_of_pod
+
     def _build_all(
         self, numbers: np.ndarray, queue: np.ndarray, settings: Settings, nominated: np.ndarray
     ) -> None:
@@ -202,6 +229,7 @@ class Batch:
         if view >= 0:
             row = self._shapes.add(view, int(pods.request[pod]), int(pods.priority[pod]), room)
         self._row_of[number] = row if row >= 0 else NOT_KEPT
+        self._row_of_pod = None
         if row < 0:
             return
         self._make_room(view)

@@ -96,6 +96,10 @@ class ViewTable:
         """Whether only the local score decides."""
         return self._made[row].fixed[names.SIMPLE] != 0
 
+    def looks_beyond_the_node(self, row: int) -> bool:
+        """Whether a filter of the view depends on other nodes."""
+        return self._made[row].fixed[names.FILTERS_DOMAINS] != 0
+
     def is_dynamic(self, row: int) -> bool:
         """Whether placements move nodes between groups."""
         return self.width(row) > self._made[row].fixed[names.STATIC_COLUMNS]
