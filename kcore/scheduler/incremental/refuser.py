@@ -83,7 +83,7 @@ class Refuser:
         """Compile, or load from the cache, what refusing needs."""
         world, none = self._world, np.zeros(0, dtype=np.int32)
         compile_for(
-            refuse_range, *world, settings, counters, touched, none, np.zeros(0), none, 0, 0, none, self._scratch,
+            refuse_range, *world, settings, counters, touched, none, np.zeros(0), none, none, self._scratch,
             self._trials, 0, self._refusals, none,
         )  # fmt: skip
 
@@ -101,11 +101,13 @@ class Refuser:
         )  # fmt: skip
         nominated = np.array(self._state.nominated, dtype=np.int32)
         row = self._trial_row(int(number[0]))
-        _, count, _, _ = self._run(refuse_range)(
-            *self._world, settings, counters, touched, queue, draws, number, 0, len(queue), nominated,
+        count = self._run(refuse_range)(
+            *self._world, settings, counters, touched, queue, draws, number, nominated,
             self._scratch, self._trials, row, refusals, placed,
         )  # fmt: skip
-        return [self._told(entry, means) for entry in refusals.log[:count].tolist()]
+        log = refusals.log[:count].tolist()
+        words = [self._words(one) for one in refusals.record[: log[-1][refusing.RECORD] + 1]]
+        return [self._told(entry, *words[entry[refusing.RECORD]], means.preempts) for entry in log]
 
     def _trial_row(self, number: int) -> int:
         if number not in self._row:
@@ -117,14 +119,12 @@ class Refuser:
                 self._trials = more
         return self._row[number]
 
-    def _told(self, entry: list[int], means: Means) -> Refusal:
-        text, message = self._words(self._refusals.record[entry[refusing.RECORD]])
-        chosen = None
-        if entry[refusing.CHOSEN] >= 0:
-            victims = self._refusals.victims[entry[refusing.FIRST_VICTIM] : entry[refusing.LAST_VICTIM]]
-            chosen = Candidate(entry[refusing.CHOSEN], tuple(victims.tolist()), entry[refusing.VIOLATIONS])
-        found = means.preempts and chosen is None
-        return Refusal(entry[refusing.POSITION], text, message if found else "", chosen)
+    def _told(self, entry: list[int], text: str, message: str, preempts: bool) -> Refusal:
+        place, _, node, first, last, violations = entry
+        if node < 0:
+            return Refusal(place, text, message if preempts else "", None)
+        victims = tuple(self._refusals.victims[first:last].tolist())
+        return Refusal(place, text, "", Candidate(node, victims, violations))
 
     def _words(self, record: np.ndarray) -> tuple[str, str]:
         key = record.tobytes()

@@ -257,27 +257,33 @@ def evict(nodes, pods, requests, counters, touched, refusals, first, last, pod, 
 
 
 @kernel
-def refuse_range(
-    nodes, pods, demands, requests, settings, counters, touched, queue, draws, number, start, stop, nominated,
-    scratch, trials, row, refusals, placed,
-):  # fmt: skip
-    """Refuse the pod at ``start``, whose verdicts are in scratch, and those of its shape after it that fit nowhere.
+def note_refusal(entry, position, record, chosen, victims):
+    """Write down a refusal; its victims, if any, will be added."""
+    entry[POSITION], entry[RECORD], entry[CHOSEN] = position, record, chosen
+    entry[FIRST_VICTIM], entry[LAST_VICTIM], entry[VIOLATIONS] = victims, victims, 0
 
-    Where preemption evicts, the pod takes the place of its victims. Returns the position of the next pod to
-    schedule and the numbers of refusals, of records and of victims; ends early where one of these has no more room, or
-    where a node was found that the caller is to promise to the pod.
+
+@kernel
+def refuse_range(
+    nodes, pods, demands, requests, settings, counters, touched, queue, draws, number, nominated, scratch, trials,
+    row, refusals, placed,
+):  # fmt: skip
+    """Refuse the first pod, whose verdicts are in scratch, and those of its shape after it that fit nowhere.
+
+    Where preemption evicts, the pod takes the place of its victims. Returns how many were refused; ends early where
+    the log, the records or the victims have no more room, or where a node was found that the caller is to promise to
+    the pod.
     """
     log, option = refusals.log, refusals.option
-    refused, records, victims = 0, 0, 0
-    position = start
+    position, records, victims = 0, 0, 0
     changed = True
-    while position < stop and refused < log.shape[0] and number[position] == number[start]:
+    while position < min(queue.shape[0], log.shape[0]) and number[position] == number[0]:
         pod = queue[position]
         if pods.nominated[pod] >= 0 or records >= refusals.record.shape[0]:
             break
         chosen = -1
         if changed:
-            if position > start and (
+            if position > 0 and (
                 filter_cluster(nodes, pods, demands, requests, settings, pod, nominated, scratch) > 0
             ):
                 break
@@ -293,10 +299,8 @@ def refuse_range(
                     break
                 tallies[1, :] = 0
             records = keep_tallies(tallies, refusals.record, records)
-        entry = log[refused]
-        entry[POSITION], entry[RECORD], entry[CHOSEN] = position, records - 1, chosen
-        entry[FIRST_VICTIM], entry[LAST_VICTIM], entry[VIOLATIONS] = victims, victims, 0
-        refused += 1
+        entry = log[position]
+        note_refusal(entry, position, records - 1, chosen, victims)
         position += 1
         changed = chosen >= 0
         if chosen < 0:
@@ -305,23 +309,12 @@ def refuse_range(
             nodes, pods, demands, requests, settings, pod, chosen, nominated, refusals.budget_allowed,
             refusals.budget_left, scratch, refusals.victims, refusals.violating, victims,
         )  # fmt: skip
-        entry[LAST_VICTIM], entry[VIOLATIONS] = victims + count, violations
+        first, victims = victims, victims + count
+        entry[LAST_VICTIM], entry[VIOLATIONS] = victims, violations
         if option[EVICTS] == 0:
-            victims += count
             break
         evict(
-            nodes,
-            pods,
-            requests,
-            counters,
-            touched,
-            refusals,
-            victims,
-            victims + count,
-            pod,
-            chosen,
-            nominated,
-        )
-        victims += count
+            nodes, pods, requests, counters, touched, refusals, first, victims, pod, chosen, nominated
+        )  # fmt: skip
         placed[position - 1] = chosen
-    return position, refused, records, victims
+    return position
