@@ -107,7 +107,7 @@ class Refuser:
         )  # fmt: skip
         log = refusals.log[:count].tolist()
         words = [self._words(one) for one in refusals.record[: log[-1][refusing.RECORD] + 1]]
-        return [self._told(entry, *words[entry[refusing.RECORD]], means.preempts) for entry in log]
+        return [self._told(entry, words[entry[refusing.RECORD]], means.preempts) for entry in log]
 
     def _trial_row(self, number: int) -> int:
         if number not in self._row:
@@ -119,7 +119,8 @@ class Refuser:
                 self._trials = more
         return self._row[number]
 
-    def _told(self, entry: list[int], text: str, message: str, preempts: bool) -> Refusal:
+    def _told(self, entry: list[int], words: tuple[str, str], preempts: bool) -> Refusal:
+        text, message = words
         place, _, node, first, last, violations = entry
         if node < 0:
             return Refusal(place, text, message if preempts else "", None)
