@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
 SOAK_ROUNDS ?= 20
+SOAK_MINUTES ?= 120
+SOAK_SEED ?= 1
 BIN := $(VENV)/bin
 READY := $(VENV)/.kcore-ready
 SOURCES := $(shell find kcore_native -name '*.pyx' -o -name '*.pxd')
@@ -38,6 +40,7 @@ vectors: $(READY)
 	$(BIN)/python -m tests.conformance.scheduler_vectors --engine kcore
 
 soak: $(READY)
+	$(BIN)/python -m tests.scheduler.soak --minutes $(SOAK_MINUTES) --seed $(SOAK_SEED)
 	set -e; for seed in $$(seq $(SOAK_ROUNDS)); do echo "seed $$seed"; \
 	    $(PYTEST) -q $(PARALLEL) -m 'slow or differential' --hypothesis-seed=$$seed; done
 

@@ -66,7 +66,7 @@ def test_no_subcommand_is_bad_usage_that_shows_the_help(run: Run, words: tuple[s
         (("schedule",), "nothing to read (expected -f FILE with nodes and pods, or --from-kubeconfig FILE)"),
         (("schedule", "-f", "x", "-o", "xml"), "'xml' is not one of 'table', 'wide', 'json'"),
         (("schedule", "-f", "x", "--tie-break", "last"), "'last' is not one of 'first', 'random'"),
-        (("schedule", "-f", "x", "--engine", "incremental"), "'incremental' is not one of 'auto', 'full'"),
+        (("schedule", "-f", "x", "--engine", "fast"), "'fast' is not one of 'auto', 'full', 'incremental'"),
         (("schedule", "-f", "x", "--seed", "-1"), "--seed"),
         (("schedule", "-f", "x", "--seed", "one"), "--seed"),
         (("schedule", "-f", "x", "--context", "c"), "--context: has no cluster to choose from"),
