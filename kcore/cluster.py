@@ -94,6 +94,14 @@ class Cluster:
 
     # -- changing it
 
+    def add(self, objects: Pods) -> None:
+        """Add objects of any kind: a path, several, Kubernetes objects, or ClusterObjects; pods with a node are bound.
+
+        Raises:
+            InputError: one line that says which is wrong; then no pod has been added.
+        """
+        self._add(objects)
+
     def add_node(self, node: Mapping[str, Any]) -> None:
         """Add one node, given as a Kubernetes object."""
         self.state.add_node(self._one(node, "nodes"))
@@ -183,6 +191,7 @@ class Cluster:
         engine: str = "auto",
         explain: bool | Iterable[str] = False,
         progress: Progress | None = None,
+        report_every: int = 0,
         stage: Stage | None = None,
     ) -> Result:
         """Place pending pods, one after another, as kube-scheduler would; the cluster keeps the placements.
@@ -198,7 +207,8 @@ class Cluster:
             engine: "full" evaluates every node for every pod; "incremental" keeps what placements do not change for
                 every shape of pod; "auto" takes the quicker of the two. The result is the same.
             explain: True for all pods, or their names as ``namespace/name``.
-            progress: called with (pods done, pods in all). stage: called with what is being done.
+            progress: called with (pods done, pods in all), every ``report_every`` pods at the latest if that is given.
+            stage: called with what is being done.
 
         Raises:
             InputError: anything wrong with the arguments, the configuration or the pods.
@@ -214,7 +224,7 @@ class Cluster:
         rows = self._pending() if added is None else added
         compiled = len(rows) * max(self.node_count, 1) > INTERPRETED_MAX
         random = np.random.default_rng(seed) if tie_break == "random" else None
-        options = Options(order, engine, random, preemption, progress)
+        options = Options(order, engine, random, preemption, progress, report_every)
         return self._run(rows, configuration, forced, options, compiled, explain, stage or _quiet)
 
     def _add(self, pods: Pods) -> np.ndarray | None:

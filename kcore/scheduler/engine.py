@@ -58,6 +58,8 @@ class Options:
     random: np.random.Generator | None = None
     preemption: str = "nominate"
     progress: Progress | None = None
+    report_every: int = 0
+    """Pods between two reports of progress, at most; 0 leaves it to the engine."""
 
 
 @dataclass(slots=True)
@@ -189,7 +191,7 @@ class Engine:
         runnable, profiles = self.prepare(rows, result, options)
         self._batch = self._make_batch(rows, runnable, options)
         self.kind = "full" if self._batch is None else "incremental"
-        chunk_max = CHUNK_MAX if self._batch is None else BATCH_CHUNK_MAX
+        chunk_max = options.report_every or (CHUNK_MAX if self._batch is None else BATCH_CHUNK_MAX)
         for profile, positions in _stretches(runnable, profiles):
             stretch = Stretch(
                 window(rows, positions), window(draws, positions), positions,

@@ -65,6 +65,16 @@ class Result:
         return self.pods - self.placed
 
     @property
+    def seconds(self) -> float:
+        """How long deciding took, without reading, compiling and writing."""
+        return self._timing.seconds
+
+    @property
+    def engine(self) -> str:
+        """Which engine decided, and whether it was interpreted."""
+        return self._timing.engine
+
+    @property
     def resources(self) -> list[str]:
         """Resources that some node has, and ``pods``."""
         names = self._state.nodes.resources.values

@@ -61,7 +61,8 @@ class Refuser:
         nodes = self._world.nodes
         slots = int(nodes.slots[0])
         alive = np.flatnonzero(nodes.alive[:slots])
-        crowd = int(nodes.pod_count.max(initial=0)) + int(nodes.pods_allowed.max(initial=0)) + 1
+        # a profile without NodeResourcesFit may put any number of pods on a node
+        crowd = self._state.pods.count + 1
         allowed = np.array([budget.allowed for budget in self._state.budgets], dtype=np.int64)
         helps = np.zeros(256, dtype=np.uint8)
         helps[reasons.helpful({})] = 1
