@@ -222,7 +222,7 @@ class Cluster:
         configuration, forced = _configuration(config, profile, policy)
         added = self._add(pods)
         rows = self._pending() if added is None else added
-        compiled = len(rows) * max(self.node_count, 1) > INTERPRETED_MAX
+        compiled = len(rows) * (self.node_count + 1) > INTERPRETED_MAX
         random = np.random.default_rng(seed) if tie_break == "random" else None
         options = Options(order, engine, random, preemption, progress, report_every)
         return self._run(rows, configuration, forced, options, compiled, explain, stage or _quiet)

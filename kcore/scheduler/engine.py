@@ -39,7 +39,7 @@ from kcore.scheduler.vocab import is_contiguous, window
 Progress = Callable[[int, int], None]
 
 INTERPRETED_MAX = 20_000
-"""Pods times nodes up to which the interpreter answers sooner than Numba can be loaded."""
+"""Pods times (nodes + 1) up to which the interpreter answers sooner than Numba can be loaded."""
 CHUNK_MAX = 2_000
 """Pods between two reports of progress."""
 BATCH_CHUNK_MAX = 50_000
