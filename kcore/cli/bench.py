@@ -44,9 +44,12 @@ Rounds = Annotated[int, typer.Option("--rounds", min=1, help="Runs of each; the 
 Engine = Annotated[
     Literal["auto", "full", "incremental"], typer.Option("--engine", help="As of kcore schedule.")
 ]
-Output = Annotated[Literal["table", "json", "jsonl"], typer.Option("-o", "--output", help="Form of the answer.")]
+Output = Annotated[
+    Literal["table", "json", "jsonl"], typer.Option("-o", "--output", help="Form of the answer.")
+]
 Out = Annotated[
-    str | None, typer.Option("--out", metavar="FILE", help="Write JSON lines there too, each as it is measured.")
+    str | None,
+    typer.Option("--out", metavar="FILE", help="Write JSON lines there too, each as it is measured."),
 ]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show tracebacks of internal errors.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Do not say what is being run.")]
