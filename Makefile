@@ -7,13 +7,15 @@ WORKERS ?= 2
 SOAK_ROUNDS ?= 20
 SOAK_MINUTES ?= 120
 SOAK_SEED ?= 1
+GO ?= go
+PEER_ROUNDS ?= 3
 BIN := $(VENV)/bin
 READY := $(VENV)/.kcore-ready
 SOURCES := $(shell find kcore_native -name '*.pyx' -o -name '*.pxd')
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n $(WORKERS) --dist worksteal
 
-.PHONY: run build lint test bench vectors soak clean
+.PHONY: run build lint test bench bench-peers vectors soak clean
 .DEFAULT_GOAL := build
 
 run: $(READY)
@@ -35,6 +37,13 @@ test: $(READY)
 bench: $(READY)
 	mkdir -p .benchmarks
 	$(PYTEST) bench --benchmark-enable --benchmark-json=.benchmarks/latest.json
+
+# Go builds the real kube-scheduler as a library (three minutes the first time), both are run in turn, and compared.
+bench-peers: $(READY)
+	@command -v $(GO) >/dev/null || { echo "kcore: no $(GO) here; install Go 1.26 or newer, or name it with GO=..."; exit 1; }
+	mkdir -p .benchmarks
+	cd bench/peers/kube_scheduler && $(GO) build -o ../../../.benchmarks/kube_scheduler .
+	$(BIN)/python -m bench.peers --scheduler .benchmarks/kube_scheduler --rounds $(PEER_ROUNDS)
 
 vectors: $(READY)
 	$(BIN)/python -m tests.conformance.scheduler_vectors --engine kcore

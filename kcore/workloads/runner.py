@@ -44,7 +44,7 @@ class _Run:
     overrides: Overrides
     engine: str
     pieces: bool
-    cluster: Cluster = field(default_factory=Cluster)
+    cluster: Cluster
     known: ClusterObjects = field(default_factory=ClusterObjects)
     figures: Figures = field(default_factory=Figures)
     churns: list[Op] = field(default_factory=list)
@@ -57,13 +57,16 @@ class _Run:
         self.templates = Templates(self.chosen.path)
 
 
-def run(chosen: Chosen, overrides: Overrides, engine: str = "auto", *, pieces: bool = False) -> Figures:
-    """One round of a workload on a fresh cluster; with ``pieces``, how long every PIECE_PODS of it took.
+def run(
+    chosen: Chosen, overrides: Overrides, engine: str = "auto", *, pieces: bool = False,
+    cluster: Cluster | None = None,
+) -> Figures:  # fmt: skip
+    """One round of a workload; with ``pieces``, how long every PIECE_PODS of it took.
 
     Raises:
         InputError: a parameter or template that is missing or wrong.
     """
-    state = _Run(chosen, overrides, engine, pieces)
+    state = _Run(chosen, overrides, engine, pieces, cluster or Cluster())
     for index, op in enumerate(chosen.case.workload_template):
         state.operation = index
         try:

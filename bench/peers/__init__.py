@@ -1,0 +1,1 @@
+"""kcore beside other schedulers, on the same inputs in the same run."""

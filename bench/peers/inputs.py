@@ -1,0 +1,79 @@
+"""What all schedulers are given: a cluster, the pods that are there already, and the pods to place in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.clusters import plain_pods
+from kcore import traces
+from kcore.api.objects import ClusterObjects, PodColumns
+from kcore.cluster import Cluster
+from kcore.scheduler.result import Result
+from kcore.traces.documents import documents, rendered_pods
+from kcore.workloads import Overrides, choose, run, shipped
+
+
+@dataclass
+class Recorder(Cluster):
+    """A cluster that remembers what was put into it, and where the pods of earlier operations went."""
+
+    recorded: list[ClusterObjects] = field(default_factory=list)
+    batches: list[tuple[PodColumns, Result]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def add(self, objects: Any) -> None:
+        """Remember, then add."""
+        self.recorded.append(objects)
+        super().add(objects)
+
+    def schedule(self, pods: Any = None, **options: Any) -> Result:
+        """Schedule, then remember."""
+        result = super().schedule(pods, **options)
+        self.batches.append((pods.pod_columns[0], result))
+        return result
+
+    def objects(self) -> ClusterObjects:
+        """Everything, the pods of all batches but the last on their nodes."""
+        found = ClusterObjects()
+        for one in self.recorded:
+            for name in ClusterObjects.__struct_fields__:
+                getattr(found, name).extend(getattr(one, name))
+        for columns, result in self.batches[:-1]:
+            columns.node_names = result.node_names
+            columns.node = result.placements.column("node_index").to_numpy().astype(np.int32)
+        found.pod_columns = [columns for columns, _ in self.batches]
+        return found
+
+
+def workload(name: str) -> ClusterObjects:
+    """The cluster of a scheduler_perf workload when its last pods are created."""
+    recorder = Recorder()
+    run(choose(shipped(), [name], [])[0], Overrides({}), cluster=recorder)
+    return recorder.objects()
+
+
+def distinct() -> ClusterObjects:
+    """Pods of which no two ask for the same."""
+    return plain_pods(5_000, 10_000)
+
+
+def openb(folder: Path) -> ClusterObjects | None:
+    """The openb trace, if it is in that folder."""
+    return traces.load_openb(folder) if folder.is_dir() else None
+
+
+def lines(objects: ClusterObjects) -> Iterator[str]:
+    """One object in JSON per line, as ``kube_scheduler -input`` reads it."""
+    text: Callable[[dict[str, Any]], str] = json.dumps
+    for document in documents(objects):
+        yield text(document)
+    for columns in objects.pod_columns:
+        yield from rendered_pods(columns, text, json.dumps)
