@@ -41,14 +41,49 @@ def cache_directory() -> Path:
     return root / "kcore" / f"kernels-{digest.hexdigest()[:16]}"
 
 
+@functools.cache
+def _fragment_compiler() -> Any:
+    """The compiler of kernels that other kernels call: it stops at LLVM's intermediate form.
+
+    Numba would optimize and assemble every function that compiled code calls, each time with all that it calls in
+    turn, although only the outermost is ever entered. Leaving that to the outermost divides the time by four.
+    """
+    from numba.core.codegen import JITCodeLibrary
+    from numba.core.compiler import Compiler
+
+    class Fragment(JITCodeLibrary):
+        codegen = property(lambda self: self)
+
+        def _optimize_final_module(self) -> None:
+            pass
+
+        def _finalize_final_module(self) -> None:
+            self._finalize_dynamic_globals()
+            self._finalized = True
+
+        def get_pointer_to_function(self, name: str) -> int:
+            return 0
+
+        def set_env(self, name: str, env: Any) -> None:
+            pass
+
+    class FragmentCompiler(Compiler):
+        def compile_extra(self, func: Any) -> Any:
+            self.state.library = Fragment(self.state.targetctx.codegen(), func.__qualname__)
+            return super().compile_extra(func)
+
+    return FragmentCompiler
+
+
 class Kernel:
     """A loop over arrays, callable in the interpreter and, as ``compiled``, in machine code."""
 
-    def __init__(self, function: Callable[..., Any], *, cache: bool = True) -> None:
+    def __init__(self, function: Callable[..., Any], *, cache: bool = True, inline: bool = True) -> None:
         self.__wrapped__ = function
         self.__name__ = function.__name__
         self.__doc__ = function.__doc__
         self._cache = cache
+        self._inline = inline
         self._dispatcher: Any = None
         self._inner: Any = None
 
@@ -61,36 +96,43 @@ class Kernel:
         if not JIT:
             return self.__wrapped__
         if self._dispatcher is None:
-            self._dispatcher = self._make_dispatcher("outer", no_cfunc_wrapper=True)
+            self._dispatcher = self._make_outer()
         return self._dispatcher
 
     @property
     def _numba_type_(self) -> Any:
-        # what Numba asks a global for when one kernel calls another; such calls need no way in from Python, and
-        # leaving out the wrappers that unpack some hundred arrays saves a third of the compilation
+        # what Numba asks a global for when one kernel calls another
         if self._inner is None:
-            self._inner = self._make_dispatcher(
-                "inner", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True
-            )
+            self._inner = self._make_inner()
         return self._inner._numba_type_
 
-    def _make_dispatcher(self, form: str, **flags: bool) -> Any:
-        """The function as a dispatcher; each form has a cache of its own, as Numba's does not tell them apart."""
+    def _make_outer(self) -> Any:
+        """The function as a dispatcher that Python calls."""
         import numba
         from numba.core import config
 
-        if self._cache:
-            # in-tree kernels allocate nothing, so they need not count references to the arrays that they pass on
-            flags["_nrt"] = False
-        dispatcher = numba.njit(**_FLAGS, **flags)(self.__wrapped__)
+        dispatcher = numba.njit(**_FLAGS, **self._counting(), no_cfunc_wrapper=True)(self.__wrapped__)
         if self._cache:
             before = config.CACHE_DIR
             try:
-                config.CACHE_DIR = str(cache_directory() / form)
+                config.CACHE_DIR = str(cache_directory())
                 dispatcher.enable_caching()
             finally:
                 config.CACHE_DIR = before
         return dispatcher
+
+    def _make_inner(self) -> Any:
+        """The function as a dispatcher for other kernels, which take its code into theirs; it needs no way in."""
+        import numba
+
+        return numba.njit(
+            **_FLAGS, **self._counting(), no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=self._inline,
+            pipeline_class=_fragment_compiler(),
+        )(self.__wrapped__)  # fmt: skip
+
+    def _counting(self) -> dict[str, bool]:
+        # in-tree kernels allocate nothing, so they need not count references to the arrays that they pass on
+        return {"_nrt": False} if self._cache else {}
 
 
 def compile_for(kernel: Kernel, *args: Any) -> None:
@@ -116,5 +158,13 @@ def mark_cached() -> None:
 
 
 def kernel(function: Callable[..., Any]) -> Kernel:
-    """Mark a function as a kernel (see the module's docstring)."""
+    """Mark a function as a kernel (see the module's docstring); other kernels take it into their loops."""
     return Kernel(function)
+
+
+def called_kernel(function: Callable[..., Any]) -> Kernel:
+    """The same, but other kernels call it: for what is long, and seldom run or called from many places.
+
+    A call hands over some hundred arrays, about a microsecond; a copy in each caller takes seconds to compile.
+    """
+    return Kernel(function, inline=False)

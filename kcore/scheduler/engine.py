@@ -200,39 +200,38 @@ class Engine:
             start = 0
             while start < len(positions):
                 stop = min(start + chunk_max, len(positions))
-                start = self._stretch(profile, stretch, start, stop)
-                if start < stop:
-                    start += self._refuse(profile, stretch, start, options, result)
+                start, rejected = self._stretch(profile, stretch, start, stop, options, result)
+                if rejected:
+                    position = int(positions[start])
+                    self.reject(profile, int(rows[position]), position, draws[position], options, result)
+                    start += 1
                 if options.progress is not None:
                     options.progress(int(positions[start - 1]) + 1, count)
             stretch.hand_over(result)
         self._batch = None
         return result
 
-    def _refuse(
-        self, profile: Profile, stretch: Stretch, start: int, options: Options, result: Decisions
-    ) -> int:
-        """Deal with the pod at ``start``, which fits nowhere, and maybe with more like it; return with how many."""
-        queue, draws, positions, placed, _ = (one[start:] for one in stretch)
-        row = int(queue[0])
-        if self._batch is None or self.extension(profile) or self.state.pods.nominated[row] >= 0:
-            self.reject(profile, row, int(positions[0]), draws[0], options, result)
-            return 1
-        never = self.state.classes[self.state.pods.spec_class[row]].exemplar.spec.preemption_policy == "Never"
+    def _place(
+        self, profile: Profile, stretch: Stretch, start: int, stop: int, options: Options, result: Decisions
+    ) -> tuple[int, bool]:
+        """Decide incrementally; as :meth:`_stretch`."""
+        assert self._batch is not None
         enabled = options.preemption != "off" and "DefaultPreemption" in profile.post_filters
         means = Means(
-            enabled and not never, options.preemption == "evict",
-            profile.preemption.min_candidate_nodes_percentage, profile.preemption.min_candidate_nodes_absolute, False,
+            enabled, options.preemption == "evict", profile.preemption.min_candidate_nodes_percentage,
+            profile.preemption.min_candidate_nodes_absolute,
         )  # fmt: skip
-        refusals = self._batch.refuse(self.settings(profile), queue, draws, positions, placed, means)
+        part = Stretch(*(one[start:stop] for one in stretch))
+        count, refusals, rejected = self._batch.place(self.settings(profile), means, *part)
         for one in refusals:
-            position = int(positions[one.place])
+            row, position = int(part.queue[one.place]), int(part.positions[one.place])
             found = None
             if enabled:
-                found = Preemption(NEVER if never else None, NEVER if never else one.message, (), one.chosen)
-            self._record(profile, int(queue[one.place]), position, one.text, found, options, result)
-        self._forget_dropped()
-        return len(refusals)
+                spec = self.state.classes[self.state.pods.spec_class[row]].exemplar.spec
+                never = NEVER if spec.preemption_policy == "Never" else None
+                found = Preemption(never, never or one.message, (), one.chosen)
+            self._record(profile, row, position, one.text, found, options, result)
+        return start + count, rejected
 
     def _record(
         self, profile: Profile, row: int, position: int, text: str, found: Preemption | None, options: Options,
@@ -368,27 +367,32 @@ class Engine:
         message = self.conflict_message(profile, number) if options.preemption != "off" else ""
         return f"{text} {message}" if message else text
 
-    def _stretch(self, profile: Profile, stretch: Stretch, start: int, stop: int) -> int:
-        """Schedule up to the first pod that fits nowhere and return its place in the stretch, or ``stop``."""
+    def _stretch(
+        self, profile: Profile, stretch: Stretch, start: int, stop: int, options: Options, result: Decisions
+    ) -> tuple[int, bool]:
+        """Decide for pods from ``start`` on; return the place reached, and whether the pod there was rejected.
+
+        The verdicts on that one are in scratch; :meth:`reject` is to deal with it.
+        """
         state = self.state
-        queue, draws, positions, placed, score = stretch
+        queue, draws, _, placed, score = stretch
         if self.extension(profile):
             position = self._stretch_extended(profile, stretch, start, stop)
             if self._batch is not None:
                 self._batch.note(queue[start:position], placed[start:position], 1)
-            return position
-        world = state.world()
-        settings = self.settings(profile)
+            return position, position < stop
         if self._batch is not None:
-            position = self._batch.place(settings, queue, draws, positions, start, stop, placed, score)
+            position, rejected = self._place(profile, stretch, start, stop, options, result)
         else:
+            world = state.world()
             nominated = np.array(state.nominated, dtype=np.int32)
             position = self.run(schedule_range)(
-                world.nodes, world.pods, world.demands, world.requests, settings, queue, draws, start, stop,
-                nominated, self.scratch(world), placed, score,
+                world.nodes, world.pods, world.demands, world.requests, self.settings(profile), queue, draws, start,
+                stop, nominated, self.scratch(world), placed, score,
             )  # fmt: skip
+            rejected = position < stop
         self._forget_dropped()
-        return position
+        return position, rejected
 
     def _stretch_extended(self, profile: Profile, stretch: Stretch, start: int, stop: int) -> int:
         """The same for a profile with users' plugins, pod by pod."""

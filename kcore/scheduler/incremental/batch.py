@@ -17,10 +17,11 @@ from kcore.scheduler.incremental.columns import GROUPS_MAX, Choice, Touched
 from kcore.scheduler.incremental.counters import CounterTable
 from kcore.scheduler.incremental.groups import build_shape, note_many
 from kcore.scheduler.incremental.placing import (
+    CONTRADICTION,
     NOT_BUILT,
     NOT_KEPT,
-    NOWHERE,
     OVERFLOW,
+    PROMISED,
     REJECTED,
     place_range,
     view_columns,
@@ -28,7 +29,6 @@ from kcore.scheduler.incremental.placing import (
 from kcore.scheduler.incremental.refuser import Means, Refusal, Refuser
 from kcore.scheduler.incremental.shapes import ShapeTable, number_shapes
 from kcore.scheduler.incremental.views import ViewTable
-from kcore.scheduler.preemption import filter_cluster
 from kcore.scheduler.state import State, World
 from kcore.scheduler.vocab import window
 
@@ -89,7 +89,7 @@ class Batch:
         self._row_of[many[counts[many] >= keep_min]] = NOT_BUILT
         self._row_of_pod: np.ndarray | None = None
         self._room: dict[int, int] = {}
-        self._refuser = Refuser(state, world, scratch, run)
+        self._refuser = Refuser(state, world, len(counts))
         self._promised: dict[int, int] = {}
 
     def warm(self, settings: Settings) -> None:
@@ -100,15 +100,14 @@ class Batch:
         shapes, touched, choice = self._shapes.arrays, self._touched, self._choice
         compile_for(
             place_range, nodes, pods, demands, requests, settings, views, counters, shapes, touched, choice, none, none,
-            np.zeros(0), 0, 0, none, self._scratch, none, np.zeros(0, dtype=np.int64),
+            none, np.zeros(0), 0, 0, none, self._scratch, self._refuser.trials, self._refuser.refusals, none,
+            np.zeros(0, dtype=np.int64),
         )  # fmt: skip
         compile_for(
             build_shape, nodes, pods, requests, settings, views, counters, shapes, 0, touched, none, choice,
             self._scratch,
         )  # fmt: skip
-        compile_for(filter_cluster, nodes, pods, demands, requests, settings, 0, none, self._scratch)
         compile_for(view_columns, nodes, demands, requests, settings, 0, self._scratch)
-        self._refuser.warm(settings, counters, touched)
         compile_for(note_many, nodes, pods, counters, touched, none, none, 1)
 
     @property
@@ -119,63 +118,45 @@ class Batch:
     def place(
         self,
         settings: Settings,
+        means: Means,
         queue: np.ndarray,
         draws: np.ndarray,
         positions: np.ndarray,
-        start: int,
-        stop: int,
         placed: np.ndarray,
         score: np.ndarray,
-    ) -> int:
-        """Schedule up to the first pod that fits nowhere and return its place, or ``stop``.
+    ) -> tuple[int, list[Refusal], bool]:
+        """Decide for the pods until one needs the caller: how many have been decided, the refused ones, and why.
 
-        ``positions`` are the places of ``queue`` in the whole queue. As after ``schedule_range``, the verdicts on the pod that fits nowhere are in scratch.
+        ``positions`` are the places of ``queue`` in the whole queue. The last value tells that the next pod has a
+        nomination and fits nowhere, and that the verdicts on it are in scratch. Where it does not and there are pods
+        left, the last of the refused ones is to get its promise first.
         """
         self._follow_nominations()
+        self._refuser.use(means)
         world = self._world
         nominated = np.array(self._state.nominated, dtype=np.int32)
-        part = slice(start, stop)
-        queue, draws, placed, score = queue[part], draws[part], placed[part], score[part]
-        number = window(self._number, positions[part])
-        rows = window(self._rows(), positions[part])
+        number = window(self._number, positions)
+        rows = window(self._rows(), positions)
         position = 0
+        told: list[Refusal] = []
         while position < len(queue):
             if rows[position] == NOT_BUILT:
                 self._build_all(number[position:], queue[position:], settings, nominated)
-                rows = window(self._rows(), positions[part])
+                rows = window(self._rows(), positions)
             position, why = self._run(place_range)(
                 world.nodes, world.pods, world.demands, world.requests, settings, self._views.columns(),
-                self._counters.columns(), self._shapes.arrays, self._touched, self._choice, rows, queue, draws,
-                position, len(queue), nominated, self._scratch, placed, score,
+                self._counters.columns(), self._shapes.arrays, self._touched, self._choice, rows, number, queue, draws,
+                position, len(queue), nominated, self._scratch, self._refuser.trials, self._refuser.refusals, placed,
+                score,
             )  # fmt: skip
+            assert why != CONTRADICTION, "the full pass finds a node where the shape has none"
+            told += self._refuser.read()
+            if why in (PROMISED, REJECTED):
+                return int(position), told, why == REJECTED
             if why == OVERFLOW:
                 self._build(int(number[position]), settings, int(queue[position]), nominated)
-                rows = window(self._rows(), positions[part])
-            elif why in (NOWHERE, REJECTED):
-                if why == NOWHERE:
-                    feasible = self._run(filter_cluster)(
-                        world.nodes, world.pods, world.demands, world.requests, settings, int(queue[position]),
-                        nominated, self._scratch,
-                    )  # fmt: skip
-                    assert feasible == 0, "the full pass finds a node where the shape has none"
-                return start + int(position)
-        return stop
-
-    def refuse(
-        self, settings: Settings, queue: np.ndarray, draws: np.ndarray, positions: np.ndarray, placed: np.ndarray,
-        means: Means,
-    ) -> list[Refusal]:  # fmt: skip
-        """Refuse the first pod of ``queue``, right after :meth:`place` left its verdicts, and those that share its fate.
-
-        ``queue``, ``draws``, ``positions`` and ``placed`` begin with that pod.
-        """
-        number = window(self._number, positions)
-        view = self._views.find(int(self._world.pods.demand[queue[0]]), settings)
-        cacheable = view >= 0 and not self._views.looks_beyond_the_node(view)
-        means = means._replace(cacheable=cacheable)
-        return self._refuser.refuse(
-            settings, self._counters.columns(), self._touched, queue, draws, number, placed, means
-        )
+                rows = window(self._rows(), positions)
+        return len(queue), told, False
 
     def note(self, rows: np.ndarray, slots: np.ndarray, sign: int) -> None:
         """Pods were put on nodes (sign 1) or taken off them (-1) by someone else."""

@@ -16,18 +16,23 @@ from kcore.scheduler.incremental.columns import (
 )
 from kcore.scheduler.incremental.groups import catch_up, count_pod, touch
 from kcore.scheduler.incremental.local import INFEASIBLE
+from kcore.scheduler.incremental.refusing import EVICTS, has_space, is_current, refuse
 from kcore.scheduler.incremental.tree import build_tree
 from kcore.scheduler.preemption import filter_cluster
 
 DONE = 0
-NOWHERE = 1
-"""The pod fits nowhere; why has not been asked."""
-REJECTED = 2
-"""The pod fits nowhere, and the verdicts are in scratch."""
-UNKNOWN = 3
+REJECTED = 1
+"""A nominated pod fits nowhere; the verdicts are in scratch."""
+UNKNOWN = 2
 """The pod's shape has no row yet."""
-OVERFLOW = 4
+OVERFLOW = 3
 """The shape has more groups than there is room for."""
+FULL = 4
+"""No more refusals can be written down."""
+PROMISED = 5
+"""The pod before was refused, and a node is to be promised to it."""
+CONTRADICTION = 6
+"""The full pass finds a node where the shape has none: a fault of the engine."""
 
 NOT_KEPT = -2
 """Row of a shape that is left to the full pass."""
@@ -80,26 +85,21 @@ def is_for_full_pass(nodes, pods, views, shapes, row, touched, nominated, pod):
 
 @kernel
 def place_range(
-    nodes, pods, demands, requests, settings, views, counters, shapes, touched, choice, row_of, queue, draws,
-    start, stop, nominated, scratch, placed, score,
+    nodes, pods, demands, requests, settings, views, counters, shapes, touched, choice, row_of, number, queue, draws,
+    start, stop, nominated, scratch, trials, refusals, placed, score,
 ):  # fmt: skip
-    """Schedule ``queue[start:stop]`` until one needs something else; return its position and why, or (stop, DONE).
+    """Decide for ``queue[start:stop]`` until one needs something else; return its position and why, or (stop, DONE).
 
-    ``row_of[position]`` is a row of ``shapes``, NOT_BUILT or NOT_KEPT. Results as ``schedule_range`` leaves them.
+    ``row_of[position]`` is a row of ``shapes``, NOT_BUILT or NOT_KEPT; ``number[position]`` the number of the pod's
+    shape. Results as ``schedule_range`` leaves them; pods that fit nowhere are in the log of ``refusals``.
     """
     for position in range(start, stop):
         pod, row = queue[position], row_of[position]
         if row == NOT_BUILT:
             return position, UNKNOWN
-        if is_for_full_pass(nodes, pods, views, shapes, row, touched, nominated, pod):
-            if filter_cluster(nodes, pods, demands, requests, settings, pod, nominated, scratch) == 0:
-                return position, REJECTED
-            score_nodes(nodes, demands, requests, settings, pods.demand[pod], pods.request[pod], scratch)
-            node = select_node(scratch.verdict, scratch.total, nodes.rank, draws[position], nodes.slots[0])
-            total = scratch.total[node]
-            if row >= 0 and pods.nominated[pod] < 0 and views.fixed[shapes.fixed[row, VIEW], SIMPLE] != 0:
-                refill(views, shapes, row, touched, scratch)
-        else:
+        node, total, asked = -1, 0, False
+        full = is_for_full_pass(nodes, pods, views, shapes, row, touched, nominated, pod)
+        if not full:
             if not catch_up(
                 nodes,
                 pods,
@@ -116,8 +116,35 @@ def place_range(
             ):
                 return position, OVERFLOW
             node, total = choose_node(nodes, views, counters, shapes, row, draws[position], choice)
-            if node < 0:
-                return position, NOWHERE
+            asked = node < 0 and not is_current(nodes, trials, touched, number[position])
+        if full or asked:
+            if filter_cluster(nodes, pods, demands, requests, settings, pod, nominated, scratch) == 0:
+                asked = True
+            elif asked:
+                return position, CONTRADICTION
+            else:
+                score_nodes(nodes, demands, requests, settings, pods.demand[pod], pods.request[pod], scratch)
+                node = select_node(
+                    scratch.verdict, scratch.total, nodes.rank, draws[position], nodes.slots[0]
+                )
+                total = scratch.total[node]
+                if row >= 0 and pods.nominated[pod] < 0 and views.fixed[shapes.fixed[row, VIEW], SIMPLE] != 0:
+                    refill(views, shapes, row, touched, scratch)
+        if node < 0:
+            if pods.nominated[pod] >= 0:
+                return position, REJECTED
+            if not has_space(refusals):
+                return position, FULL
+            stands = row >= 0 and views.fixed[shapes.fixed[row, VIEW], FILTERS_DOMAINS] == 0
+            node = refuse(
+                nodes, pods, demands, requests, settings, counters, touched, pod, position, draws[position],
+                number[position], asked, stands, nominated, scratch, trials, refusals,
+            )  # fmt: skip
+            if node >= 0:
+                if refusals.option[EVICTS] == 0:
+                    return position + 1, PROMISED
+                placed[position] = node
+            continue
         placed[position] = node
         score[position] = total
         if pods.nominated[pod] >= 0:

@@ -1,30 +1,29 @@
-"""What refused pods get: the arrays behind ``refuse_range``, and the words of its tallies."""
+"""The arrays behind ``refuse``, and the words of its tallies."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from kcore.kernel import Kernel, compile_for
 from kcore.scheduler import codes, reasons
-from kcore.scheduler.columns import Scratch, Settings
 from kcore.scheduler.eviction import Candidate
 from kcore.scheduler.incremental import refusing
-from kcore.scheduler.incremental.columns import Counters, Touched
-from kcore.scheduler.incremental.refusing import Refusals, Trials, refuse_range
-from kcore.scheduler.preemption import STILL_REJECTED
+from kcore.scheduler.incremental.refusing import Refusals, Trials
 from kcore.scheduler.state import State, World
 
 LOG_MAX = 8_192
 RECORDS_MAX = 256
-VICTIMS_MIN = 4_096
+VICTIMS_MAX = 65_536
+KEPT_BYTES_MAX = 1 << 28
+"""Memory for what is known of nodes for shapes that were refused; it is used only where there are such."""
+NODE_BYTES = 64
+"""Of that, for a node and a shape."""
 
 
 class Refusal(NamedTuple):
-    """A pod that fits nowhere: its place in the stretch, why, what preemption says, and what it chose."""
+    """A pod that fits nowhere: its place in the queue, why, what preemption says, and what it chose."""
 
     place: int
     text: str
@@ -33,28 +32,24 @@ class Refusal(NamedTuple):
 
 
 class Means(NamedTuple):
-    """What preemption may do for the pods of a shape."""
+    """What preemption may do for the pods of a profile."""
 
     preempts: bool
     evicts: bool
     percentage: int
     absolute: int
-    cacheable: bool
 
 
 class Refuser:
-    """Refuses pods of one queue; trials of each shape are kept until their nodes are touched."""
+    """Holds what ``refuse`` needs and fills, and reads what it has written down."""
 
-    def __init__(
-        self, state: State, world: World, scratch: Scratch, run: Callable[[Kernel], Callable[..., Any]]
-    ) -> None:
+    def __init__(self, state: State, world: World, shapes: int) -> None:
         self._state = state
         self._world = world
-        self._scratch = scratch
-        self._run = run
-        self._row: dict[int, int] = {}
-        self._trials = _trials(0, world.nodes.alive.shape[0])
-        self._refusals = self._make()
+        capacity = world.nodes.alive.shape[0]
+        rows = min(shapes, KEPT_BYTES_MAX // (NODE_BYTES * capacity))
+        self.trials = _trials(shapes, max(rows, 1) + 1, capacity)
+        self.refusals = self._make()
         self._texts: dict[bytes, tuple[str, str]] = {}
 
     def _make(self) -> Refusals:
@@ -66,66 +61,43 @@ class Refuser:
         allowed = np.array([budget.allowed for budget in self._state.budgets], dtype=np.int64)
         helps = np.zeros(256, dtype=np.uint8)
         helps[reasons.helpful({})] = 1
+        never = [one.exemplar.spec.preemption_policy == "Never" for one in self._state.classes]
         return Refusals(
             by_rank=alive[np.argsort(nodes.rank[alive], kind="stable")].astype(np.int32),
             helps=helps,
+            never=np.array(never, dtype=np.uint8),
             option=np.zeros(refusing.OPTIONS, dtype=np.int64),
-            tally=np.zeros((2, refusing.TALLY), dtype=np.int64),
+            used=np.zeros(3, dtype=np.int64),
             record=np.zeros((RECORDS_MAX, 2, refusing.TALLY), dtype=np.int64),
             log=np.zeros((LOG_MAX, refusing.LOG_FIELDS), dtype=np.int64),
-            victims=np.zeros(max(VICTIMS_MIN, crowd), dtype=np.int32),
+            victims=np.zeros(VICTIMS_MAX + crowd, dtype=np.int32),
             trial_victims=np.zeros(crowd, dtype=np.int32),
             violating=np.zeros(crowd, dtype=np.uint8),
             budget_allowed=allowed,
             budget_left=allowed.copy(),
         )
 
-    def warm(self, settings: Settings, counters: Counters, touched: Touched) -> None:
-        """Compile, or load from the cache, what refusing needs."""
-        world, none = self._world, np.zeros(0, dtype=np.int32)
-        compile_for(
-            refuse_range, *world, settings, counters, touched, none, np.zeros(0), none, none, self._scratch,
-            self._trials, 0, self._refusals, none,
-        )  # fmt: skip
+    def use(self, means: Means) -> None:
+        """Refuse by these means from now on."""
+        self.refusals.option[:] = (means.percentage, means.absolute, means.preempts, means.evicts)
 
-    def refuse(
-        self, settings: Settings, counters: Counters, touched: Touched, queue: np.ndarray, draws: np.ndarray,
-        number: np.ndarray, placed: np.ndarray, means: Means,
-    ) -> list[Refusal]:  # fmt: skip
-        """Refuse the first pod of ``queue``, whose verdicts are in scratch, and those after it that share its fate.
+    def read(self) -> list[Refusal]:
+        """What has been written down since the last time."""
+        refusals = self.refusals
+        logged, recorded, _ = refusals.used.tolist()
+        if not logged:
+            return []
+        words = [self._words(one) for one in refusals.record[:recorded]]
+        told = [self._told(entry, words[entry[refusing.RECORD]]) for entry in refusals.log[:logged].tolist()]
+        refusals.used[:] = 0
+        return told
 
-        Pods that take the place of their victims are marked in ``placed``. At least one pod is refused.
-        """
-        refusals = self._refusals
-        refusals.option[:] = (
-            means.percentage, means.absolute, means.preempts, means.evicts, means.cacheable,
-        )  # fmt: skip
-        nominated = np.array(self._state.nominated, dtype=np.int32)
-        row = self._trial_row(int(number[0]))
-        count = self._run(refuse_range)(
-            *self._world, settings, counters, touched, queue, draws, number, nominated,
-            self._scratch, self._trials, row, refusals, placed,
-        )  # fmt: skip
-        log = refusals.log[:count].tolist()
-        words = [self._words(one) for one in refusals.record[: log[-1][refusing.RECORD] + 1]]
-        return [self._told(entry, words[entry[refusing.RECORD]], means.preempts) for entry in log]
-
-    def _trial_row(self, number: int) -> int:
-        if number not in self._row:
-            self._row[number] = row = len(self._row)
-            if row >= self._trials.seen.shape[0]:
-                more = _trials(max(2 * row, 1), self._world.nodes.alive.shape[0])
-                for name in Trials._fields:
-                    getattr(more, name)[:row] = getattr(self._trials, name)
-                self._trials = more
-        return self._row[number]
-
-    def _told(self, entry: list[int], words: tuple[str, str], preempts: bool) -> Refusal:
+    def _told(self, entry: list[int], words: tuple[str, str]) -> Refusal:
         text, message = words
         place, _, node, first, last, violations = entry
         if node < 0:
-            return Refusal(place, text, message if preempts else "", None)
-        victims = tuple(self._refusals.victims[first:last].tolist())
+            return Refusal(place, text, message, None)
+        victims = tuple(self.refusals.victims[first:last].tolist())
         return Refusal(place, text, "", Candidate(node, victims, violations))
 
     def _words(self, record: np.ndarray) -> tuple[str, str]:
@@ -154,15 +126,23 @@ class Refuser:
         return counts
 
 
-def _trials(rows: int, nodes: int) -> Trials:
+def _trials(shapes: int, rows: int, nodes: int) -> Trials:
     shape = (rows, nodes)
     return Trials(
-        seen=np.full(shape, -1, dtype=np.int64),
-        outcome=np.full(shape, STILL_REJECTED, dtype=np.int32),
+        row_of=np.full(shapes, -1, dtype=np.int32),
+        owner=np.full(rows, -1, dtype=np.int32),
+        turn=np.zeros(1, dtype=np.int64),
+        cursor=np.full(rows, -1, dtype=np.int64),
+        standing=np.zeros(rows, dtype=np.uint8),
+        tally=np.zeros((rows, 2, refusing.TALLY), dtype=np.int64),
+        verdict=np.zeros(shape, dtype=np.uint8),
+        detail=np.zeros(shape, dtype=np.int64),
+        seen=np.zeros(shape, dtype=np.int64),
+        outcome=np.zeros(shape, dtype=np.int32),
         violations=np.zeros(shape, dtype=np.int32),
         top=np.zeros(shape, dtype=np.int32),
         total=np.zeros(shape, dtype=np.int64),
         earliest=np.zeros(shape, dtype=np.int64),
-        verdict=np.zeros(shape, dtype=np.uint8),
-        detail=np.zeros(shape, dtype=np.int64),
+        still=np.zeros(shape, dtype=np.uint8),
+        still_detail=np.zeros(shape, dtype=np.int64),
     )

@@ -1,8 +1,9 @@
-"""Pods that fit nowhere, one after another: why, and whom to evict, without trying untouched nodes again.
+"""Pods that fit nowhere: why, and whom to evict, without asking untouched nodes again.
 
-What preemption finds on a node depends on the node alone where no filter of the pod looks beyond it. So the outcome
-of a trial stands until the node is touched; of the best node the victims are found once more. Twins: ``dry_run`` of
-``preemption.py`` and ``preempt`` of ``eviction.py``, which ask every node for every pod.
+What the filters say of a node, and what preemption finds there, depends on the node alone where no filter of the pod
+looks beyond it. So both stand until the node is touched, and so do the tallies over all nodes, from which the sentence
+of the refusal is made. Twins: ``filter_cluster`` and ``dry_run`` of ``preemption.py`` and ``preempt`` of
+``eviction.py``, which ask every node for every pod.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import NamedTuple
 from kcore.kernel import kernel
 from kcore.scheduler.codes import DETAIL_UNRESOLVABLE, REJECT_FIT
 from kcore.scheduler.columns import I32, I64, U8
-from kcore.scheduler.cycle import bind, unbind
+from kcore.scheduler.cycle import bind, prefilter, unbind
 from kcore.scheduler.incremental.groups import count_pod, touch
-from kcore.scheduler.preemption import NO_VICTIMS, STILL_REJECTED, filter_cluster, select_victims
+from kcore.scheduler.preemption import NO_VICTIMS, STILL_REJECTED, fits_node, select_victims
 
 PRIORITY_OFFSET = 1 << 31
 """Added to every victim's priority in the sum, so that negative ones do not make more victims look better."""
@@ -34,27 +35,41 @@ LAST_VICTIM = 4
 VIOLATIONS = 5
 LOG_FIELDS = 6
 
-# columns of Refusals.option
+# places of Refusals.used
+LOGGED = 0
+RECORDS = 1
+VICTIMS = 2
+
+# places of Refusals.option
 PERCENTAGE = 0
 ABSOLUTE = 1
 PREEMPTS = 2
 EVICTS = 3
-CACHEABLE = 4
-"""1 where a trial stands until the node is touched."""
-OPTIONS = 5
+OPTIONS = 4
+
+RENEWED_SHARE = 8
+"""Where more touches than the nodes divided by this were missed, all nodes are asked."""
 
 
 class Trials(NamedTuple):
-    """What preemption found on each node for a shape, as of touch ``seen``."""
+    """What is known of the nodes for shapes that were refused; of few shapes at a time, the oldest makes room."""
 
-    seen: I64  # [shape, node] -1 never tried
-    outcome: I32  # [shape, node] number of victims, NO_VICTIMS or STILL_REJECTED
-    violations: I32  # [shape, node]
-    top: I32  # [shape, node] highest priority of a victim
-    total: I64  # [shape, node] sum of priorities
-    earliest: I64  # [shape, node] first start among the victims of the highest priority
-    verdict: U8  # [shape, node] why the pod is rejected all the same
-    detail: I64  # [shape, node]
+    row_of: I32  # [shape] its row, -1
+    owner: I32  # [row] the shape, -1
+    turn: I64  # [1] rows given away so far
+    cursor: I64  # [row] touches up to this one have been seen; -1 nothing is known
+    standing: U8  # [row] 1 where preemption finds no node, as the tallies say
+    tally: I64  # [row, 2, TALLY] nodes by reason: of the filters, of preemption
+    verdict: U8  # [row, node] of the filters
+    detail: I64  # [row, node]
+    seen: I64  # [row, node] the touch as of which preemption was tried there; -1 never
+    outcome: I32  # [row, node] number of victims, NO_VICTIMS or STILL_REJECTED
+    violations: I32  # [row, node]
+    top: I32  # [row, node] highest priority of a victim
+    total: I64  # [row, node] sum of priorities
+    earliest: I64  # [row, node] first start among the victims of the highest priority
+    still: U8  # [row, node] the verdict without any of the victims
+    still_detail: I64  # [row, node]
 
 
 class Refusals(NamedTuple):
@@ -62,8 +77,9 @@ class Refusals(NamedTuple):
 
     by_rank: I32  # [place] the nodes in order of name
     helps: U8  # [verdict] 1 where evicting pods might help
+    never: U8  # [spec class] 1 where the pod's preemptionPolicy is Never
     option: I64  # [OPTIONS]
-    tally: I64  # [2, TALLY] nodes by reason: of the filters, of preemption
+    used: I64  # [3] entries of log, records and victims that are filled
     record: I64  # [record, 2, TALLY] tallies that differ from the ones before
     log: I64  # [refusal, LOG_FIELDS]
     victims: I32  # [victim]
@@ -71,6 +87,51 @@ class Refusals(NamedTuple):
     violating: U8  # [pod of a node]
     budget_allowed: I64  # [budget]
     budget_left: I64  # [budget]
+
+
+@kernel
+def has_space(refusals):
+    """Tell whether one more refusal can be written down, whoever its victims are."""
+    used = refusals.used
+    return (
+        used[LOGGED] < refusals.log.shape[0]
+        and used[RECORDS] < refusals.record.shape[0]
+        and used[VICTIMS] + refusals.trial_victims.shape[0] <= refusals.victims.shape[0]
+    )
+
+
+@kernel
+def find_row(trials, number, stands):
+    """The row of a shape; one that knows nothing where it has none. What does not stand shares row 0."""
+    if not stands:
+        return 0
+    row = trials.row_of[number]
+    if row >= 0:
+        return row
+    row = 1 + trials.turn[0] % (trials.owner.shape[0] - 1)
+    trials.turn[0] += 1
+    if trials.owner[row] >= 0:
+        trials.row_of[trials.owner[row]] = -1
+    trials.owner[row] = number
+    trials.row_of[number] = row
+    trials.cursor[row] = -1
+    trials.standing[row] = 0
+    for node in range(trials.seen.shape[1]):
+        trials.seen[row, node] = -1
+    for half in range(2):
+        for place in range(TALLY):
+            trials.tally[row, half, place] = 0
+    return row
+
+
+@kernel
+def is_current(nodes, trials, touched, number):
+    """Tell whether what is known of a shape can be brought up to date by asking the touched nodes."""
+    row = trials.row_of[number]
+    if row < 0 or trials.cursor[row] < 0:
+        return False
+    missed = touched.sequence[0] - trials.cursor[row]
+    return missed <= nodes.slots[0] // RENEWED_SHARE and missed < touched.ring.shape[0]
 
 
 @kernel
@@ -86,27 +147,23 @@ def add_detail(tally, detail, count):
 
 
 @kernel
-def tally_verdicts(verdict, detail, helps, node_count, tally):
-    """Count the nodes by reason; return how many of them evictions might help."""
-    for place in range(tally.shape[0]):
-        tally[place] = 0
-    resolvable = 0
-    last, run = 0, 0
-    for node in range(node_count):
-        code = verdict[node]
-        if code != REJECT_FIT:
-            tally[code] += 1
-            resolvable += helps[code]
-            continue
-        bits = detail[node]
-        resolvable += 1 if bits & DETAIL_UNRESOLVABLE == 0 else 0
-        if bits != last:
-            add_detail(tally, last, run)
-            last, run = bits, 0
-        run += 1
-    add_detail(tally, last, run)
-    tally[CANDIDATES_TALLY] = resolvable
-    return resolvable
+def add_verdict(tally, verdict, detail, count):
+    """Count nodes under the reason of a verdict."""
+    if verdict == REJECT_FIT:
+        add_detail(tally, detail, count)
+    else:
+        tally[verdict] += count
+
+
+@kernel
+def add_outcome(trials, row, node, count):
+    """Count a node under what preemption found there, if that was nothing."""
+    tally = trials.tally[row, 1]
+    outcome = trials.outcome[row, node]
+    if outcome == NO_VICTIMS:
+        tally[NO_VICTIMS_TALLY] += count
+    elif outcome == STILL_REJECTED:
+        add_verdict(tally, trials.still[row, node], trials.still_detail[row, node], count)
 
 
 @kernel
@@ -118,11 +175,99 @@ def is_candidate(verdict, detail, helps):
 
 
 @kernel
-def try_node(
+def keep_verdicts(nodes, trials, row, helps, scratch):
+    """Take over the verdicts on all nodes and count them by reason."""
+    tally = trials.tally[row, 0]
+    for place in range(TALLY):
+        tally[place] = 0
+    last, run = 0, 0
+    for node in range(nodes.slots[0]):
+        code, bits = scratch.verdict[node], scratch.detail[node]
+        trials.verdict[row, node] = code
+        trials.detail[row, node] = bits
+        tally[CANDIDATES_TALLY] += 1 if is_candidate(code, bits, helps) else 0
+        if code != REJECT_FIT:
+            tally[code] += 1
+            continue
+        if bits != last:
+            add_detail(tally, last, run)
+            last, run = bits, 0
+        run += 1
+    add_detail(tally, last, run)
+    trials.standing[row] = 0
+
+
+@kernel
+def renew_node(
     nodes, pods, demands, requests, settings, pod, node, nominated, scratch, trials, row, touched, refusals
 ):
-    """Find out, or remember, what preemption could do on the node."""
-    if refusals.option[CACHEABLE] != 0 and trials.seen[row, node] >= touched.last[node]:
+    """Ask the filters about a touched node again, and preemption where it has found no node so far."""
+    tally, helps = trials.tally[row, 0], refusals.helps
+    was = is_candidate(trials.verdict[row, node], trials.detail[row, node], helps)
+    add_verdict(tally, trials.verdict[row, node], trials.detail[row, node], -1)
+    if was and trials.standing[row] != 0:
+        add_outcome(trials, row, node, -1)
+    fits_node(nodes, pods, demands, requests, settings, pod, node, nominated, False, scratch)
+    verdict, detail = scratch.verdict[node], scratch.detail[node]
+    trials.verdict[row, node] = verdict
+    trials.detail[row, node] = detail
+    add_verdict(tally, verdict, detail, 1)
+    now = is_candidate(verdict, detail, helps)
+    tally[CANDIDATES_TALLY] += (1 if now else 0) - (1 if was else 0)
+    if now and trials.standing[row] != 0:
+        try_node(
+            nodes,
+            pods,
+            demands,
+            requests,
+            settings,
+            pod,
+            node,
+            nominated,
+            scratch,
+            trials,
+            row,
+            touched,
+            refusals,
+            True,
+        )
+        if trials.outcome[row, node] > 0:
+            trials.standing[row] = 0
+        add_outcome(trials, row, node, 1)
+
+
+@kernel
+def renew(nodes, pods, demands, requests, settings, pod, nominated, scratch, trials, row, touched, refusals):
+    """Ask again about the nodes that were touched since the shape was refused the last time."""
+    prefilter(nodes, demands, settings, pods.demand[pod], scratch)
+    ring = touched.ring
+    for step in range(trials.cursor[row] + 1, touched.sequence[0] + 1):
+        node = ring[step & (ring.shape[0] - 1)]
+        # a node touched again later is looked at then
+        if touched.last[node] == step:
+            renew_node(
+                nodes,
+                pods,
+                demands,
+                requests,
+                settings,
+                pod,
+                node,
+                nominated,
+                scratch,
+                trials,
+                row,
+                touched,
+                refusals,
+            )
+
+
+@kernel
+def try_node(
+    nodes, pods, demands, requests, settings, pod, node, nominated, scratch, trials, row, touched, refusals, stands
+):  # fmt: skip
+    """Find out, or remember where that stands, what preemption could do on the node."""
+    if stands and trials.seen[row, node] >= touched.last[node]:
         return
     victims = refusals.trial_victims
     count, violations = select_victims(
@@ -133,8 +278,8 @@ def try_node(
     trials.outcome[row, node] = count
     trials.violations[row, node] = violations
     if count == STILL_REJECTED:
-        trials.verdict[row, node] = scratch.verdict[node]
-        trials.detail[row, node] = scratch.detail[node]
+        trials.still[row, node] = scratch.verdict[node]
+        trials.still_detail[row, node] = scratch.detail[node]
     if count <= 0:
         return
     top = pods.priority[victims[0]]
@@ -167,27 +312,26 @@ def is_better(trials, row, node, other):
 @kernel
 def find_best(
     nodes, pods, demands, requests, settings, pod, nominated, scratch, trials, row, touched, refusals, draw,
-    resolvable,
+    stands,
 ):  # fmt: skip
     """Try nodes in order of name, from where ``draw`` says, until there are enough candidates; return the best or -1."""
     option = refusals.option
+    resolvable = trials.tally[row, 0, CANDIDATES_TALLY]
     wanted = min(max(resolvable * option[PERCENTAGE] // 100, option[ABSOLUTE]), resolvable)
     first = int(max(draw, 0.0) * resolvable)
     best, found, clean, index = -1, 0, 0, 0
-    tally = refusals.tally[1]
-    for place in range(tally.shape[0]):
-        tally[place] = 0
+    for place in range(TALLY):
+        trials.tally[row, 1, place] = 0
     places = refusals.by_rank.shape[0]
     for step in range(2 * places):
         if step == places:
             index = 0
         node = refusals.by_rank[step % places]
-        if not is_candidate(scratch.verdict[node], scratch.detail[node], refusals.helps):
+        if not is_candidate(trials.verdict[row, node], trials.detail[row, node], refusals.helps):
             continue
         index += 1
         if (index > first) != (step < places):
             continue
-        verdict, detail = scratch.verdict[node], scratch.detail[node]
         try_node(
             nodes,
             pods,
@@ -202,19 +346,10 @@ def find_best(
             row,
             touched,
             refusals,
+            stands,
         )
-        outcome = trials.outcome[row, node]
-        # the second sweep must see what the filters said
-        scratch.verdict[node] = verdict
-        scratch.detail[node] = detail
-        if outcome == NO_VICTIMS:
-            tally[NO_VICTIMS_TALLY] += 1
-        elif outcome == STILL_REJECTED:
-            if trials.verdict[row, node] == REJECT_FIT:
-                add_detail(tally, trials.detail[row, node], 1)
-            else:
-                tally[trials.verdict[row, node]] += 1
-        if outcome <= 0:
+        add_outcome(trials, row, node, 1)
+        if trials.outcome[row, node] <= 0:
             continue
         found += 1
         clean += 1 if trials.violations[row, node] == 0 else 0
@@ -222,29 +357,33 @@ def find_best(
             best = node
         if clean > 0 and found >= wanted:
             break
+    trials.standing[row] = 1 if best < 0 else 0
     return best
 
 
 @kernel
-def keep_tallies(tallies, record, records):
-    """Append the tallies to the records unless the latest one says the same; return how many there are."""
-    same = records > 0
+def keep_tallies(tallies, refusals):
+    """Append the tallies to the records unless the latest one says the same; return its number."""
+    used, record = refusals.used, refusals.record
+    latest = used[RECORDS] - 1
+    same = latest >= 0
     for half in range(2):
         for place in range(TALLY):
-            same = same and record[records - 1, half, place] == tallies[half, place]
+            same = same and record[latest, half, place] == tallies[half, place]
     if same:
-        return records
+        return latest
     for half in range(2):
         for place in range(TALLY):
-            record[records, half, place] = tallies[half, place]
-    return records + 1
+            record[latest + 1, half, place] = tallies[half, place]
+    used[RECORDS] += 1
+    return latest + 1
 
 
 @kernel
-def evict(nodes, pods, requests, counters, touched, refusals, first, last, pod, node, nominated):
+def evict(nodes, pods, requests, counters, touched, victims, first, last, pod, node, nominated):
     """Take the victims off the node and put the pod there; nominations of lesser pods to it end."""
     for index in range(first, last):
-        victim = refusals.victims[index]
+        victim = victims[index]
         unbind(nodes, pods, requests, victim)
         count_pod(nodes, pods, counters, victim, node, -1)
     for index in range(nominated.shape[0]):
@@ -257,64 +396,54 @@ def evict(nodes, pods, requests, counters, touched, refusals, first, last, pod, 
 
 
 @kernel
-def note_refusal(entry, position, record, chosen, victims):
-    """Write down a refusal; its victims, if any, will be added."""
-    entry[POSITION], entry[RECORD], entry[CHOSEN] = position, record, chosen
-    entry[FIRST_VICTIM], entry[LAST_VICTIM], entry[VIOLATIONS] = victims, victims, 0
-
-
-@kernel
-def refuse_range(
-    nodes, pods, demands, requests, settings, counters, touched, queue, draws, number, nominated, scratch, trials,
-    row, refusals, placed,
+def refuse(
+    nodes, pods, demands, requests, settings, counters, touched, pod, position, draw, number, asked, stands,
+    nominated, scratch, trials, refusals,
 ):  # fmt: skip
-    """Refuse the first pod, whose verdicts are in scratch, and those of its shape after it that fit nowhere.
+    """Write down why the pod fits nowhere and whom preemption chose; return the node to evict them from, or -1.
 
-    Where preemption evicts, the pod takes the place of its victims. Returns how many were refused; ends early where
-    the log, the records or the victims have no more room, or where a node was found that the caller is to promise to
-    the pod.
+    ``asked``: the verdicts on all nodes are in scratch. Otherwise what is known of the shape must be current.
+    ``stands``: verdicts and trials stand until the node is touched. Where preemption evicts, it has been done.
     """
-    log, option = refusals.log, refusals.option
-    position, records, victims = 0, 0, 0
-    changed = True
-    while position < min(queue.shape[0], log.shape[0]) and number[position] == number[0]:
-        pod = queue[position]
-        if pods.nominated[pod] >= 0 or records >= refusals.record.shape[0]:
-            break
-        chosen = -1
-        if changed:
-            if position > 0 and (
-                filter_cluster(nodes, pods, demands, requests, settings, pod, nominated, scratch) > 0
-            ):
-                break
-            tallies, helps = refusals.tally, refusals.helps
-            resolvable = tally_verdicts(scratch.verdict, scratch.detail, helps, nodes.slots[0], tallies[0])
-            if option[PREEMPTS] != 0:
-                chosen = find_best(
-                    nodes, pods, demands, requests, settings, pod, nominated, scratch, trials, row, touched,
-                    refusals, draws[position], resolvable,
-                )  # fmt: skip
-            if chosen >= 0:
-                if victims + nodes.pod_count[chosen] > refusals.victims.shape[0]:
-                    break
-                tallies[1, :] = 0
-            records = keep_tallies(tallies, refusals.record, records)
-        entry = log[position]
-        note_refusal(entry, position, records - 1, chosen, victims)
-        position += 1
-        changed = chosen >= 0
-        if chosen < 0:
-            continue
-        count, violations = select_victims(
-            nodes, pods, demands, requests, settings, pod, chosen, nominated, refusals.budget_allowed,
-            refusals.budget_left, scratch, refusals.victims, refusals.violating, victims,
+    row = find_row(trials, number, stands)
+    if asked:
+        keep_verdicts(nodes, trials, row, refusals.helps, scratch)
+    else:
+        renew(
+            nodes, pods, demands, requests, settings, pod, nominated, scratch, trials, row, touched, refusals
         )  # fmt: skip
-        first, victims = victims, victims + count
-        entry[LAST_VICTIM], entry[VIOLATIONS] = victims, violations
-        if option[EVICTS] == 0:
-            break
+    trials.cursor[row] = touched.sequence[0] if stands else -1
+    option, used = refusals.option, refusals.used
+    chosen = -1
+    preempts = option[PREEMPTS] != 0 and refusals.never[pods.spec_class[pod]] == 0
+    if preempts and trials.standing[row] == 0:
+        chosen = find_best(
+            nodes, pods, demands, requests, settings, pod, nominated, scratch, trials, row, touched, refusals,
+            draw, stands,
+        )  # fmt: skip
+    if chosen >= 0:
+        # nobody asks what preemption found elsewhere
+        trials.tally[row, 1, :] = 0
+    entry = refusals.log[used[LOGGED]]
+    used[LOGGED] += 1
+    first = used[VICTIMS]
+    entry[POSITION], entry[RECORD], entry[CHOSEN] = (
+        position,
+        keep_tallies(trials.tally[row], refusals),
+        chosen,
+    )
+    entry[FIRST_VICTIM], entry[LAST_VICTIM], entry[VIOLATIONS] = first, first, 0
+    if chosen < 0:
+        return -1
+    count, violations = select_victims(
+        nodes, pods, demands, requests, settings, pod, chosen, nominated, refusals.budget_allowed,
+        refusals.budget_left, scratch, refusals.victims, refusals.violating, first,
+    )  # fmt: skip
+    used[VICTIMS] += count
+    entry[LAST_VICTIM], entry[VIOLATIONS] = first + count, violations
+    if option[EVICTS] != 0:
         evict(
-            nodes, pods, requests, counters, touched, refusals, first, victims, pod, chosen, nominated
+            nodes, pods, requests, counters, touched, refusals.victims, first, first + count, pod, chosen,
+            nominated,
         )  # fmt: skip
-        placed[position - 1] = chosen
-    return position
+    return chosen
