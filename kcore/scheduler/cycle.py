@@ -14,6 +14,7 @@ from kcore.scheduler.codes import (
     DEAD,
     IMAGE_LOCALITY,
     INTER_POD_AFFINITY,
+    MAX_NODE_SCORE,
     NODE_AFFINITY,
     NODE_NAME,
     NODE_PORTS,
@@ -54,6 +55,8 @@ from kcore.scheduler.plugins.node_ports import ports_filter
 from kcore.scheduler.plugins.node_resources import (
     add_balanced_score,
     add_fit_score,
+    add_pair_scores,
+    are_default_pairs,
     fit_filter,
     is_best_effort,
 )
@@ -416,21 +419,46 @@ def run_score(plugin, weight, nodes, demands, requests, settings, demand, reques
 
 
 @kernel
+def weight_of(settings, plugin):
+    """The weight of a score plugin of the profile, 0 where it is not enabled."""
+    for index in range(settings.scores.shape[0]):
+        if settings.scores[index] == plugin:
+            return settings.weights[index]
+    return 0
+
+
+@kernel
 def score_nodes(nodes, demands, requests, settings, demand, request, scratch):
     """Fill ``scratch.total`` with the sum of weighted scores."""
-    for node in range(nodes.slots[0]):
-        scratch.total[node] = 0
+    count, total = nodes.slots[0], scratch.total
+    fixed = demands.fixed[demand]
+    # the default resource plugins share a pass, and a plugin that scores all nodes alike needs none
+    fit, balanced = weight_of(settings, NODE_RESOURCES_FIT), weight_of(settings, BALANCED_ALLOCATION)
+    amount = requests.amount[request]
+    paired = (
+        fit != 0
+        and balanced != 0
+        and requests.exception[request] < 0
+        and are_default_pairs(settings.fit_strategy[0], settings.fit_resources, settings.balanced_resources)
+        and not is_best_effort(amount, settings.balanced_resources)
+    )
+    taints = fixed[ANY_SOFT_TAINT] != 0
+    same = 0 if taints else weight_of(settings, TAINT_TOLERATION) * MAX_NODE_SCORE
+    for node in range(count):
+        total[node] = same
+    if paired:
+        add_pair_scores(
+            nodes.allocatable, nodes.requested, nodes.nonzero, amount, requests.nonzero[request],
+            settings.fit_resources, settings.balanced_resources, fit, balanced, count, total,
+        )  # fmt: skip
     for index in range(settings.scores.shape[0]):
+        plugin = settings.scores[index]
+        if paired and plugin in (NODE_RESOURCES_FIT, BALANCED_ALLOCATION):
+            continue
+        if plugin == TAINT_TOLERATION and not taints:
+            continue
         run_score(
-            settings.scores[index],
-            settings.weights[index],
-            nodes,
-            demands,
-            requests,
-            settings,
-            demand,
-            request,
-            scratch,
+            plugin, settings.weights[index], nodes, demands, requests, settings, demand, request, scratch
         )
 
 

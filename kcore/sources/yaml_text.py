@@ -287,6 +287,10 @@ def _malformed(error: yaml.YAMLError, data: bytes, file: str) -> InputError:
     """libyaml's complaint with the line it is about."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is not None:
+        if "nesting depth" in str(error):
+            # libyaml reads ahead and has a limit of its own, far beyond ours
+            problem = f"the YAML is wrong: nested deeper than {NESTING_MAX} levels"
+            return InputError(problem, file=file, document=f"line {mark.line + 1}")
         problem = getattr(error, "problem", None) or getattr(error, "context", None) or "not YAML"
         return InputError(f"the YAML is malformed: {problem}", file=file, document=f"line {mark.line + 1}")
     position = getattr(error, "position", None)

@@ -62,8 +62,8 @@ class CounterTable:
         start, size = -1, 0
         if not self.single[topology]:
             start, size = self._used, max(int(nodes.domain_count[topology]), 1)
-            count = np.zeros(size, dtype=np.int64)
-            np.add.at(count, domain[counted], pods)
+            # sums of pods are exact as doubles
+            count = np.bincount(domain[counted], weights=pods, minlength=size).astype(np.int64)
             present = np.zeros(size, dtype=np.uint8)
             present[domain[counted]] = 1
             self._count.append(count)
@@ -87,7 +87,9 @@ class CounterTable:
         counted = domain >= 0
         if mask >= 0:
             counted &= self._mask_rows[mask][:slots] != 0
-        return len(np.unique(domain[counted]))
+        seen = np.zeros(int(self._nodes.domain_count[topology]), dtype=bool)
+        seen[domain[counted]] = True
+        return int(seen.sum())
 
     def _keep_counts(self) -> None:
         """Take the counts back from the arrays that placements change."""

@@ -84,6 +84,21 @@ def is_for_full_pass(nodes, pods, views, shapes, row, touched, nominated, pod):
 
 
 @kernel
+def ask_all(
+    nodes, pods, demands, requests, settings, views, shapes, row, touched, pod, draw, nominated, scratch
+):  # fmt: skip
+    """The full pass for one pod, which makes a simple shape anew by the way: the node and its total, (-1, 0) for none."""
+    node, total = -1, 0
+    if filter_cluster(nodes, pods, demands, requests, settings, pod, nominated, scratch) > 0:
+        score_nodes(nodes, demands, requests, settings, pods.demand[pod], pods.request[pod], scratch)
+        node = select_node(scratch.verdict, scratch.total, nodes.rank, draw, nodes.slots[0])
+        total = scratch.total[node]
+    if row >= 0 and pods.nominated[pod] < 0 and views.fixed[shapes.fixed[row, VIEW], SIMPLE] != 0:
+        refill(views, shapes, row, touched, scratch)
+    return node, total
+
+
+@kernel
 def place_range(
     nodes, pods, demands, requests, settings, views, counters, shapes, touched, choice, row_of, number, queue, draws,
     start, stop, nominated, scratch, trials, refusals, placed, score,
@@ -118,18 +133,13 @@ def place_range(
             node, total = choose_node(nodes, views, counters, shapes, row, draws[position], choice)
             asked = node < 0 and not is_current(nodes, trials, touched, number[position])
         if full or asked:
-            if filter_cluster(nodes, pods, demands, requests, settings, pod, nominated, scratch) == 0:
-                asked = True
-            elif asked:
+            node, total = ask_all(
+                nodes, pods, demands, requests, settings, views, shapes, row, touched, pod, draws[position], nominated,
+                scratch,
+            )  # fmt: skip
+            if node >= 0 and asked:
                 return position, CONTRADICTION
-            else:
-                score_nodes(nodes, demands, requests, settings, pods.demand[pod], pods.request[pod], scratch)
-                node = select_node(
-                    scratch.verdict, scratch.total, nodes.rank, draws[position], nodes.slots[0]
-                )
-                total = scratch.total[node]
-                if row >= 0 and pods.nominated[pod] < 0 and views.fixed[shapes.fixed[row, VIEW], SIMPLE] != 0:
-                    refill(views, shapes, row, touched, scratch)
+            asked = node < 0
         if node < 0:
             if pods.nominated[pod] >= 0:
                 return position, REJECTED

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from kcore.kernel import kernel
 from kcore.scheduler.codes import DETAIL_UNRESOLVABLE, REJECT_FIT
 from kcore.scheduler.columns import I32, I64, U8
-from kcore.scheduler.cycle import bind, prefilter, unbind
+from kcore.scheduler.cycle import bind, filter_range, prefilter, unbind
 from kcore.scheduler.incremental.groups import count_pod, touch
 from kcore.scheduler.preemption import NO_VICTIMS, STILL_REJECTED, fits_node, select_victims
 
@@ -207,7 +207,11 @@ def renew_node(
     add_verdict(tally, trials.verdict[row, node], trials.detail[row, node], -1)
     if was and trials.standing[row] != 0:
         add_outcome(trials, row, node, -1)
-    fits_node(nodes, pods, demands, requests, settings, pod, node, nominated, False, scratch)
+    if touched.promised[node] != 0:
+        fits_node(nodes, pods, demands, requests, settings, pod, node, nominated, False, scratch)
+    else:
+        demand, request = pods.demand[pod], pods.request[pod]
+        filter_range(nodes, demands, requests, settings, demand, request, node, node + 1, False, scratch)
     verdict, detail = scratch.verdict[node], scratch.detail[node]
     trials.verdict[row, node] = verdict
     trials.detail[row, node] = detail

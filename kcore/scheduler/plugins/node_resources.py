@@ -29,22 +29,46 @@ def fit_filter(allocatable, requested, pods_allowed, pod_count, amount, ignored,
     ``pods_allowed``, ``pod_count``, ``verdict`` and ``detail`` are slices of the nodes from ``start`` on.
     """
     size = verdict.shape[0]
-    for node in range(size):
-        detail[node] = DETAIL_PODS if pod_count[node] + 1 > pods_allowed[node] else 0
-    for row in range(amount.shape[0]):
-        wanted = amount[row]
-        if wanted <= 0 or ignored[row] != 0:
-            continue
-        short = 1 << (row + 1)
-        capacity = allocatable[row][start:]
-        used = requested[row][start:]
+    first = next_wanted(amount, ignored, 0)
+    second = next_wanted(amount, ignored, first + 1)
+    if first == amount.shape[0]:
         for node in range(size):
-            lacking = short if wanted > capacity[node] - used[node] else 0
-            never = DETAIL_UNRESOLVABLE if wanted > capacity[node] else 0
-            detail[node] = detail[node] | lacking | never
+            detail[node] = DETAIL_PODS if pod_count[node] + 1 > pods_allowed[node] else 0
+    else:
+        # two resources in one pass; a lone one twice, which sets the same bits
+        second = second if second < amount.shape[0] else first
+        wanted, other = amount[first], amount[second]
+        short, other_short = 1 << (first + 1), 1 << (second + 1)
+        capacity, used = allocatable[first][start:], requested[first][start:]
+        other_capacity, other_used = allocatable[second][start:], requested[second][start:]
+        for node in range(size):
+            lacking = DETAIL_PODS if pod_count[node] + 1 > pods_allowed[node] else 0
+            lacking = lacking | lacks(wanted, capacity[node], used[node], short)
+            detail[node] = lacking | lacks(other, other_capacity[node], other_used[node], other_short)
+        row = next_wanted(amount, ignored, second + 1)
+        while row < amount.shape[0]:
+            wanted, short = amount[row], 1 << (row + 1)
+            capacity, used = allocatable[row][start:], requested[row][start:]
+            for node in range(size):
+                detail[node] = detail[node] | lacks(wanted, capacity[node], used[node], short)
+            row = next_wanted(amount, ignored, row + 1)
     for node in range(size):
         passes = (verdict[node] != 0) | (detail[node] == 0)
         verdict[node] = verdict[node] if passes else REJECT_FIT
+
+
+@kernel
+def next_wanted(amount, ignored, row):
+    """The first resource from ``row`` on that the pod asks for and the filter looks at, or how many there are."""
+    while row < amount.shape[0] and (amount[row] <= 0 or ignored[row] != 0):
+        row += 1
+    return row
+
+
+@kernel
+def lacks(wanted, capacity, used, short):
+    """The bits for a resource of which a node has too little, and of which it never has enough."""
+    return (short if wanted > capacity - used else 0) | (DETAIL_UNRESOLVABLE if wanted > capacity else 0)
 
 
 @kernel
@@ -166,6 +190,9 @@ def pair_least_allocated(
     second = least_allocated(max(second_capacity, 1), second_used)
     first_share = first_weight if first_capacity > 0 else 0
     second_share = second_weight if second_capacity > 0 else 0
+    if first_weight == 1 and second_weight == 1:
+        both = first_share + second_share == 2
+        return (first * first_share + second * second_share) >> (1 if both else 0)
     shares = max(first_share + second_share, 1)
     # both are integers below 2**53, so the rounded quotient's floor is the integer quotient
     return int(float(first * first_share + second * second_share) / shares)
@@ -253,6 +280,43 @@ def pair_balanced(first_capacity, second_capacity, first_used, second_used, firs
     before = pair_balance(first_used / first, second_used / second)
     # with fewer than two resources the deviation is 0 on both sides
     return 50 + (50 + (after - before if both else 0)) // 2
+
+
+@kernel
+def add_pair_scores(
+    nodes_allocatable, nodes_requested, nodes_nonzero, amount, pod_nonzero, fit_resources, balanced_resources,
+    fit_weight, balanced_weight, count, total,
+):  # fmt: skip
+    """LeastAllocated and BalancedAllocation of the same two resources, the default, in one pass."""
+    first, second = fit_resources[0, ROW], fit_resources[1, ROW]
+    first_capacity, second_capacity = nodes_allocatable[first], nodes_allocatable[second]
+    first_nonzero, second_nonzero = nodes_nonzero[first], nodes_nonzero[second]
+    first_used, second_used = nodes_requested[first], nodes_requested[second]
+    first_wanted, second_wanted = amount[first], amount[second]
+    first_default, second_default = pod_nonzero[first], pod_nonzero[second]
+    for node in range(count):
+        fit = pair_least_allocated(
+            first_capacity[node], second_capacity[node], first_nonzero[node] + first_default,
+            second_nonzero[node] + second_default, 1, 1,
+        )  # fmt: skip
+        balanced = pair_balanced(
+            first_capacity[node], second_capacity[node], first_used[node], second_used[node], first_wanted,
+            second_wanted,
+        )  # fmt: skip
+        total[node] += fit_weight * fit + balanced_weight * balanced
+
+
+@kernel
+def are_default_pairs(strategy, fit_resources, balanced_resources):
+    """Tell whether :func:`add_pair_scores` is for these: CPU and memory, each with weight 1, for both plugins."""
+    return (
+        is_default_fit(strategy, fit_resources)
+        and fit_resources[0, WEIGHT] == 1
+        and fit_resources[1, WEIGHT] == 1
+        and is_balanced_pair(balanced_resources)
+        and balanced_resources[0, ROW] == fit_resources[0, ROW]
+        and balanced_resources[1, ROW] == fit_resources[1, ROW]
+    )
 
 
 @kernel
