@@ -37,6 +37,7 @@ test: $(READY)
 bench: $(READY)
 	mkdir -p .benchmarks
 	$(PYTEST) bench --benchmark-enable --benchmark-json=.benchmarks/latest.json
+	$(BIN)/python -m bench.report
 
 # Go builds the real kube-scheduler as a library (three minutes the first time), both are run in turn, and compared.
 bench-peers: $(READY)

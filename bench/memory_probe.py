@@ -88,7 +88,7 @@ def resident(pod_max: int, paths: list[str]) -> dict[str, object]:
     stage("history")
     engine.warm()
     stage("kernels")
-    decisions = engine.schedule(np.arange(pod_max, dtype=np.int32), Options())
+    decisions = engine.schedule(np.arange(pod_max, dtype=np.int32), Options(engine="auto"))
     history.finish(decisions)
     stage("scheduled")
     return {

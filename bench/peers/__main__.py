@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench import inputs
 from bench.clusters import Run
 from bench.conftest import machine
 from bench.figures import RESULTS, stopwatch
-from bench.peers import inputs
 from bench.peers.replay import Agreement, replay
 from kcore.api.objects import ClusterObjects
 from kcore.scheduler.engine import Options

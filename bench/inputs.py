@@ -1,4 +1,4 @@
-"""What all schedulers are given: a cluster, the pods that are there already, and the pods to place in order."""
+"""Clusters with the pods that are there already and those to place in order, for benchmarks and for other schedulers."""
 
 from __future__ import annotations
 
@@ -58,6 +58,15 @@ def workload(name: str) -> ClusterObjects:
     recorder = Recorder()
     run(choose(shipped(), [name], [])[0], Overrides({}), cluster=recorder)
     return recorder.objects()
+
+
+def equal_pods(node_count: int, pod_count: int) -> ClusterObjects:
+    """SchedulingBasic's pods on nodes that are large enough for all of them."""
+    objects = traces.make("scheduler_perf", nodes=node_count, pods=pod_count)
+    each = 2 * pod_count // node_count + 100
+    for node in objects.nodes:
+        node.status.allocatable = {"cpu": f"{each}", "memory": f"{each}Gi", "pods": f"{each}"}
+    return objects
 
 
 def distinct() -> ClusterObjects:
