@@ -175,7 +175,7 @@ def run_block(
     """Execute a block and return the output of its last command."""
     if block.language == "yaml":
         for document in yaml.safe_load_all(block.text):
-                if isinstance(document, dict) and document.get("kind") == KIND:
+            if isinstance(document, dict) and document.get("kind") == KIND:
                 points = {name: frozenset(found) for name, found in contract.registered().items()}
                 load_configuration(document, third_party=points)
     elif block.language == "python" and not block.role:
