@@ -256,11 +256,6 @@ class Engine:
             self.state.outrank(row, found.chosen.node)
             self.state.nominate(row, found.chosen.node)
 
-    def _forget_dropped(self) -> None:
-        """Take the nominations off the list that kernels have ended."""
-        for row in [row for row in self.state.nominated if self.state.pods.nominated[row] < 0]:
-            self.state.forget_nomination(row)
-
     def _make_batch(self, rows: np.ndarray, runnable: np.ndarray, options: Options) -> Batch | None:
         """What decides incrementally; None where the full pass decides everything."""
         forced = options.engine == "incremental"
@@ -385,13 +380,12 @@ class Engine:
             position, rejected = self._place(profile, stretch, start, stop, options, result)
         else:
             world = state.world()
-            nominated = np.array(state.nominated, dtype=np.int32)
             position = self.run(schedule_range)(
                 world.nodes, world.pods, world.demands, world.requests, self.settings(profile), queue, draws, start,
-                stop, nominated, self.scratch(world), placed, score,
+                stop, state.nominated, self.scratch(world), placed, score,
             )  # fmt: skip
             rejected = position < stop
-        self._forget_dropped()
+        state.forget_ended_nominations()
         return position, rejected
 
     def _stretch_extended(self, profile: Profile, stretch: Stretch, start: int, stop: int) -> int:
@@ -419,7 +413,6 @@ class Engine:
         """Leave the verdict of every filter of the profile in scratch; return the number of feasible nodes."""
         world = self.state.world()
         scratch = self.scratch(world)
-        nominated = np.array(self.state.nominated, dtype=np.int32)
         feasible: int = self.run(filter_cluster)(
             world.nodes,
             world.pods,
@@ -427,7 +420,7 @@ class Engine:
             world.requests,
             self.settings(profile),
             row,
-            nominated,
+            self.state.nominated,
             scratch,
         )
         extension = self.extension(profile)

@@ -120,7 +120,7 @@ def _dry_run(
     candidate = np.zeros((len(order), 2), dtype=np.int64)
     bounds = np.zeros(len(order) + 1, dtype=np.int64)
     allowed = np.array([budget.allowed for budget in state.budgets], dtype=np.int64)
-    nominated = np.array(state.nominated, dtype=np.int32)
+    nominated = state.nominated
     found: int = (evaluate or search.run(dry_run))(
         world.nodes, world.pods, world.demands, world.requests, search.settings, row, order, wanted, nominated,
         allowed, allowed.copy(), search.scratch, victims, violating, candidate, bounds, outcome,

@@ -28,7 +28,9 @@ class History:
         self._world = engine.state.world()
         self.requested: np.ndarray = self._world.nodes.requested.copy()
         self.pod_count: np.ndarray = self._world.nodes.pod_count.copy()
-        self._nominations = {row: int(engine.state.pods.nominated[row]) for row in engine.state.nominated}
+        self._nominations = {
+            row: int(engine.state.pods.nominated[row]) for row in engine.state.nominated.tolist()
+        }
         self._version = engine.state.version
         self._decisions: Decisions | None = None
 
@@ -56,7 +58,7 @@ class History:
                 "the cluster has changed since; ask for explanations while scheduling (explain=)"
             )
         end = len(decisions.rows)
-        present = {row: int(state.pods.nominated[row]) for row in state.nominated}
+        present = {row: int(state.pods.nominated[row]) for row in state.nominated.tolist()}
         nominations = dict(self._nominations)
         here, noted = end, 0
         try:
@@ -79,9 +81,9 @@ class History:
 
     def _nominate(self, nominations: dict[int, int]) -> None:
         state = self._engine.state
-        for row in state.nominated:
+        for row in state.nominated.tolist():
             state.pods.nominated[row] = -1
-        state.nominated[:] = list(nominations)
+        state.nominated = np.array(list(nominations), dtype=np.int32)
         for row, slot in nominations.items():
             state.pods.nominated[row] = slot
 

@@ -60,7 +60,7 @@ class State:
         self.budgets: list[Budget] = []
         self.classes: list[SpecClass] = []
         self.demands = DemandTable(self.nodes, self.ledger, self.owners, self.namespaces)
-        self.nominated: list[int] = []
+        self.nominated = np.zeros(0, dtype=np.int32)
         self.version = 0
         """Grows with every change of pods and their places, so that a result knows that the cluster has moved on."""
         self.preempting: set[int] = set()
@@ -135,7 +135,7 @@ class State:
         rows = self.pods_on(slot)
         for row in rows:
             self.remove_pod(row)
-        for row in [row for row in self.nominated if self.pods.nominated[row] == slot]:
+        for row in [row for row in self.nominated.tolist() if self.pods.nominated[row] == slot]:
             self.forget_nomination(row)
         self.nodes.remove(name)
         return rows
@@ -314,7 +314,7 @@ class State:
         """Forget the pods from row ``first`` on, none of which has been placed by a run: a refused input."""
         self._bound = [pair for pair in self._bound if pair[0] < first]
         self.preempting = {row for row in self.preempting if row < first}
-        for row in [row for row in self.nominated if row >= first]:
+        for row in self.nominated[self.nominated >= first].tolist():
             self.forget_nomination(row)
         self.pods.gone[first : self.pods.count] = 1
         self._index = None
@@ -410,19 +410,25 @@ class State:
         self.version += 1
         self.forget_nomination(row)
         self.pods.nominated[row] = slot
-        self.nominated.append(row)
+        self.nominated = np.append(self.nominated, np.int32(row))
 
     def outrank(self, row: int, slot: int) -> None:
         """Take the nominations to a node from pods of lower priority than this one, which preempts there."""
-        for other in list(self.nominated):
-            if self.pods.nominated[other] == slot and self.pods.priority[other] < self.pods.priority[row]:
-                self.forget_nomination(other)
+        pods, claims = self.pods, self.nominated
+        lesser = (pods.nominated[claims] == slot) & (pods.priority[claims] < pods.priority[row])
+        pods.nominated[claims[lesser]] = -1
+        self.nominated = claims[~lesser]
 
     def forget_nomination(self, row: int) -> None:
         """Drop a pod's claim to a node, if it has one."""
         self.pods.nominated[row] = -1
-        if row in self.nominated:
-            self.nominated.remove(row)
+        if len(self.nominated):
+            self.nominated = self.nominated[self.nominated != row]
+
+    def forget_ended_nominations(self) -> None:
+        """Take the claims off the list that kernels have ended."""
+        if len(self.nominated):
+            self.nominated = self.nominated[self.pods.nominated[self.nominated] >= 0]
 
     # -- the kernels' view
 

@@ -161,7 +161,7 @@ class Extension:
     def _refilter_nominated(self, row: int, verdict: np.ndarray) -> None:
         """Nodes with nominated pods must pass with these pods on them, too."""
         state = self._engine.state
-        for slot in {int(state.pods.nominated[other]) for other in state.nominated}:
+        for slot in {int(state.pods.nominated[other]) for other in state.nominated.tolist()}:
             if slot >= 0 and verdict[slot] == codes.PASS:
                 self.fits(row, slot)
 
@@ -210,14 +210,14 @@ class Extension:
         engine, state = self._engine, self._engine.state
         world, scratch = state.world(), engine.scratch(state.world())
         settings = engine.settings_of(row)
-        nominated = np.array(state.nominated, dtype=np.int32)
+        nominated = state.nominated
         if not engine.run(fits_node)(
             world.nodes, world.pods, world.demands, world.requests, settings, row, slot, nominated, True, scratch
         ):  # fmt: skip
             return False
         others = [
             other
-            for other in state.nominated
+            for other in state.nominated.tolist()
             if other != row
             and state.pods.nominated[other] == slot
             and state.pods.priority[other] >= state.pods.priority[row]

@@ -86,7 +86,7 @@ class Race:
             name: (getattr(full, name), getattr(incremental, name))
             for name in ("reason", "untried", "denied", "preemptions")
         }
-        pairs["nominated"] = (self.states[0].nominated, self.states[1].nominated)
+        pairs["nominated"] = tuple(state.nominated.tolist() for state in self.states)
         told += [f"{name}: full {one}, incremental {two}" for name, (one, two) in pairs.items() if one != two]
         worlds = [state.world() for state in self.states]
         told += [

@@ -90,7 +90,8 @@ class Batch:
         self._row_of_pod: np.ndarray | None = None
         self._room: dict[int, int] = {}
         self._refuser = Refuser(state, world, len(counts))
-        self._promised: dict[int, int] = {}
+        self._promised = np.zeros(0, dtype=np.int32)
+        self._promise = np.zeros(0, dtype=np.int32)
 
     def warm(self, settings: Settings) -> None:
         """Compile, or load from the cache, every kernel that a batch may need."""
@@ -134,7 +135,7 @@ class Batch:
         self._follow_nominations()
         self._refuser.use(means)
         world = self._world
-        nominated = np.array(self._state.nominated, dtype=np.int32)
+        nominated = self._state.nominated
         number = window(self._number, positions)
         rows = window(self._rows(), positions)
         position = 0
@@ -169,17 +170,22 @@ class Batch:
 
     def _follow_nominations(self) -> None:
         """Touch the nodes that have been promised to a pod, or are so no more, since the last look."""
-        pods = self._world.pods
-        if not self._state.nominated and not self._promised:
+        pods, touched = self._world.pods, self._touched
+        rows = self._state.nominated
+        if not len(rows) and not len(self._promised):
             return
-        now = {row: int(pods.nominated[row]) for row in self._state.nominated if pods.nominated[row] >= 0}
-        changed = {slot for row, slot in self._promised.items() if now.get(row) != slot}
-        changed |= {slot for row, slot in now.items() if self._promised.get(row) != slot}
-        self._touched.promised[:] = 0
-        self._touched.promised[list(now.values())] = 1
-        self._promised = now
-        touched = self._touched
-        for slot in sorted(changed):
+        if not len(self._promise):
+            self._promise = np.full(self._state.pods.count, -1, dtype=np.int32)
+        either = np.concatenate([self._promised, rows])
+        now, before = pods.nominated[either], self._promise[either]
+        moved = now != before
+        changed = np.concatenate([now[moved], before[moved]])
+        self._promise[either] = now
+        self._promised = rows
+        slots = pods.nominated[rows]
+        touched.promised[:] = 0
+        touched.promised[slots[slots >= 0]] = 1
+        for slot in np.unique(changed[changed >= 0]).tolist():
             touched.sequence[0] += 1
             touched.ring[int(touched.sequence[0]) & (len(touched.ring) - 1)] = slot
             touched.last[slot] = touched.sequence[0]
