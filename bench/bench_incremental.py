@@ -124,7 +124,8 @@ def test_curve_over_nodes(figures: Figures, kind: str) -> None:
     if not figures.enabled:
         pytest.skip("full size: --benchmark-enable")
     for nodes in CURVE_NODES:
-        pods = 200_000 if kind == "equal" else max(200_000_000 // nodes // 20, 200)
+        # nodes of distinct pods are small: no more than fit
+        pods = 1_000_000 if kind == "equal" else min(max(20_000_000 // nodes, 500), 30 * nodes)
         objects = inputs.equal_pods(nodes, pods) if kind == "equal" else plain_pods(nodes, pods)
         _curve_point(figures, f"{kind} pods over nodes: {nodes}", objects, {"nodes": nodes, "pods": pods})
 

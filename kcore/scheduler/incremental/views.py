@@ -19,6 +19,8 @@ from kcore.scheduler.plugins import pod_topology_spread as spread
 from kcore.scheduler.state import World
 
 _STATIC_FILTERS = (codes.NODE_UNSCHEDULABLE, codes.NODE_NAME, codes.TAINT_TOLERATION, codes.NODE_AFFINITY)
+_TABLE_SHARE = 8
+"""Numbers up to so many times their count are renumbered by a table, others by sorting."""
 _STATIC_SHARE_MAX = 4
 """With more static groups than one in so many nodes, a pass over groups saves nothing."""
 STATIC_GROUPS_MIN = 64
@@ -322,7 +324,8 @@ class ViewTable:
         fixed[names.FIRST_GROUP], fixed[names.STATIC_GROUPS] = first, count
         special = view.term or view.dynamic_keys or fixed[names.TAINT] >= 0 or fixed[names.AFFINITY] >= 0
         fixed[names.SIMPLE] = int(count == 1 and not special)
-        order = np.lexsort((nodes.rank[relevant], group))
+        order = np.argsort(nodes.rank[relevant], kind="stable")
+        order = order[np.argsort(group[order], kind="stable")]
         sizes = np.bincount(group, minlength=count)
         offsets = np.cumsum(sizes) - sizes
         capacity = nodes.alive.shape[0]
@@ -387,6 +390,12 @@ def _term(kind: int, column: int, limit: int) -> list[int]:
 
 
 def _dense(numbers: np.ndarray) -> np.ndarray:
-    """The same classes of equal numbers, numbered from 0."""
+    """The same classes of equal numbers (none negative), numbered from 0 in ascending order."""
+    most = int(numbers.max(initial=-1))
+    if most < _TABLE_SHARE * len(numbers):
+        used = np.zeros(most + 1, dtype=bool)
+        used[numbers] = True
+        places: np.ndarray = (np.cumsum(used) - 1)[numbers]
+        return places
     found: np.ndarray = np.unique(numbers, return_inverse=True)[1].reshape(-1)
     return found.astype(np.int64)
