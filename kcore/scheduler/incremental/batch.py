@@ -13,7 +13,7 @@ import numpy as np
 
 from kcore.kernel import Kernel, compile_for
 from kcore.scheduler.columns import Scratch, Settings
-from kcore.scheduler.incremental.columns import GROUPS_MAX, Choice, Touched
+from kcore.scheduler.incremental.columns import GROUPS_MAX, VIEW, Choice, Touched
 from kcore.scheduler.incremental.counters import CounterTable
 from kcore.scheduler.incremental.groups import build_shape, note_many
 from kcore.scheduler.incremental.placing import (
@@ -201,14 +201,26 @@ class Batch:
     def _build_all(
         self, numbers: np.ndarray, queue: np.ndarray, settings: Settings, nominated: np.ndarray
     ) -> None:
-        """Give every shape of these pods that is to be kept its row."""
+        """Give every shape of these pods that is to be kept its row; first all rows, for tables grow as a whole."""
         found, first = np.unique(numbers, return_index=True)
-        for number, place in zip(found.tolist(), first.tolist(), strict=True):
-            if self._row_of[number] == NOT_BUILT:
-                self._build(number, settings, int(queue[place]), nominated)
+        wanted = [
+            (number, int(queue[place]))
+            for number, place in zip(found.tolist(), first.tolist(), strict=True)
+            if self._row_of[number] == NOT_BUILT
+        ]
+        added = [(number, pod, self._add(number, settings, pod)) for number, pod in wanted]
+        for number, pod, row in added:
+            if row >= 0:
+                self._fill(number, row, settings, pod, nominated)
 
     def _build(self, number: int, settings: Settings, pod: int, nominated: np.ndarray) -> None:
-        """Give the shape a row, or twice the room that it had; leave it to the full pass where that is too much."""
+        """Give the shape a row with twice the room that it had."""
+        row = self._add(number, settings, pod)
+        if row >= 0:
+            self._fill(number, row, settings, pod, nominated)
+
+    def _add(self, number: int, settings: Settings, pod: int) -> int:
+        """Give the shape an empty row; -1, and leave it to the full pass, where it would take too much."""
         pods = self._world.pods
         self._room[number] = room = self._room.get(number, ROOM // 2) * 2
         view = self._views.find(int(pods.demand[pod]), settings)
@@ -217,25 +229,28 @@ class Batch:
             row = self._shapes.add(view, int(pods.request[pod]), int(pods.priority[pod]), room)
         self._row_of[number] = row if row >= 0 else NOT_KEPT
         self._row_of_pod = None
-        if row < 0:
-            return
-        self._make_room(view)
+        return row
+
+    def _fill(self, number: int, row: int, settings: Settings, pod: int, nominated: np.ndarray) -> None:
+        """Put the nodes into the shape's groups, in more room if it must be. Simple shapes fill in their first pass."""
+        view = int(self._shapes.arrays.fixed[row, VIEW])
+        self._make_room(view, row)
         if self._views.is_simple(view):
             return
         built = self._run(build_shape)(
-            self._world.nodes, pods, self._world.requests, settings, self._views.columns(),
+            self._world.nodes, self._world.pods, self._world.requests, settings, self._views.columns(),
             self._counters.columns(), self._shapes.arrays, row, self._touched, nominated, self._choice,
             self._scratch,
         )  # fmt: skip
         if not built:
             self._build(number, settings, pod, nominated)
 
-    def _make_room(self, view: int) -> None:
-        """Give the choice as much working memory as the view's latest shape needs."""
+    def _make_room(self, view: int, row: int) -> None:
+        """Give the choice as much working memory as a shape of the view needs."""
         shapes, held = self._shapes, self._choice
         needed = (
             shapes.arrays.value.shape[1],
-            int(shapes.arrays.fixed[shapes.count - 1, GROUPS_MAX]),
+            int(shapes.arrays.fixed[row, GROUPS_MAX]),
             self._views.terms(view),
             self._counters.size,
         )
