@@ -135,6 +135,39 @@ class Kernel:
         return {"_nrt": False} if self._cache else {}
 
 
+class Instruction:
+    """One expression for which Numba has no name: ``plain`` in the interpreter, what ``emit`` builds in machine code.
+
+    Both take and return doubles, and must agree bit for bit. ``emit(builder, arguments)`` gets llvmlite's IRBuilder.
+    """
+
+    def __init__(self, plain: Callable[..., float], emit: Callable[[Any, list[Any]], Any]) -> None:
+        self._plain = plain
+        self._emit = emit
+        self._intrinsic: Any = None
+
+    def __call__(self, *args: float) -> float:
+        return self._plain(*args)
+
+    @property
+    def _numba_type_(self) -> Any:
+        from numba.core.registry import cpu_target
+
+        if self._intrinsic is None:
+            from numba.core import types
+            from numba.extending import intrinsic
+
+            def generate(_: Any, builder: Any, __: Any, arguments: list[Any]) -> Any:
+                return self._emit(builder, arguments)
+
+            def typed(_: Any, numerator: Any, denominator: Any, reciprocal: Any) -> Any:
+                return types.float64(types.float64, types.float64, types.float64), generate
+
+            self._intrinsic = intrinsic(typed)
+            cpu_target.typing_context.refresh()
+        return cpu_target.typing_context.resolve_value_type(self._intrinsic)
+
+
 def compile_for(kernel: Kernel, *args: Any) -> None:
     """Compile the kernel for arguments like these, or load it from the cache, without running it."""
     if JIT:

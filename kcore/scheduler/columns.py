@@ -48,6 +48,8 @@ class NodeColumns(NamedTuple):
     allocatable: I64  # [resource, node] milli-CPU, bytes, counts
     requested: I64  # [resource, node]
     nonzero: I64  # [2, node] CPU and memory with defaults for what is not requested
+    pair: F64  # [field, node] CPU and memory as doubles, see plugins/resource_pair.py
+    paired: U8  # [2]: 1 where these are exact, 1 where every node has both
     pods_allowed: I64  # [node]
     pod_count: I64  # [node]
     label: I32  # [label key, node] value id, -1 absent; row 0 is the node's name

@@ -55,8 +55,6 @@ from kcore.scheduler.plugins.node_ports import ports_filter
 from kcore.scheduler.plugins.node_resources import (
     add_balanced_score,
     add_fit_score,
-    add_pair_scores,
-    are_default_pairs,
     fit_filter,
     is_best_effort,
 )
@@ -72,6 +70,12 @@ from kcore.scheduler.plugins.pod_topology_spread import (
     count_hard,
     soft_score,
     spread_filter,
+)
+from kcore.scheduler.plugins.resource_pair import (
+    add_pair_scores,
+    pair_weights,
+    renew_pair,
+    scored_amounts,
 )
 
 NO_TOTAL = -(1 << 62)
@@ -433,27 +437,19 @@ def score_nodes(nodes, demands, requests, settings, demand, request, scratch):
     count, total = nodes.slots[0], scratch.total
     fixed = demands.fixed[demand]
     # the default resource plugins share a pass, and a plugin that scores all nodes alike needs none
-    fit, balanced = weight_of(settings, NODE_RESOURCES_FIT), weight_of(settings, BALANCED_ALLOCATION)
     amount = requests.amount[request]
-    paired = (
-        fit != 0
-        and balanced != 0
-        and requests.exception[request] < 0
-        and are_default_pairs(settings.fit_strategy[0], settings.fit_resources, settings.balanced_resources)
-        and not is_best_effort(amount, settings.balanced_resources)
-    )
+    weights = weight_of(settings, NODE_RESOURCES_FIT), weight_of(settings, BALANCED_ALLOCATION)
+    fit, balanced = pair_weights(nodes, settings, weights, amount)
     taints = fixed[ANY_SOFT_TAINT] != 0
     same = 0 if taints else weight_of(settings, TAINT_TOLERATION) * MAX_NODE_SCORE
     for node in range(count):
         total[node] = same
-    if paired:
-        add_pair_scores(
-            nodes.allocatable, nodes.requested, nodes.nonzero, amount, requests.nonzero[request],
-            settings.fit_resources, settings.balanced_resources, fit, balanced, count, total,
-        )  # fmt: skip
+    if fit + balanced > 0:
+        first, second = scored_amounts(requests, request)
+        add_pair_scores(nodes.pair, amount, first, second, fit, balanced, count, total)
     for index in range(settings.scores.shape[0]):
         plugin = settings.scores[index]
-        if paired and plugin in (NODE_RESOURCES_FIT, BALANCED_ALLOCATION):
+        if (plugin == NODE_RESOURCES_FIT and fit > 0) or (plugin == BALANCED_ALLOCATION and balanced > 0):
             continue
         if plugin == TAINT_TOLERATION and not taints:
             continue
@@ -511,6 +507,7 @@ def account(nodes, pods, requests, pod, node, sign):
     for row in range(2):
         nodes.nonzero[row, node] += sign * requests.nonzero[request, row]
     nodes.pod_count[node] += sign
+    renew_pair(nodes.pair, nodes.requested, nodes.nonzero, node)
     contribution = pods.contribution
     spec_class = pods.spec_class[pod]
     for index in range(contribution.ptr[spec_class], contribution.ptr[spec_class + 1]):

@@ -274,6 +274,7 @@ class Engine:
         Returns the positions to try, ascending, and the same by profile.
         """
         state = self.state
+        self._forget_gated_nominations()
         classes = state.pods.spec_class[rows]
         verdicts = {number: self._judge_class(number) for number in distinct(classes)}
         profiles: dict[str, tuple[Profile, list[int]]] = {}
@@ -299,6 +300,15 @@ class Engine:
             return found[0][1], found
         every = [one for _, one in found]
         return np.sort(np.concatenate([*every, np.zeros(0, dtype=np.int64)])), found
+
+    def _forget_gated_nominations(self) -> None:
+        """Pods behind a gate that their profile heeds never enter the queue, and only the queue nominates."""
+        state = self.state
+        for row in state.nominated.tolist():
+            profile = self.profile_of(row)
+            spec = state.classes[state.pods.spec_class[row]].exemplar.spec
+            if spec.scheduling_gates and profile is not None and "SchedulingGates" in profile.pre_enqueue:
+                state.forget_nomination(row)
 
     def _set_aside(self, classes: np.ndarray, reason: dict[int, str], result: Decisions) -> None:
         """Give all pods of some classes their reason; they are not tried."""

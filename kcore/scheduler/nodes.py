@@ -18,6 +18,7 @@ from kcore.scheduler.codes import (
     RESOURCES_MAX,
 )
 from kcore.scheduler.columns import NodeColumns
+from kcore.scheduler.plugins.resource_pair import make_pair
 from kcore.scheduler.requests import is_scalar, parse
 from kcore.scheduler.vocab import Vocab, label_number
 
@@ -353,8 +354,9 @@ class NodeTable:
         """The kernel's view; ``ledger[row, node]`` and ``image[image, node]`` come from their owners."""
         number, is_number = self._label_numbers()
         domain_count = np.array([len(domains) for domains in self.domains], dtype=np.int64)
+        pair, paired = make_pair(self.allocatable, self.requested, self.nonzero, self.alive)
         return NodeColumns(
             self.slots, self.alive, self.unschedulable, self.rank, self.taint_set, self.allocatable,
-            self.requested, self.nonzero, self.pods_allowed, self.pod_count, self.label, self.domain, domain_count,
+            self.requested, self.nonzero, pair, paired, self.pods_allowed, self.pod_count, self.label, self.domain, domain_count,
             image, image.max(axis=1, initial=0), self.first_pod, ledger, number, is_number,
         )  # fmt: skip

@@ -168,7 +168,7 @@ class State:
             self._bound.append((row, slot))
             if meta.deletion_timestamp is not None and _terminating_by_preemption(pod):
                 self.preempting.add(row)
-        elif pod.status.nominated_node_name and not pod.spec.node_name and not pod.spec.scheduling_gates:
+        elif pod.status.nominated_node_name and not pod.spec.node_name:
             self._nominate_by_name(row, pod.status.nominated_node_name)
         self._sources.append((row, pod))
         return row

@@ -13,7 +13,7 @@ import numpy as np
 
 from kcore.kernel import Kernel, compile_for
 from kcore.scheduler.columns import Scratch, Settings
-from kcore.scheduler.incremental.columns import GROUPS_MAX, VIEW, Choice, Touched
+from kcore.scheduler.incremental.columns import GROUPS_MAX, SHAPE_FIELDS, VIEW, Choice, Touched
 from kcore.scheduler.incremental.counters import CounterTable
 from kcore.scheduler.incremental.groups import build_shape, note_many
 from kcore.scheduler.incremental.placing import (
@@ -29,11 +29,13 @@ from kcore.scheduler.incremental.placing import (
 from kcore.scheduler.incremental.refuser import Means, Refusal, Refuser
 from kcore.scheduler.incremental.shapes import ShapeTable, number_shapes
 from kcore.scheduler.incremental.views import ViewTable
-from kcore.scheduler.state import State, World
+from kcore.scheduler.state import State, World, distinct
 from kcore.scheduler.vocab import window
 
 KEEP_MIN = 8
 """Pods of a shape from which keeping it pays."""
+SCAN_MIN = 4
+"""Pods of a demand, each of a rare shape, from which its view pays."""
 KEPT_BYTES_MAX = 1 << 28
 """Memory for shapes; those with the fewest pods go through the full pass."""
 ROOM = 4
@@ -88,6 +90,9 @@ class Batch:
         many = np.argsort(-counts, kind="stable")[:kept_max]
         self._row_of[many[counts[many] >= keep_min]] = NOT_BUILT
         self._row_of_pod: np.ndarray | None = None
+        rare = pods.demand[tried[self._row_of[number] == NOT_KEPT]]
+        self._scanned = set(np.flatnonzero(np.bincount(rare) >= SCAN_MIN).tolist())
+        self._scans = bool(self._scanned)
         self._room: dict[int, int] = {}
         self._refuser = Refuser(state, world, len(counts))
         self._promised = np.zeros(0, dtype=np.int32)
@@ -113,8 +118,8 @@ class Batch:
 
     @property
     def is_worthwhile(self) -> bool:
-        """Whether any shape is kept."""
-        return bool((self._row_of == NOT_BUILT).any() or self._shapes.count)
+        """Whether any shape is kept, or any pod decided by a scan."""
+        return bool((self._row_of == NOT_BUILT).any() or self._shapes.count or self._scans)
 
     def place(
         self,
@@ -140,6 +145,9 @@ class Batch:
         rows = window(self._rows(), positions)
         position = 0
         told: list[Refusal] = []
+        for demand in self._scanned & set(distinct(world.pods.demand[queue])) if self._scanned else ():
+            self._scanned.discard(demand)
+            self._views.find(demand, settings)
         while position < len(queue):
             if rows[position] == NOT_BUILT:
                 self._build_all(number[position:], queue[position:], settings, nominated)
@@ -270,4 +278,6 @@ def _choice(world: World, columns: int, groups: int, terms: int, domains: int) -
         mark=np.zeros(2, dtype=np.int64),
         amount=np.zeros(world.requests.amount.shape[1], dtype=np.int64),
         tied=np.zeros(world.nodes.alive.shape[0], dtype=np.uint8),
+        shape=np.zeros(SHAPE_FIELDS, dtype=np.int64),
+        total=np.zeros(world.nodes.alive.shape[0], dtype=np.int32),
     )

@@ -93,6 +93,7 @@ ALL_POSITIVE = 1
 class Views(NamedTuple):
     """One row a demand in use; a static group is a set of nodes that no placement tells apart but for counts."""
 
+    of_demand: I32  # [demand] its view, -1 none
     fixed: I64  # [view, field]
     allowed: U8  # [view, node] 1 where no filter that placements cannot change rejects the node
     addend: I32  # [view, node] weighted score that placements cannot change
@@ -133,7 +134,9 @@ TREE = 7
 TREE_STOP = 8
 HEADS = 9
 """First entry of the shape in ``head``: by static group the first group."""
-SHAPE_FIELDS = 10
+TURN = 10
+"""Touches before its latest turn."""
+SHAPE_FIELDS = 11
 
 
 class Shapes(NamedTuple):
@@ -171,3 +174,5 @@ class Choice(NamedTuple):
     mark: I64  # [2] number of this choice; why placing stopped
     amount: I64  # [resource] requests of pods that are nominated to the node
     tied: U8  # [node]
+    shape: I64  # [shape field] of a pod whose shape is not kept
+    total: I32  # [node] local scores of a scan

@@ -6,6 +6,7 @@ The twins are the loops over all nodes in ``plugins/`` and ``cycle.py``; the ari
 from __future__ import annotations
 
 from kcore.kernel import kernel
+from kcore.scheduler.codes import CPU, MEMORY
 from kcore.scheduler.incremental.columns import (
     ADD,
     ADMITTED,
@@ -23,22 +24,11 @@ from kcore.scheduler.incremental.columns import (
     VIEW,
     WEIGHT,
 )
-from kcore.scheduler.plugins import node_resources
-from kcore.scheduler.plugins.node_resources import (
-    add_balanced_score,
-    add_fit_score,
-    is_balanced_pair,
-    is_best_effort,
-    is_default_fit,
-    pair_balanced,
-    pair_least_allocated,
-)
+from kcore.scheduler.plugins.node_resources import add_balanced_score, add_fit_score, is_best_effort
+from kcore.scheduler.plugins.resource_pair import pair_score, pair_weights, scored_amounts
 
 INFEASIBLE = -1
 """Local score of a node that a filter rejects; scores themselves are never negative."""
-
-RESOURCE = node_resources.ROW
-RESOURCE_WEIGHT = node_resources.WEIGHT
 
 
 @kernel
@@ -102,46 +92,33 @@ def fits_beside_nominated(nodes, pods, requests, settings, views, shape, node, n
 def resource_score(nodes, requests, settings, fixed, request, node, scratch):
     """Weighted scores of NodeResourcesFit and NodeResourcesBalancedAllocation on one node."""
     amount = requests.amount[request]
+    weight, balanced_weight = fixed[FIT_WEIGHT], fixed[BALANCED_WEIGHT]
+    fit, balanced = pair_weights(nodes, settings, (weight, balanced_weight), amount)
     score = 0
-    weight = fixed[FIT_WEIGHT]
-    if weight != 0:
-        resources = settings.fit_resources
-        if is_default_fit(settings.fit_strategy[0], resources) and requests.exception[request] < 0:
-            first, second = resources[0, RESOURCE], resources[1, RESOURCE]
-            score += weight * pair_least_allocated(
-                nodes.allocatable[first, node], nodes.allocatable[second, node],
-                nodes.nonzero[first, node] + requests.nonzero[request, first],
-                nodes.nonzero[second, node] + requests.nonzero[request, second],
-                resources[0, RESOURCE_WEIGHT], resources[1, RESOURCE_WEIGHT],
-            )  # fmt: skip
-        else:
-            total = scratch.total[node : node + 1]
-            total[0] = 0
-            add_fit_score(
-                nodes.allocatable[:, node : node + 1], nodes.requested[:, node : node + 1],
-                nodes.nonzero[:, node : node + 1], amount, requests.nonzero[request], requests.exception[request],
-                requests.score, settings.fit_strategy[0], resources, settings.fit_shape, weight, 1,
-                scratch.number, total,
-            )  # fmt: skip
-            score += total[0]
-    weight = fixed[BALANCED_WEIGHT]
+    if fit + balanced > 0:
+        first, second = scored_amounts(requests, request)
+        cpu, memory = float(amount[CPU]), float(amount[MEMORY])
+        score += int(pair_score(nodes.pair, node, cpu, memory, first, second, float(fit), float(balanced)))
+    if weight != 0 and fit == 0:
+        total = scratch.total[node : node + 1]
+        total[0] = 0
+        add_fit_score(
+            nodes.allocatable[:, node : node + 1], nodes.requested[:, node : node + 1],
+            nodes.nonzero[:, node : node + 1], amount, requests.nonzero[request], requests.exception[request],
+            requests.score, settings.fit_strategy[0], settings.fit_resources, settings.fit_shape, weight, 1,
+            scratch.number, total,
+        )  # fmt: skip
+        score += total[0]
     resources = settings.balanced_resources
-    if weight != 0 and not is_best_effort(amount, resources):
-        if is_balanced_pair(resources):
-            first, second = resources[0, RESOURCE], resources[1, RESOURCE]
-            score += weight * pair_balanced(
-                nodes.allocatable[first, node], nodes.allocatable[second, node], nodes.requested[first, node],
-                nodes.requested[second, node], amount[first], amount[second],
-            )  # fmt: skip
-        else:
-            total, verdict = scratch.total[node : node + 1], scratch.verdict[node : node + 1]
-            total[0] = 0
-            verdict[0] = 0
-            add_balanced_score(
-                nodes.allocatable[:, node : node + 1], nodes.requested[:, node : node + 1], amount, resources,
-                weight, 1, verdict, scratch.number, total,
-            )  # fmt: skip
-            score += total[0]
+    if balanced_weight != 0 and balanced == 0 and not is_best_effort(amount, resources):
+        total, verdict = scratch.total[node : node + 1], scratch.verdict[node : node + 1]
+        total[0] = 0
+        verdict[0] = 0
+        add_balanced_score(
+            nodes.allocatable[:, node : node + 1], nodes.requested[:, node : node + 1], amount, resources,
+            balanced_weight, 1, verdict, scratch.number, total,
+        )  # fmt: skip
+        score += total[0]
     return score
 
 

@@ -11,12 +11,17 @@ from kcore.scheduler.incremental.columns import (
     FILTERS_DOMAINS,
     FIRST,
     FIRST_GROUP,
+    PRIORITY,
+    REQUEST,
+    SHAPE_FIELDS,
     SIMPLE,
+    TURN,
     VIEW,
 )
 from kcore.scheduler.incremental.groups import catch_up, count_pod, touch
 from kcore.scheduler.incremental.local import INFEASIBLE
 from kcore.scheduler.incremental.refusing import EVICTS, has_space, is_current, refuse
+from kcore.scheduler.incremental.scan import can_scan, pick_best, scan_nodes
 from kcore.scheduler.incremental.tree import build_tree
 from kcore.scheduler.preemption import filter_cluster
 
@@ -37,37 +42,80 @@ CONTRADICTION = 6
 NOT_KEPT = -2
 """Row of a shape that is left to the full pass."""
 NOT_BUILT = -1
+NEVER = -(1 << 40)
+"""Cursor of a shape that is yet to be filled."""
 
-STALE_MIN = 64
-STALE_SHARE = 8
-"""A simple shape that missed more touches than that, and one for so many nodes, is made anew by a full pass."""
-
-
-@kernel
-def is_stale(nodes, views, shape, touched):
-    """Tell whether asking all nodes at once is quicker than asking those that were touched one by one."""
-    missed = touched.sequence[0] - shape[CURSOR]
-    return views.fixed[shape[VIEW], SIMPLE] != 0 and missed > max(nodes.slots[0] // STALE_SHARE, STALE_MIN)
+STALE_MIN = 16
+STALE_SHARE = 16
+"""A simple shape that missed more touches than that, and one for so many nodes, is not caught up with but scanned."""
+UNSCANNED_SHARE = 8
+"""Where it cannot be scanned: the touches from which it takes the full pass."""
 
 
 @kernel
-def refill(views, shapes, row, touched, scratch):
-    """Make the only group of a simple shape anew from the verdicts and totals of a full pass."""
+def touches_max(nodes):
+    """So many touched nodes are asked one by one rather than all nodes at once."""
+    return max(nodes.slots[0] // STALE_SHARE, STALE_MIN)
+
+
+@kernel
+def is_for_scan(nodes, pods, requests, settings, views, shapes, row, touched, nominated, pod, choice):
+    """Tell whether all nodes are to be scanned for the pod; ``choice.shape`` is its shape then."""
+    if pods.nominated[pod] >= 0:
+        return False
+    shape = choice.shape
+    if row >= 0:
+        kept = shapes.fixed[row]
+        if views.fixed[kept[VIEW], SIMPLE] == 0 or touched.sequence[0] - kept[CURSOR] <= touches_max(nodes):
+            return False
+        for field in range(SHAPE_FIELDS):
+            shape[field] = kept[field]
+    else:
+        view = views.of_demand[pods.demand[pod]]
+        if view < 0:
+            return False
+        shape[VIEW], shape[REQUEST], shape[PRIORITY] = view, pods.request[pod], pods.priority[pod]
+    if nominated.shape[0] > 0 and views.fixed[shape[VIEW], FILTERS_DOMAINS] != 0:
+        return False
+    return can_scan(nodes, requests, settings, views, shape[VIEW], shape[REQUEST])
+
+
+@kernel
+def refill(views, shapes, row, touched, total):
+    """Make the only group of a simple shape anew from the local scores of a scan."""
     shape = shapes.fixed[row]
     view, group = shape[VIEW], shape[FIRST]
-    constant = views.fixed[view, CONSTANT]
-    static_group = views.fixed[view, FIRST_GROUP]
-    size, start = views.static_size[static_group], shapes.tree_start[group]
+    size, start = views.static_size[views.fixed[view, FIRST_GROUP]], shapes.tree_start[group]
     places = views.node_at[view]
     feasible = 0
     for leaf in range(shapes.size[group]):
-        node = places[leaf]
-        passes = scratch.verdict[node] == 0
-        feasible += 1 if passes else 0
-        shapes.tree[start + size + leaf] = scratch.total[node] - constant if passes else INFEASIBLE
+        score = total[places[leaf]]
+        feasible += 1 if score >= 0 else 0
+        shapes.tree[start + size + leaf] = score
     shapes.feasible[group] = feasible
     build_tree(shapes.tree, start, size)
     shape[CURSOR] = touched.sequence[0]
+
+
+@kernel
+def scan(
+    nodes, pods, requests, settings, views, shapes, row, touched, nominated, draw, choice
+):  # fmt: skip
+    """Decide by a look at all nodes: the node and its total, (-1, 0) for none.
+
+    A shape whose turns have come to follow each other closely is made anew by the way.
+    """
+    shape = choice.shape
+    total = choice.total[: nodes.slots[0]]
+    scan_nodes(nodes, pods, requests, settings, views, shape, nominated, choice, total)
+    if row >= 0:
+        if touched.sequence[0] - shape[TURN] <= touches_max(nodes):
+            refill(views, shapes, row, touched, total)
+        shapes.fixed[row, TURN] = touched.sequence[0]
+    node, best = pick_best(total, nodes.rank, draw)
+    if node < 0:
+        return -1, 0
+    return node, best + views.fixed[shape[VIEW], CONSTANT]
 
 
 @kernel
@@ -76,16 +124,16 @@ def is_for_full_pass(nodes, pods, views, shapes, row, touched, nominated, pod):
     if row < 0:
         return True
     shape = shapes.fixed[row]
-    if is_stale(nodes, views, shape, touched):
+    fixed = views.fixed[shape[VIEW]]
+    missed = touched.sequence[0] - shape[CURSOR]
+    if fixed[SIMPLE] != 0 and missed > max(nodes.slots[0] // UNSCANNED_SHARE, STALE_MIN):
         return True
-    return nominated.shape[0] > 0 and (
-        pods.nominated[pod] >= 0 or views.fixed[shape[VIEW], FILTERS_DOMAINS] != 0
-    )
+    return nominated.shape[0] > 0 and (pods.nominated[pod] >= 0 or fixed[FILTERS_DOMAINS] != 0)
 
 
 @kernel
 def ask_all(
-    nodes, pods, demands, requests, settings, views, shapes, row, touched, pod, draw, nominated, scratch
+    nodes, pods, demands, requests, settings, views, shapes, row, touched, pod, draw, nominated, choice, scratch
 ):  # fmt: skip
     """The full pass for one pod, which makes a simple shape anew by the way: the node and its total, (-1, 0) for none."""
     node, total = -1, 0
@@ -94,7 +142,11 @@ def ask_all(
         node = select_node(scratch.verdict, scratch.total, nodes.rank, draw, nodes.slots[0])
         total = scratch.total[node]
     if row >= 0 and pods.nominated[pod] < 0 and views.fixed[shapes.fixed[row, VIEW], SIMPLE] != 0:
-        refill(views, shapes, row, touched, scratch)
+        constant = views.fixed[shapes.fixed[row, VIEW], CONSTANT]
+        for other in range(nodes.slots[0]):
+            passes = scratch.verdict[other] == 0
+            choice.total[other] = scratch.total[other] - constant if passes else INFEASIBLE
+        refill(views, shapes, row, touched, choice.total)
     return node, total
 
 
@@ -112,30 +164,26 @@ def place_range(
         pod, row = queue[position], row_of[position]
         if row == NOT_BUILT:
             return position, UNKNOWN
-        node, total, asked = -1, 0, False
-        full = is_for_full_pass(nodes, pods, views, shapes, row, touched, nominated, pod)
-        if not full:
+        node, total, asked, full = -1, 0, False, False
+        if is_for_scan(nodes, pods, requests, settings, views, shapes, row, touched, nominated, pod, choice):
+            node, total = scan(
+                nodes, pods, requests, settings, views, shapes, row, touched, nominated, draws[position], choice
+            )  # fmt: skip
+            asked = node < 0 and not (row >= 0 and is_current(nodes, trials, touched, number[position]))
+        elif is_for_full_pass(nodes, pods, views, shapes, row, touched, nominated, pod):
+            full = True
+        else:
             if not catch_up(
-                nodes,
-                pods,
-                requests,
-                settings,
-                views,
-                counters,
-                shapes,
-                row,
-                touched,
-                nominated,
-                choice,
-                scratch,
-            ):
+                nodes, pods, requests, settings, views, counters, shapes, row, touched, nominated, choice, scratch
+            ):  # fmt: skip
                 return position, OVERFLOW
             node, total = choose_node(nodes, views, counters, shapes, row, draws[position], choice)
+            shapes.fixed[row, TURN] = touched.sequence[0]
             asked = node < 0 and not is_current(nodes, trials, touched, number[position])
         if full or asked:
             node, total = ask_all(
                 nodes, pods, demands, requests, settings, views, shapes, row, touched, pod, draws[position], nominated,
-                scratch,
+                choice, scratch,
             )  # fmt: skip
             if node >= 0 and asked:
                 return position, CONTRADICTION

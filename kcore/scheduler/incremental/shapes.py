@@ -8,6 +8,7 @@ from kcore.scheduler.columns import Requests
 from kcore.scheduler.incremental import columns as names
 from kcore.scheduler.incremental.columns import Shapes
 from kcore.scheduler.incremental.local import INFEASIBLE
+from kcore.scheduler.incremental.placing import NEVER
 from kcore.scheduler.incremental.views import ViewTable
 
 DYNAMIC_GROUPS_MIN = 32
@@ -17,8 +18,6 @@ GROUPS_SHARE_MAX = 2
 ROOM_MAX = 64
 """Trees that a shape may have room for, in multiples of its nodes."""
 KEY_TABLE_MAX = 1 << 24
-NEVER = -(1 << 40)
-"""Cursor of a shape that is yet to be filled."""
 
 
 class ShapeTable:
@@ -94,7 +93,7 @@ class ShapeTable:
         """Give a simple shape its only group; as it has seen no touch yet, the first pod's full pass fills it."""
         fixed, arrays = self.arrays.fixed[row], self.arrays
         group = int(fixed[names.FIRST])
-        fixed[names.GROUPS], fixed[names.CURSOR] = 1, NEVER
+        fixed[names.GROUPS], fixed[names.CURSOR], fixed[names.TURN] = 1, NEVER, NEVER
         arrays.group[row] = group
         arrays.head[fixed[names.HEADS]] = group
         arrays.following[group] = -1

@@ -361,7 +361,11 @@ class ViewTable:
             def stacked(name: str) -> np.ndarray:
                 return np.array(self._arrays[name], dtype=np.int32).reshape(len(self._made), capacity)
 
+            of_demand = np.full(self._world.demands.fixed.shape[0], -1, dtype=np.int32)
+            for demand, row in self.rows.items():
+                of_demand[demand] = row
             self._columns = Views(
+                of_demand,
                 np.array([view.fixed for view in self._made], dtype=np.int64).reshape(-1, names.VIEW_FIELDS),
                 allowed,
                 addend,

@@ -108,15 +108,6 @@ def add_fit_score(
     counts only for pods that ask for it, and no resource where the node has none. A pod with a ``score_row`` >= 0
     is scored by ``score_amount[score_row]``. ``number[0:2]`` is scratch.
     """
-    if is_default_fit(strategy, resources):
-        first, second = resources[0, ROW], resources[1, ROW]
-        _add_pair_least_allocated(
-            allocatable[first], allocatable[second], nonzero[first], nonzero[second],
-            score_amount[score_row, first] if score_row >= 0 else pod_nonzero[first],
-            score_amount[score_row, second] if score_row >= 0 else pod_nonzero[second],
-            resources[0, WEIGHT], resources[1, WEIGHT], weight, count, total,
-        )  # fmt: skip
-        return
     score_sum, weight_sum = number[0], number[1]
     for node in range(count):
         score_sum[node] = 0.0
@@ -162,40 +153,19 @@ def add_fit_score(
 
 @kernel
 def is_default_fit(strategy, resources):
-    """Tell whether the strategy is LeastAllocated of CPU and memory."""
+    """Tell whether the strategy is LeastAllocated of CPU and memory, of equal weight."""
+    return strategy == LEAST_ALLOCATED and is_cpu_and_memory(resources)
+
+
+@kernel
+def is_cpu_and_memory(resources):
+    """Tell whether the resources are CPU and memory, in any order, with weight 1."""
     return (
-        strategy == LEAST_ALLOCATED and resources.shape[0] == 2 and resources[0, ROW] + resources[1, ROW] == 1
+        resources.shape[0] == 2
+        and resources[0, ROW] + resources[1, ROW] == MEMORY
+        and resources[0, WEIGHT] == 1
+        and resources[1, WEIGHT] == 1
     )
-
-
-@kernel
-def _add_pair_least_allocated(
-    first_capacity, second_capacity, first_used, second_used, first_wanted, second_wanted, first_weight,
-    second_weight, weight, count, total,
-):  # fmt: skip
-    """LeastAllocated of CPU and memory, the default, in one pass."""
-    for node in range(count):
-        total[node] += weight * pair_least_allocated(
-            first_capacity[node], second_capacity[node], first_used[node] + first_wanted,
-            second_used[node] + second_wanted, first_weight, second_weight,
-        )  # fmt: skip
-
-
-@kernel
-def pair_least_allocated(
-    first_capacity, second_capacity, first_used, second_used, first_weight, second_weight
-):
-    """The weighted mean of LeastAllocated over two resources of one node."""
-    first = least_allocated(max(first_capacity, 1), first_used)
-    second = least_allocated(max(second_capacity, 1), second_used)
-    first_share = first_weight if first_capacity > 0 else 0
-    second_share = second_weight if second_capacity > 0 else 0
-    if first_weight == 1 and second_weight == 1:
-        both = first_share + second_share == 2
-        return (first * first_share + second * second_share) >> (1 if both else 0)
-    shares = max(first_share + second_share, 1)
-    # both are integers below 2**53, so the rounded quotient's floor is the integer quotient
-    return int(float(first * first_share + second * second_share) / shares)
 
 
 @kernel
@@ -213,21 +183,8 @@ def balance(fractions, count, mean):
 
 
 @kernel
-def pair_balance(first, second):
-    """:func:`balance` of two fractions, each capped at 1."""
-    return int((1 - abs((min(first, 1.0) - min(second, 1.0)) / 2)) * 100.0)
-
-
-@kernel
 def add_balanced_score(allocatable, requested, amount, resources, weight, count, verdict, number, total):
     """Add weight * (50 + (50 + balance with the pod - balance without it) / 2)."""
-    if is_balanced_pair(resources):
-        _add_pair_balanced_score(
-            allocatable[resources[0, ROW]], allocatable[resources[1, ROW]],
-            requested[resources[0, ROW]], requested[resources[1, ROW]],
-            amount[resources[0, ROW]], amount[resources[1, ROW]], weight, count, total,
-        )  # fmt: skip
-        return
     with_pod, without_pod = number[0], number[1]
     for node in range(count):
         if verdict[node] != 0:
@@ -249,74 +206,6 @@ def add_balanced_score(allocatable, requested, amount, resources, weight, count,
         after = balance(with_pod, used, sum_with / divisor)
         before = balance(without_pod, used, sum_without / divisor)
         total[node] += weight * (50 + (50 + after - before) // 2)
-
-
-@kernel
-def is_balanced_pair(resources):
-    """Tell whether BalancedAllocation looks at two resources that every pod has."""
-    return resources.shape[0] == 2 and resources[0, IS_SCALAR] == 0 and resources[1, IS_SCALAR] == 0
-
-
-@kernel
-def _add_pair_balanced_score(
-    first_capacity, second_capacity, first_used, second_used, first_wanted, second_wanted,
-    weight, count, total,
-):  # fmt: skip
-    """The common case of two resources, in a form that vectorises."""
-    for node in range(count):
-        total[node] += weight * pair_balanced(
-            first_capacity[node], second_capacity[node], first_used[node], second_used[node], first_wanted,
-            second_wanted,
-        )  # fmt: skip
-
-
-@kernel
-def pair_balanced(first_capacity, second_capacity, first_used, second_used, first_wanted, second_wanted):
-    """BalancedAllocation of two resources of one node; a resource without capacity is left out."""
-    both = (first_capacity > 0) & (second_capacity > 0)
-    first = max(first_capacity, 1)
-    second = max(second_capacity, 1)
-    after = pair_balance((first_used + first_wanted) / first, (second_used + second_wanted) / second)
-    before = pair_balance(first_used / first, second_used / second)
-    # with fewer than two resources the deviation is 0 on both sides
-    return 50 + (50 + (after - before if both else 0)) // 2
-
-
-@kernel
-def add_pair_scores(
-    nodes_allocatable, nodes_requested, nodes_nonzero, amount, pod_nonzero, fit_resources, balanced_resources,
-    fit_weight, balanced_weight, count, total,
-):  # fmt: skip
-    """LeastAllocated and BalancedAllocation of the same two resources, the default, in one pass."""
-    first, second = fit_resources[0, ROW], fit_resources[1, ROW]
-    first_capacity, second_capacity = nodes_allocatable[first], nodes_allocatable[second]
-    first_nonzero, second_nonzero = nodes_nonzero[first], nodes_nonzero[second]
-    first_used, second_used = nodes_requested[first], nodes_requested[second]
-    first_wanted, second_wanted = amount[first], amount[second]
-    first_default, second_default = pod_nonzero[first], pod_nonzero[second]
-    for node in range(count):
-        fit = pair_least_allocated(
-            first_capacity[node], second_capacity[node], first_nonzero[node] + first_default,
-            second_nonzero[node] + second_default, 1, 1,
-        )  # fmt: skip
-        balanced = pair_balanced(
-            first_capacity[node], second_capacity[node], first_used[node], second_used[node], first_wanted,
-            second_wanted,
-        )  # fmt: skip
-        total[node] += fit_weight * fit + balanced_weight * balanced
-
-
-@kernel
-def are_default_pairs(strategy, fit_resources, balanced_resources):
-    """Tell whether :func:`add_pair_scores` is for these: CPU and memory, each with weight 1, for both plugins."""
-    return (
-        is_default_fit(strategy, fit_resources)
-        and fit_resources[0, WEIGHT] == 1
-        and fit_resources[1, WEIGHT] == 1
-        and is_balanced_pair(balanced_resources)
-        and balanced_resources[0, ROW] == fit_resources[0, ROW]
-        and balanced_resources[1, ROW] == fit_resources[1, ROW]
-    )
 
 
 @kernel
