@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DATASETS",
+    "LOADERS",
     "Dataset",
     "Parameter",
     "PublishedFile",
@@ -37,6 +38,8 @@ __all__ = [
 ]
 
 SPEC_PREFIX = "synthetic:"
+TRACE_BEGINNINGS = ("batch_task", "pai_task_table", "instance_events", "cluster_job_log", "trace.")
+TRACE_ENDINGS = (".swf", ".swf.gz", ".swf.zst", ".sqlite", ".sqlite3")  # of files that hold a trace
 
 _SEED = Parameter("seed", 0, "", "the same seed gives the same objects", most=2**63 - 1)
 
@@ -158,13 +161,18 @@ def _form_of(path: str | Path) -> str | None:
 
 
 def load_public(path: str | Path) -> ClusterObjects | None:
-    """The nodes and pods of a trace in a file or folder; None where it is in none of the published forms."""
+    """The nodes and pods of a trace in a file or folder; None where no name is that of a trace's file."""
+    import os
+
+    names = os.listdir(path) if os.path.isdir(path) else [os.path.basename(path)]
+    if not any(
+        name.lower().startswith(TRACE_BEGINNINGS) or name.lower().endswith(TRACE_ENDINGS) for name in names
+    ):
+        return None  # before anything is imported for it
     from kcore.traces.recognition import form_of
 
     form = form_of(path)
-    if form is None or form == "plain":
-        return None
-    return load_openb(path) if form == "openb" else load_trace(path, form).objects
+    return None if form is None else load_trace(path, form).objects
 
 
 def is_spec(text: str) -> bool:

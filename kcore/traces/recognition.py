@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kcore.api.errors import InputError
-from kcore.sources.files import ARROW_FILE_MAGIC, PARQUET_MAGIC
+from kcore.sources.files import ARROW_FILE_MAGIC, JSON_SUFFIXES, PARQUET_MAGIC, YAML_SUFFIXES, plain_suffix
 from kcore.traces import alibaba2018, azure_packing, borg2019, openb, pai2020, philly, plain, swf
 from kcore.traces.csv_rows import first_row, head, opened
 from kcore.traces.layout import stem_of
@@ -23,6 +23,7 @@ NAMES = (
     ("cluster_job_log", "philly"),
 )  # what a file's name begins with
 PLAIN = "plain"
+MANIFESTS = (*JSON_SUFFIXES, *YAML_SUFFIXES)
 
 
 def form_of(path: str | Path) -> str | None:
@@ -33,11 +34,9 @@ def form_of(path: str | Path) -> str | None:
     for module, name in ((alibaba2018, "alibaba2018"), (pai2020, "pai2020"), (borg2019, "borg2019")):
         if module.is_here(path):
             return name
-    if any(openb.files(path)) or _has_openb_pods(path):
+    if any(openb.files(path)):
         return "openb"
-    found = {
-        _of_file(file) for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith(".")
-    }
+    found = {_of_file(file) for file in sorted(path.iterdir()) if _may_be(file)}
     found.discard(None)
     if len(found) > 1:
         raise InputError(
@@ -48,8 +47,10 @@ def form_of(path: str | Path) -> str | None:
     return found.pop() if found else None
 
 
-def _has_openb_pods(path: Path) -> bool:
-    return (path / openb.POD_FILE).is_file()
+def _may_be(file: Path) -> bool:
+    """Whether a file of a folder is looked into: a folder may hold any number of manifests."""
+    named = stem_of(file).startswith(tuple(beginning for beginning, _ in NAMES))
+    return file.is_file() and (named or (file.name[0] != "." and plain_suffix(file.name) not in MANIFESTS))
 
 
 def _of_file(path: Path) -> str | None:

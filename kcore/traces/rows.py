@@ -17,7 +17,6 @@ from kcore.sources.limits import shown
 
 ERROR, SKIP = "error", "skip"
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-WHOLE = r"^[+-]?\d+$"
 AMOUNT_MAX = (
     1 << 40
 )  # of a cell that is no time and no id: cores, GPUs, instances; products stay within int64
