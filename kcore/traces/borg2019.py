@@ -121,7 +121,7 @@ class _Events:
         first = _changes(column["collection"]) | _changes(column["index"])
         instance = np.cumsum(first) - 1
         starts = np.flatnonzero(first)
-        run_ms, ran = _runs(column["time"], column["type"], instance, len(starts))
+        run_ms, ran = run_lengths(column["time"], column["type"], instance, len(starts))
         submit_us = _first_where(column["type"] == SUBMIT, column["time"], starts, instance)
         asked = (column["cpus"] >= 0) & (column["memory"] >= 0)
         cpus, memory = (
@@ -172,7 +172,7 @@ def _first_where(
     return result
 
 
-def _runs(
+def run_lengths(
     time_us: np.ndarray, kind: np.ndarray, instance: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each instance how long it ran in ms, NEVER_MS where the last run has no end; and whether it ran at all.

@@ -28,7 +28,7 @@ from kcore.sources.files import ARROW_SUFFIXES, CSV_SUFFIXES, PARQUET_SUFFIXES
 from kcore.traces.arrivals import Arrivals, codes_of
 from kcore.traces.csv_rows import first_row, read_csv
 from kcore.traces.layout import folder_or_file, table_file
-from kcore.traces.openb import GPU_MILLI
+from kcore.traces.openb import GPU_MILLI, NAMESPACE
 from kcore.traces.rows import ERROR, Rows
 from kcore.traces.shapes import MILLI_PER_GPU, kinds, pod
 from kcore.traces.tables import nodes_table, pods_table
@@ -187,7 +187,9 @@ def _exemplars(rows: Rows, nodes: list[Node]) -> tuple[np.ndarray, list[Pod]]:
         found = tables.pods(table, rows.file)
         codes, exemplars = found.exemplar, found.exemplars
         for each in exemplars:
-            each.metadata.namespace = each.metadata.namespace or "default"
+            each.metadata.namespace = each.metadata.namespace or NAMESPACE
+            each.metadata.labels = each.metadata.labels or None
+            each.spec.containers = each.spec.containers or pod().spec.containers
     if not rows.has("gpu_model"):
         return codes, exemplars
     models, wanting = kinds(rows, rows.texts("gpu_model", required=False), "gpu_model", nodes)
@@ -200,7 +202,6 @@ def _bound(exemplar: Pod, wanting: Pod) -> Pod:
     if wanting.spec.affinity is None:
         return exemplar
     result = msgspec.json.decode(msgspec.json.encode(exemplar), type=Pod)
-    result.spec.containers = result.spec.containers or wanting.spec.containers
     affinity = result.spec.affinity
     required = affinity.node_affinity.required if affinity and affinity.node_affinity else None
     if affinity is None:

@@ -87,6 +87,8 @@ class Rows:
         array = self.table.column(column).combine_chunks()
         if isinstance(array, pa.ChunkedArray):
             array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+        if pa.types.is_null(array.type):
+            return array.cast(pa.string())
         return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
     def texts(self, column: str, *, required: bool = True) -> pa.StringArray:
@@ -223,7 +225,7 @@ class Rows:
 
 def _is_text(array: pa.Array) -> bool:
     kind = array.type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _is_number(array: pa.Array) -> bool:

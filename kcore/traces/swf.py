@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 
 from kcore.api.errors import InputError
 from kcore.api.objects import Node
@@ -38,6 +37,10 @@ FIELDS = (
     "requested processors", "requested time", "requested memory", "status", "user", "group", "executable", "queue",
     "partition", "preceding job", "think time",
 )  # fmt: skip
+READ = (
+    "job number", "submit time", "run time", "allocated processors", "requested processors", "requested time",
+    "requested memory", "status", "user",
+)  # fmt: skip
 UNKNOWN = -1
 PARTS = (2, 3, 4)  # of status: to be continued, last part, last part of a cancelled job
 NODES_MAX = 1_000_000
@@ -45,7 +48,6 @@ NOT_RUN, PART = "jobs that never ran", "parts of jobs that another line sums up"
 KIBIBYTE = 1 << 10
 PROCESSORS_MAX = 100_000_000  # of one job
 MEMORY_KIB_MAX = 1 << 26  # a processor
-_BLANKS = re.compile(rb"[ \t\r\f\v]+")
 _HEADER = re.compile(r"^;\s*(\w+):\s*(\d+)")
 
 
@@ -100,44 +102,40 @@ def _read(file: Path, on_bad: str) -> tuple[Rows, dict[str, int]]:
     """The jobs as Rows, numbered as the file's lines are, and the numbers of the header."""
     try:
         with opened(file) as stream:
-            lines = stream.read().split(b"\n")
+            text = stream.read().decode("utf-8", "replace")
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"cannot be read: {error}", file=str(file)) from None
+    lines = pc.utf8_trim_whitespace(pc.split_pattern(pa.array([text], pa.large_string()), "\n").flatten())
+    comment = pc.starts_with(lines, ";")
     header: dict[str, int] = {}
-    jobs: list[bytes] = []
-    numbers: list[int] = []
-    wrong = 0
-    for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if text.startswith(b";"):
-            match = _HEADER.match(text.decode("utf-8", "replace"))
-            if match:
-                header.setdefault(match[1], int(match[2]))
-        elif text:
-            text = _BLANKS.sub(b",", text)
-            cells = text.count(b",") + 1
-            if cells == len(FIELDS):
-                jobs.append(text)
-                numbers.append(number)
-            elif on_bad == ERROR:
-                raise InputError(
-                    f"has {cells} fields",
-                    file=str(file),
-                    document=f"line {number}",
-                    expected=f"{len(FIELDS)}",
-                )
-            else:
-                wrong += 1
-    if not jobs:
+    for line in lines.filter(comment).to_pylist():
+        match = _HEADER.match(line)
+        if match:
+            header.setdefault(match[1], int(match[2]))
+    job = pc.and_(pc.invert(comment), pc.greater(pc.binary_length(lines), 0))
+    numbers = np.flatnonzero(job.to_numpy(zero_copy_only=False)) + 1
+    fields = pc.utf8_split_whitespace(lines.filter(job))
+    counts = pc.list_value_length(fields).to_numpy(zero_copy_only=False)
+    wrong = np.flatnonzero(counts != len(FIELDS))
+    if len(wrong) and on_bad == ERROR:
+        raise InputError(
+            f"has {counts[wrong[0]]} fields",
+            file=str(file),
+            document=f"line {numbers[wrong[0]]}",
+            expected=f"{len(FIELDS)}",
+        )
+    right = counts == len(FIELDS)
+    if not right.any():
         raise InputError("holds no job", file=str(file), expected="lines of 18 numbers")
-    table = pa_csv.read_csv(
-        pa.BufferReader(b"\n".join(jobs)),
-        read_options=pa_csv.ReadOptions(column_names=list(FIELDS)),
-        parse_options=pa_csv.ParseOptions(quote_char=False),
-        convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(FIELDS, pa.string())),
-    )
+    cells = fields.filter(pa.array(right)).flatten()
+    first = np.arange(0, len(cells), len(FIELDS))
+    columns = {
+        name: cells.take(pa.array(first + at)).cast(pa.string())
+        for at, name in enumerate(FIELDS)
+        if name in READ
+    }
     rows = Rows(
-        table, str(file), on_bad=on_bad, numbers=np.array(numbers, np.int64), noun="line", skipped=wrong
+        pa.table(columns), str(file), on_bad=on_bad, numbers=numbers[right], noun="line", skipped=len(wrong)
     )
     return rows, header
 

@@ -113,15 +113,16 @@ class Trace:
         """Jobs are numbered without gaps; those that arrive together stand together, a gang in one piece."""
         if not self.pods:
             return
-        numbers, first = np.unique(self.job, return_index=True)
-        if not np.array_equal(numbers, np.arange(len(numbers))) or (np.diff(first) < 0).any():
+        latest = np.maximum.accumulate(self.job)  # a new number is the next one
+        jobs = int(latest[-1]) + 1
+        if self.job[0] != 0 or (np.diff(latest) > 1).any():
             raise self._wrong("job", "is not numbered by first arrival", "0, 1, 2, ... as they arrive")
         moment = np.cumsum(np.concatenate(([0], np.diff(self.submit_ms) != 0))).astype(np.int64)
-        together = moment * len(numbers) + self.job  # one number for the pods of a job that arrive together
-        pieces = 1 + np.count_nonzero(np.diff(together))
-        if pieces != len(np.unique(together)):
+        together = moment * jobs + self.job  # one number for the pods of a job that arrive together
+        pieces = np.sort(together[np.concatenate(([True], np.diff(together) != 0))])
+        if (np.diff(pieces) == 0).any():
             raise self._wrong("job", "has pods apart from each other", "the pods of a job one after another")
-        if self.gang and pieces != len(numbers):
+        if self.gang and len(pieces) != jobs:
             raise self._wrong("submit_ms", "differs within a job", "one arrival for the pods of a gang")
 
     def _validate_node_events(self) -> None:

@@ -8,13 +8,15 @@ import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from kcore import traces
 from kcore.api.errors import InputError
+from kcore.cli.app import main
 from kcore.traces import LOADERS, fetching, find
 from kcore.traces.dataset import PublishedFile
 from kcore.traces.fetching import FetchError, chosen, fetch
@@ -250,3 +252,34 @@ def test_every_published_file_has_its_own_name_and_a_web_address() -> None:
         for file in dataset.files:
             assert file.url.startswith(("http://", "https://"))
             assert file.sha256 == "" or len(bytes.fromhex(file.sha256)) == 32
+
+
+@pytest.fixture
+def openb_at(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> Publisher:
+    """The dataset openb is one file of the server on this machine."""
+    dataset = replace(find("openb"), files=(publisher.file("pods.csv"),))
+    monkeypatch.setattr(traces, "DATASETS", (dataset,))
+    return publisher
+
+
+def test_the_command_fetches_into_a_folder(
+    openb_at: Publisher, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["datasets", "fetch", "openb", "--out", str(tmp_path / "x")]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == f"have {tmp_path / 'x' / 'pods.csv'}\n"
+    assert captured.err == ""  # no progress where nobody looks
+
+
+def test_the_command_says_no_in_one_line(
+    openb_at: Publisher, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    openb_at.status = 404
+    assert main(["datasets", "fetch", "openb", "--out", str(tmp_path)]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith(
+        f"kcore: error: {openb_at.url}/pods.csv: the server answers 404 Not Found; download"
+    )
+    assert main(["datasets", "fetch", "openb", "--out", str(tmp_path), "--file", "x"]) == 2
+    assert main(["datasets", "fetch", "nothing"]) == 2
