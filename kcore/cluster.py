@@ -298,7 +298,9 @@ def _quiet(_: str) -> None:
 def _read(paths: list[str], known: ClusterObjects | None) -> ClusterObjects:
     """Files and generated specifications together, in order; what is generated comes after the files."""
     files = [path for path in paths if not traces.is_spec(path)]
-    objects: ClusterObjects = sources.read(files, trace_loaders=(traces.load_openb,), known=known)
+    objects: ClusterObjects = sources.read(
+        files, trace_loaders=(traces.load_openb, traces.load_public), known=known
+    )
     for path in paths:
         if traces.is_spec(path):
             made = traces.from_spec(path)

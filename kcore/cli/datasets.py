@@ -45,6 +45,7 @@ def list_datasets(output: Output = "table", verbose: Verbose = False) -> None:
 def describe(name: Name, output: Output = "table", verbose: Verbose = False) -> None:
     """Tell a dataset's parameters, source and licence."""
     from kcore.cli.output import print_plain, table_lines
+    from kcore.cli.text import size_text
 
     dataset = find(name)
     if output != "table":
@@ -62,11 +63,20 @@ def describe(name: Name, output: Output = "table", verbose: Verbose = False) -> 
     ]
     print("\n".join(table_lines(["PARAMETER", "DEFAULT", "UNIT", "DESCRIPTION"], rows)))
     print(f"\nsource   {dataset.source}\nlicence  {dataset.licence}")
+    if dataset.files:
+        rows = [
+            [file.name, size_text(file.size), "" if file.by_default else "only when named"]
+            for file in dataset.files
+        ]
+        print("\n" + "\n".join(table_lines(["FILE", "ABOUT", ""], rows)))
+        print(f"\nfetch    kcore datasets fetch {dataset.name} --out DIR")
     if dataset.form == "generator":
         pairs = [f"{parameter.name}={parameter.default}" for parameter in dataset.parameters[:2]]
         print(f"\nuse      kcore schedule -f 'synthetic:{dataset.name}?{'&'.join(pairs)}'")
     else:
-        print("\nuse      kcore schedule -f FOLDER")
+        print(
+            "\nuse      kcore schedule -f FOLDER\n         kcore.traces.load_trace(FOLDER), with arrivals and durations"
+        )
 
 
 @app.command(
@@ -86,6 +96,40 @@ def make_files(
     print(f"{plural(len(objects.nodes), 'node')} and {plural(pods, 'pod')}")
     for file in files:
         print(f"wrote {file}")
+
+
+@app.command()
+def fetch(
+    name: Name,
+    out: Annotated[
+        str, typer.Option("--out", metavar="DIR", help="Where to; by default a folder of the name.")
+    ] = "",
+    file: Annotated[
+        list[str] | None,
+        typer.Option("--file", metavar="FILE", help="Only this one of the files; repeatable."),
+    ] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Download a public trace from its publisher, check it and unpack it."""
+    from pathlib import Path
+
+    from kcore.cli.progress import Progress
+    from kcore.traces import fetching
+
+    dataset = find(name)
+    folder = Path(out or name)
+    with Progress(bar=True, verbose=verbose) as progress:
+        for published in fetching.chosen(dataset, file or []):
+            progress.stage(f"fetch {published.name}", unit="bytes")
+            try:
+                paths = fetching.fetch(
+                    published, folder, lambda _, done, total: progress.advance(done, total)
+                )
+            except fetching.FetchError as error:
+                print(f"kcore: error: {error}", file=sys.stderr)
+                raise typer.Exit(1) from None
+            for path in paths:
+                print(f"have {path}")
 
 
 def _parameters(words: list[str], dataset: Dataset) -> dict[str, str]:
@@ -125,4 +169,14 @@ def _plain(dataset: Dataset) -> dict[str, Any]:
         ],
         "source": dataset.source,
         "licence": dataset.licence,
+        "files": [
+            {
+                "name": file.name,
+                "url": file.url,
+                "bytes": file.size,
+                "sha256": file.sha256 or None,
+                "by_default": file.by_default,
+            }
+            for file in dataset.files
+        ],
     }

@@ -15,7 +15,7 @@ UPDATE_SECONDS = 0.1  # the bar moves no more often
 
 
 class Progress:
-    """Shows the stages of a job and how far the pods are, from ``with`` to its end."""
+    """Shows the stages of a job and how far its pods or bytes are, from ``with`` to its end."""
 
     def __init__(self, *, bar: bool, verbose: bool) -> None:
         self._verbose = verbose
@@ -23,6 +23,7 @@ class Progress:
         self._bar: Bar | None = None
         self._task: TaskID | None = None
         self._stage = ""
+        self._unit = "pods"
         self._since = time.perf_counter()
         self._shown = 0.0
 
@@ -51,23 +52,25 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def stage(self, name: str) -> None:
-        """What is being done from now on."""
+    def stage(self, name: str, unit: str = "pods") -> None:
+        """What is being done from now on, and what is counted."""
         self._end_stage()
         self._stage = name
+        self._unit = unit
         self._since = time.perf_counter()
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, description=name, total=None, completed=0, count="")
 
     def advance(self, done: int, total: int) -> None:
-        """``done`` of ``total`` pods have been looked at; cheap enough to be called for each."""
+        """``done`` of ``total`` (0: not known) are dealt with; cheap enough to be called for each."""
         if self._bar is None or self._task is None:
             return
         now = time.perf_counter()
-        if now - self._shown < UPDATE_SECONDS and done < total:
+        if now - self._shown < UPDATE_SECONDS and done != total:
             return
         self._shown = now
-        self._bar.update(self._task, completed=done, total=total, count=f"{done:,} of {total:,} pods")
+        count = f"{done:,} of {total:,} {self._unit}" if total else f"{done:,} {self._unit}"
+        self._bar.update(self._task, completed=done, total=total or None, count=count)
 
     def _end_stage(self) -> None:
         if self._verbose and self._stage:

@@ -23,6 +23,16 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
+def size_text(byte_count: int) -> str:
+    """A size for people: ``52 KiB``, ``1.5 GiB``."""
+    size, unit = float(byte_count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.1f} {unit}" if size < 10 and unit != "B" else f"{size:.0f} {unit}"
+
+
 def headline(summary: dict[str, Any]) -> str:
     """The run in one line."""
     pods, placed, failed = summary.get("pods", 0), summary.get("placed", 0), summary.get("unschedulable", 0)

@@ -40,6 +40,15 @@ from kcore.sources.workloads import (
 
 TraceLoader = Callable[[str], ClusterObjects | None]
 
+# of single files that a trace loader is asked about
+TRACE_SUFFIXES = (
+    *files.CSV_SUFFIXES,
+    *files.PARQUET_SUFFIXES,
+    *files.ARROW_SUFFIXES,
+    ".swf",
+    ".sqlite",
+    ".sqlite3",
+)
 ITEM, STEP, LINE = (
     re.compile(r"items\[(\d+)\]"),
     re.compile(r"([^.\[\]]+)|\[(\d+)\]"),
@@ -66,7 +75,7 @@ def read(
 ) -> SourceObjects:
     """All objects of the files, directories and standard input (``-``), in the order given.
 
-    ``trace_loaders`` are tried first on directories and CSV files; the first that does not answer None has read it.
+    ``trace_loaders`` are tried first on directories and on files that may hold a trace; the first that does not answer None has read it.
     ``known`` is a cluster that was read before: its nodes, priority and runtime classes count for what is read now.
     Names and amounts are checked; that bound pods' nodes are there is for ``validate``, once all is together.
     Raises InputError, with its place, for anything wrong.
@@ -123,7 +132,7 @@ def _load_trace(path: str, loaders: Sequence[TraceLoader]) -> ClusterObjects | N
         return None
     import os
 
-    if not (os.path.isdir(path) or files.plain_suffix(path) in files.CSV_SUFFIXES):
+    if not (os.path.isdir(path) or files.plain_suffix(path) in TRACE_SUFFIXES):
         return None
     return next((found for loader in loaders if (found := loader(path)) is not None), None)
 

@@ -10,27 +10,36 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from kcore.api.errors import InputError
-from kcore.traces.dataset import Dataset, Parameter, Value
+from kcore.traces.dataset import Dataset, Parameter, PublishedFile, Value
+from kcore.traces.loaders import LOADERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from kcore.api.objects import ClusterObjects
+    from kcore.traces.trace import Trace
 
 __all__ = [
     "DATASETS",
+    "LOADERS",
     "Dataset",
     "Parameter",
+    "PublishedFile",
     "find",
     "from_spec",
     "is_spec",
     "load_openb",
+    "load_public",
+    "load_trace",
     "make",
     "write_objects",
+    "write_trace",
 ]
 
 SPEC_PREFIX = "synthetic:"
+TRACE_BEGINNINGS = ("batch_task", "pai_task_table", "instance_events", "cluster_job_log", "trace.")
+TRACE_ENDINGS = (".swf", ".swf.gz", ".swf.zst", ".sqlite", ".sqlite3")  # of files that hold a trace
 
 _SEED = Parameter("seed", 0, "", "the same seed gives the same objects", most=2**63 - 1)
 
@@ -89,19 +98,7 @@ DATASETS: tuple[Dataset, ...] = (
         licence="Apache-2.0; the marginals are counts and figures from the published traces",
         home="kcore.traces.heterogeneous:heterogeneous",
     ),
-    Dataset(
-        name="openb",
-        form="loader",
-        description="the Alibaba GPU trace: 1,523 nodes, 8,152 tasks, GPU shares in thousandths",
-        parameters=(
-            Parameter("path", "", "", "the folder that holds the CSV files"),
-            Parameter("nodes", "", "", "name of the node file (openb_node_list_all_node.csv)"),
-            Parameter("pods", "", "", "name of the pod file (openb_pod_list_default.csv)"),
-        ),
-        source="alibaba/clusterdata, cluster-trace-gpu-v2023 (Weng et al., Beware of Fragmentation, USENIX ATC 2023)",
-        licence="the trace's own terms: research use, cite the paper",
-        home="kcore.traces.openb:openb",
-    ),
+    *LOADERS,
 )
 
 
@@ -116,14 +113,66 @@ def find(name: str) -> Dataset:
 
 def make(name: str, **parameters: Value) -> ClusterObjects:
     """The objects of the named dataset; texts are read as numbers where a number is wanted."""
+    from kcore.api.objects import ClusterObjects
+
     dataset = find(name)
-    module, function = dataset.home.split(":")
     try:
-        arguments = dataset.arguments(parameters)
-        build: Callable[..., ClusterObjects] = getattr(import_module(module), function)
-        return build(**arguments)
+        made = _built(dataset.home, dataset.arguments(parameters))
     except InputError as error:
         raise error.at(document=name) from None
+    return made if isinstance(made, ClusterObjects) else made.objects
+
+
+def _built(home: str, arguments: dict[str, Value]) -> ClusterObjects | Trace:
+    module, function = home.split(":")
+    build: Callable[..., ClusterObjects | Trace] = getattr(import_module(module), function)
+    return build(**arguments)
+
+
+def load_trace(path: str | Path, form: str = "", **parameters: Value) -> Trace:
+    """The trace in a file or folder; ``form`` is a loader's name, told from names and columns where it is empty.
+
+    ``parameters`` are the loader's (``kcore datasets describe NAME``). ``on_bad="skip"`` leaves bad rows out and counts
+    them in ``Trace.skipped``; else the first is an InputError with file, row and column.
+    """
+    from kcore.traces.trace import Trace
+
+    name = form or _form_of(path)
+    if not name:
+        names = ", ".join(dataset.name for dataset in LOADERS)
+        raise InputError("is in no known form", file=str(path), expected=f"a trace of one of {names}")
+    dataset = find(name)
+    if dataset.form != "loader":
+        raise InputError(f"{name} is made up and read from no file", field="form", expected="a loader")
+    trace = _built(dataset.trace or dataset.home, dataset.arguments({"path": str(path), **parameters}))
+    assert isinstance(trace, Trace)
+    trace.validate()
+    return trace
+
+
+def _form_of(path: str | Path) -> str | None:
+    from pathlib import Path
+
+    if not Path(path).exists():
+        raise InputError("is not there", file=str(path), expected="the file or folder of a trace")
+    from kcore.traces.recognition import form_of
+
+    return form_of(path)
+
+
+def load_public(path: str | Path) -> ClusterObjects | None:
+    """The nodes and pods of a trace in a file or folder; None where no name is that of a trace's file."""
+    import os
+
+    names = os.listdir(path) if os.path.isdir(path) else [os.path.basename(path)]
+    if not any(
+        name.lower().startswith(TRACE_BEGINNINGS) or name.lower().endswith(TRACE_ENDINGS) for name in names
+    ):
+        return None  # before anything is imported for it
+    from kcore.traces.recognition import form_of
+
+    form = form_of(path)
+    return None if form is None else load_trace(path, form).objects
 
 
 def is_spec(text: str) -> bool:
@@ -155,6 +204,13 @@ def load_openb(path: str | Path, *, nodes: str = "", pods: str = "") -> ClusterO
     from kcore.traces.openb import load_openb as load
 
     return load(path, nodes=nodes, pods=pods)
+
+
+def write_trace(trace: Trace, path: str | Path) -> list[Path]:
+    """Writes a trace into a table that ``load_trace`` reads back, and returns the paths (see :mod:`kcore.traces.plain`)."""
+    from kcore.traces.plain import write_trace as write
+
+    return write(trace, path)
 
 
 def write_objects(objects: ClusterObjects, path: str | Path, form: str = "") -> list[Path]:

@@ -1,4 +1,7 @@
-"""What a named dataset is: its parameters with units, where it comes from, and the function that makes or loads it."""
+"""What a named dataset is: its parameters with units, where it comes from, and the function that makes or loads it.
+
+Also the files that its publisher offers, which ``kcore datasets fetch`` downloads.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +53,21 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class PublishedFile:
+    """A file where its publisher offers it."""
+
+    url: str
+    size: int  # bytes; about, where ``sha256`` is unknown. No more than twice as many are taken
+    sha256: str = ""  # as the publisher states it; empty: recorded at the first download
+    by_default: bool = True  # False: fetched only when asked for by name
+
+    @property
+    def name(self) -> str:
+        """The last part of the URL."""
+        return self.url.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A generator (made up from a seed) or a loader (a public trace read from local files)."""
 
@@ -59,7 +77,9 @@ class Dataset:
     parameters: tuple[Parameter, ...]
     source: str
     licence: str
-    home: str  # "module:function", imported when the dataset is first asked for
+    home: str  # "module:function", imported when the dataset is first asked for; gives ClusterObjects or a Trace
+    trace: str = ""  # the function that gives a Trace, where it is another one
+    files: tuple[PublishedFile, ...] = ()  # at the publisher's
 
     def arguments(self, given: Mapping[str, Value]) -> dict[str, Value]:
         """Every parameter with its value, given or default; InputError for unknown names and wrong values."""

@@ -9,7 +9,7 @@ and scheduling say what happened in the real cluster and are not used.
 
 from __future__ import annotations
 
-import gzip
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from kcore.api.objects import (
     PodSpec,
     Quantity,
 )
+from kcore.traces.csv_rows import first_row
 
 GPU_MILLI = "alibabacloud.com/gpu-milli"
 GPU_MODEL = "alibabacloud.com/gpu-card-model"
@@ -52,7 +53,6 @@ POD_COLUMNS = (
 )  # four of the published files have only these
 NODE_FILE = "openb_node_list_all_node.csv"
 POD_FILE = "openb_pod_list_default.csv"
-HEADER_BYTES_MAX = 4096
 AMOUNT_MAX = 1 << 40  # of a CSV number: milli-CPUs, MiB, GPUs; products stay within int64
 
 _INTEGERS = {
@@ -77,18 +77,7 @@ def load_openb(path: str | Path, *, nodes: str = "", pods: str = "") -> ClusterO
     Of a folder with several node or pod files, the published defaults are read unless ``nodes`` or ``pods`` names
     one; InputError where neither decides, or where a value is wrong.
     """
-    path = Path(path)
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if _is_csv(file))
-        headers = {file: _header(file) for file in files}
-        node_file = _chosen(path, [f for f in files if _is_node(headers[f])], nodes, NODE_FILE, "node")
-        pod_file = _chosen(path, [f for f in files if _is_pod(headers[f])], pods, POD_FILE, "pod")
-    elif path.is_file() and _is_csv(path):
-        header = _header(path)
-        node_file = path if _is_node(header) else None
-        pod_file = path if _is_pod(header) else None
-    else:
-        return None
+    node_file, pod_file = files(path, nodes=nodes, pods=pods)
     if node_file is None and pod_file is None:
         return None
     objects = ClusterObjects()
@@ -100,38 +89,53 @@ def load_openb(path: str | Path, *, nodes: str = "", pods: str = "") -> ClusterO
     return objects
 
 
+def files(path: str | Path, *, nodes: str = "", pods: str = "") -> tuple[Path | None, Path | None]:
+    """The node file and the pod file at a folder or of one CSV file, by their columns; None for what is not there."""
+    path = Path(path)
+    if path.is_dir():
+        found = sorted(file for file in path.iterdir() if _is_csv(file))
+        headers = {file: _header(file) for file in found}
+        node_file = _chosen(path, [f for f in found if is_node(headers[f])], nodes, NODE_FILE, "node")
+        pod_file = _chosen(path, [f for f in found if is_pod(headers[f])], pods, POD_FILE, "pod")
+        return node_file, pod_file
+    if not (path.is_file() and _is_csv(path)):
+        return None, None
+    header = _header(path)
+    return (path if is_node(header) else None), (path if is_pod(header) else None)
+
+
 def _is_csv(file: Path) -> bool:
-    return file.name.endswith((".csv", ".csv.gz")) and file.is_file()
+    return file.name.endswith((".csv", ".csv.gz", ".csv.zst")) and file.is_file()
 
 
-def _is_node(header: set[str]) -> bool:
+def is_node(header: set[str]) -> bool:
+    """Whether the columns are those of a node file."""
     return header.issuperset(NODE_COLUMNS)
 
 
-def _is_pod(header: set[str]) -> bool:
+def is_pod(header: set[str]) -> bool:
+    """Whether the columns are those of a pod file."""
     return header.issuperset(POD_COLUMNS)
 
 
 def _header(file: Path) -> set[str]:
     """The names in the first line; empty where it cannot be read as text."""
     try:
-        with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as stream:
-            line = stream.readline(HEADER_BYTES_MAX)
-        return {name.strip().strip('"') for name in line.decode("utf-8-sig").split(",")}
-    except (OSError, EOFError, UnicodeDecodeError):
+        return set(first_row(file))
+    except (InputError, csv.Error):
         return set()
 
 
 def _chosen(folder: Path, files: list[Path], named: str, default: str, noun: str) -> Path | None:
-    by_name = {file.name.removesuffix(".gz"): file for file in files}
+    by_name = {_uncompressed(file.name): file for file in files}
     if named:
-        if named.removesuffix(".gz") not in by_name:
+        if _uncompressed(named) not in by_name:
             raise InputError(
                 f"there is no {noun} file {named!r}",
                 file=str(folder),
                 expected=", ".join(sorted(by_name)) or None,
             )
-        return by_name[named.removesuffix(".gz")]
+        return by_name[_uncompressed(named)]
     if len(files) > 1 and default not in by_name:
         raise InputError(
             f"holds {len(files)} openb {noun} files and none is {default}",
@@ -139,6 +143,10 @@ def _chosen(folder: Path, files: list[Path], named: str, default: str, noun: str
             expected="the file to be named",
         )
     return by_name.get(default, files[0] if files else None)
+
+
+def _uncompressed(name: str) -> str:
+    return name.removesuffix(".gz").removesuffix(".zst")
 
 
 def _table(file: Path, wanted: tuple[str, ...]) -> pa.Table:

@@ -16,6 +16,9 @@ def test_every_dataset_has_a_home_a_source_and_a_licence() -> None:
     for dataset in DATASETS:
         module, function = dataset.home.split(":")
         assert callable(getattr(import_module(module), function))
+        if dataset.trace:
+            module, function = dataset.trace.split(":")
+            assert callable(getattr(import_module(module), function))
         assert dataset.source
         assert dataset.licence
         assert "\n" not in dataset.description
@@ -51,7 +54,7 @@ def test_a_spec_without_parameters_takes_the_defaults() -> None:
         ("synthetic:", "there is no dataset ''"),
         (
             "synthetic:nothing",
-            "there is no dataset 'nothing' (expected one of scheduler_perf, heterogeneous, openb)",
+            "there is no dataset 'nothing' (expected one of scheduler_perf, heterogeneous, openb, ",
         ),
         ("synthetic:scheduler_perf?nodes", "is not a list of parameters"),
         (
@@ -90,4 +93,6 @@ def test_python_values_are_checked_as_texts_are() -> None:
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(InputError, match="one of scheduler_perf, heterogeneous, openb"):
+        find("borg")
+    with pytest.raises(InputError, match="azure_packing, philly, swf, plain"):
         find("borg")
