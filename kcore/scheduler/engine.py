@@ -58,6 +58,8 @@ class Options:
     random: np.random.Generator | None = None
     preemption: str = "nominate"
     progress: Progress | None = None
+    keep_min: int | None = None
+    """Pods of a shape from which the incremental engine keeps it; None leaves it to the engine."""
     report_every: int = 0
     """Pods between two reports of progress, at most; 0 leaves it to the engine."""
 
@@ -262,7 +264,7 @@ class Engine:
         if options.engine == "full" or not len(runnable) or not (forced or self.compiled):
             return None
         world = self.state.world()
-        keep_min = 1 if forced else KEEP_MIN
+        keep_min = options.keep_min or (1 if forced else KEEP_MIN)
         batch = Batch(self.state, world, self.scratch(world), self.run, rows, runnable, keep_min)
         return batch if batch.is_worthwhile else None
 
