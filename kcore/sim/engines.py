@@ -183,9 +183,7 @@ def _connect(address: str | None, workers: int) -> None:
         ) from None
 
 
-def _ray_tasks(
-    points: Sequence[Point], plugins: tuple[Plugin, ...], folder: Path, workers: int
-) -> Finished:
+def _ray_tasks(points: Sequence[Point], plugins: tuple[Plugin, ...], folder: Path, workers: int) -> Finished:
     import ray
 
     remote = ray.remote(perform_there)
@@ -218,7 +216,9 @@ def _received(point: Point, task: Any, folder: Path) -> tuple[str, Part]:
     try:
         content = ray.get(task)
     except ray.exceptions.RayError as error:
-        problem = f"the Ray task failed: {type(error).__name__}: {' '.join(str(error).split())[:ERROR_CHARS_MAX]}"
+        problem = (
+            f"the Ray task failed: {type(error).__name__}: {' '.join(str(error).split())[:ERROR_CHARS_MAX]}"
+        )
         content = parts.encoded(Part(id=point.id, code=parts.code_digest(), error=problem))
     parts.write(folder / PARTS, point.id, content)
     part = parts.read(folder / PARTS, point.id)

@@ -124,9 +124,7 @@ def write_kept(path: Path, name: str, study: Study, points: Sequence[Point], fol
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    done = [
-        point for point in points if (part := parts.read(folder, point.id)) and name in part.tables
-    ]
+    done = [point for point in points if (part := parts.read(folder, point.id)) and name in part.tables]
     if not done:
         path.unlink(missing_ok=True)
         return

@@ -66,9 +66,7 @@ def rows(columns: PodColumns, chosen: np.ndarray) -> PodColumns:
         columns,
         exemplar=columns.exemplar[chosen],
         names=taken,
-        requests=None
-        if requests is None
-        else {name: amounts[chosen] for name, amounts in requests.items()},
+        requests=None if requests is None else {name: amounts[chosen] for name, amounts in requests.items()},
         priority=None if columns.priority is None else columns.priority[chosen],
         node=None if columns.node is None else columns.node[chosen],
         start_time_ms=None if columns.start_time_ms is None else columns.start_time_ms[chosen],
@@ -79,7 +77,9 @@ def _repetition(chosen: np.ndarray) -> np.ndarray:
     """How often each row has been chosen before, ``int64[row]``."""
     order = np.argsort(chosen, kind="stable")
     ordered = chosen[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.zeros(0, np.int64)
+    starts = (
+        np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.zeros(0, np.int64)
+    )
     lengths = np.diff(np.r_[starts, len(ordered)])
     before = np.empty(len(chosen), np.int64)
     before[order] = np.arange(len(ordered)) - np.repeat(starts, lengths)
@@ -120,7 +120,9 @@ def _to_load(order: np.ndarray, amounts: np.ndarray, wanted: float, resource: st
         raise InputError(f"no node has {resource}", field="load_resource", expected="a resource of the nodes")
     total = int(amounts.sum())
     if total <= 0:
-        raise InputError(f"no pod asks for {resource}", field="load_resource", expected="a resource of the pods")
+        raise InputError(
+            f"no pod asks for {resource}", field="load_resource", expected="a resource of the pods"
+        )
     whole = max(int(wanted // total), 0)
     if (whole + 1) * len(order) > PODS_MAX:
         raise InputError(f"more than {PODS_MAX:,} pods would be needed", field="load", expected="less")

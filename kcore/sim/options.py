@@ -59,7 +59,15 @@ SIMULATE = {
     "until_ms": Option(kind=int, least=1, most=TIME_MS_MAX),
 }
 SCHEDULE_TABLES = ("nodes", "placements")
-OWN_ARGUMENTS = ("self", "cluster", "trace", "policy", "config", "profile", "seed")  # set by the study's other fields
+OWN_ARGUMENTS = (
+    "self",
+    "cluster",
+    "trace",
+    "policy",
+    "config",
+    "profile",
+    "seed",
+)  # set by the study's other fields
 
 
 def known_options(mode: str) -> tuple[dict[str, Option | None], bool]:
@@ -82,7 +90,9 @@ def check_parameters(study: Study) -> None:
     if study.mode == "schedule":
         for index, name in enumerate(study.tables):
             if name not in SCHEDULE_TABLES:
-                raise unknown(f"{name!r} is not a table of mode schedule", f"tables[{index}]", SCHEDULE_TABLES)
+                raise unknown(
+                    f"{name!r} is not a table of mode schedule", f"tables[{index}]", SCHEDULE_TABLES
+                )
     options, others = known_options(study.mode)
     for name, values in study.parameters.items():
         if name not in options:

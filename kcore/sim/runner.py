@@ -26,12 +26,17 @@ if TYPE_CHECKING:
 Inputs = Callable[[str], Any]  # the ClusterObjects or Trace of a key
 
 LOAD_RESOURCE = "cpu"  # where a study does not say
-CLOCK_FIGURES = ("seconds", "pods_per_second", "engine", "notes")  # differ from run to run, or say nothing of it
+CLOCK_FIGURES = (
+    "seconds",
+    "pods_per_second",
+    "engine",
+    "notes",
+)  # differ from run to run, or say nothing of it
 
 
 def runner_of(mode: str, inputs: Inputs) -> Runner:
     """The runner of a mode."""
-    return {"schedule": ScheduleRunner, "simulate": SimulationRunner}[mode](inputs)
+    return ScheduleRunner(inputs) if mode == "schedule" else SimulationRunner(inputs)
 
 
 def load_plugins(plugins: Sequence[Plugin]) -> None:
@@ -186,7 +191,9 @@ def at_load(trace: Any, load: float, resource: str, available: int) -> Any:
     span_ms = int(trace.submit_ms[-1] - trace.submit_ms[0]) if len(trace.submit_ms) else 0
     if work <= 0 or available <= 0:
         raise InputError(
-            f"no pod or no node has {resource} for a known time", field="load", expected="another load_resource"
+            f"no pod or no node has {resource} for a known time",
+            field="load",
+            expected="another load_resource",
         )
     if span_ms <= 0:
         raise InputError("all pods arrive at once", field="load", expected="a trace that takes time")

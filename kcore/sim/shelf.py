@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -221,9 +221,12 @@ def _table(file: Any) -> pa.Table:
     return pa.ipc.open_file(file).read_all()
 
 
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 def _array(table: pa.Table, name: str) -> np.ndarray:
-    column = table[name].combine_chunks() if table[name].num_chunks != 1 else table[name].chunk(0)
-    found: np.ndarray = column.to_numpy(zero_copy_only=False)
+    found: np.ndarray = _whole(table[name]).to_numpy(zero_copy_only=False)
     return found
 
 
@@ -235,23 +238,23 @@ def _objects(files: Files) -> ClusterObjects:
     )
     for index, columns in enumerate(msgspec.msgpack.decode(raw[COLUMNS], type=list[_Columns])):
         table = _table(files[f"pods-{index}.arrow"])
-        arrays: Callable[[str], np.ndarray | None] = (
-            lambda name, table=table: _array(table, name) if name in table.column_names else None
-        )
-        names = table["name"].combine_chunks() if table["name"].num_chunks != 1 else table["name"].chunk(0)
-        objects.pod_columns.append(
-            PodColumns(
-                exemplars=columns.exemplars,
-                exemplar=_array(table, "exemplar"),
-                names=names,
-                requests=None
-                if columns.requests is None
-                else {name: _array(table, REQUEST + name) for name in columns.requests},
-                priority=arrays("priority"),
-                node_names=columns.node_names,
-                node=arrays("node"),
-                start_time_ms=arrays("start_time_ms"),
-                origin=columns.origin,
-            )
-        )
+        objects.pod_columns.append(_pod_columns(columns, table))
     return objects
+
+
+def _pod_columns(columns: _Columns, table: pa.Table) -> PodColumns:
+    optional = {
+        name: _array(table, name)
+        for name in ("priority", "node", "start_time_ms")
+        if name in table.column_names
+    }
+    requests = columns.requests
+    return PodColumns(
+        exemplars=columns.exemplars,
+        exemplar=_array(table, "exemplar"),
+        names=_whole(table["name"]),
+        requests=None if requests is None else {name: _array(table, REQUEST + name) for name in requests},
+        node_names=columns.node_names,
+        origin=columns.origin,
+        **optional,
+    )

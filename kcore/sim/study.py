@@ -151,7 +151,7 @@ def _joined(place: str | None, name: str) -> str:
 
 def _indexed(place: str, value: dict[str, Any], name: str) -> str:
     """The path with ``[...]`` made the index of the first item that holds the name."""
-    root = place.split("[")[0]
+    root = place.split("[", maxsplit=1)[0]
     items = value.get(root)
     if "[...]" not in place or not isinstance(items, list):
         return place
@@ -210,7 +210,9 @@ def _check_workload(workload: Workload, place: str, mode: str) -> None:
         raise InputError("files have none", field=f"{place}.parameters", expected="spec or trace beside it")
     if workload.spec and not traces.is_spec(workload.spec):
         raise InputError(
-            f"{workload.spec!r} is no generated workload", field=f"{place}.spec", expected="synthetic:NAME?..."
+            f"{workload.spec!r} is no generated workload",
+            field=f"{place}.spec",
+            expected="synthetic:NAME?...",
         )
 
 
@@ -269,5 +271,6 @@ def _check_placeholders(study: Study) -> None:
     known = {"seed", *study.parameters}
     for name in sorted(study.placeholders - known):
         raise InputError(
-            f"{{{name}}} stands for nothing", expected=f"one of {', '.join(f'{{{one}}}' for one in sorted(known))}"
+            f"{{{name}}} stands for nothing",
+            expected=f"one of {', '.join(f'{{{one}}}' for one in sorted(known))}",
         )

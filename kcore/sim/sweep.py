@@ -108,9 +108,7 @@ def sweep(
         for point in planned.points
         if point.id not in found or found[point.id].error
     ]
-    return Swept(
-        table=table, points=len(planned.points), found=before, ran=ran, failed=failed, files=files
-    )
+    return Swept(table=table, points=len(planned.points), found=before, ran=ran, failed=failed, files=files)
 
 
 def check_policies(study: Study, planned: Plan) -> None:
@@ -169,9 +167,7 @@ def _finished(points: list[Point], folder: Path) -> dict[str, Part]:
 
 def _shelve(planned: Plan, missing: list[Point], folder: Path, workers: int, say: Stage) -> None:
     """All inputs that the missing points need are on the shelf."""
-    keys = dict.fromkeys(
-        key for point in missing for key in (point.cluster_key, point.workload_key) if key
-    )
+    keys = dict.fromkeys(key for point in missing for key in (point.cluster_key, point.workload_key) if key)
     absent = [planned.sources[key] for key in keys if shelf.index_of(folder / INPUTS / key) is None]
     if absent:
         say("reading the inputs")
