@@ -202,7 +202,8 @@ def _means(table: pa.Table) -> tuple[list[str], list[list[str]]]:
     from kcore.sim import series
 
     table = series.done(table)
-    keys = [name for name in series.point_names(table) if name != "seed"]
+    keys = ["workload", "policy"]
+    keys += series.varying(table, (*keys, "seed"))
     after = table.column_names.index("error") + 1
     numeric = [name for name in series.numeric_names(table) if name in table.column_names[after:]]
     shown = [name for name in numeric if len(table[name].unique()) > 1][:FIGURES_SHOWN_MAX]
@@ -214,10 +215,14 @@ def _means(table: pa.Table) -> tuple[list[str], list[list[str]]]:
     header = [*keys, "runs", *shown]
     rows = [
         [
-            *(str(row[key]) for key in keys),
+            *(_text(row[key]) for key in keys),
             str(row["seed_count"]),
             *("-" if row[f"{name}_mean"] is None else f"{row[f'{name}_mean']:,.6g}" for name in shown),
         ]
         for row in grouped.to_pylist()
     ]
     return [name.upper().replace("_", " ") for name in header], rows
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
@@ -26,6 +27,9 @@ from kcore.sim.runner import Inputs, load_plugins, runner_of
 INPUTS, PARTS = "inputs", "parts"  # folders of the work folder
 OPEN_INPUTS_MAX = 8  # that a worker keeps open
 IN_FLIGHT_PER_CPU = 4  # runs handed to a Ray cluster at once; more only fill its queues
+DISPATCHED_PER_WORKER = 2  # points that a pool has in its hands for each process
+PARENT_CHECK_SECONDS = 0.5
+PROCESS_ENDED = "the process that ran it ended (killed, or out of memory)"
 ERROR_CHARS_MAX = 2000
 
 Finished = Iterator[tuple[str, Part]]
@@ -77,18 +81,65 @@ def shelve_here(folder: str, source: Source) -> str:
 def run_local(points: Sequence[Point], plugins: tuple[Plugin, ...], folder: Path, workers: int) -> Finished:
     """Run the points in processes of this machine, which map the inputs into their memory.
 
-    A process that dies ends the iteration with what was finished until then; the caller sees what is missing.
+    Where a process dies (killed, or out of memory), the points that may have been its own are run again one by one, so
+    that the one that is to blame is told from the others, which go on.
     """
     import joblib
 
-    pool = joblib.Parallel(
-        n_jobs=min(workers, max(len(points), 1)), return_as="generator_unordered", batch_size=1
-    )
     task = joblib.delayed(perform_here)
+    left = list(points)
+    while left:
+        finished = set()
+        pool = _pool(min(workers, len(left)), return_as="generator_unordered")
+        try:
+            for id_, part in pool(task(str(folder), point, plugins) for point in left):
+                finished.add(id_)
+                yield id_, part
+            return
+        except BrokenExecutor:
+            left = [point for point in left if point.id not in finished]
+        for point in left[: workers * DISPATCHED_PER_WORKER]:
+            yield _alone(point, plugins, folder)
+        del left[: workers * DISPATCHED_PER_WORKER]
+
+
+def _pool(workers: int, **options: Any) -> Any:
+    import joblib
+
+    return joblib.Parallel(
+        n_jobs=workers,
+        batch_size=1,
+        pre_dispatch=f"{DISPATCHED_PER_WORKER} * n_jobs",
+        initializer=end_with_parent,
+        **options,
+    )
+
+
+def _alone(point: Point, plugins: tuple[Plugin, ...], folder: Path) -> tuple[str, Part]:
+    """The point is run in a process that has nothing else to do; if that dies too, it is the point's own failure."""
+    import joblib
+
     try:
-        yield from pool(task(str(folder), point, plugins) for point in points)
+        found: list[tuple[str, Part]] = _pool(2)([joblib.delayed(perform_here)(str(folder), point, plugins)])
+        return found[0]
     except BrokenExecutor:
-        return
+        part = Part(id=point.id, code=parts.code_digest(), error=PROCESS_ENDED)
+        parts.write(folder / PARTS, point.id, parts.encoded(part))
+        return point.id, part
+
+
+def end_with_parent() -> None:
+    """This process ends soon after its parent, however that ended: joblib's would wait five minutes for work."""
+    import threading
+
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_CHECK_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="kcore-parent").start()
 
 
 def shelve_all(wanted: Sequence[Source], folder: Path, workers: int) -> None:
@@ -99,7 +150,7 @@ def shelve_all(wanted: Sequence[Source], folder: Path, workers: int) -> None:
     """
     import joblib
 
-    pool = joblib.Parallel(n_jobs=min(workers, max(len(wanted), 1)), batch_size=1)
+    pool = _pool(min(workers, max(len(wanted), 1)))
     for problem in pool(joblib.delayed(shelve_here)(str(folder), source) for source in wanted):
         if problem:
             raise InputError(problem)

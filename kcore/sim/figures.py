@@ -83,7 +83,7 @@ def drawing(table: pa.Table, kind: str, asked: Asked = Asked()) -> Drawing:  # n
         InputError: an unknown kind, a column that is missing or holds no numbers; lists those there are.
     """
     if kind not in KINDS:
-        raise unknown(f"{kind!r} is not a figure", "KIND", KINDS)
+        raise unknown(f"{kind!r} is not a figure", kind, KINDS, "KIND")
     table = series.done(table)
     if not len(table):
         raise InputError("there are no finished runs to draw", expected="a table with rows")
@@ -330,7 +330,8 @@ def _bars(table: pa.Table, asked: Asked) -> Drawing:
     axes.set_xticks(
         range(len(ticks)), [str(tick) for tick in ticks], rotation=35 if slanted else 0, ha="right" if slanted else "center"
     )  # fmt: skip
-    axes.set_xlim(-0.6, max(len(ticks), 3) - 0.4)
+    middle, half = (len(ticks) - 1) / 2, max(len(ticks), 2) / 2 + 0.1
+    axes.set_xlim(middle - half, middle + half)
     look.plain_axes(axes)
     _share_axis(axes, y, max(float(line.mean.max()) for line in found))
     axes.set_xlabel(_worded(x))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 COMPRESSION = "zstd"
 FIGURE_PREFIX = "run:"  # of a figure or a table's column that is named as a column of the point
-NOT_RUN = "not run: the process that had it ended (killed, or out of memory)"
+NOT_RUN = "not run"  # a sweep that was told to stop early
 
 
 def tidy(study: Study, points: Sequence[Point], found: Mapping[str, Part]) -> pa.Table:

@@ -90,16 +90,15 @@ def check_parameters(study: Study) -> None:
     if study.mode == "schedule":
         for index, name in enumerate(study.tables):
             if name not in SCHEDULE_TABLES:
-                raise unknown(
-                    f"{name!r} is not a table of mode schedule", f"tables[{index}]", SCHEDULE_TABLES
-                )
+                problem = f"{name!r} is not a table of mode schedule"
+                raise unknown(problem, name, SCHEDULE_TABLES, f"tables[{index}]")
     options, others = known_options(study.mode)
     for name, values in study.parameters.items():
         if name not in options:
             if others or name in study.placeholders:
                 continue
             known = [*options, *study.placeholders]
-            raise unknown(f"is not a parameter of mode {study.mode}", name, known, "parameters.")
+            raise unknown(f"is not a parameter of mode {study.mode}", name, known, f"parameters.{name}")
         option = options[name]
         for index, value in enumerate(values):
             if option is not None and not option.allows(value):

@@ -169,7 +169,7 @@ class SimulationRunner:
         seconds = time.perf_counter() - started
         for name in point.tables:
             if name not in result.metrics:
-                raise unknown("is no table of the simulation", name, result.metrics, "tables.")
+                raise unknown(f"{name!r} is no table of the simulation", name, result.metrics, "tables")
         return RunOutput(
             summary=_flat(result.summary),
             tables={name: result.metrics[name] for name in point.tables},

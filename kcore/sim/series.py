@@ -57,7 +57,7 @@ class Grid(NamedTuple):
 def column(table: pa.Table, name: str, flag: str) -> pa.ChunkedArray:
     """The column; InputError that lists those there are."""
     if name not in table.column_names:
-        close = unknown("", name, table.column_names).expected or ""
+        close = unknown("", name, table.column_names, flag).expected or ""
         listed = ", ".join(table.column_names[:NAMES_SHOWN_MAX])
         listed += ", ..." if table.num_columns > NAMES_SHOWN_MAX else ""
         meant = "" if close.startswith("one of") else f"{close}; there are "

@@ -113,7 +113,7 @@ def index_of(folder: Path) -> Index | None:
     try:
         index = msgspec.json.decode((folder / INDEX).read_bytes(), type=Index)
         whole = all(_digest(folder / name) == digest for name, digest in index.digests.items())
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return index if whole and index.code == code_digest() else None
 

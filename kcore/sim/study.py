@@ -121,12 +121,10 @@ def read_study(path: str | Path) -> Study:
         raise error.at(file=file) from None
 
 
-def unknown(problem: str, name: str, known: Collection[str], where: str = "") -> InputError:
+def unknown(problem: str, name: str, known: Collection[str], field_: str) -> InputError:
     """The error for a name that is not known, with the one that was probably meant, or all."""
     close = get_close_matches(name, known, n=1)
-    return InputError(
-        problem, field=f"{where}{name}", expected=close[0] if close else "one of " + ", ".join(sorted(known))
-    )
+    return InputError(problem, field=field_, expected=close[0] if close else "one of " + ", ".join(sorted(known)))
 
 
 def _decode(value: dict[str, Any]) -> _Document:
@@ -138,7 +136,9 @@ def _decode(value: dict[str, Any]) -> _Document:
             place = match[2] or ""
             struct = _PLACES.get(place.split("[")[0], _Document)
             where = f"{_indexed(place, value, match[1])}." if place else ""
-            raise unknown("is not a field of a study", match[1], struct.__struct_fields__, where) from None
+            raise unknown(
+                "is not a field of a study", match[1], struct.__struct_fields__, where + match[1]
+            ) from None
         if match := _MISSING.match(message):
             expected = {"mode": " or ".join(MODES), "workloads": "a list"}.get(match[1], "a text")
             raise InputError("is missing", field=_joined(match[2], match[1]), expected=expected) from None
