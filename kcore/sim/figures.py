@@ -448,8 +448,7 @@ def _shades() -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
     shades = LinearSegmentedColormap.from_list("use", ["#f3f7fb", look.BEFORE, AFTER, "#06233f"])
-    shades.set_bad(GRID)
-    return shades
+    return shades.with_extremes(bad=GRID)
 
 
 def _columns(share: np.ndarray) -> np.ndarray:

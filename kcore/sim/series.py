@@ -176,9 +176,9 @@ def lines(table: pa.Table, x: str, y: str, group: str | None) -> list[Line]:
     codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     if pa.types.is_integer(at.type) or pa.types.is_floating(at.type):
         order = np.argsort(np.array(ticks, dtype=float), kind="stable")
-        rank = np.empty(len(ticks), np.int64)
+        rank = np.full(len(ticks) + 1, -1, np.int64)  # the last one for null, which has the code -1
         rank[order] = np.arange(len(ticks))
-        codes = np.where(codes >= 0, rank[codes], -1)
+        codes = rank[codes]
         ticks = [ticks[index] for index in order]
     found = []
     for label, mask in groups(table, group):

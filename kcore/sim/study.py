@@ -124,7 +124,9 @@ def read_study(path: str | Path) -> Study:
 def unknown(problem: str, name: str, known: Collection[str], field_: str) -> InputError:
     """The error for a name that is not known, with the one that was probably meant, or all."""
     close = get_close_matches(name, known, n=1)
-    return InputError(problem, field=field_, expected=close[0] if close else "one of " + ", ".join(sorted(known)))
+    return InputError(
+        problem, field=field_, expected=close[0] if close else "one of " + ", ".join(sorted(known))
+    )
 
 
 def _decode(value: dict[str, Any]) -> _Document:

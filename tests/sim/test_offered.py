@@ -41,9 +41,7 @@ def columns(amounts: list[int]) -> ClusterObjects:
     st.floats(0.001, 2),
     st.none() | st.integers(0, 3),
 )
-def test_a_load_takes_the_pods_that_the_twin_takes(
-    amounts: list[int], load: float, seed: int | None
-) -> None:
+def test_a_load_takes_the_pods_that_the_twin_takes(amounts: list[int], load: float, seed: int | None) -> None:
     there = nodes(2)
     random = None if seed is None else np.random.default_rng(seed)
     chosen = offered(columns(amounts), there, load=load, resource="cpu", random=random).pod_columns[0]

@@ -72,7 +72,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         {"workloads": [{"name": "a", "spec": "pods.yaml"}]},
         "workloads[0].spec: 'pods.yaml' is no generated workload (expected synthetic:NAME?...)",
     ),
-    ({"workloads": [{"name": 1, "spec": "synthetic:x"}]}, "workloads[0].name: is an integer, 1 (expected text)"),
+    (
+        {"workloads": [{"name": 1, "spec": "synthetic:x"}]},
+        "workloads[0].name: is an integer, 1 (expected text)",
+    ),
     (
         {"workloads": [{"name": "a", "spec": "synthetic:x"}] * 2},
         "workloads[1]: 'a' is there twice (expected each name once)",
@@ -82,7 +85,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         {"policies": [{"name": "a", "policy": "x", "profile": "y"}]},
         "policies[0].policy: cannot go with profile or config (expected one of them)",
     ),
-    ({"seeds": "9-1"}, "seeds: '9-1' is no range (expected a number, a list of numbers, or a range like 42-51)"),
+    (
+        {"seeds": "9-1"},
+        "seeds: '9-1' is no range (expected a number, a list of numbers, or a range like 42-51)",
+    ),
     ({"seeds": [1, -1]}, "seeds[1]: -1 is no seed (expected a number of 0 or more)"),
     ({"seeds": [1, 1]}, "seeds[1]: 1 is there twice (expected each seed once)"),
     ({"seeds": "0-9999999"}, "seeds: '0-9999999' is more than 1,000,000 seeds (expected a shorter range)"),
@@ -113,11 +119,23 @@ WRONG_PLANS: list[tuple[dict[str, Any], str]] = [
         {"parameters": {"tie_break": ["last"]}},
         "parameters.tie_break[0]: 'last' is not allowed (expected first or random)",
     ),
-    ({"parameters": {"load": [0.5, -1]}}, "parameters.load[1]: -1 is not allowed (expected a number from 1e-06 to 1000)"),
-    ({"parameters": {"shuffle": ["yes"]}}, "parameters.shuffle[0]: 'yes' is not allowed (expected false or true)"),
+    (
+        {"parameters": {"load": [0.5, -1]}},
+        "parameters.load[1]: -1 is not allowed (expected a number from 1e-06 to 1000)",
+    ),
+    (
+        {"parameters": {"shuffle": ["yes"]}},
+        "parameters.shuffle[0]: 'yes' is not allowed (expected false or true)",
+    ),
     ({"tables": ["node"]}, "tables[0]: 'node' is not a table of mode schedule (expected nodes)"),
-    ({"plugins": ["none.py"]}, "plugins[0]: {folder}/none.py: No such file or directory (expected a Python file)"),
-    ({"cluster": "none.yaml"}, "cluster: there is no {folder}/none.yaml (expected a file, or synthetic:NAME)"),
+    (
+        {"plugins": ["none.py"]},
+        "plugins[0]: {folder}/none.py: No such file or directory (expected a Python file)",
+    ),
+    (
+        {"cluster": "none.yaml"},
+        "cluster: there is no {folder}/none.yaml (expected a file, or synthetic:NAME)",
+    ),
 ]
 
 
@@ -171,7 +189,11 @@ def test_ids_follow_from_what_a_result_depends_on(tmp_path: Path) -> None:
 
 
 def test_braces_stand_for_the_seed_and_parameters(tmp_path: Path) -> None:
-    workload = {"name": "w", "spec": "synthetic:scheduler_perf?nodes=1&seed={seed}", "parameters": {"pods": "{size}"}}
+    workload = {
+        "name": "w",
+        "spec": "synthetic:scheduler_perf?nodes=1&seed={seed}",
+        "parameters": {"pods": "{size}"},
+    }
     planned = plan(study_in(tmp_path, workloads=[workload], parameters={"size": [5, 6]}))
     assert {planned.sources[one.workload_key].paths for one in planned.points} == {
         (f"synthetic:scheduler_perf?nodes=1&seed={seed}&pods={size}",) for seed in (1, 2) for size in (5, 6)
@@ -186,5 +208,3 @@ def test_paths_are_relative_to_the_study(tmp_path: Path) -> None:
     study = study_in(tmp_path / "in", workloads=[{"name": "w", "file": ["pods.yaml"]}])
     paths = [source.paths for source in plan(study).sources.values()]
     assert (str(tmp_path / "in" / "pods.yaml"),) in paths
-
-
