@@ -179,7 +179,7 @@ class _Planner:
     def _plugin(self, index: int, path: str) -> Plugin:
         full = self.study.path(path)
         try:
-            return Plugin(path, Path(full).read_text(encoding="utf-8"))
+            return Plugin(os.path.realpath(full), Path(full).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
             raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ import numpy as np
 from kcore.api.errors import InputError
 from kcore.api.objects import ClusterObjects
 from kcore.cluster import Cluster
+from kcore.scheduler.plugins.contract import registered
 from kcore.sim.offered import amounts_of, as_columns, capacity, offered, together
 from kcore.sim.points import Figure, Plugin, Point, Runner, RunOutput, digest_of
 from kcore.sim.shelf import objects_of
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 Inputs = Callable[[str], Any]  # the ClusterObjects or Trace of a key
 
+PLUGIN_MODULE = "kcore_study_plugin_"  # and a digest: what a study's plugin is imported as
 LOAD_RESOURCE = "cpu"  # where a study does not say
 CLOCK_FIGURES = (
     "seconds",
@@ -40,15 +43,25 @@ def runner_of(mode: str, inputs: Inputs) -> Runner:
 
 
 def load_plugins(plugins: Sequence[Plugin]) -> None:
-    """The users' plugins are registered, once a process.
+    """The users' plugins are registered as their files say now, in place of an earlier study's and of the same files'.
 
     Raises:
-        InputError: a file fails.
+        InputError: a file fails, or a plugin has the name of another's.
     """
-    for plugin in plugins:
-        name = f"kcore_study_plugin_{digest_of(plugin.source)}"
-        if name in sys.modules:
+    names = [PLUGIN_MODULE + digest_of([plugin.path, plugin.source]) for plugin in plugins]
+    for earlier in {
+        key
+        for key, function in _registered_functions()
+        if function.__module__.startswith(PLUGIN_MODULE) and function.__module__ not in names
+    }:
+        del registered()[earlier]
+    for name, plugin in zip(names, plugins, strict=True):
+        if any(function.__module__ == name for _, function in _registered_functions()):
             continue
+        for earlier in {
+            key for key, function in _registered_functions() if _file_of(function) == plugin.path
+        }:
+            del registered()[earlier]
         module = ModuleType(name)
         module.__file__ = plugin.path
         sys.modules[name] = module
@@ -58,6 +71,21 @@ def load_plugins(plugins: Sequence[Plugin]) -> None:
             del sys.modules[name]
             problem = f"cannot be loaded: {type(error).__name__}: {error}"
             raise InputError(problem, file=plugin.path, field="plugins") from error
+
+
+def _registered_functions() -> list[tuple[str, Any]]:
+    """Every registered plugin's name with its function."""
+    return [
+        (name, plugin.kernel.__wrapped__)
+        for name, points in registered().items()
+        for plugin in points.values()
+    ]
+
+
+def _file_of(function: Any) -> str | None:
+    """The file that the function was read from."""
+    file = getattr(sys.modules.get(function.__module__), "__file__", None)
+    return None if file is None else os.path.realpath(file)
 
 
 class ScheduleRunner:
@@ -94,8 +122,8 @@ class ScheduleRunner:
             **options,  # type: ignore[arg-type]
         )
         nodes_table = _nodes(built)
-        summary = _flat(result.summary)
-        summary["nodes_used"] = int(np.count_nonzero(nodes_table["pod_count"].to_numpy()))
+        used = int(np.count_nonzero(nodes_table["pod_count"].to_numpy()))
+        summary = {"nodes": built.node_count, "nodes_used": used} | _flat(result.summary)
         if load is not None:
             asked = int(amounts_of(as_columns(chosen), resource).sum())
             summary[f"asked_{resource}"] = round(asked / capacity(nodes, resource), 6)

@@ -29,8 +29,21 @@ def test_a_table_of_means(run: Run, folder: Path) -> None:
     assert (answer.code, answer.err) == (0, "")
     lines = answer.out.splitlines()
     assert lines[0] == "small: 4 runs, 0 found, 4 run, 0 failed"
-    assert lines[2].split() == ["WORKLOAD", "POLICY", "LOAD", "RUNS", "PODS", "PLACED", "UTILISATION", "CPU", "UTILISATION", "MEMORY", "UTILISATION", "PODS"]  # fmt: skip
-    assert lines[3].split()[:6] == ["basic", "default", "0.01", "2", "2", "2"]
+    assert lines[2].split() == [
+        "WORKLOAD",
+        "POLICY",
+        "LOAD",
+        "RUNS",
+        "NODES",
+        "USED",
+        "PODS",
+        "PLACED",
+        "UTILISATION",
+        "CPU",
+        "UTILISATION",
+        "MEMORY",
+    ]
+    assert lines[3].split()[:7] == ["basic", "default", "0.01", "2", "2", "2", "2"]
     assert lines[-2:] == ["wrote small.parquet", "wrote small.times.parquet"]
     again = run("sweep", "study.yaml", "--workers", "1")
     assert again.out.splitlines()[0] == "small: 4 runs, 4 found, 0 run, 0 failed"

@@ -174,6 +174,29 @@ def test_a_process_that_dies_takes_only_its_own_run_with_it(tmp_path: Path) -> N
     assert (result.found, result.ran, result.failed) == (1, 1, [])
 
 
+def test_a_plugin_that_was_edited_is_loaded_anew(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"policies": ["Mine"], "plugins": ["mine.py"], "seeds": 1, "parameters": {}}
+    write_plugin(tmp_path, "Mine")
+    crowded = swept(tmp_path, **changes)
+    write_plugin(tmp_path, "Mine", "out[:] = 100 - nodes.pod_count\nreturn")
+    first = swept(tmp_path, **changes)
+    write_plugin(tmp_path, "Mine")
+    again = swept(tmp_path, fresh=True, **changes)
+    used = [result.table["nodes_used"].to_pylist() for result in (crowded, first, again)]
+    assert used == [[1], [3], [1]]
+    assert [result.ran for result in (crowded, first, again)] == [1, 1, 1]
+    assert crowded.table.equals(again.table)
+    assert crowded.table["point"] != first.table["point"]
+
+
+def test_a_plugin_that_fails_is_told_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text("import kcore\n1 / 0\n")
+    with pytest.raises(
+        InputError, match=r"bad.py: plugins: cannot be loaded: ZeroDivisionError: division by zero"
+    ):
+        swept(tmp_path, plugins=["bad.py"])
+
+
 def test_wrong_policies_are_told_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"policies\[1\].policy: no policy is named 'fgdd'"):
         swept(tmp_path, policies=["default", "fgdd"])
