@@ -61,16 +61,24 @@ def _mapped(folder: str) -> Any:
     return shelf.opened(shelf.mapped(Path(folder)))
 
 
-def perform_here(folder: str, point: Point, plugins: tuple[Plugin, ...]) -> tuple[str, Part]:
+def _stand_in(place: str) -> None:
+    """The working folder is the one of the sweep: a pool's process may have begun in that of an earlier one."""
+    if os.getcwd() != place:
+        os.chdir(place)
+
+
+def perform_here(place: str, folder: str, point: Point, plugins: tuple[Plugin, ...]) -> tuple[str, Part]:
     """The point's part is on disk; the tables stay there, the figures are returned."""
+    _stand_in(place)
     part = performed(point, plugins, lambda key: _mapped(os.path.join(folder, INPUTS, key)))
     parts.write(Path(folder) / PARTS, point.id, parts.encoded(part))
     part.tables = {}
     return point.id, part
 
 
-def shelve_here(folder: str, source: Source) -> str:
+def shelve_here(place: str, folder: str, source: Source) -> str:
     """The source is on the shelf; returns what is wrong with it, or nothing."""
+    _stand_in(place)
     try:
         shelf.shelve(shelf.load(source), Path(folder) / INPUTS / source.key)
     except KcoreError as error:
@@ -92,7 +100,7 @@ def run_local(points: Sequence[Point], plugins: tuple[Plugin, ...], folder: Path
         finished = set()
         pool = _pool(min(workers, len(left)), return_as="generator_unordered")
         try:
-            for id_, part in pool(task(str(folder), point, plugins) for point in left):
+            for id_, part in pool(task(os.getcwd(), str(folder), point, plugins) for point in left):
                 finished.add(id_)
                 yield id_, part
             return
@@ -120,7 +128,9 @@ def _alone(point: Point, plugins: tuple[Plugin, ...], folder: Path) -> tuple[str
     import joblib
 
     try:
-        found: list[tuple[str, Part]] = _pool(2)([joblib.delayed(perform_here)(str(folder), point, plugins)])
+        found: list[tuple[str, Part]] = _pool(2)(
+            [joblib.delayed(perform_here)(os.getcwd(), str(folder), point, plugins)]
+        )
         return found[0]
     except BrokenExecutor:
         part = Part(id=point.id, code=parts.code_digest(), error=PROCESS_ENDED)
@@ -151,7 +161,7 @@ def shelve_all(wanted: Sequence[Source], folder: Path, workers: int) -> None:
     import joblib
 
     pool = _pool(min(workers, max(len(wanted), 1)))
-    for problem in pool(joblib.delayed(shelve_here)(str(folder), source) for source in wanted):
+    for problem in pool(joblib.delayed(shelve_here)(os.getcwd(), str(folder), source) for source in wanted):
         if problem:
             raise InputError(problem)
 

@@ -84,7 +84,7 @@ def sweep(
     planned = plan(study)
     load_plugins(planned.plugins)
     check_policies(study, planned)
-    folder = Path(f"{out}{WORK_SUFFIX}")
+    folder = Path(f"{out}{WORK_SUFFIX}").absolute()
     with _held(folder, fresh):
         found = _finished(planned.points, folder)
         missing = [point for point in planned.points if point.id not in found]

@@ -174,6 +174,20 @@ def test_a_process_that_dies_takes_only_its_own_run_with_it(tmp_path: Path) -> N
     assert (result.found, result.ran, result.failed) == (1, 1, [])
 
 
+def test_paths_may_be_relative_to_a_folder_that_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kcore import traces
+
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        traces.write_objects(traces.make("scheduler_perf", nodes=1, pods=3), "pods.yaml")
+        result = swept(Path(), workers=2, workloads=[{"name": "w", "file": "pods.yaml"}], parameters={})
+        assert (result.ran, result.failed) == (2, [])
+        assert result.files == ["runs.parquet", "runs.times.parquet"]
+
+
 def test_a_plugin_that_was_edited_is_loaded_anew(tmp_path: Path) -> None:
     changes: dict[str, Any] = {"policies": ["Mine"], "plugins": ["mine.py"], "seeds": 1, "parameters": {}}
     write_plugin(tmp_path, "Mine")
