@@ -8,21 +8,13 @@ from typing import TYPE_CHECKING
 
 from kcore.cli.output import summary_lines
 from kcore.cli.text import headline, reason_kinds
+from kcore.sim.look import PAGE_STYLE
 
 if TYPE_CHECKING:
     from kcore.scheduler.result import Result
 
 REASONS_SHOWN_MAX = 50
 PODS_SHOWN_MAX = 500
-
-STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;color:#1b1f24;background:#fff;margin:2rem auto;max-width:76rem;padding:0 1rem}
-h1{font-size:1.5rem;margin:0 0 1rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}
-svg{width:100%;height:auto}table{border-collapse:collapse;width:100%}
-td,th{text-align:left;padding:.25rem 1.2rem .25rem 0;border-bottom:1px solid #e5e8ec;vertical-align:top}
-th{color:#6b7280;font-weight:600}td.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-pre{background:#f6f7f9;padding:.8rem 1rem;border-radius:6px;overflow:auto}
-"""
 
 
 def page(result: Result, svg: str) -> str:
@@ -31,7 +23,7 @@ def page(result: Result, svg: str) -> str:
     picture = svg[svg.index("<svg") :]
     parts = [
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
-        f"<style>{STYLE}</style></head><body><h1>{title}</h1>{picture}",
+        f"<style>{PAGE_STYLE}</style></head><body><h1>{title}</h1>{picture}",
         f"<h2>Summary</h2><pre>{escape(chr(10).join(summary_lines(result.summary)))}</pre>",
         *_failures(result),
         "</body></html>",

@@ -7,7 +7,6 @@ everybody and in print.
 
 from __future__ import annotations
 
-import io
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kcore.api.errors import InputError
 from kcore.cli.output import check_writable
 from kcore.cli.text import headline, plural
+from kcore.sim.look import AFTER, BEFORE, FULL, QUIET, save, style, svg_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +32,6 @@ COLUMNS_MAX = 800  # of the outline; a column is the mean of the nodes it stands
 BEFORE_COLUMNS_MAX = 200  # fewer, for it is not sorted
 BINS = 20  # of the distribution up to 100 %
 
-BEFORE, AFTER, FULL, INK, QUIET = "#a6cbe3", "#0b4f8a", "#c8500a", "#1b1f24", "#6b7280"
 FIRST_RESOURCES = ("cpu", "memory")
 LAST_RESOURCES = ("ephemeral-storage", "pods")
 
@@ -55,28 +54,9 @@ def draw(result: Result, path: str) -> None:
     if Path(path).suffix.lower() == ".html":
         from kcore.cli.page import page
 
-        Path(path).write_text(page(result, _svg(figure(result))), encoding="utf-8")
+        Path(path).write_text(page(result, svg_text(figure(result))), encoding="utf-8")
         return
-    with _style():
-        figure(result).savefig(path, dpi=150)
-
-
-def _style() -> Any:
-    """Our settings for the time of a ``with``, whatever the user's own matplotlib settings are."""
-    import matplotlib as mpl
-
-    settings: dict[Any, Any] = {
-        name: value for name, value in mpl.rcParamsDefault.items() if not name.startswith("backend")
-    }
-    settings |= {"font.size": 10, "svg.hashsalt": "kcore", "text.color": INK, "axes.labelcolor": INK}
-    return mpl.rc_context(settings)
-
-
-def _svg(picture: Figure) -> str:
-    text = io.StringIO()
-    with _style():
-        picture.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
+    save(figure(result), path)
 
 
 def drawn_resources(result: Result) -> list[str]:
@@ -104,7 +84,7 @@ def figure(result: Result) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    with _style():
+    with style():
         resources = drawn_resources(result)
         rows = max(len(resources), 1)
         layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, hspace=0.06, wspace=0.02)
