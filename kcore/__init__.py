@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kcore.cluster import Cluster
     from kcore.scheduler.plugins.contract import NodeView, PodView, filter_plugin, score_plugin
     from kcore.scheduler.result import Result
+    from kcore.sim.simulation import Simulation
 
 __version__ = "0.1.0"
 
@@ -25,6 +26,7 @@ __all__ = [
     "NotSupportedError",
     "PodView",
     "Result",
+    "Simulation",
     "__version__",
     "filter_plugin",
     "score_plugin",
@@ -38,6 +40,7 @@ _HOMES = {
     "NotSupportedError": "kcore.api.errors",
     "PodView": "kcore.scheduler.plugins.contract",
     "Result": "kcore.scheduler.result",
+    "Simulation": "kcore.sim.simulation",
     "filter_plugin": "kcore.scheduler.plugins.contract",
     "score_plugin": "kcore.scheduler.plugins.contract",
 }

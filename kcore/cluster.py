@@ -219,7 +219,7 @@ class Cluster:
                 raise InputError(
                     f"{value!r} is not a choice", field=name, expected=" or ".join(_CHOICES[name])
                 )
-        configuration, forced = _configuration(config, profile, policy)
+        configuration, forced = configuration_for(config, profile, policy)
         added = self._add(pods)
         rows = self._pending() if added is None else added
         compiled = len(rows) * (self.node_count + 1) > INTERPRETED_MAX
@@ -315,7 +315,7 @@ def _third_party_points() -> dict[str, frozenset[str]]:
     return {name: frozenset(points) for name, points in registered().items()}
 
 
-def _configuration(
+def configuration_for(
     config: Config, profile: str | None, policy: str | None
 ) -> tuple[SchedulerConfiguration, Profile | None]:
     """The configuration, and the profile that is forced on every pod, if one is."""

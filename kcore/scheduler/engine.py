@@ -123,6 +123,10 @@ class Engine:
         for profile in configuration.profiles:
             profile_settings(profile, state.nodes)
 
+    def on(self, state: State) -> Engine:
+        """The same engine on another state."""
+        return Engine(state, self.configuration, compiled=self.compiled, forced=self.forced)
+
     def run(self, kernel: Kernel) -> Callable[..., Any]:
         """The form of a kernel that this engine uses."""
         return kernel.compiled if self.compiled else kernel

@@ -122,7 +122,7 @@ class NodeTable:
             raise InputError("the node has no name", field="metadata.name")
         if name in self.index:
             raise InputError(f"a node named {name!r} exists already", field="metadata.name")
-        amounts, pods = self._amounts(node)
+        amounts, pods = self.amounts_of(node)
         if self.free:
             slot = self.free.pop()
             self.nodes[slot] = node
@@ -140,7 +140,7 @@ class NodeTable:
     def update(self, node: Node) -> int:
         """Replace what is known of a node of the same name; its pods and their accounts stay. Return its slot."""
         slot = self.find(node.metadata.name)
-        amounts, pods = self._amounts(node)
+        amounts, pods = self.amounts_of(node)
         self._drop_images(slot)
         self.nodes[slot] = node
         self._fill(slot, node, amounts, pods)
@@ -189,7 +189,8 @@ class NodeTable:
         self.changed += 1
         self._labels_changed += 1
 
-    def _amounts(self, node: Node) -> tuple[dict[int, int], int]:
+    def amounts_of(self, node: Node) -> tuple[dict[int, int], int]:
+        """What a node has by resource row, and how many pods it may hold."""
         given = node.status.allocatable
         if given is None:
             given = node.status.capacity

@@ -6,12 +6,16 @@ import functools
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kcore.api.errors import InputError
 from kcore.scheduler.columns import PodColumns, Ragged, Requests
 from kcore.scheduler.requests import PodRequest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 START_UNKNOWN = 2**62
 """``start`` of a pod without status.startTime: it counts as starting now, so as the youngest."""
@@ -141,6 +145,24 @@ class PodTable:
     def chunks(self) -> list[Sequence[object]]:
         """All names in row order, as the sequences in which they came."""
         return self._names
+
+    def names_array(self, rows: np.ndarray) -> pa.Array:
+        """The names of some rows as an Arrow array of strings."""
+        import pyarrow as pa
+
+        chunks = [
+            chunk if isinstance(chunk, pa.Array | pa.ChunkedArray) else pa.array(chunk, type=pa.string())
+            for chunk in self._names
+        ]
+        whole = pa.chunked_array(
+            [
+                part
+                for chunk in chunks
+                for part in (chunk.chunks if isinstance(chunk, pa.ChunkedArray) else [chunk])
+            ],
+            type=pa.string(),
+        )
+        return whole.combine_chunks().take(pa.array(rows))
 
     def columns(self, contribution: Ragged, budget: Ragged) -> PodColumns:
         """The kernel's view."""

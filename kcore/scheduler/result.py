@@ -169,7 +169,7 @@ class Result:
         return pa.table(
             {
                 "namespace": namespaces.cast(pa.string()),
-                "name": self._names(),
+                "name": self._state.pods.names_array(self._decisions.rows),
                 "node": nodes.cast(pa.string()),
                 "node_index": pa.array(node_index),
                 "score": pa.array(decisions.score, mask=unscored),
@@ -178,23 +178,6 @@ class Result:
                 "victims": pa.array(victims, type=pa.list_(pa.string())),
             }
         )
-
-    def _names(self) -> pa.Array:
-        import pyarrow as pa
-
-        chunks = [
-            chunk if isinstance(chunk, pa.Array | pa.ChunkedArray) else pa.array(chunk, type=pa.string())
-            for chunk in self._state.pods.chunks()
-        ]
-        whole = pa.chunked_array(
-            [
-                part
-                for chunk in chunks
-                for part in (chunk.chunks if isinstance(chunk, pa.ChunkedArray) else [chunk])
-            ],
-            type=pa.string(),
-        )
-        return whole.combine_chunks().take(pa.array(self._decisions.rows))
 
     def _pod_name(self, row: int) -> str:
         return f"{self._state.namespace(row)}/{self._state.pods.name(row)}"

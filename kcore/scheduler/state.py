@@ -6,6 +6,7 @@ kernels' view. Placing, evicting and nominating change the view's arrays in plac
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -77,6 +78,16 @@ class State:
         self._built: tuple[int, ...] = ()
         self._ranked = -1
         self._images: tuple[int, np.ndarray] = (-1, np.zeros((0, 0), dtype=np.int64))
+
+    def copy(self) -> State:
+        """The same cluster once more; objects as they were read are shared, for nobody changes them."""
+        shared: list[object] = [*self.nodes.nodes, *self.classes, *(source for _, source in self._sources)]
+        memo: dict[int, object] = {id(one): one for one in shared if one is not None}
+        world, self._world = self._world, None
+        try:
+            return copy.deepcopy(self, memo)
+        finally:
+            self._world = world
 
     # -- reading
 

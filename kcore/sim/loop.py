@@ -43,6 +43,7 @@ from kcore.sim.timeline import (
     RUNNING,
     RUNNING_COUNT,
     RUNNING_PODS,
+    STRANDED_AT,
     STRICT,
     USED_NODES,
     WAITING,
@@ -92,28 +93,32 @@ def stranded(nodes, resource, timeline):
 
 
 @kernel
-def write_interval(nodes, timeline, at):
+def write_interval(nodes, touched, timeline, at):
     """Write down how things stand at a time."""
     clock = timeline.clock
-    row = timeline.interval[clock[INTERVALS]]
+    index = clock[INTERVALS]
+    row = timeline.interval[index]
     clock[INTERVALS] += 1
+    same = index > 0 and clock[STRANDED_AT] == touched.sequence[0]
+    clock[STRANDED_AT] = touched.sequence[0]
     row[AT], row[ARRIVED_PODS], row[WAITING_PODS] = at, clock[ARRIVED], clock[WAITING_COUNT]
     row[RUNNING_PODS], row[COMPLETED_PODS] = clock[RUNNING_COUNT], clock[COMPLETED_COUNT]
     row[PREEMPTED_PODS], row[USED_NODES] = clock[PREEMPTED], clock[NODES_USED]
     resources = timeline.allocated.shape[0]
     for resource in range(resources):
         row[INTERVAL_FIELDS + resource] = timeline.allocated[resource]
-        row[INTERVAL_FIELDS + resources + resource] = stranded(nodes, resource, timeline)
+        column = INTERVAL_FIELDS + resources + resource
+        row[column] = timeline.interval[index - 1, column] if same else stranded(nodes, resource, timeline)
 
 
 @kernel
-def go_to(nodes, timeline, at):
+def go_to(nodes, touched, timeline, at):
     """Let time pass until ``at``; False where there is no room for another interval."""
     clock = timeline.clock
     while clock[INTERVAL_NEXT] <= at:
         if clock[INTERVALS] == timeline.interval.shape[0]:
             return False
-        write_interval(nodes, timeline, clock[INTERVAL_NEXT])
+        write_interval(nodes, touched, timeline, clock[INTERVAL_NEXT])
         clock[INTERVAL_NEXT] += timeline.option[INTERVAL_MS]
     passed = at - clock[NOW]
     if passed > 0:
@@ -271,10 +276,10 @@ def pass_event(nodes, pods, requests, counters, touched, timeline, queue, until)
     at = min(arriving, ending)
     if at > until or at == FOREVER:
         # nothing happens any more before that; without a next event time stands still
-        if until < FOREVER and not go_to(nodes, timeline, until):
+        if until < FOREVER and not go_to(nodes, touched, timeline, until):
             return FULL_INTERVALS
         return REACHED
-    if not go_to(nodes, timeline, at):
+    if not go_to(nodes, touched, timeline, at):
         return FULL_INTERVALS
     clock[EVENTS] += 1
     if ending <= arriving:

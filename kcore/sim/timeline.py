@@ -53,7 +53,9 @@ BEYOND = 16
 """Blocked classes whose filters look beyond the node: a placement elsewhere may let them in."""
 EVICTIONS = 17
 """Evictions written down."""
-CLOCK_FIELDS = 18
+STRANDED_AT = 18
+"""Touches when it was last found out what is stranded."""
+CLOCK_FIELDS = 19
 
 # Timeline.option
 INTERVAL_MS = 0

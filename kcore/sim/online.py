@@ -1,0 +1,112 @@
+"""A batch whose pods come one at a time: the incremental engine under a simulated clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kcore.kernel import compile_for
+from kcore.scheduler.columns import Settings
+from kcore.scheduler.incremental.batch import Batch
+from kcore.scheduler.incremental.placing import CONTRADICTION, OVERFLOW, REJECTED
+from kcore.scheduler.incremental.placing import UNKNOWN as NO_ROW
+from kcore.scheduler.incremental.refuser import Means
+from kcore.scheduler.state import distinct
+from kcore.sim.loop import (
+    FOREIGN,
+    FULL_EVICTIONS,
+    FULL_INTERVALS,
+    REACHED,
+    STEPPED,
+    advance,
+    conclude,
+    stop_pod,
+)
+from kcore.sim.timeline import Timeline, pop_ready
+
+STOPS = (REACHED, STEPPED, FULL_INTERVALS, FULL_EVICTIONS, FOREIGN, REJECTED)
+
+
+class Online(Batch):
+    """What is kept of shapes while time goes on; made anew when nodes come, go or change."""
+
+    def begin(self, settings: Settings, means: Means, queue: np.ndarray, *, foreign: bool) -> None:
+        """Decide for the pods of ``queue`` by these settings; ``foreign``: the profile has users' plugins."""
+        self._settings = settings
+        self._queue = queue
+        self._refuser.use(means)
+        for demand in self._scanned & set(distinct(self._world.pods.demand[queue[self._number >= 0]])):
+            self._views.find(demand, settings)
+        self._scanned.clear()
+        if foreign:
+            self._row_of[:] = FOREIGN
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """The shape of every pod by place, -1 for those never tried."""
+        return self._number
+
+    def _arguments(
+        self, timeline: Timeline, draws: np.ndarray, placed: np.ndarray, score: np.ndarray
+    ) -> tuple[Any, ...]:
+        world = self._world
+        return (
+            world.nodes, world.pods, world.demands, world.requests, self._settings, self._views.columns(),
+            self._counters.columns(), self._shapes.arrays, self._touched, self._choice, self._rows(), self._number,
+            self._queue, draws, self._state.nominated, self._scratch, self._refuser.trials, self._refuser.refusals,
+            placed, score, timeline,
+        )  # fmt: skip
+
+    def compile(self, timeline: Timeline, draws: np.ndarray, placed: np.ndarray, score: np.ndarray) -> None:
+        """Compile the loop, or load it from the cache."""
+        compile_for(advance, *self._arguments(timeline, draws, placed, score), 0, 0)
+
+    def advance(
+        self, timeline: Timeline, draws: np.ndarray, placed: np.ndarray, score: np.ndarray, until: int, events_max: int
+    ) -> tuple[int, int]:  # fmt: skip
+        """Run the loop until it stops for one of STOPS; the place it speaks of, and why."""
+        self._follow_nominations()
+        while True:
+            place, why = self._run(advance)(
+                *self._arguments(timeline, draws, placed, score), until, events_max
+            )
+            place, why = int(place), int(why)
+            assert why != CONTRADICTION, "the full pass finds a node where the shape has none"
+            if why in STOPS:
+                return place, why
+            if why == NO_ROW:
+                known = self._number[place:] >= 0
+                self._build_all(
+                    self._number[place:][known],
+                    self._queue[place:][known],
+                    self._settings,
+                    self._state.nominated,
+                )
+            elif why == OVERFLOW:
+                self._build(
+                    int(self._number[place]), self._settings, int(self._queue[place]), self._state.nominated
+                )
+            else:
+                self._refuser.read()
+
+    def stop(self, timeline: Timeline, place: int, status: int) -> None:
+        """Take a running pod off its node; it has that status now."""
+        world = self._world
+        stop_pod(
+            world.nodes, world.pods, world.requests, self._counters.columns(), self._touched, timeline, place,
+            int(self._queue[place]), status,
+        )  # fmt: skip
+
+    def settle(self, timeline: Timeline, placed: np.ndarray) -> None:
+        """The first pod in turn has been decided for, and bound, by the caller."""
+        world = self._world
+        one = int(pop_ready(timeline))
+        place = int(timeline.head[one])
+        before = int(self._touched.sequence[0])
+        if placed[place] >= 0:
+            self.note(self._queue[place : place + 1], placed[place : place + 1], 1)
+        conclude(
+            world.nodes, world.pods, world.requests, self._views.columns(), self._shapes.arrays, self._touched,
+            self._refuser.refusals, timeline, self._rows(), self._queue, placed, one, before,
+        )  # fmt: skip

@@ -1,0 +1,416 @@
+"""A trace replayed on a simulated clock by the exact engine.
+
+:class:`Simulation` puts cluster, trace and policy together and lets time go on; the loop is in ``loop.py``, what happens
+besides arrivals and completions in ``scenario.py``, what comes out in ``outcome.py``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kcore import kernel, traces
+from kcore.api.errors import InputError
+from kcore.cluster import Cluster, Config, configuration_for
+from kcore.scheduler.cycle import bind, select_node
+from kcore.scheduler.engine import INTERPRETED_MAX, Decisions, Engine, Options
+from kcore.scheduler.incremental.placing import REJECTED
+from kcore.scheduler.incremental.refuser import Means
+from kcore.scheduler.profile import Profile
+from kcore.scheduler.state import State, World
+from kcore.sim import timeline as names
+from kcore.sim.autoscaling import NodeGroup
+from kcore.sim.events import Event
+from kcore.sim.lines import Jobs, longer, make_timeline, with_classes, with_resources
+from kcore.sim.loop import FOREIGN, FULL_EVICTIONS, FULL_INTERVALS, REACHED, STEPPED
+from kcore.sim.online import Online
+from kcore.sim.outcome import Seen, SimulationResult
+from kcore.sim.scenario import Scenario, apply
+from kcore.traces.trace import ADD, NEVER_MS, Trace
+
+Progress = Callable[[int, int, int], None]
+"""Called with (events so far, events at least in all, simulated ms)."""
+
+ORDERS = ("queue", "fifo", "sjf", "drf")
+CHUNK_EVENTS = 50_000
+INTERVALS_AIM = 1_000
+"""So many intervals a run has at least, where the caller does not say how long one is."""
+NICE_MS = (1_000, 10_000, 60_000, 300_000, 600_000, 3_600_000, 21_600_000, 86_400_000)
+LONG_MS = 1 << 60
+"""Longer than any duration: the key of a pod whose run time nobody knows."""
+
+
+class Simulation:
+    """A cluster and a trace at a moment of simulated time.
+
+    Args:
+        cluster: the nodes (and pods that are there already); None for the nodes of the trace.
+        trace: a :class:`~kcore.traces.trace.Trace`, or a path that :func:`kcore.traces.load_trace` reads.
+        policy: names with a comma between: an order of the queue (sjf, drf, fifo) and a placing policy (fgd, ...).
+        config: a KubeSchedulerConfiguration; without either the default profile.
+        seed: of everything random.
+        tie_break: "first" by name, or "random".
+        order: "queue" (priority, then arrival), "fifo", "sjf" (shortest estimate first), "drf".
+        strict: nobody overtakes the first in the queue.
+        preemption: "off", or "evict": pods of lower priority make room.
+        preempted: what becomes of those, and of pods whose node fails: "restart", "resume" or "drop".
+        interval_ms: how often the state of the cluster is written down; None chooses by the trace's length.
+        scenario: what else happens, see :mod:`kcore.sim.scenario`.
+        groups: node groups that grow and shrink, see :mod:`kcore.sim.autoscaling`.
+
+    Raises:
+        InputError: anything wrong with these, by name.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster | str | Path | None,
+        trace: Trace | str | Path,
+        *,
+        policy: str | None = None,
+        config: Config = None,
+        profile: str | None = None,
+        seed: int = 0,
+        tie_break: str = "first",
+        order: str | None = None,
+        strict: bool = False,
+        preemption: str = "evict",
+        preempted: str = "restart",
+        interval_ms: int | None = None,
+        scenario: Sequence[Event | Mapping[str, Any]] = (),
+        groups: Sequence[NodeGroup | Mapping[str, Any]] = (),
+        engine: str = "auto",
+    ) -> None:
+        self.trace = trace if isinstance(trace, Trace) else traces.load_trace(trace)
+        order, placing = _split_policy(policy, order)
+        _choose("tie_break", tie_break, ("first", "random"))
+        _choose("preemption", preemption, ("off", "evict"))
+        _choose("preempted", preempted, ("restart", "resume", "drop"))
+        _choose("engine", engine, ("auto", "full", "incremental"))
+        self.order, self.policy, self.engine = order, policy or "default", engine
+        self.preempted = preempted
+        self.state = _state_of(cluster, self.trace)
+        absent = _absent_nodes(self.trace) if cluster is None else []
+        events = self.trace.node_events or () if cluster is None else ()
+        self.jobs = _jobs_of(self.state, self.trace)
+        configuration, forced = configuration_for(config, profile, placing)
+        nodes = max(self.state.nodes.alive_count, 1)
+        compiled = kernel.JIT and len(self.jobs.rows) * (nodes + 1) > INTERPRETED_MAX
+        self._engine = Engine(self.state, configuration, compiled=compiled, forced=forced)
+        self.scenario = Scenario.of(scenario, events, self.trace, groups)
+        for name in absent:
+            self.state.remove_node(name)
+        self._random = np.random.default_rng(seed)
+        places = len(self.jobs.rows)
+        self._draws = self._random.random(places) if tie_break == "random" else np.full(places, -1.0)
+        self.placed = np.full(places, -1, dtype=np.int32)
+        self.score = np.zeros(places, dtype=np.int64)
+        self._preempts = preemption == "evict"
+        interval = interval_ms if interval_ms is not None else _interval(self.jobs)
+        if interval < 1:
+            raise InputError(f"{interval} is no length of time", field="interval_ms", expected="1 or more")
+        option = np.zeros(names.OPTIONS, dtype=np.int64)
+        option[names.INTERVAL_MS] = interval
+        option[names.RETURNS], option[names.RESUMES] = preempted != "drop", preempted == "resume"
+        option[names.SHARED], option[names.STRICT] = order == "drf", strict
+        option[names.PRIORITY_LEAST] = int(self.state.pods.priority[: self.state.pods.count].min(initial=0))
+        self._decisions = Decisions(self.jobs.rows, np.zeros(0), np.zeros(0))
+        self._runnable, self._profile = self._prepare()
+        world = self.state.world()
+        self.timeline = make_timeline(
+            self.jobs, self._keys(), option, self.state, world, self.state.pods.count
+        )
+        untried = np.ones(places, dtype=bool)
+        untried[self._runnable] = False
+        self.timeline.status[untried] = names.UNTRIED
+        self._online = self._make_online(world)
+
+    # -- putting it together
+
+    def _prepare(self) -> tuple[np.ndarray, Profile | None]:
+        """Compile what the pods demand: the places that enter the queue, and the profile that decides for them."""
+        result = self._decisions
+        result.reason.clear()
+        result.untried.clear()
+        runnable, found = self._engine.prepare(self.jobs.rows, result, Options(preemption="off"))
+        self._engine.compile_demands(self.jobs.rows)
+        used = [profile for profile, positions in found if len(positions)]
+        if len(used) > 1:
+            named = ", ".join(profile.scheduler_name for profile in used)
+            raise InputError(
+                f"the pods are scheduled by several profiles ({named})",
+                field="profile",
+                expected="one of them",
+            )
+        return runnable, used[0] if used else None
+
+    def _keys(self) -> np.ndarray:
+        if self.order == "queue":
+            keys: np.ndarray = -self.state.pods.priority[self.jobs.rows].astype(np.int64)
+            return keys
+        if self.order == "sjf":
+            length = np.where(self.jobs.estimate >= 0, self.jobs.estimate, self.jobs.work)
+            return np.where(length >= 0, length, LONG_MS).astype(np.int64)
+        return np.zeros(len(self.jobs.rows), dtype=np.int64)
+
+    def _make_online(self, world: World) -> Online | None:
+        if self._profile is None:
+            return None
+        profile, engine = self._profile, self._engine
+        keep_min = {"full": len(self.jobs.rows) + 1, "incremental": 1}.get(self.engine, 8)
+        online = Online(
+            self.state, world, engine.scratch(world), engine.run, self.jobs.rows, self._runnable, keep_min
+        )
+        preempts = self._preempts and "DefaultPreemption" in profile.post_filters
+        means = Means(
+            preempts, True, profile.preemption.min_candidate_nodes_percentage,
+            profile.preemption.min_candidate_nodes_absolute,
+        )  # fmt: skip
+        foreign = bool(engine.extension(profile))
+        online.begin(engine.settings(profile), means, self.jobs.rows, foreign=foreign)
+        self.timeline = with_classes(self.timeline, online.numbers, self.order == "drf")
+        self.timeline.seen[:] = -names.FOREVER
+        return online
+
+    def renew(self) -> None:
+        """Nodes or pods have changed by other hands: everything that was derived from them is made anew."""
+        self._runnable, self._profile = self._prepare()
+        world = self.state.world()
+        self.timeline = with_resources(self.timeline, world)
+        self.timeline.clock[names.WOKEN] = 0
+        self.timeline.clock[names.STRANDED_AT] = -1
+        self._online = self._make_online(world)
+
+    def warm(self) -> None:
+        """Compile the kernels, or load them from the cache, so that no run waits for that."""
+        if self._online is None or not self._engine.compiled:
+            return
+        self._online.compile(self.timeline, self._draws, self.placed, self.score)
+        extension = self._engine.extension(self._profile) if self._profile is not None else None
+        if extension:
+            self._engine.warm()
+
+    # -- time
+
+    @property
+    def now_ms(self) -> int:
+        """Simulated milliseconds since the first arrival."""
+        return int(self.timeline.clock[names.NOW])
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to happen."""
+        clock = self.timeline.clock
+        return (
+            clock[names.ARRIVED] == len(self.jobs.rows)
+            and self.timeline.clock[names.RUNNING_COUNT] == 0
+            and not self.scenario.pending(self)
+            and clock[names.READY] == 0
+        )
+
+    def run(self, until_ms: int | None = None, progress: Progress | None = None) -> SimulationResult:
+        """Let time go on to ``until_ms``, or until nothing is left to happen; say what came of it."""
+        self.warm()
+        limit = names.FOREVER if until_ms is None else until_ms
+        while True:
+            at = self.scenario.next_ms(self)
+            why = self._advance(min(at, limit), CHUNK_EVENTS)
+            if progress is not None:
+                events = int(self.timeline.clock[names.EVENTS])
+                progress(events, max(2 * len(self.jobs.rows), events), self.now_ms)
+            if why == STEPPED:
+                continue
+            if at > limit or at == names.FOREVER:
+                break
+            self._happen()
+        return self.result()
+
+    def step(self, events: int = 1) -> int:
+        """Let so many events happen (arrivals, completions, what the scenario says); the simulated time afterwards."""
+        for _ in range(events):
+            at = self.scenario.next_ms(self)
+            if self._advance(at, 1) != STEPPED:
+                if at == names.FOREVER:
+                    break
+                self._happen()
+        self._advance(self.now_ms, 0)
+        return self.now_ms
+
+    def _happen(self) -> None:
+        """Let everything of the scenario happen whose time has come."""
+        changed = False
+        for event in self.scenario.due(self):
+            changed = apply(self, event) or changed
+        if changed:
+            self.renew()
+
+    def _advance(self, until: int, events_max: int) -> int:
+        """Run the loop: REACHED or STEPPED."""
+        online = self._online
+        if online is None:
+            self.timeline.clock[names.NOW] = max(self.now_ms, 0 if until == names.FOREVER else until)
+            return REACHED
+        stop = int(self.timeline.clock[names.EVENTS]) + events_max
+        while True:
+            left = max(stop - int(self.timeline.clock[names.EVENTS]), 0)
+            place, why = online.advance(self.timeline, self._draws, self.placed, self.score, until, left)
+            if why == FULL_INTERVALS:
+                self.timeline = longer(self.timeline, "interval")
+            elif why == FULL_EVICTIONS:
+                self.timeline = longer(self.timeline, "eviction")
+            elif why == FOREIGN:
+                self._decide(place)
+                online.settle(self.timeline, self.placed)
+            elif why == REJECTED:
+                # what was promised to it is gone; it is tried once more like any other
+                self.state.forget_nomination(int(self.jobs.rows[place]))
+            else:
+                return why
+
+    def _decide(self, place: int) -> None:
+        """Decide for one pod with users' plugins, which are asked from here."""
+        engine, row = self._engine, int(self.jobs.rows[place])
+        assert self._profile is not None
+        self.placed[place] = -1
+        if engine.filter(self._profile, row) == 0:
+            return
+        engine.score(self._profile, row)
+        world = self.state.world()
+        scratch = engine.scratch(world)
+        slots = int(world.nodes.slots[0])
+        node = int(
+            engine.run(select_node)(
+                scratch.verdict, scratch.total, world.nodes.rank, self._draws[place], slots
+            )
+        )
+        self.placed[place], self.score[place] = node, scratch.total[node]
+        self.state.forget_nomination(row)
+        engine.run(bind)(world.nodes, world.pods, world.requests, row, node)
+
+    def take_off(self, place: int, status: int) -> None:
+        """Take a running pod off its node; it has that status now."""
+        assert self._online is not None
+        self._online.stop(self.timeline, place, status)
+
+    def room_for_evictions(self) -> names.Timeline:
+        """The timeline, with room for another eviction."""
+        while self.timeline.clock[names.EVICTIONS] >= len(self.timeline.eviction):
+            self.timeline = longer(self.timeline, "eviction")
+        return self.timeline
+
+    # -- states
+
+    def result(self) -> SimulationResult:
+        """What has come out so far; the simulation may go on afterwards."""
+        seen = Seen(
+            self.state, self.jobs, self.timeline, self.placed, self.score, self._decisions.reason, self.policy, self.order
+        )  # fmt: skip
+        return SimulationResult(seen, self.why)
+
+    def fork(self) -> Simulation:
+        """The same moment once more; what happens to one of the two does not touch the other."""
+        other = copy.copy(self)
+        other.state = self.state.copy()
+        other._engine = self._engine.on(other.state)
+        other.scenario = self.scenario.copy()
+        other._decisions = copy.deepcopy(self._decisions)
+        other.timeline = names.Timeline(*(array.copy() for array in self.timeline))
+        for name in ("placed", "score", "_draws"):
+            setattr(other, name, getattr(self, name).copy())
+        other.renew()
+        return other
+
+    def why(self, place: int) -> str:
+        """Why a pod that waits fits nowhere at this moment, in kube-scheduler's words."""
+        if self._profile is None or place in self._decisions.reason:
+            return self._decisions.reason.get(place, "")
+        if self._engine.filter(self._profile, int(self.jobs.rows[place])):
+            return ""
+        return self._engine.fit_error(self._profile)
+
+
+def _choose(field: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InputError(f"{value!r} is not a choice", field=field, expected=" or ".join(choices))
+
+
+def _split_policy(policy: str | None, order: str | None) -> tuple[str, str | None]:
+    """The order of the queue and the placing policy that ``policy`` names."""
+    placing = None
+    for name in (policy or "").split(",") if policy else ():
+        if name in ORDERS and name != "queue":
+            if order is not None and order != name:
+                raise InputError(
+                    f"{name} and {order} are both orders", field="policy", expected="one of them"
+                )
+            order = name
+        elif placing is not None:
+            raise InputError(
+                f"{placing} and {name} both choose nodes", field="policy", expected="one of them"
+            )
+        else:
+            placing = name
+    _choose("order", order or "queue", ORDERS)
+    return order or "queue", None if placing == "default" else placing
+
+
+def _state_of(cluster: Cluster | str | Path | None, trace: Trace) -> State:
+    """A state of its own with the cluster's nodes and pods, and the trace's pods after them."""
+    if cluster is None:
+        if not trace.objects.nodes:
+            raise InputError("has no nodes", file=trace.origin or None, expected="a cluster beside the trace")
+        state = State()
+        state.load(trace.objects)
+        return state
+    if not isinstance(cluster, Cluster):
+        cluster = Cluster.load(cluster)
+    state = cluster.state.copy()
+    state.load(trace.without_nodes().objects)
+    if cluster.state.pods.count:
+        state.check_names()
+    return state
+
+
+def _jobs_of(state: State, trace: Trace) -> Jobs:
+    """Pods that wait in the cluster from the start, for ever once they run, and those of the trace."""
+    state.world()
+    first = state.pods.count - trace.pods
+    waiting = np.flatnonzero((state.pods.node[:first] < 0) & (state.pods.gone[:first] == 0))
+    before = len(waiting)
+    rows = np.concatenate([waiting, np.arange(first, state.pods.count)]).astype(np.int32)
+
+    def joined(values: np.ndarray, fill: int) -> np.ndarray:
+        return np.concatenate([np.full(before, fill, dtype=values.dtype), values])
+
+    owners = list(trace.owners) or ["default"]
+    job = joined(trace.job, 0)
+    job[before:] += before
+    job[:before] = np.arange(before)
+    return Jobs(
+        rows,
+        joined(trace.submit_ms, 0).astype(np.int64),
+        joined(trace.duration_ms, NEVER_MS).astype(np.int64),
+        joined(trace.estimate_ms, NEVER_MS).astype(np.int64),
+        joined(trace.owner, 0).astype(np.int32),
+        owners,
+        job,
+    )
+
+
+def _absent_nodes(trace: Trace) -> list[str]:
+    """Nodes whose first event brings them: they are not there at the start."""
+    first: dict[str, str] = {}
+    for event in trace.node_events or ():
+        first.setdefault(event.node, event.kind)
+    return [name for name, kind in first.items() if kind == ADD]
+
+
+def _interval(jobs: Jobs) -> int:
+    """A round length of time of which the trace has INTERVALS_AIM or more, but not many more."""
+    span = int(jobs.submit.max(initial=0)) + int(jobs.work.max(initial=0))
+    fitting = [one for one in NICE_MS if one * INTERVALS_AIM <= span]
+    return fitting[-1] if fitting else NICE_MS[0]
