@@ -101,7 +101,8 @@ class Views(NamedTuple):
     leaf: I32  # [view, node] place among the nodes of its static group, by rank
     node_at: I32  # [view, place] nodes by static group and leaf
     static_offset: I64  # [static group] its first place in ``node_at``
-    static_size: I64  # [static group] leaves of its trees, a power of two
+    static_size: I64  # [static group] leaves of its trees, whole cache lines
+    static_places: I64  # [static group] places of such a tree
     static_value: I32  # [static group, column]
     term: Ragged  # [view] -> TERM_FIELDS
     dynamic: Ragged  # [view] -> DYNAMIC_FIELDS
@@ -149,7 +150,7 @@ class Shapes(NamedTuple):
     size: I64  # [group] nodes in it, feasible or not
     feasible: I64  # [group] nodes in it that pass the filters that look at the node alone
     following: I32  # [group] next group of the same static group, -1
-    tree_start: I64  # [group] its tree: ``tree[start + 1]`` is the best local score, -1 for none
+    tree_start: I64  # [group] its tree: ``tree[start]`` is the best local score, -1 for none
     tree: I32  # [place]
 
 

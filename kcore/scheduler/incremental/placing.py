@@ -22,7 +22,7 @@ from kcore.scheduler.incremental.groups import catch_up, count_pod, touch
 from kcore.scheduler.incremental.local import INFEASIBLE
 from kcore.scheduler.incremental.refusing import EVICTS, has_space, is_current, refuse
 from kcore.scheduler.incremental.scan import can_scan, pick_best, scan_nodes
-from kcore.scheduler.incremental.tree import build_tree
+from kcore.scheduler.incremental.tree import FANOUT, build_tree
 from kcore.scheduler.preemption import filter_cluster
 
 DONE = 0
@@ -91,7 +91,7 @@ def refill(views, shapes, row, touched, total):
     for leaf in range(shapes.size[group]):
         score = total[places[leaf]]
         feasible += 1 if score >= 0 else 0
-        shapes.tree[start + size + leaf] = score
+        shapes.tree[start + FANOUT + leaf] = score
     shapes.feasible[group] = feasible
     build_tree(shapes.tree, start, size)
     shape[CURSOR] = touched.sequence[0]
