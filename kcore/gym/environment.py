@@ -209,7 +209,8 @@ class PlacementEnv(gymnasium.Env[dict[str, np.ndarray], Any]):
     @property
     def default_action(self) -> np.ndarray:
         """``float32[plugin]``: the action ``weights`` with which the engine decides as the profile does."""
-        found: np.ndarray = (self._episodes.default_weights / self._episodes.weight_max).astype(np.float32)
+        shares = self._episodes.default_weights / self._episodes.weight_max
+        found: np.ndarray = shares.astype(np.float32)
         return found
 
     @property

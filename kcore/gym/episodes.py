@@ -185,6 +185,7 @@ class Episodes:
         """Make the episode ready to be begun by :meth:`play`; ``random`` draws the order and the ties."""
         copies = self._copies
         own = (copies.requested, copies.nonzero, copies.pod_count, copies.ledger)
+        column: np.ndarray
         for column, base in zip(own, self._base, strict=True):
             column[episode] = base
         copies.claim[episode] = self._claims
@@ -250,7 +251,8 @@ class Episodes:
         weights = np.where(resting[:, np.newaxis], 0.0, np.asarray(action, dtype=np.float64))
         if not (np.isfinite(weights) & (weights >= 0) & (weights <= 1)).all():
             raise InputError("a weight is outside its range", field="action", expected="numbers from 0 to 1")
-        return np.rint(weights * self.weight_max).astype(np.int64)
+        rounded: np.ndarray = np.rint(weights * self.weight_max).astype(np.int64)
+        return rounded
 
     # -- what came of it
 
