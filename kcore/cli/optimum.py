@@ -27,7 +27,9 @@ Objective = Annotated[
     ),
 ]
 Seconds = Annotated[float, typer.Option("--seconds", help="Give the best found after so long.")]
-Workers = Annotated[int | None, typer.Option("--workers", help="Threads of the search; all cores by default.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", help="Threads of the search; all cores by default.")
+]
 Seed = Annotated[int, typer.Option("--seed", help="Of the search; with --workers 1 answers repeat.")]
 Device = Annotated[
     str | None,
@@ -93,7 +95,12 @@ def optimum(
         else:
             progress.stage("searching")
             best = search(
-                instance, objective=objective, seconds=seconds, workers=workers, seed=seed, starts=runs.values()
+                instance,
+                objective=objective,
+                seconds=seconds,
+                workers=workers,
+                seed=seed,
+                starts=runs.values(),
             )
     answer = _answer(instance, best, runs)
     if out is None:
@@ -151,7 +158,9 @@ def _write(answer: dict[str, Any], output: str, stream: Any) -> None:
     if output != "table":
         print_plain(answer, output, stream)
         return
-    shown = {name: value for name, value in answer.items() if name not in ("policies", "placements", "gap_percent")}
+    shown = {
+        name: value for name, value in answer.items() if name not in ("policies", "placements", "gap_percent")
+    }
     shown["search time"] = f"{shown.pop('seconds'):,.3f} s"
     shown["not modelled"] = shown.pop("left_out") or None
     stream.writelines(f"{line}\n" for line in summary_lines(shown))

@@ -194,7 +194,8 @@ class PlacementEnv(gymnasium.Env[dict[str, np.ndarray], Any]):
     @property
     def scale(self) -> np.ndarray:
         """``float64[resource]``: the amount that is shown as 1 (milli-CPU, bytes, counts)."""
-        return self._episodes.scale
+        found: np.ndarray = self._episodes.scale
+        return found
 
     @property
     def score_plugins(self) -> list[str]:

@@ -184,8 +184,7 @@ class Episodes:
     def reset(self, episode: int, random: np.random.Generator) -> None:
         """Make the episode ready to be begun by :meth:`play`; ``random`` draws the order and the ties."""
         copies = self._copies
-        own = (copies.requested, copies.nonzero, copies.pod_count, copies.ledger)
-        column: np.ndarray
+        own: list[np.ndarray] = [copies.requested, copies.nonzero, copies.pod_count, copies.ledger]
         for column, base in zip(own, self._base, strict=True):
             column[episode] = base
         copies.claim[episode] = self._claims

@@ -161,6 +161,13 @@ class PlacementVectorEnv(gymnasium.vector.VectorEnv[Observations, np.ndarray, np
         """The score plugins, in the order of the action ``weights``."""
         return self._episodes.score_plugins
 
+    @property
+    def default_action(self) -> np.ndarray:
+        """``float32[plugin]``: the weights with which the engine decides as the profile does, for one episode."""
+        shares = self._episodes.default_weights / self._episodes.weight_max
+        found: np.ndarray = shares.astype(np.float32)
+        return found
+
     def placements(self, episode: int) -> dict[str, str | None]:
         """The node of every pod of an episode whose turn has come, by ``namespace/name``."""
         return self._episodes.placements(episode)

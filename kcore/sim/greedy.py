@@ -81,10 +81,9 @@ class Packing:
     def _on_devices(self, asked: int) -> np.ndarray:
         assert self._device is not None
         if asked >= DEVICE_MILLI:
-            found: np.ndarray = (self._device == DEVICE_MILLI).sum(axis=0) >= asked // DEVICE_MILLI
-            return found
-        found = (self._device >= asked).any(axis=0)
-        return found
+            whole: np.ndarray = (self._device == DEVICE_MILLI).sum(axis=0)
+            return np.asarray(whole >= asked // DEVICE_MILLI)
+        return np.asarray((self._device >= asked).any(axis=0))
 
     def _take(self, asked: int, node: int) -> None:
         assert self._device is not None

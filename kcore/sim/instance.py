@@ -173,7 +173,9 @@ def _taken_off(state: State, rows: np.ndarray) -> Iterator[None]:
     """Take pods off their nodes, and every nomination back, for the time being."""
     world = state.world()
     nodes, pods = world.nodes, world.pods
-    kept = [(column, column.copy()) for column in (nodes.requested, nodes.nonzero, nodes.pod_count, nodes.ledger)]
+    kept = [
+        (column, column.copy()) for column in (nodes.requested, nodes.nonzero, nodes.pod_count, nodes.ledger)
+    ]
     nominated, claims = pods.nominated.copy(), state.nominated
     placed = rows[pods.node[rows] >= 0].astype(np.int32)
     account_many(nodes, pods, world.requests, placed, pods.node[placed].copy(), -1)
@@ -202,7 +204,7 @@ def _put_together(
     mask_numbers = [masks[0][number] for number in classes]
     keys: dict[tuple[bytes, int, tuple[Port, ...]], int] = {}
     kind = np.zeros(len(rows), dtype=np.int32)
-    first = []
+    first: list[int] = []
     for place, (mask, held) in enumerate(zip(mask_numbers, ports, strict=True)):
         key = (amounts[place].tobytes(), mask, held)
         if key not in keys:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -84,7 +85,7 @@ class Model:
             model.add(sum(terms) + DEVICE_MILLI * taken[device] <= DEVICE_MILLI)
         for kind, one in parts:
             model.add(sum(on_device[kind]) == one)
-        for before, after in zip(range(count - 1), range(1, count), strict=True):
+        for before, after in itertools.pairwise(range(count)):
             model.add(loads[before] >= loads[after])
             model.add_implication(taken[before], taken[after])
 
@@ -94,7 +95,7 @@ class Model:
         for group in self._twins:
             if not self._on[group[0]]:
                 continue
-            for before, after in zip(group[:-1], group[1:], strict=True):
+            for before, after in itertools.pairwise(group):
                 first, second = (sum(one for _, one in self._on[node]) for node in (before, after))
                 self._model.add(first >= second)
 
@@ -122,7 +123,9 @@ class Model:
             for index in range(len(instance.resources)):
                 sizes = instance.amount[[kind for kind, _ in here], index]
                 if sizes.any():
-                    terms = [int(size) * variable for size, (_, variable) in zip(sizes, here, strict=True) if size]
+                    terms = [
+                        int(size) * variable for size, (_, variable) in zip(sizes, here, strict=True) if size
+                    ]
                     model.add(sum(terms) <= int(instance.free[index, node]) * one)
         model.add(sum(used) + busy >= lower)
         model.minimize(sum(used) + busy)

@@ -237,9 +237,7 @@ def _counted(instance: Instance, placements: Mapping[str, str | None]) -> np.nda
 
 def _named(instance: Instance, placed: np.ndarray) -> dict[str, str | None]:
     """Which pod goes where: those of a kind in the order of the queue, over the nodes in order."""
-    targets = [
-        iter(np.repeat(np.arange(len(instance.nodes)), row).tolist()) for row in placed
-    ]
+    targets = [iter(np.repeat(np.arange(len(instance.nodes)), row).tolist()) for row in placed]
     found: dict[str, str | None] = {}
     for pod, kind in zip(instance.pods, instance.kind.tolist(), strict=True):
         node = next(targets[kind], None)

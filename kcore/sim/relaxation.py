@@ -149,7 +149,10 @@ def _cells(
     for group in groups:
         most = np.minimum(room[:, group].sum(axis=1), counts)
         found.append(
-            {kind: program.variable(int(gain[kind]), int(most[kind])) for kind in np.flatnonzero(most).tolist()}
+            {
+                kind: program.variable(int(gain[kind]), int(most[kind]))
+                for kind in np.flatnonzero(most).tolist()
+            }
         )
     return found
 
@@ -176,7 +179,7 @@ def _inequalities(
             continue
         distinct = np.unique(sizes[sizes > unit])
         if len(distinct) > cut_max:
-            distinct = distinct[np.linspace(0, len(distinct) - 1, cut_max).astype(np.int64)] if cut_max else []
+            distinct = distinct[np.linspace(0, len(distinct) - 1, cut_max).astype(np.int64)]
         for size in [int(one) for one in distinct]:
             yield [(one, asked // size) for one, asked in asking if asked >= size], capacity // size
     if instance.device is not None:

@@ -59,9 +59,11 @@ def test_a_table_and_a_file(run: Run, cluster: str, tmp_path: Path) -> None:
     lines = answer.out.splitlines()
     assert answer.code == 0
     assert "value         8,000" in lines
-    assert lines[-1].split() == ["default", "3", "7,000", "8,000", "1,000", "12.50", "%"]
+    assert lines[-1].split() == ["default", "3", "5,000", "8,000", "3,000", "37.50", "%"]
     out = tmp_path / "answer.yaml"
-    answer = run("optimum", "-f", cluster, "--bound-only", "--objective", "nodes_used", "-o", "yaml", "--out", str(out))
+    answer = run(
+        "optimum", "-f", cluster, "--bound-only", "--objective", "nodes_used", "-o", "yaml", "--out", str(out)
+    )
     assert (answer.code, answer.out) == (0, f"wrote {out}\n")
     found = yaml.safe_load(out.read_text())
     assert (found["status"], found["value"], found["bound"], found["gap"]) == ("bound", None, 2, None)

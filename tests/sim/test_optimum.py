@@ -33,7 +33,9 @@ def tiny(seed: int, nodes: int = 3, pods: int = 5) -> list[dict[str, Any]]:
             spec = {"taints": [{"key": "dedicated", "value": "x", "effect": "NoSchedule"}]}
         labels = {"disk": "ssd"} if random.integers(2) else {}
         cpu, memory = str(random.integers(2, 5)), f"{random.integers(2, 7)}Gi"
-        objects.append(node_dict(f"n{number}", cpu, memory, str(random.integers(2, 5)), labels=labels, spec=spec))
+        objects.append(
+            node_dict(f"n{number}", cpu, memory, str(random.integers(2, 5)), labels=labels, spec=spec)
+        )
     objects.append(pod_dict("there", "500m", node=f"n{nodes - 1}", port=80 if seed % 3 == 0 else 0))
     for number in range(pods):
         requests = {"cpu": f"{random.integers(1, 6) * 500}m", "memory": f"{random.integers(1, 6) * 512}Mi"}
@@ -143,9 +145,7 @@ def test_filters_that_are_not_modelled_are_named() -> None:
 
 def test_with_one_worker_equal_seeds_give_equal_answers() -> None:
     cluster = Cluster.synthetic("heterogeneous", nodes=10, pods=60, seed=3, fill=1.3)
-    answers = [
-        optimum(cluster, objective="cpu", workers=1, seed=7, effort=1.0, seconds=60) for _ in range(2)
-    ]
+    answers = [optimum(cluster, objective="cpu", workers=1, seed=7, effort=1.0, seconds=60) for _ in range(2)]
     assert answers[0].placements == answers[1].placements
     assert (answers[0].value, answers[0].bound) == (answers[1].value, answers[1].bound)
 
@@ -186,7 +186,10 @@ def test_weak_duality_holds_for_any_prices(seed: int) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"objective": "speed"}, "objective: 'speed' cannot be optimized .expected one of placed, nodes_used, cpu, memory"),
+        (
+            {"objective": "speed"},
+            "objective: 'speed' cannot be optimized .expected one of placed, nodes_used, cpu, memory",
+        ),
         ({"seconds": 0}, "seconds: 0 seconds are none"),
         ({"workers": 0}, "workers: 0 workers are none"),
         ({"seed": -1}, "seed: -1 is no seed"),
