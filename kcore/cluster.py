@@ -177,6 +177,28 @@ class Cluster:
 
     # -- scheduling
 
+    def engine(
+        self,
+        *,
+        config: Config = None,
+        profile: str | None = None,
+        policy: str | None = None,
+        compiled: bool = False,
+    ) -> Engine:
+        """The engine over this cluster's state, with the arguments of :meth:`schedule`; it has decided nothing yet.
+
+        For code that asks for filters and scores itself: environments, models, simulations.
+        """
+        configuration, forced = _configuration(config, profile, policy)
+        return Engine(self.state, configuration, compiled=compiled and kernel.JIT, forced=forced)
+
+    def pending_rows(self, order: str = "queue") -> np.ndarray:
+        """``int32[pod]``: the pods without a node, in the order in which the scheduler's queue (or "file") has them."""
+        rows = self._pending()
+        if order == "queue":
+            rows = rows[np.argsort(-self.state.pods.priority[rows].astype(np.int64), kind="stable")]
+        return rows
+
     def schedule(
         self,
         pods: Pods = None,

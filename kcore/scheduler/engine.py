@@ -58,10 +58,10 @@ class Options:
     random: np.random.Generator | None = None
     preemption: str = "nominate"
     progress: Progress | None = None
-    keep_min: int | None = None
-    """Pods of a shape from which the incremental engine keeps it; None leaves it to the engine."""
     report_every: int = 0
     """Pods between two reports of progress, at most; 0 leaves it to the engine."""
+    keep_min: int | None = None
+    """Pods of a shape from which the incremental engine keeps it; None leaves it to the engine."""
 
 
 @dataclass(slots=True)

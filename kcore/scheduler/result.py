@@ -129,6 +129,11 @@ class Result:
     # -- placements
 
     @property
+    def rows(self) -> np.ndarray:
+        """``int32[pod]``: rows of the cluster's pod table, in the order in which the pods were tried."""
+        return self._decisions.rows
+
+    @property
     def placements(self) -> pa.Table:
         """One row a pod in the order in which they were tried.
 
