@@ -189,7 +189,7 @@ class Cluster:
 
         For code that asks for filters and scores itself: environments, models, simulations.
         """
-        configuration, forced = _configuration(config, profile, policy)
+        configuration, forced = configuration_for(config, profile, policy)
         return Engine(self.state, configuration, compiled=compiled and kernel.JIT, forced=forced)
 
     def pending_rows(self, order: str = "queue") -> np.ndarray:

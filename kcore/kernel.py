@@ -36,7 +36,12 @@ def cache_directory() -> Path:
     )
     digest = hashlib.sha256(sys.version.encode())
     package = Path(__file__).parent
-    for source in [Path(__file__), *sorted((package / "scheduler").rglob("*.py"))]:
+    scheduler = sorted((package / "scheduler").rglob("*.py"))
+    others = [
+        package / "gym" / "stepping.py",
+        *(package / "sim" / name for name in ("loop.py", "timeline.py")),
+    ]
+    for source in [Path(__file__), *scheduler, *others]:
         digest.update(source.read_bytes())
     return root / "kcore" / f"kernels-{digest.hexdigest()[:16]}"
 

@@ -122,6 +122,8 @@ class Running(Protocol):
     timeline: Timeline
     jobs: Jobs
     order: str
+    removed: dict[str, Node]
+    """Nodes that went, by name: they may come again."""
 
     @property
     def now_ms(self) -> int:

@@ -36,6 +36,7 @@ from kcore.sim.timeline import (
     NOW,
     PREEMPTED,
     PREEMPTED_PODS,
+    PREEMPTION,
     PRIORITY_LEAST,
     READY,
     RESUMES,
@@ -217,9 +218,15 @@ def take_victims(nodes, pods, requests, timeline, refusals, node):
 
 
 @kernel
-def may_fit(nodes, pods, requests, settings, views, shapes, touched, refusals, timeline, one, pod, row):
+def outranks(pods, timeline, pod):
+    """Tell whether any pod may have a lower priority."""
+    return pods.priority[pod] > timeline.option[PRIORITY_LEAST]
+
+
+@kernel
+def may_fit(nodes, pods, requests, settings, views, shapes, touched, timeline, one, pod, row):
     """Tell whether the pod could fit after what happened since its class was refused; False only where it cannot."""
-    if refusals.option[PREEMPTS] != 0 and pods.priority[pod] > timeline.option[PRIORITY_LEAST]:
+    if timeline.option[PREEMPTION] != 0 and outranks(pods, timeline, pod):
         return True
     view = shapes.fixed[row, VIEW] if row >= 0 else views.of_demand[pods.demand[pod]]
     if view < 0 or views.fixed[view, SIMPLE] == 0 or views.fixed[view, FILTERS_DOMAINS] != 0:
@@ -237,7 +244,7 @@ def may_fit(nodes, pods, requests, settings, views, shapes, touched, refusals, t
 
 
 @kernel
-def wake(nodes, pods, requests, settings, views, shapes, touched, refusals, timeline, row_of, queue):
+def wake(nodes, pods, requests, settings, views, shapes, touched, timeline, row_of, queue):
     """Let those blocked classes be tried again that what happened may have helped."""
     clock, blocked = timeline.clock, timeline.blocked
     clock[WOKEN] = 0
@@ -246,8 +253,7 @@ def wake(nodes, pods, requests, settings, views, shapes, touched, refusals, time
         one = blocked[index]
         place = first_waiting(timeline, one)
         if place >= 0 and timeline.option[STRICT] == 0 and not may_fit(
-            nodes, pods, requests, settings, views, shapes, touched, refusals, timeline, one, queue[place],
-            row_of[place],
+            nodes, pods, requests, settings, views, shapes, touched, timeline, one, queue[place], row_of[place],
         ):  # fmt: skip
             timeline.seen[one] = touched.sequence[0]
             blocked[kept] = one
@@ -313,7 +319,7 @@ def advance(
     stop_at = clock[EVENTS] + events_max
     while True:
         if clock[WOKEN] != 0 and not is_same_moment(timeline):
-            wake(nodes, pods, requests, settings, views, shapes, touched, refusals, timeline, row_of, queue)
+            wake(nodes, pods, requests, settings, views, shapes, touched, timeline, row_of, queue)
         if clock[READY] == 0 or clock[WOKEN] != 0:
             if clock[EVENTS] >= stop_at:
                 return -1, STEPPED
@@ -333,6 +339,9 @@ def advance(
             return -1, FULL_EVICTIONS
         placed[place] = -1
         bound = touched.sequence[0]
+        # whoever has the lowest priority need not look for victims
+        may_preempt = timeline.option[PREEMPTION] != 0 and outranks(pods, timeline, queue[place])
+        refusals.option[PREEMPTS] = 1 if may_preempt else 0
         _, why = place_range(
             nodes, pods, demands, requests, settings, views, counters, shapes, touched, choice, row_of, number, queue,
             draws, place, place + 1, nominated, scratch, trials, refusals, placed, score,

@@ -11,7 +11,7 @@ import numpy as np
 from kcore.scheduler.codes import CPU
 from kcore.scheduler.state import State
 from kcore.sim import timeline as names
-from kcore.sim.lines import Jobs
+from kcore.sim.lines import Jobs, copy_timeline
 from kcore.sim.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ class SimulationResult:
     """
 
     def __init__(self, seen: Seen, why: Callable[[int], str]) -> None:
-        self._seen = Seen(
-            *seen[:2], Timeline(*(array.copy() for array in seen.timeline)), seen.placed.copy(), seen.score.copy(), *seen[5:]
-        )  # fmt: skip
+        self._seen = seen._replace(
+            timeline=copy_timeline(seen.timeline), placed=seen.placed.copy(), score=seen.score.copy()
+        )
         timeline = self._seen.timeline
         waiting = np.flatnonzero(timeline.status == names.WAITING)[:REASONS_MAX]
         self._reasons = dict(seen.reason) | {int(place): why(int(place)) for place in waiting}
@@ -217,17 +217,17 @@ class SimulationResult:
                 )
             )
         kinds = ("complete", "delete", "preempt", "arrive", "start")
-        kind = np.concatenate(
-            [np.full(len(at), kinds.index(name), dtype=np.int32) for name, at, _, _ in parts]
+        number = np.concatenate(
+            [np.full(len(part[1]), kinds.index(part[0]), dtype=np.int32) for part in parts]
         )
-        at, place, node = (
-            np.concatenate([np.asarray(part[index], dtype=np.int64) for part in parts]) for index in (1, 2, 3)
-        )
-        order = np.lexsort((place, kind, at))
+        at = np.concatenate([part[1] for part in parts])
+        place = np.concatenate([part[2] for part in parts]).astype(np.int64)
+        node = np.concatenate([part[3] for part in parts]).astype(np.int64)
+        order = np.lexsort((place, number, at))
         table = pa.table(
             {
                 "time_ms": at[order],
-                "kind": _words(kind[order], list(kinds)),
+                "kind": _words(number[order], list(kinds)),
                 "namespace": self._namespaces().take(pa.array(place[order])),
                 "name": self._names().take(pa.array(place[order])),
                 "node": self._nodes(node[order]),

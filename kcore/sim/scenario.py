@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from kcore.sim.autoscaling import Autoscaler, NodeGroup
 from kcore.sim.events import Event, Running
 from kcore.sim.loop import first_waiting, give_back
 from kcore.sim.timeline import leave_line
-from kcore.traces.trace import ADD, NodeEvent, Trace
+from kcore.traces.trace import ADD, NodeEvent
 
 
 @dataclass
@@ -26,15 +26,12 @@ class Scenario:
     events: list[Event]
     autoscaler: Autoscaler | None = None
     position: int = 0
-    removed: dict[str, Node] = field(default_factory=dict)
-    """Nodes that went, by name: they may come again."""
 
     @classmethod
     def of(
         cls,
         given: Sequence[Event | Mapping[str, Any]],
         node_events: Iterable[NodeEvent],
-        trace: Trace,
         groups: Sequence[NodeGroup | Mapping[str, Any]],
     ) -> Scenario:
         """The scenario of a run: what the caller says, what the trace says of machines, and the node groups."""
@@ -45,9 +42,8 @@ class Scenario:
             Event(one.time_ms, "add-node" if one.kind == ADD else "remove-node", one.node)
             for one in node_events
         ]
-        removed = {node.metadata.name: node for node in trace.objects.nodes}
         autoscaler = Autoscaler.of(groups) if groups else None
-        return cls(sorted(events, key=lambda one: one.at_ms), autoscaler, 0, removed)
+        return cls(sorted(events, key=lambda one: one.at_ms), autoscaler)
 
     def next_ms(self, simulation: Running) -> int:
         """When the next of it happens."""
@@ -72,7 +68,7 @@ class Scenario:
 
     def copy(self) -> Scenario:
         """The same, for another future."""
-        return Scenario(self.events, copy.deepcopy(self.autoscaler), self.position, dict(self.removed))
+        return Scenario(self.events, copy.deepcopy(self.autoscaler), self.position)
 
 
 def apply(simulation: Running, event: Event) -> bool:
@@ -111,7 +107,7 @@ def _new_node(simulation: Running, event: Event) -> Node:
     if event.node is not None:
         node: Node = event.node
         return node
-    known = simulation.scenario.removed
+    known = simulation.removed
     nodes = simulation.state.nodes
     source = event.like or event.name
     template = nodes.nodes[nodes.index[source]] if source in nodes.index else known.get(source)
@@ -148,7 +144,7 @@ def _lose_node(simulation: Running, name: str) -> None:
             timeline.end[place] = -1
             timeline = simulation.room_for_evictions()
             give_back(timeline, place, slot)
-    simulation.scenario.removed[name] = node
+    simulation.removed[name] = node
     state.remove_node(name)
 
 

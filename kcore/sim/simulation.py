@@ -25,7 +25,7 @@ from kcore.scheduler.state import State, World
 from kcore.sim import timeline as names
 from kcore.sim.autoscaling import NodeGroup
 from kcore.sim.events import Event
-from kcore.sim.lines import Jobs, longer, make_timeline, with_classes, with_resources
+from kcore.sim.lines import Jobs, copy_timeline, longer, make_timeline, with_classes, with_resources
 from kcore.sim.loop import FOREIGN, FULL_EVICTIONS, FULL_INTERVALS, REACHED, STEPPED
 from kcore.sim.online import Online
 from kcore.sim.outcome import Seen, SimulationResult
@@ -101,7 +101,8 @@ class Simulation:
         nodes = max(self.state.nodes.alive_count, 1)
         compiled = kernel.JIT and len(self.jobs.rows) * (nodes + 1) > INTERPRETED_MAX
         self._engine = Engine(self.state, configuration, compiled=compiled, forced=forced)
-        self.scenario = Scenario.of(scenario, events, self.trace, groups)
+        self.scenario = Scenario.of(scenario, events, groups)
+        self.removed = {node.metadata.name: node for node in self.trace.objects.nodes}
         for name in absent:
             self.state.remove_node(name)
         self._random = np.random.default_rng(seed)
@@ -170,6 +171,7 @@ class Simulation:
             preempts, True, profile.preemption.min_candidate_nodes_percentage,
             profile.preemption.min_candidate_nodes_absolute,
         )  # fmt: skip
+        self.timeline.option[names.PREEMPTION] = preempts
         foreign = bool(engine.extension(profile))
         online.begin(engine.settings(profile), means, self.jobs.rows, foreign=foreign)
         self.timeline = with_classes(self.timeline, online.numbers, self.order == "drf")
@@ -317,8 +319,9 @@ class Simulation:
         other.state = self.state.copy()
         other._engine = self._engine.on(other.state)
         other.scenario = self.scenario.copy()
+        other.removed = dict(self.removed)
         other._decisions = copy.deepcopy(self._decisions)
-        other.timeline = names.Timeline(*(array.copy() for array in self.timeline))
+        other.timeline = copy_timeline(self.timeline)
         for name in ("placed", "score", "_draws"):
             setattr(other, name, getattr(self, name).copy())
         other.renew()

@@ -69,7 +69,9 @@ STRICT = 4
 """1 where nobody overtakes the first in the queue."""
 PRIORITY_LEAST = 5
 """The lowest priority that any pod has: those of it preempt nobody."""
-OPTIONS = 6
+PREEMPTION = 6
+"""1 where the profile preempts."""
+OPTIONS = 7
 
 # columns of Timeline.interval, before one for every resource of what is allocated and of what is stranded
 AT = 0
