@@ -270,4 +270,5 @@ def _choice(world: World, columns: int, groups: int, terms: int, domains: int) -
         mark=np.zeros(2, dtype=np.int64),
         amount=np.zeros(world.requests.amount.shape[1], dtype=np.int64),
         tied=np.zeros(world.nodes.alive.shape[0], dtype=np.uint8),
+        gpu_left=np.zeros(world.nodes.gpu_left.shape[0], dtype=np.int64),
     )

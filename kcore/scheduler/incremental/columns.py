@@ -42,7 +42,11 @@ SELF = 18
 """1 where the pod matches all of its own required affinity terms."""
 SIMPLE = 19
 """1 where groups neither filter nor score: only the local score decides."""
-VIEW_FIELDS = 20
+FILTERS_GPU = 20
+"""1 where GPU devices are shared."""
+POLICY = 21
+"""1 where a policy scores."""
+VIEW_FIELDS = 22
 
 # kinds of Views.term
 HARD_DOMAIN = 0
@@ -171,3 +175,4 @@ class Choice(NamedTuple):
     mark: I64  # [2] number of this choice; why placing stopped
     amount: I64  # [resource] requests of pods that are nominated to the node
     tied: U8  # [node]
+    gpu_left: I64  # [device] of a node, kept while pods are tried that are nominated to it

@@ -85,9 +85,7 @@ class GoRandom:
     """Draws what Go's ``rand.New(rand.NewSource(seed))`` draws, and what ``rand.Seed(seed)`` makes the package draw."""
 
     def __init__(self, seed: int) -> None:
-        self._ring = [
-            word ^ warm for word, warm in zip(_words(seed, 40, 20), _warm_state(), strict=True)
-        ]
+        self._ring = [word ^ warm for word, warm in zip(_words(seed, 40, 20), _warm_state(), strict=True)]
         self._tap, self._feed = 0, LENGTH - LAG
 
     def int63(self) -> int:
