@@ -25,9 +25,9 @@ MODEL_LABEL = DOMAIN + "gpu-card-model"
 
 
 class GpuRequest(NamedTuple):
-    """``count`` devices (0: none) with ``milli`` of each, of one of the ``models`` (none: of any), sorted."""
+    """So many ``devices`` (0: none) with ``milli`` of each, of one of the ``models`` (none: of any), sorted."""
 
-    count: int = 0
+    devices: int = 0
     milli: int = 0
     models: tuple[str, ...] = ()
 
@@ -67,7 +67,7 @@ def gpu_columns(source: PodColumns, model_set: Callable[[tuple[str, ...]], int])
     """``int64[pod, 3]``: what pods in columns ask of GPU devices, as ``Requests.gpu``; ``model_set`` numbers models."""
     if source.gpu_count is None or source.gpu_milli is None:
         asked = [gpu_request(pod) for pod in source.exemplars]
-        own = [(one.count, one.milli, model_set(one.models)) for one in asked]
+        own = [(one.devices, one.milli, model_set(one.models)) for one in asked]
         shared: np.ndarray = np.array(own, dtype=np.int64).reshape(len(own), 3)[source.exemplar]
         return shared
     notes = [pod.metadata.annotations for pod in source.exemplars]
@@ -87,17 +87,17 @@ def device_mask(pod: Pod, devices: int) -> int:
     given = pod.metadata.annotations
     text = given.gpu_index if given is not None else None
     request = gpu_request(pod)
-    if not text or not request.count:
+    if not text or not request.devices:
         return 0
     mask, field = 0, f"metadata.annotations.{DOMAIN}gpu-index"
-    expected = f"{request.count} different numbers below {devices}, joined by -, such as 0-3"
+    expected = f"{request.devices} different numbers below {devices}, joined by -, such as 0-3"
     for part in text.split("-"):
         if not part.isdecimal() or int(part) >= devices:
             raise InputError(f"{text!r} is no list of devices", field=field, expected=expected)
         mask |= 1 << int(part)
-    if mask.bit_count() != request.count:
+    if mask.bit_count() != request.devices:
         raise InputError(
-            f"{text!r} names {mask.bit_count()} devices, the pod asks for {request.count}",
+            f"{text!r} names {mask.bit_count()} devices, the pod asks for {request.devices}",
             field=field,
             expected=expected,
         )

@@ -216,7 +216,7 @@ class RequestTable:
         for resource, value in amounts.items():
             self._amount[row, resource] = value
         self._nonzero[row] = request.nonzero
-        self._gpu[row] = (gpu.count, gpu.milli, self.model_set(gpu.models))
+        self._gpu[row] = (gpu.devices, gpu.milli, self.model_set(gpu.models))
         if request.score is not None:
             self._exception[row] = len(self._scores)
             self._scores.append({resource_row(name): value for name, value in request.score})

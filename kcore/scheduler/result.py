@@ -68,6 +68,11 @@ class Result:
         return self.pods - self.placed
 
     @property
+    def nodes(self) -> np.ndarray:
+        """``int32[pod]``: the slot of each pod's node in the order in which they were tried, -1 without one."""
+        return self._node
+
+    @property
     def seconds(self) -> float:
         """How long deciding took, without reading, compiling and writing."""
         return self._timing.seconds

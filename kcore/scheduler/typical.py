@@ -15,9 +15,9 @@ import numpy as np
 from kcore.api.errors import InputError
 from kcore.scheduler.codes import CPU, GPU_DEVICES_MAX, GPU_MILLI
 from kcore.scheduler.devices import GpuRequest, card_models
-from kcore.scheduler.pods import RequestTable
 from kcore.scheduler.plugins.policies import BY_NAME
 from kcore.scheduler.plugins.policies.fgd import POLICY, TYPICAL_FIELDS
+from kcore.scheduler.pods import RequestTable
 from kcore.scheduler.profile import Profile
 
 FGD = POLICY.name
@@ -33,7 +33,7 @@ class PodKind(NamedTuple):
 
     def key(self) -> tuple[int, int, int, str]:
         """By which kinds that are equally frequent are ordered."""
-        return (self.cpu, self.gpu.milli, self.gpu.count, "|".join(self.gpu.models))
+        return (self.cpu, self.gpu.milli, self.gpu.devices, "|".join(self.gpu.models))
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Typical:
     @property
     def milli(self) -> list[int]:
         """The distinct GPU milli that they want of a device, ascending."""
-        return sorted({kind.gpu.milli for kind in self.kinds if kind.gpu.count})
+        return sorted({kind.gpu.milli for kind in self.kinds if kind.gpu.devices})
 
     def columns(self, models: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """``Settings.typical``, ``typical_share``, ``typical_allows`` and ``typical_milli`` for nodes of these models."""
@@ -60,9 +60,9 @@ class Typical:
         rows = [
             (
                 kind.cpu,
-                kind.gpu.count,
+                kind.gpu.devices,
                 sets.index(kind.gpu.models),
-                milli.index(kind.gpu.milli) if kind.gpu.count else -1,
+                milli.index(kind.gpu.milli) if kind.gpu.devices else -1,
             )
             for kind in self.kinds
         ]
