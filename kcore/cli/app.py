@@ -17,7 +17,7 @@ import typer.main
 from typer.exceptions import TyperException
 
 from kcore.api.errors import KcoreError
-from kcore.cli import bench, datasets, schedule
+from kcore.cli import bench, datasets, reproduce, schedule
 
 DONE, NO, BAD_INPUT, INTERNAL = 0, 1, 2, 3
 INTERRUPTED = 130  # as shells report SIGINT
@@ -37,6 +37,7 @@ app = typer.Typer(
 )
 app.command("schedule", context_settings=SETTINGS)(schedule.schedule)
 app.command("bench", context_settings=SETTINGS)(bench.bench)
+app.command("reproduce", context_settings=SETTINGS)(reproduce.reproduce)
 app.add_typer(datasets.app, name="datasets")
 
 

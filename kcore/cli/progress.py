@@ -15,9 +15,10 @@ UPDATE_SECONDS = 0.1  # the bar moves no more often
 
 
 class Progress:
-    """Shows the stages of a job and how far the pods are, from ``with`` to its end."""
+    """Shows the stages of a job and how far the pods (or what ``unit`` names) are, from ``with`` to its end."""
 
-    def __init__(self, *, bar: bool, verbose: bool) -> None:
+    def __init__(self, *, bar: bool, verbose: bool, unit: str = "pods") -> None:
+        self._unit = unit
         self._verbose = verbose
         self._wants_bar = bar and not verbose and sys.stderr.isatty()
         self._bar: Bar | None = None
@@ -60,14 +61,14 @@ class Progress:
             self._bar.update(self._task, description=name, total=None, completed=0, count="")
 
     def advance(self, done: int, total: int) -> None:
-        """``done`` of ``total`` pods have been looked at; cheap enough to be called for each."""
+        """``done`` of ``total`` have been looked at; cheap enough to be called for each."""
         if self._bar is None or self._task is None:
             return
         now = time.perf_counter()
         if now - self._shown < UPDATE_SECONDS and done < total:
             return
         self._shown = now
-        self._bar.update(self._task, completed=done, total=total, count=f"{done:,} of {total:,} pods")
+        self._bar.update(self._task, completed=done, total=total, count=f"{done:,} of {total:,} {self._unit}")
 
     def _end_stage(self) -> None:
         if self._verbose and self._stage:

@@ -18,10 +18,11 @@ from kcore.scheduler.columns import Scratch, Settings
 from kcore.scheduler.cycle import account_many, bind, count_feasible, run_score, score_nodes, select_node
 from kcore.scheduler.demand import NAME_CONFLICT
 from kcore.scheduler.eviction import NEVER, Candidate, Preemption, Search, preempt
-from kcore.scheduler.incremental.batch import KEEP_MIN, Batch
+from kcore.scheduler.incremental.batch import KEEP_MIN, POLICY_KEEP_MIN, Batch
 from kcore.scheduler.incremental.refuser import Means
 from kcore.scheduler.plugins.gpu_share import needs_devices, reserve
 from kcore.scheduler.plugins.normalize import add_default_normalized, add_min_max_normalized
+from kcore.scheduler.plugins.policies import BY_NAME
 from kcore.scheduler.preemption import (
     dry_run,
     filter_cluster,
@@ -272,7 +273,8 @@ class Engine:
         if options.engine == "full" or not len(runnable) or not (forced or self.compiled):
             return None
         world = self.state.world()
-        keep_min = 1 if forced else KEEP_MIN
+        scored = any(BY_NAME.keys() & set(profile.scores) for profile in self.configuration.profiles)
+        keep_min = 1 if forced else POLICY_KEEP_MIN if scored else KEEP_MIN
         batch = Batch(self.state, world, self.scratch(world), self.run, rows, runnable, keep_min)
         return batch if batch.is_worthwhile else None
 

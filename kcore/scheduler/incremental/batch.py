@@ -34,6 +34,8 @@ from kcore.scheduler.vocab import window
 
 KEEP_MIN = 8
 """Pods of a shape from which keeping it pays."""
+POLICY_KEEP_MIN = 2
+"""The same where a policy scores, which is asked node by node."""
 KEPT_BYTES_MAX = 1 << 28
 """Memory for shapes; those with the fewest pods go through the full pass."""
 ROOM = 4

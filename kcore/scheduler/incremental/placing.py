@@ -11,6 +11,7 @@ from kcore.scheduler.incremental.columns import (
     FILTERS_DOMAINS,
     FIRST,
     FIRST_GROUP,
+    POLICY,
     SIMPLE,
     VIEW,
 )
@@ -48,7 +49,11 @@ STALE_SHARE = 8
 def is_stale(nodes, views, shape, touched):
     """Tell whether asking all nodes at once is quicker than asking those that were touched one by one."""
     missed = touched.sequence[0] - shape[CURSOR]
-    return views.fixed[shape[VIEW], SIMPLE] != 0 and missed > max(nodes.slots[0] // STALE_SHARE, STALE_MIN)
+    fixed = views.fixed[shape[VIEW]]
+    if fixed[POLICY] != 0:
+        # policies are asked node by node in the full pass as well
+        return fixed[SIMPLE] != 0 and missed > nodes.slots[0]
+    return fixed[SIMPLE] != 0 and missed > max(nodes.slots[0] // STALE_SHARE, STALE_MIN)
 
 
 @kernel

@@ -92,7 +92,9 @@ _GPU_MILLI = "alibabacloud.com/gpu-milli"
 
 def _read(path: Path) -> ClusterObjects:
     if not path.is_file():
-        raise InputError("there is no such file", file=str(path), expected="the files of the trace openb (--data)")
+        raise InputError(
+            "there is no such file", file=str(path), expected="the files of the trace openb (--data)"
+        )
     objects = load_openb(path)
     if objects is None:
         raise InputError("has not the columns of the trace openb", file=str(path))
@@ -160,7 +162,9 @@ def arrivals(workload: Workload, random: GoRandom) -> list[int]:
     return order
 
 
-def experiment(workload: Workload, policy: str, seed: int, draws_meanwhile: int = DRAWS_MEANWHILE) -> np.ndarray:
+def experiment(
+    workload: Workload, policy: str, seed: int, draws_meanwhile: int = DRAWS_MEANWHILE
+) -> np.ndarray:
     """``float64[load + 1]``: per cent of the GPUs given out when 0, 1, .. 130 per cent have been asked for; NaN unknown."""
     random = GoRandom(seed)
     random.int63()  # printed by the artifact
