@@ -25,6 +25,7 @@ from kcore.scheduler.plugins.policies import DEFAULT, policy_document
 from kcore.scheduler.profile import Profile, SchedulerConfiguration
 from kcore.scheduler.result import Result, Timing
 from kcore.scheduler.state import State
+from kcore.scheduler.typical import read_typical
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -221,8 +222,11 @@ class Cluster:
                 raise InputError(
                     f"{value!r} is not a choice", field=name, expected=" or ".join(_CHOICES[name])
                 )
+        configuration, forced = _configuration(config, profile, policy)
         added = self._add(pods)
-        configuration, forced = _configuration(config, profile, policy, self.state.requests.has_gpus)
+        if policy is not None and self.state.requests.has_gpus:
+            configuration = _policy_configuration(policy, has_gpus=True)
+            forced = configuration.profiles[0]
         rows = self._pending() if added is None else added
         compiled = len(rows) * (self.node_count + 1) > INTERPRETED_MAX
         random = np.random.default_rng(seed) if "random" in (tie_break, policy) else None
@@ -317,7 +321,7 @@ def _third_party_points() -> dict[str, frozenset[str]]:
 
 
 def _configuration(
-    config: Config, profile: str | None, policy: str | None, has_gpus: bool
+    config: Config, profile: str | None, policy: str | None
 ) -> tuple[SchedulerConfiguration, Profile | None]:
     """The configuration, and the profile that is forced on every pod, if one is."""
     document: Mapping[str, Any] | None
@@ -331,12 +335,14 @@ def _configuration(
             configuration = default_configuration()
         else:
             configuration = load_configuration(document, third_party=_third_party_points())
+        for one in configuration.profiles:
+            read_typical(one)
     except InputError as error:
         raise error.at(file=file) from None
     if policy is not None:
         if config is not None:
             raise InputError("cannot go with config", field="policy", expected="one of the two")
-        configuration = _policy_configuration(policy, has_gpus)
+        configuration = _policy_configuration(policy, has_gpus=False)
         return configuration, configuration.profiles[0]
     if profile is None:
         return configuration, None
@@ -347,7 +353,7 @@ def _configuration(
     return configuration, forced
 
 
-def _policy_configuration(policy: str, has_gpus: bool) -> SchedulerConfiguration:
+def _policy_configuration(policy: str, *, has_gpus: bool) -> SchedulerConfiguration:
     """The default filters, and GpuShare for pods with GPUs, with one policy in place of all scores."""
     known = _third_party_points()
     names = sorted(name for name, points in known.items() if "score" in points)
