@@ -23,10 +23,9 @@ from kcore.scheduler.plugins.gpu_share import (
     SHARES,
     account_devices,
     keep_devices,
-    needs_devices,
     promise_devices,
-    reserve,
     restore_devices,
+    take_devices,
 )
 
 NO_VICTIMS = -1
@@ -184,8 +183,7 @@ def schedule_range(
         placed[position] = node
         score[position] = scratch.total[node]
         pods.nominated[pod] = -1
-        if needs_devices(requests, settings, pods.request[pod]):
-            reserve(nodes, pods, requests, settings, pod, node, draws[position])
+        take_devices(nodes, pods, requests, settings, pod, node, draws[position])
         bind(nodes, pods, requests, pod, node)
     return stop
 

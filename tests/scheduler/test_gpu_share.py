@@ -13,6 +13,8 @@ from kcore.api.errors import InputError
 from tests.naive.gpu.node import GpuNode, GpuPod
 from tests.scheduler.gpu_clusters import DOMAIN, node_object, pod_object, random_node, random_pod
 
+pytestmark = pytest.mark.differential
+
 
 def two_devices(name: str = "n0", model: str = "A") -> dict[str, Any]:
     return node_object(GpuNode(name, 8000, 1 << 36, model, 2))
@@ -235,5 +237,5 @@ def test_a_policy_by_configuration() -> None:
 
 
 def test_unknown_policies_are_told_the_known_ones() -> None:
-    with pytest.raises(InputError, match="no policy is named 'best' .*best_fit.*fgd"):
+    with pytest.raises(InputError, match=r"no policy is named 'best' .*best_fit.*fgd"):
         kcore.Cluster.from_objects([two_devices()]).schedule([], policy="best")

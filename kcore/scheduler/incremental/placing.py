@@ -19,7 +19,7 @@ from kcore.scheduler.incremental.groups import catch_up, count_pod, touch
 from kcore.scheduler.incremental.local import INFEASIBLE
 from kcore.scheduler.incremental.refusing import EVICTS, has_space, is_current, refuse
 from kcore.scheduler.incremental.tree import build_tree
-from kcore.scheduler.plugins.gpu_share import needs_devices, reserve
+from kcore.scheduler.plugins.gpu_share import take_devices
 from kcore.scheduler.preemption import filter_cluster
 
 DONE = 0
@@ -166,8 +166,7 @@ def place_range(
         if pods.nominated[pod] >= 0:
             touch(touched, pods.nominated[pod])
             pods.nominated[pod] = -1
-        if needs_devices(requests, settings, pods.request[pod]):
-            reserve(nodes, pods, requests, settings, pod, node, draws[position])
+        take_devices(nodes, pods, requests, settings, pod, node, draws[position])
         bind(nodes, pods, requests, pod, node)
         count_pod(nodes, pods, counters, pod, node, 1)
         touch(touched, node)

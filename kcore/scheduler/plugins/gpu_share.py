@@ -121,6 +121,13 @@ def needs_devices(requests, settings, request):
 
 
 @kernel
+def take_devices(nodes, pods, requests, settings, pod, node, draw):
+    """Choose the pod's devices if there are any to choose; binding then takes them."""
+    if needs_devices(requests, settings, pods.request[pod]):
+        reserve(nodes, pods, requests, settings, pod, node, draw)
+
+
+@kernel
 def account_devices(nodes, pods, requests, pod, node, sign):
     """Take from (sign 1) or give back to (-1) the node's devices what the pod has of them."""
     mask = pods.devices[pod]

@@ -39,7 +39,7 @@ LOADS = (60, 80, 90, 100, 110, 120, 130)
 LOAD_MAX = 130
 TUNED_PERCENT = 130
 
-DRAWS_MEANWHILE = 9
+DRAWS_MEANWHILE = 10
 """Numbers that the watches of the artifact's informers draw between the pods and the order of the nodes.
 
 How many they are by then depended on the machine; they decide ties only.
