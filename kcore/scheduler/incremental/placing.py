@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kcore.kernel import kernel
-from kcore.scheduler.cycle import bind, filter_range, prefilter, score_nodes, select_node
+from kcore.scheduler.cycle import filter_range, prefilter, score_nodes, select_node
 from kcore.scheduler.incremental.choice import choose_node
 from kcore.scheduler.incremental.columns import (
     CONSTANT,
@@ -15,11 +15,10 @@ from kcore.scheduler.incremental.columns import (
     SIMPLE,
     VIEW,
 )
-from kcore.scheduler.incremental.groups import catch_up, count_pod, touch
+from kcore.scheduler.incremental.groups import catch_up, put_pod, touch
 from kcore.scheduler.incremental.local import INFEASIBLE
 from kcore.scheduler.incremental.refusing import EVICTS, has_space, is_current, refuse
 from kcore.scheduler.incremental.tree import build_tree
-from kcore.scheduler.plugins.gpu_share import take_devices
 from kcore.scheduler.preemption import filter_cluster
 
 DONE = 0
@@ -166,10 +165,7 @@ def place_range(
         if pods.nominated[pod] >= 0:
             touch(touched, pods.nominated[pod])
             pods.nominated[pod] = -1
-        take_devices(nodes, pods, requests, settings, pod, node, draws[position])
-        bind(nodes, pods, requests, pod, node)
-        count_pod(nodes, pods, counters, pod, node, 1)
-        touch(touched, node)
+        put_pod(nodes, pods, requests, settings, counters, touched, pod, node, draws[position])
     return stop, DONE
 
 

@@ -13,9 +13,8 @@ from typing import NamedTuple
 from kcore.kernel import kernel
 from kcore.scheduler.codes import DETAIL_UNRESOLVABLE, REJECT_FIT
 from kcore.scheduler.columns import I32, I64, U8
-from kcore.scheduler.cycle import bind, filter_range, prefilter, unbind
-from kcore.scheduler.incremental.groups import count_pod, touch
-from kcore.scheduler.plugins.gpu_share import take_devices
+from kcore.scheduler.cycle import filter_range, prefilter, unbind
+from kcore.scheduler.incremental.groups import count_pod, put_pod
 from kcore.scheduler.preemption import NO_VICTIMS, STILL_REJECTED, fits_node, select_victims
 
 PRIORITY_OFFSET = 1 << 31
@@ -397,10 +396,7 @@ def evict(
         other = nominated[index]
         if pods.nominated[other] == node and pods.priority[other] < pods.priority[pod]:
             pods.nominated[other] = -1
-    take_devices(nodes, pods, requests, settings, pod, node, draw)
-    bind(nodes, pods, requests, pod, node)
-    count_pod(nodes, pods, counters, pod, node, 1)
-    touch(touched, node)
+    put_pod(nodes, pods, requests, settings, counters, touched, pod, node, draw)
 
 
 @kernel

@@ -130,10 +130,11 @@ def allocation(
 ) -> dict[int, float]:
     """By load in per cent (GPU milli that have arrived, of the capacity, rounded) the mean allocation in per cent."""
     arrived = used = 0
+    gpus = capacity // WHOLE
     rows: dict[int, list[float]] = {}
     for pod, (node, _) in zip(pods, chosen, strict=True):
         milli = pod.count * pod.milli
         arrived += milli
         used += milli if node is not None else 0
-        rows.setdefault(round(arrived / capacity * 100), []).append(round(used / capacity * 100, 2))
+        rows.setdefault(round(arrived / gpus / 10), []).append(round(used / gpus / 10, 2))
     return {load: round(sum(values) / len(values), 2) for load, values in rows.items()}
