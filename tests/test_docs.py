@@ -36,7 +36,7 @@ COMMAND = re.compile(r"^(?:[^#]*\| *)?(kcore .*)$")
 TIMES = re.compile(r"^scheduling time  .*$", re.MULTILINE)
 SIZES = re.compile(r"\b(nodes|pods)=\d+")
 
-PARSED_ONLY = ("--from-kubeconfig", "-f -")  # need a live cluster, or standard input
+PARSED_ONLY = ("--from-kubeconfig", "-f -", "reproduce")  # need a live cluster, standard input, a trace
 
 
 class Block(NamedTuple):
@@ -177,6 +177,7 @@ def run_block(
         for document in yaml.safe_load_all(block.text):
             if isinstance(document, dict) and document.get("kind") == KIND:
                 points = {name: frozenset(found) for name, found in contract.registered().items()}
+                points |= contract.OUR_POINTS
                 load_configuration(document, third_party=points)
     elif block.language == "python" and not block.role:
         exec(compile(block.text, f"line {block.line}", "exec"), namespace)

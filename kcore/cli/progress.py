@@ -15,9 +15,10 @@ UPDATE_SECONDS = 0.1  # the bar moves no more often
 
 
 class Progress:
-    """Shows the stages of a job and how far its pods or bytes are, from ``with`` to its end."""
+    """Shows the stages of a job and how far its pods, bytes or what ``unit`` names are, from ``with`` to its end."""
 
-    def __init__(self, *, bar: bool, verbose: bool) -> None:
+    def __init__(self, *, bar: bool, verbose: bool, unit: str = "pods") -> None:
+        self._unit = unit
         self._verbose = verbose
         self._wants_bar = bar and not verbose and sys.stderr.isatty()
         self._bar: Bar | None = None

@@ -18,7 +18,7 @@ from kcore.gym.rewards import Columns, Reward, coefficients, typical_requests
 from kcore.gym.stepping import Aim, Copies, Lens
 from kcore.scheduler import settings as plugin_numbers
 from kcore.scheduler.engine import Decisions, Options
-from kcore.scheduler.settings import make_scratch
+from kcore.scheduler.settings import make_scratch, shares_gpus
 
 if TYPE_CHECKING:
     from kcore.scheduler.engine import Engine
@@ -114,6 +114,12 @@ class Episodes:
                 field="config",
                 expected="a profile of in-tree plugins",
             )
+        if shares_gpus(self.profile):
+            raise InputError(
+                f"profile {self.profile.scheduler_name} shares GPU devices, which episodes do not keep apart",
+                field="config",
+                expected="a profile without GpuShare",
+            )
         self._queue = rows[runnable]
         if compiled is None:
             compiled = len(self._queue) * (state.nodes.alive_count + 1) > INTERPRETED_MAX
@@ -127,7 +133,8 @@ class Episodes:
         self._nodes, self._pods, self._demands, self._requests = world._replace(pods=pods)
         self._scratch = make_scratch(world)
         self._base = tuple(
-            getattr(world.nodes, name).copy() for name in ("requested", "nonzero", "pod_count", "ledger")
+            getattr(world.nodes, name).copy()
+            for name in ("requested", "nonzero", "pod_count", "ledger", "pair")
         )
         self._claims = state.nominated.copy()
         self._state = state
@@ -160,12 +167,13 @@ class Episodes:
 
     def _make_copies(self) -> Copies:
         count, pods, nodes = self.count, len(self._queue), len(self.node_names)
-        requested, nonzero, pod_count, ledger = (
+        requested, nonzero, pod_count, ledger, pair = (
             np.repeat(one[np.newaxis], count, axis=0) for one in self._base
         )
         return Copies(
             requested=requested,
             nonzero=nonzero,
+            pair=pair,
             pod_count=pod_count,
             ledger=ledger,
             claim=np.repeat(self._claims[np.newaxis], count, axis=0),
@@ -184,7 +192,9 @@ class Episodes:
     def reset(self, episode: int, random: np.random.Generator) -> None:
         """Make the episode ready to be begun by :meth:`play`; ``random`` draws the order and the ties."""
         copies = self._copies
-        own: list[np.ndarray] = [copies.requested, copies.nonzero, copies.pod_count, copies.ledger]
+        own: list[np.ndarray] = [
+            copies.requested, copies.nonzero, copies.pod_count, copies.ledger, copies.pair
+        ]  # fmt: skip
         for column, base in zip(own, self._base, strict=True):
             column[episode] = base
         copies.claim[episode] = self._claims

@@ -35,6 +35,7 @@ class Copies(NamedTuple):
 
     requested: I64  # [episode, resource row, slot]
     nonzero: I64  # [episode, 2, slot]
+    pair: F64  # [episode, field, slot]
     pod_count: I64  # [episode, slot]
     ledger: I32  # [episode, ledger row, slot]
     claim: I32  # [episode, claim] pods that a node is promised to, the first claim_count of them
@@ -70,9 +71,11 @@ def nodes_of(nodes, copies, episode):
     """Return the nodes as the episode has left them."""
     return NodeColumns(
         nodes.slots, nodes.alive, nodes.unschedulable, nodes.rank, nodes.taint_set, nodes.allocatable,
-        copies.requested[episode], copies.nonzero[episode], nodes.pods_allowed, copies.pod_count[episode],
+        copies.requested[episode], copies.nonzero[episode], copies.pair[episode], nodes.paired, nodes.pods_allowed,
+        copies.pod_count[episode],
         nodes.label, nodes.domain, nodes.domain_count, nodes.image, nodes.image_most, nodes.first_pod,
-        copies.ledger[episode], nodes.number, nodes.is_number,
+        copies.ledger[episode], nodes.number, nodes.is_number, nodes.gpu_left, nodes.gpu_count, nodes.gpu_model,
+        nodes.gpu_kind, nodes.gpu_largest,
     )  # fmt: skip
 
 

@@ -174,7 +174,16 @@ def _taken_off(state: State, rows: np.ndarray) -> Iterator[None]:
     world = state.world()
     nodes, pods = world.nodes, world.pods
     kept = [
-        (column, column.copy()) for column in (nodes.requested, nodes.nonzero, nodes.pod_count, nodes.ledger)
+        (column, column.copy())
+        for column in (
+            nodes.requested,
+            nodes.nonzero,
+            nodes.pair,
+            nodes.pod_count,
+            nodes.ledger,
+            nodes.gpu_left,
+            nodes.gpu_kind,
+        )
     ]
     nominated, claims = pods.nominated.copy(), state.nominated
     placed = rows[pods.node[rows] >= 0].astype(np.int32)

@@ -18,8 +18,10 @@ from kcore.api.errors import InputError
 from kcore.cluster import Cluster, Config, configuration_for
 from kcore.scheduler.cycle import bind, select_node
 from kcore.scheduler.engine import INTERPRETED_MAX, Decisions, Engine, Options
+from kcore.scheduler.incremental.batch import KEEP_MIN, POLICY_KEEP_MIN
 from kcore.scheduler.incremental.placing import REJECTED
 from kcore.scheduler.incremental.refuser import Means
+from kcore.scheduler.plugins.policies import BY_NAME
 from kcore.scheduler.profile import Profile
 from kcore.scheduler.state import State, World
 from kcore.sim import timeline as names
@@ -97,7 +99,9 @@ class Simulation:
         absent = _absent_nodes(self.trace) if cluster is None else []
         events = self.trace.node_events or () if cluster is None else ()
         self.jobs = _jobs_of(self.state, self.trace)
-        configuration, forced = configuration_for(config, profile, placing)
+        configuration, forced = configuration_for(
+            config, profile, placing, has_gpus=self.state.requests.has_gpus
+        )
         nodes = max(self.state.nodes.alive_count, 1)
         compiled = kernel.JIT and len(self.jobs.rows) * (nodes + 1) > INTERPRETED_MAX
         self._engine = Engine(self.state, configuration, compiled=compiled, forced=forced)
@@ -107,7 +111,9 @@ class Simulation:
             self.state.remove_node(name)
         self._random = np.random.default_rng(seed)
         places = len(self.jobs.rows)
-        self._draws = self._random.random(places) if tie_break == "random" else np.full(places, -1.0)
+        self._draws = (
+            self._random.random(places) if "random" in (tie_break, placing) else np.full(places, -1.0)
+        )
         self.placed = np.full(places, -1, dtype=np.int32)
         self.score = np.zeros(places, dtype=np.int64)
         self._preempts = preemption == "evict"
@@ -162,7 +168,8 @@ class Simulation:
         if self._profile is None:
             return None
         profile, engine = self._profile, self._engine
-        keep_min = {"full": len(self.jobs.rows) + 1, "incremental": 1}.get(self.engine, 8)
+        kept = POLICY_KEEP_MIN if BY_NAME.keys() & set(profile.scores) else KEEP_MIN
+        keep_min = {"full": len(self.jobs.rows) + 1, "incremental": 1}.get(self.engine, kept)
         online = Online(
             self.state, world, engine.scratch(world), engine.run, self.jobs.rows, self._runnable, keep_min
         )
@@ -291,6 +298,7 @@ class Simulation:
         )
         self.placed[place], self.score[place] = node, scratch.total[node]
         self.state.forget_nomination(row)
+        engine.reserve(self._profile, row, node, float(self._draws[place]))
         engine.run(bind)(world.nodes, world.pods, world.requests, row, node)
 
     def take_off(self, place: int, status: int) -> None:

@@ -288,6 +288,7 @@ def test_every_column_of_a_node_is_shared_or_copied() -> None:
     shared = {
         "slots", "alive", "unschedulable", "rank", "taint_set", "allocatable", "pods_allowed", "label", "domain",
         "domain_count", "image", "image_most", "first_pod", "number", "is_number",
+        "paired", "gpu_left", "gpu_count", "gpu_model", "gpu_kind", "gpu_largest",
     }  # fmt: skip
     assert copied | shared == set(NodeColumns._fields)
-    assert copied == {"requested", "nonzero", "pod_count", "ledger"}
+    assert copied == {"requested", "nonzero", "pair", "pod_count", "ledger"}

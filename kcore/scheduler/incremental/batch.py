@@ -36,6 +36,8 @@ KEEP_MIN = 8
 """Pods of a shape from which keeping it pays."""
 SCAN_MIN = 4
 """Pods of a demand, each of a rare shape, from which its view pays."""
+POLICY_KEEP_MIN = 2
+"""The same where a policy scores, which is asked node by node."""
 KEPT_BYTES_MAX = 1 << 28
 """Memory for shapes; those with the fewest pods go through the full pass."""
 ROOM = 4
@@ -280,4 +282,5 @@ def _choice(world: World, columns: int, groups: int, terms: int, domains: int) -
         tied=np.zeros(world.nodes.alive.shape[0], dtype=np.uint8),
         shape=np.zeros(SHAPE_FIELDS, dtype=np.int64),
         total=np.zeros(world.nodes.alive.shape[0], dtype=np.int32),
+        gpu_left=np.zeros(world.nodes.gpu_left.shape[0], dtype=np.int64),
     )

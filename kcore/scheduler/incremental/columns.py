@@ -42,7 +42,11 @@ SELF = 18
 """1 where the pod matches all of its own required affinity terms."""
 SIMPLE = 19
 """1 where groups neither filter nor score: only the local score decides."""
-VIEW_FIELDS = 20
+FILTERS_GPU = 20
+"""1 where GPU devices are shared."""
+POLICY = 21
+"""1 where a policy scores."""
+VIEW_FIELDS = 22
 
 # kinds of Views.term
 HARD_DOMAIN = 0
@@ -177,3 +181,4 @@ class Choice(NamedTuple):
     tied: U8  # [node]
     shape: I64  # [shape field] of a pod whose shape is not kept
     total: I32  # [node] local scores of a scan
+    gpu_left: I64  # [device] of a node, kept while pods are tried that are nominated to it

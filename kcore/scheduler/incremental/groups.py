@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kcore.kernel import kernel
+from kcore.scheduler.cycle import bind
 from kcore.scheduler.incremental.columns import (
     COLUMNS,
     CURSOR,
@@ -19,6 +20,7 @@ from kcore.scheduler.incremental.columns import (
 )
 from kcore.scheduler.incremental.local import INFEASIBLE, local_score, node_values
 from kcore.scheduler.incremental.tree import FANOUT, build_tree, set_leaf
+from kcore.scheduler.plugins.gpu_share import take_devices
 
 NO_GROUP = -1
 
@@ -198,6 +200,15 @@ def count_pod(nodes, pods, counters, pod, node, sign):
             counters.total[counter] += amount
             if counters.fixed[counter, 2] >= 0:
                 counters.pods[counters.fixed[counter, 2] + domain] += amount
+
+
+@kernel
+def put_pod(nodes, pods, requests, settings, counters, touched, pod, node, draw):
+    """Put the pod on the node, with the devices that it takes there, and tell counters and shapes."""
+    take_devices(nodes, pods, requests, settings, pod, node, draw)
+    bind(nodes, pods, requests, pod, node)
+    count_pod(nodes, pods, counters, pod, node, 1)
+    touch(touched, node)
 
 
 @kernel

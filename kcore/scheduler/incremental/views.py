@@ -130,6 +130,8 @@ class ViewTable:
         fixed[names.FIT_WEIGHT] = weights.get(codes.NODE_RESOURCES_FIT, 0)
         fixed[names.BALANCED_WEIGHT] = weights.get(codes.BALANCED_ALLOCATION, 0)
         fixed[names.FILTERS_FIT] = int(codes.NODE_RESOURCES_FIT in filters)
+        fixed[names.FILTERS_GPU] = int(codes.GPU_SHARE in filters)
+        fixed[names.POLICY] = int(any(plugin >= codes.FIRST_POLICY for plugin in weights))
         fixed[names.SELF] = int(fixed_demand[fields.SELF_AFFINITY])
         fixed[names.CONSTANT] = 0
         view.matters = np.zeros(self._slots, dtype=bool)
