@@ -147,7 +147,7 @@ def arrivals(workload: Workload, random: GoRandom) -> list[int]:
     order = list(range(len(workload.names)))
     random.shuffle(order)
     milli = workload.gpu_milli.tolist()
-    one_device = workload.pods.gpu_milli.tolist()  # type: ignore[union-attr, misc]
+    one_device = workload.pods.gpu_milli.tolist()  # type: ignore[union-attr]
     most = TUNED_PERCENT * workload.capacity
     wanted = sum(milli)
     if wanted * 100 > most:
