@@ -14,9 +14,10 @@ import msgspec
 import numpy as np
 
 from kcore.api.errors import InputError
-from kcore.api.objects import ClusterObjects, Node, Pod, PodDisruptionBudget
+from kcore.api.objects import ClusterObjects, Node, Pod
 from kcore.api.objects import PodColumns as PodSource
-from kcore.api.selectors import Selector, from_label_selector
+from kcore.api.selectors import from_label_selector
+from kcore.scheduler.budgets import Budget, read_budget
 from kcore.scheduler.codes import CPU, MEMORY, QUANTITY_MAX
 from kcore.scheduler.columns import Demands, NodeColumns, PodColumns, Ragged, Requests, ragged
 from kcore.scheduler.cycle import bind, bind_many, unbind
@@ -38,15 +39,6 @@ class World(NamedTuple):
     pods: PodColumns
     demands: Demands
     requests: Requests
-
-
-class Budget(NamedTuple):
-    """A PodDisruptionBudget as preemption reads it."""
-
-    namespace: str
-    selector: Selector
-    allowed: int
-    disrupted: frozenset[str]
 
 
 class State:
@@ -102,7 +94,7 @@ class State:
             self.namespaces[namespace.metadata.name] = namespace.metadata.labels or {}
         self.owners.add(objects)
         for budget in objects.pdbs:
-            self.budgets.append(_budget(budget))
+            self.budgets.append(read_budget(budget))
         if len(self.demands) and _changes_meaning(objects):
             # selectors of namespaces and of services may mean other pods now
             self.demands = DemandTable(self.nodes, self.ledger, self.owners, self.namespaces)
@@ -576,15 +568,6 @@ def _changes_meaning(objects: ClusterObjects) -> bool:
         or objects.replication_controllers
         or objects.replica_sets
         or objects.stateful_sets
-    )
-
-
-def _budget(budget: PodDisruptionBudget) -> Budget:
-    return Budget(
-        budget.metadata.namespace,
-        from_label_selector(budget.spec.selector, "spec.selector"),
-        budget.status.disruptions_allowed,
-        frozenset(budget.status.disrupted_pods or ()),
     )
 
 

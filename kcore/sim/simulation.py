@@ -117,14 +117,7 @@ class Simulation:
         self.placed = np.full(places, -1, dtype=np.int32)
         self.score = np.zeros(places, dtype=np.int64)
         self._preempts = preemption == "evict"
-        interval = interval_ms if interval_ms is not None else _interval(self.jobs)
-        if interval < 1:
-            raise InputError(f"{interval} is no length of time", field="interval_ms", expected="1 or more")
-        option = np.zeros(names.OPTIONS, dtype=np.int64)
-        option[names.INTERVAL_MS] = interval
-        option[names.RETURNS], option[names.RESUMES] = preempted != "drop", preempted == "resume"
-        option[names.SHARED], option[names.STRICT] = order == "drf", strict
-        option[names.PRIORITY_LEAST] = int(self.state.pods.priority[: self.state.pods.count].min(initial=0))
+        option = _options(self.state, self.jobs, interval_ms, order == "drf", strict, preempted)
         self._decisions = Decisions(self.jobs.rows, np.zeros(0), np.zeros(0))
         self._runnable, self._profile = self._prepare()
         world = self.state.world()
@@ -342,6 +335,21 @@ class Simulation:
         if self._engine.filter(self._profile, int(self.jobs.rows[place])):
             return ""
         return self._engine.fit_error(self._profile)
+
+
+def _options(
+    state: State, jobs: Jobs, interval_ms: int | None, shared: bool, strict: bool, preempted: str
+) -> np.ndarray:
+    """``Timeline.option``."""
+    interval = interval_ms if interval_ms is not None else _interval(jobs)
+    if interval < 1:
+        raise InputError(f"{interval} is no length of time", field="interval_ms", expected="1 or more")
+    option = np.zeros(names.OPTIONS, dtype=np.int64)
+    option[names.INTERVAL_MS] = interval
+    option[names.RETURNS], option[names.RESUMES] = preempted != "drop", preempted == "resume"
+    option[names.SHARED], option[names.STRICT] = shared, strict
+    option[names.PRIORITY_LEAST] = int(state.pods.priority[: state.pods.count].min(initial=0))
+    return option
 
 
 def _choose(field: str, value: str, choices: tuple[str, ...]) -> None:

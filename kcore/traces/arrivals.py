@@ -62,8 +62,8 @@ class Arrivals:
             requests={name: amounts[order] for name, amounts in self.requests.items()},
             priority=None if self.priority is None else self.priority[order].astype(np.int32),
             origin=origin,
-            **self._devices(order),
         )
+        self._add_devices(columns, order)
         objects = ClusterObjects(nodes=list(nodes), pod_columns=[columns])
         events = None
         if machines is not None:
@@ -87,15 +87,16 @@ class Arrivals:
             origin=origin,
         )
 
-    def _devices(self, order: np.ndarray) -> dict[str, np.ndarray]:
+    def _add_devices(self, columns: PodColumns, order: np.ndarray) -> None:
         """The devices that pods ask for, where one node could have them: what policies share."""
         count, each = self.gpu_count, self.gpu_milli
         if count is None or not count.any() or int(count.max()) > GPU_DEVICES_MAX:
-            return {}
+            return
         milli = np.where(count > 0, GPU_MILLI if each is None else each, 0)
         if ((milli < 1) & (count > 0)).any() or ((milli != GPU_MILLI) & (count > 1)).any():
-            return {}
-        return {"gpu_count": count[order].astype(np.int64), "gpu_milli": milli[order].astype(np.int64)}
+            return
+        columns.gpu_count = count[order].astype(np.int64)
+        columns.gpu_milli = milli[order].astype(np.int64)
 
     def _order(self) -> tuple[np.ndarray, np.ndarray]:
         """The rows in order of arrival, and for each its job, numbered by first arrival."""
