@@ -63,6 +63,8 @@ def figure(ours: Curves, published: Curves) -> Figure:
             axes.set_visible(False)
             continue
         _panel(axes, workloads[number], ours, published)
+        if number + across >= len(workloads):
+            axes.tick_params(labelbottom=True)  # the lowest of its column
     for axes in panels[:, 0]:
         axes.set_ylabel("GPUs given out, % of all")
     picture.supxlabel("GPUs asked for, % of all", fontsize=10)

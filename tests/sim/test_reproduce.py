@@ -116,9 +116,9 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
 @pytest.mark.skipif(
     not kernel.JIT, reason="ten thousand pods on a thousand nodes are too many for the interpreter"
 )
-@pytest.mark.parametrize(("policy", "draws"), [("best_fit", 9), ("fgd", 10), ("gpu_packing", 10)])
-def test_seed_42_is_the_published_curve_to_the_hundredth(policy: str, draws: int) -> None:
+@pytest.mark.parametrize("policy", ["best_fit", "fgd", "gpu_packing"])
+def test_seed_42_is_the_published_curve_to_the_hundredth(policy: str) -> None:
     theirs = read_published(CURVES)["default", policy][42]
-    ours = fgd.experiment(fgd.load_workload(TRACE, "default"), policy, 42, draws)
+    ours = fgd.experiment(fgd.load_workload(TRACE, "default"), policy, 42)
     assert np.nanmax(np.abs(ours - theirs)) < 0.011
     assert np.isnan(theirs).sum() == 0

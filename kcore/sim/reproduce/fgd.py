@@ -42,7 +42,7 @@ TUNED_PERCENT = 130
 DRAWS_MEANWHILE = 10
 """Numbers that the watches of the artifact's informers draw between the pods and the order of the nodes.
 
-How many they are by then depended on the machine; they decide ties only.
+Ten make the published curves; they decide ties only.
 """
 
 
