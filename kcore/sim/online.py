@@ -61,6 +61,7 @@ class Online(Batch):
     def compile(self, timeline: Timeline, draws: np.ndarray, placed: np.ndarray, score: np.ndarray) -> None:
         """Compile the loop, or load it from the cache."""
         compile_for(advance, *self._arguments(timeline, draws, placed, score), 0, 0)
+        self.warm_parts(self._settings)
 
     def advance(
         self, timeline: Timeline, draws: np.ndarray, placed: np.ndarray, score: np.ndarray, until: int, events_max: int

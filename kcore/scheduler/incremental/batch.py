@@ -111,6 +111,14 @@ class Batch:
             none, np.zeros(0), 0, 0, none, self._scratch, self._refuser.trials, self._refuser.refusals, none,
             np.zeros(0, dtype=np.int64),
         )  # fmt: skip
+        self.warm_parts(settings)
+
+    def warm_parts(self, settings: Settings) -> None:
+        """The same for those that prepare views and shapes."""
+        world, none = self._world, np.zeros(0, dtype=np.int32)
+        nodes, pods, demands, requests = world
+        views, counters = self._views.columns(), self._counters.columns()
+        shapes, touched, choice = self._shapes.arrays, self._touched, self._choice
         compile_for(
             build_shape, nodes, pods, requests, settings, views, counters, shapes, 0, touched, none, choice,
             self._scratch,
