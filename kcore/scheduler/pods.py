@@ -12,7 +12,7 @@ import numpy as np
 
 from kcore.api.errors import InputError
 from kcore.scheduler.columns import PodColumns, Ragged, Requests
-from kcore.scheduler.devices import GpuRequest
+from kcore.scheduler.devices import NO_GPU, GpuRequest
 from kcore.scheduler.requests import PodRequest
 from kcore.scheduler.vocab import Vocab
 
@@ -228,8 +228,8 @@ class RequestTable:
         self,
         key: tuple[object, ...],
         request: PodRequest,
-        gpu: GpuRequest,
         resource_row: Callable[[str], int],
+        gpu: GpuRequest = NO_GPU,
     ) -> int:
         """Store a request under its key; ``resource_row`` numbers the resources."""
         amounts = {resource_row(name): value for name, value in request.amount}
@@ -246,14 +246,14 @@ class RequestTable:
         self.count = row + 1
         return row
 
-    def extend(self, amount: np.ndarray, nonzero: np.ndarray, gpu: np.ndarray) -> range:
-        """Append many requests: ``amount[request, resource]``, ``nonzero[request, 2]``, ``gpu[request, 3]``."""
+    def extend(self, amount: np.ndarray, nonzero: np.ndarray, gpu: np.ndarray | None = None) -> range:
+        """Append many requests: ``amount[request, resource]``, ``nonzero[request, 2]``, ``gpu[request, 3]`` or none."""
         self._reserve(len(amount), amount.shape[1])
         rows = range(self.count, self.count + len(amount))
         part = slice(rows.start, rows.stop)
         self._amount[part, : amount.shape[1]] = amount
         self._nonzero[part] = nonzero
-        self._gpu[part] = gpu
+        self._gpu[part] = 0 if gpu is None else gpu
         self.count = rows.stop
         return rows
 

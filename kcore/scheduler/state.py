@@ -277,7 +277,7 @@ class State:
         key = (bound, gpu, *request_key(pod))
         row = self.requests.find(key)
         if row is None:
-            row = self.requests.add(key, pod_request(pod, bound=bound), gpu, self.nodes.resource_row)
+            row = self.requests.add(key, pod_request(pod, bound=bound), self.nodes.resource_row, gpu)
         return row
 
     def _selector_keys(self, pods: Iterable[Pod]) -> set[str]:

@@ -130,7 +130,8 @@ def take_devices(nodes, pods, requests, settings, pod, node, draw):
 @kernel
 def account_devices(nodes, pods, requests, pod, node, sign):
     """Take from (sign 1) or give back to (-1) the node's devices what the pod has of them."""
-    mask = pods.devices[pod]
+    # most clusters have no GPUs: their pods' devices are not even looked at
+    mask = pods.devices[pod] if nodes.gpu_left.shape[0] > 0 else 0
     if mask != 0:
         request = pods.request[pod]
         count, milli = requests.gpu[request, COUNT], requests.gpu[request, MILLI]
