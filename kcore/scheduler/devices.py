@@ -9,7 +9,7 @@ it is bound, ``gpu-index`` 0-3; a node offers the resource ``alibabacloud.com/gp
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from kcore.api.errors import InputError
 from kcore.api.objects import Annotations, Node, Pod, PodColumns
 from kcore.api.quantity import parse_quantity, unit_value
 from kcore.scheduler.codes import GPU_DEVICES_MAX, GPU_MILLI
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DOMAIN = "alibabacloud.com/"
 COUNT_RESOURCE = DOMAIN + "gpu-count"
@@ -146,3 +149,20 @@ def _number(text: str | None, name: str, default: int, most: int) -> int:
     if not 0 <= number <= most:
         raise InputError(f"is {number}", field=field, expected=expected)
     return number
+
+
+def device_lists(masks: np.ndarray | None, absent: np.ndarray) -> pa.Array:
+    """``list<int32>[pod]``: the devices of each placed pod, ascending; null where it has none."""
+    import pyarrow as pa
+
+    type_ = pa.list_(pa.int32())
+    if masks is None:
+        return pa.nulls(len(absent), type_)
+    mask = np.where(absent, 0, masks)
+    has = (mask[:, np.newaxis] >> np.arange(GPU_DEVICES_MAX)) & 1
+    offsets = np.concatenate([[0], np.cumsum(has.sum(axis=1))]).astype(np.int32)
+    values = np.nonzero(has)[1].astype(np.int32)
+    # an offset that is null makes its list null
+    return pa.ListArray.from_arrays(
+        pa.array(offsets, mask=np.append(mask == 0, False)), pa.array(values), type=type_
+    )

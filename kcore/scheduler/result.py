@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kcore.scheduler.codes import GPU_DEVICES_MAX
+from kcore.scheduler.devices import device_lists
 from kcore.scheduler.engine import Decisions
 from kcore.scheduler.history import History
 from kcore.scheduler.state import State
@@ -190,24 +190,8 @@ class Result:
                 "reason": pa.array(reasons, type=pa.string()),
                 "nominated_node": pa.array(nominated, type=pa.string()),
                 "victims": pa.array(victims, type=pa.list_(pa.string())),
-                "devices": self._device_lists(absent),
+                "devices": device_lists(self._devices, absent),
             }
-        )
-
-    def _device_lists(self, absent: np.ndarray) -> pa.Array:
-        """``list<int32>[pod]``: the devices of each placed pod, ascending."""
-        import pyarrow as pa
-
-        type_ = pa.list_(pa.int32())
-        if self._devices is None:
-            return pa.nulls(len(absent), type_)
-        mask = np.where(absent, 0, self._devices)
-        has = (mask[:, np.newaxis] >> np.arange(GPU_DEVICES_MAX)) & 1
-        offsets = np.concatenate([[0], np.cumsum(has.sum(axis=1))]).astype(np.int32)
-        values = np.nonzero(has)[1].astype(np.int32)
-        # an offset that is null makes its list null
-        return pa.ListArray.from_arrays(
-            pa.array(offsets, mask=np.append(mask == 0, False)), pa.array(values), type=type_
         )
 
     def _pod_name(self, row: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from kcore.scheduler.codes import CPU
+from kcore.scheduler.devices import device_lists
 from kcore.scheduler.state import State
 from kcore.sim import timeline as names
 from kcore.sim.lines import Jobs, copy_timeline
@@ -46,7 +47,8 @@ class SimulationResult:
     ``metrics`` holds Arrow tables:
 
     - *placements*: a row a pod: namespace, name, job, owner, status, node, score, submit_ms, start_ms (first start),
-      end_ms, wait_ms (all waits), run_ms, completion_ms (end - submit), attempts, preemptions, reason.
+      end_ms, wait_ms (all waits), run_ms, completion_ms (end - submit), attempts, preemptions, reason, devices (GPU
+      devices of its latest start, where they are shared).
     - *intervals*: a row an interval: time_ms, arrived, waiting, running, completed, preempted, nodes_used, and for every
       resource R ``allocated:R``, ``capacity:R`` (as now), ``utilisation:R``, ``fragmented:R`` (share of what is free that lies
       on nodes where a typical pod does not fit).
@@ -87,6 +89,7 @@ class SimulationResult:
         for place, text in self._reasons.items():
             reasons[place] = text
         started = timeline.first_start >= 0
+        masks = seen.state.pods.devices[rows]
         return pa.table(
             {
                 "namespace": self._namespaces(),
@@ -107,6 +110,7 @@ class SimulationResult:
                 "attempts": timeline.attempts,
                 "preemptions": timeline.evicted,
                 "reason": pa.array(reasons, type=pa.string()),
+                "devices": device_lists(masks if masks.any() else None, ~started),
             }
         )
 
