@@ -65,7 +65,6 @@ def class_arrays(classes: int) -> dict[str, np.ndarray]:
     return {
         "head": np.full(classes, names.NONE, dtype=np.int32),
         "tail": np.full(classes, names.NONE, dtype=np.int32),
-        "tried": np.full(classes, -1, dtype=np.int64),
         "seen": np.zeros(classes, dtype=np.int64),
         "is_ready": np.zeros(classes, dtype=np.uint8),
         "is_blocked": np.zeros(classes, dtype=np.uint8),

@@ -296,8 +296,10 @@ def pass_event(nodes, pods, requests, counters, touched, timeline, queue, until)
 
 @kernel
 def is_same_moment(timeline):
-    """Tell whether another completion falls on this very moment: all of them come before anyone is tried."""
-    return next_ending(timeline) <= timeline.clock[NOW]
+    """Tell whether more is to happen at this very moment: all of it comes before anyone is tried."""
+    now, place = timeline.clock[NOW], timeline.clock[ARRIVED]
+    arrives = place < timeline.submit.shape[0] and timeline.submit[place] <= now
+    return arrives or next_ending(timeline) <= now
 
 
 @kernel
@@ -312,9 +314,10 @@ def advance(
     clock = timeline.clock
     stop_at = clock[EVENTS] + events_max
     while True:
-        if clock[WOKEN] != 0 and not is_same_moment(timeline):
+        at_once = is_same_moment(timeline)
+        if clock[WOKEN] != 0 and not at_once:
             wake(nodes, pods, requests, settings, views, shapes, touched, refusals, timeline, row_of, queue)
-        if clock[READY] == 0 or clock[WOKEN] != 0:
+        if at_once or clock[READY] == 0:
             if clock[EVENTS] >= stop_at:
                 return -1, STEPPED
             why = pass_event(nodes, pods, requests, counters, touched, timeline, queue, until)

@@ -2,10 +2,13 @@
 
 Pods are numbered by *place*, their position in the trace. Pods that are alike to the scheduler and to the order of the
 queue share a *class*; those of a class wait in one line, for where the first of them does not fit, none does. A class
-whose first pod was refused is *blocked* until something happens that could help.
+whose first pod was refused is *blocked* until something happens that could help. Whoever can be tried is tried in order
+of the queue's key (priority, length, or share), then of entry; nobody is while anything else is to happen at that moment.
 
 Source: backend/queue/scheduling_queue.go and backoff_queue.go of Kubernetes 1.36, whose SchedulerPopFromBackoffQ lets an
 idle scheduler take a pod before its backoff is over. A simulated scheduler takes no time and so is always idle.
+kube-scheduler orders equal priorities by the latest attempt; here all that wait are attempted at one moment, so that the
+order of entry stays.
 """
 
 from __future__ import annotations
@@ -112,7 +115,6 @@ class Timeline(NamedTuple):
     ending_run: I32  # [entry] its run
     head: I32  # [class] first in line, -1
     tail: I32  # [class] last in line
-    tried: I64  # [class] ms of its first pod's latest attempt, -1
     seen: I64  # [class] touches before that
     is_ready: U8  # [class] it is in the heap
     is_blocked: U8  # [class] it is in the list: 1, or 2 where its filters look beyond the node
@@ -202,10 +204,6 @@ def comes_before(timeline, one, two):
             return ours < theirs
     if timeline.key[first] != timeline.key[second]:
         return timeline.key[first] < timeline.key[second]
-    entered = max(timeline.tried[one], timeline.since[first])
-    others = max(timeline.tried[two], timeline.since[second])
-    if entered != others:
-        return entered < others
     return timeline.sequence[first] < timeline.sequence[second]
 
 
@@ -267,7 +265,6 @@ def pop_ready(timeline):
 @kernel
 def block(timeline, one, sequence, beyond):
     """The first pod of the class was refused at this number of touches; ``beyond``: a filter looks beyond the node."""
-    timeline.tried[one] = timeline.clock[NOW]
     timeline.seen[one] = sequence
     set_aside(timeline, one, beyond)
 
@@ -303,7 +300,6 @@ def join_line(timeline, place):
     timeline.following[place] = NONE
     if timeline.head[one] < 0:
         timeline.head[one] = place
-        timeline.tried[one] = -1
     else:
         timeline.following[timeline.tail[one]] = place
     timeline.tail[one] = place
