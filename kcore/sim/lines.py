@@ -86,6 +86,7 @@ def with_classes(timeline: Timeline, numbers: np.ndarray, shared: bool) -> Timel
     timeline.of_class[known] = inverse.reshape(-1)
     made = timeline._replace(**class_arrays(len(distinct)))
     made.clock[[names.READY, names.BLOCKED, names.BEYOND]] = 0
+    made.clock[names.HELD] = names.NONE
     waiting = np.flatnonzero(made.status == names.WAITING)
     made.following[waiting] = names.NONE
     for place in waiting[np.argsort(made.sequence[waiting], kind="stable")].tolist():

@@ -28,11 +28,13 @@ from kcore.sim.timeline import (
     EVICTIONS,
     FAILED,
     FOREVER,
+    HELD,
     INTERVAL_FIELDS,
     INTERVAL_MS,
     INTERVAL_NEXT,
     INTERVALS,
     NODES_USED,
+    NONE,
     NOW,
     PREEMPTED,
     PREEMPTED_PODS,
@@ -51,6 +53,7 @@ from kcore.sim.timeline import (
     WAITING_PODS,
     WOKEN,
     block,
+    comes_before,
     find_share,
     join_line,
     leave_line,
@@ -241,6 +244,7 @@ def wake(nodes, pods, requests, settings, views, shapes, touched, refusals, time
     """Let those blocked classes be tried again that what happened may have helped."""
     clock, blocked = timeline.clock, timeline.blocked
     clock[WOKEN] = 0
+    clock[HELD] = NONE
     kept = 0
     for index in range(clock[BLOCKED]):
         one = blocked[index]
@@ -328,6 +332,10 @@ def advance(
         place = first_waiting(timeline, one)
         if place < 0:
             continue
+        if clock[HELD] >= 0 and not comes_before(timeline, one, clock[HELD]):
+            set_aside(timeline, one, False)
+            hold_back(timeline)
+            continue
         if row_of[place] == FOREIGN:
             make_ready(timeline, one)
             return place, FOREIGN
@@ -380,9 +388,11 @@ def conclude(
     if node < 0:
         block(timeline, one, touched.sequence[0], looks_beyond(pods, views, shapes, row_of[place], pod))
         if timeline.option[STRICT] != 0:
+            clock[HELD] = one
             hold_back(timeline)
     else:
         leave_line(timeline, one)
+        first_waiting(timeline, one)
         # a node that victims have left for the pod was in use before
         preempted = 1 if refusals.used[LOGGED] > 0 else 0
         nodes.pod_count[node] += preempted
@@ -391,7 +401,9 @@ def conclude(
         if preempted != 0:
             take_victims(nodes, pods, requests, timeline, refusals, node)
         make_ready(timeline, one)
-        if clock[BEYOND] > 0:
+        if clock[BEYOND] > 0 and timeline.option[STRICT] != 0:
+            clock[WOKEN] = 1
+        elif clock[BEYOND] > 0:
             wake_domains(timeline, bound)
     refusals.used[:] = 0
 

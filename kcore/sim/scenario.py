@@ -167,6 +167,9 @@ def _delete_pod(simulation: Running, place: int) -> None:
         else:
             timeline.waited[place] += simulation.now_ms - int(timeline.since[place])
             timeline.clock[names.WAITING_COUNT] -= 1
+        if timeline.option[names.STRICT]:
+            # it may have been in the way of all others
+            timeline.clock[names.WOKEN] = 1
     elif status in (names.COMING, names.UNTRIED):
         timeline.status[place] = names.DELETED
     if status not in (names.COMPLETED, names.FAILED):

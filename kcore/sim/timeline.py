@@ -58,7 +58,9 @@ EVICTIONS = 17
 """Evictions written down."""
 STRANDED_AT = 18
 """Touches when it was last found out what is stranded."""
-CLOCK_FIELDS = 19
+HELD = 19
+"""Class that was refused and holds back all others, where nobody may overtake; -1 for none."""
+CLOCK_FIELDS = 20
 
 # Timeline.option
 INTERVAL_MS = 0
@@ -303,8 +305,6 @@ def join_line(timeline, place):
     else:
         timeline.following[timeline.tail[one]] = place
     timeline.tail[one] = place
-    if timeline.option[STRICT] != 0 and clock[BLOCKED] > 0:
-        set_aside(timeline, one, False)
     if timeline.is_blocked[one] == 0:
         make_ready(timeline, one)
 
