@@ -51,7 +51,7 @@ def make_timeline(
         ending_at=np.zeros(places + 1, dtype=np.int64), ending=np.zeros(places + 1, dtype=np.int32),
         ending_run=np.zeros(places + 1, dtype=np.int32),
         **class_arrays(0), place_of=place_of,
-        allocated=np.zeros(resources, dtype=np.int64), area=np.zeros(resources + 3),
+        allocated=requested_of(world), area=np.zeros(resources + 3),
         owner_allocated=np.zeros((owners, resources), dtype=np.int64), owner_share=np.zeros(owners),
         owner_since=np.zeros(owners, dtype=np.int64), owner_area=np.zeros(owners),
         capacity=capacity_of(world), typical=typical_request(world, jobs.rows),
@@ -101,6 +101,14 @@ def with_classes(timeline: Timeline, numbers: np.ndarray, shared: bool) -> Timel
     return made
 
 
+def requested_of(world: World) -> np.ndarray:
+    """``int64[resource]``: what the pods on all nodes ask for together."""
+    nodes = world.nodes
+    slots = int(nodes.slots[0])
+    found: np.ndarray = (nodes.requested[:, :slots] * nodes.alive[:slots]).sum(axis=1)
+    return found
+
+
 def capacity_of(world: World) -> np.ndarray:
     """``int64[resource]``: what all nodes have together."""
     nodes = world.nodes
@@ -140,7 +148,18 @@ def with_resources(timeline: Timeline, world: World) -> Timeline:
             typical=np.pad(timeline.typical, (0, more)),
             interval=interval,
         )
-    return timeline._replace(capacity=capacity_of(world))
+    made = timeline._replace(capacity=capacity_of(world))
+    _share_anew(made)
+    return made
+
+
+def _share_anew(timeline: Timeline) -> None:
+    """The owners' shares are of the capacity that there is now."""
+    now, there = int(timeline.clock[names.NOW]), timeline.capacity > 0
+    timeline.owner_area[:] += timeline.owner_share * (now - timeline.owner_since)
+    timeline.owner_since[:] = now
+    part = timeline.owner_allocated[:, there] / timeline.capacity[there]
+    timeline.owner_share[:] = part.max(axis=1, initial=0.0)
 
 
 def longer(timeline: Timeline, field: str) -> Timeline:

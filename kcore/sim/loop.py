@@ -45,6 +45,7 @@ from kcore.sim.timeline import (
     RUNNING,
     RUNNING_COUNT,
     RUNNING_PODS,
+    START_US,
     STRANDED_AT,
     STRICT,
     USED_NODES,
@@ -136,15 +137,21 @@ def go_to(nodes, touched, timeline, at):
 
 @kernel
 def charge(nodes, pods, requests, timeline, place, pod, node, sign):
-    """Add what the pod uses (sign 1) to the totals, or take it away (-1); call it while it is on the node."""
+    """Add what the pod uses (sign 1) to the totals, or take it away (-1); call it while it is on the node.
+
+    ``place`` is -1 for a pod that was there before the simulation, which is nobody's.
+    """
     amount = requests.amount[pods.request[pod]]
-    owner = timeline.owner[place]
+    now = timeline.clock[NOW]
     for row in range(amount.shape[0]):
         timeline.allocated[row] += sign * amount[row]
-        timeline.owner_allocated[owner, row] += sign * amount[row]
-    now = timeline.clock[NOW]
-    timeline.owner_area[owner] += timeline.owner_share[owner] * float(now - timeline.owner_since[owner])
-    timeline.owner_share[owner], timeline.owner_since[owner] = find_share(timeline, owner), now
+    if place >= 0:
+        owner = timeline.owner[place]
+        for row in range(amount.shape[0]):
+            timeline.owner_allocated[owner, row] += sign * amount[row]
+        timeline.owner_area[owner] += timeline.owner_share[owner] * float(now - timeline.owner_since[owner])
+        timeline.owner_share[owner], timeline.owner_since[owner] = find_share(timeline, owner), now
+        timeline.clock[RUNNING_COUNT] += sign
     if nodes.pod_count[node] == 1:
         timeline.clock[NODES_USED] += sign
     cpu = nodes.allocatable[0, node]
@@ -152,7 +159,6 @@ def charge(nodes, pods, requests, timeline, place, pod, node, sign):
         # the integral of CPU shares, for energy: from now to the end, less what a later change takes back
         share = float(amount[0]) / float(cpu)
         timeline.area[timeline.allocated.shape[0] + 1] -= sign * share * float(now)
-    timeline.clock[RUNNING_COUNT] += sign
 
 
 @kernel
@@ -164,6 +170,7 @@ def start_pod(nodes, pods, requests, timeline, place, pod, node):
     if timeline.first_start[place] < 0:
         timeline.first_start[place] = now
     timeline.run[place] += 1
+    pods.start[pod] = timeline.option[START_US] + now * 1_000
     charge(nodes, pods, requests, timeline, place, pod, node, 1)
     if timeline.left[place] >= 0:
         push_ending(timeline, now + timeline.left[place], place)
@@ -197,6 +204,7 @@ def give_back(timeline, place, node):
     elif timeline.left[place] >= 0:
         timeline.left[place] = timeline.work[place]
     if timeline.option[RETURNS] != 0:
+        timeline.start[place] = -1
         join_line(timeline, place)
     else:
         timeline.status[place] = FAILED
@@ -215,7 +223,8 @@ def take_victims(nodes, pods, requests, timeline, refusals, node):
         nodes.pod_count[node] = 2
         charge(nodes, pods, requests, timeline, place, pod, node, -1)
         nodes.pod_count[node] = shared
-        give_back(timeline, place, node)
+        if place >= 0:
+            give_back(timeline, place, node)
     timeline.clock[WOKEN] = 1
 
 
@@ -342,7 +351,7 @@ def advance(
         if clock[EVICTIONS] + refusals.trial_victims.shape[0] > timeline.eviction.shape[0]:
             make_ready(timeline, one)
             return -1, FULL_EVICTIONS
-        placed[place] = -1
+        placed[place], score[place] = -1, 0
         bound = touched.sequence[0]
         _, why = place_range(
             nodes, pods, demands, requests, settings, views, counters, shapes, touched, choice, row_of, number, queue,

@@ -61,6 +61,7 @@ class SimulationResult:
         timeline = self._seen.timeline
         waiting = np.flatnonzero(timeline.status == names.WAITING)[:REASONS_MAX]
         self._reasons = dict(seen.reason) | {int(place): why(int(place)) for place in waiting}
+        self._nodes_alive, self._running = seen.state.nodes.alive_count, self._running_shares()
         self._node_names = [node.metadata.name if node is not None else "" for node in seen.state.nodes.nodes]
 
     # -- tables
@@ -86,7 +87,7 @@ class SimulationResult:
         reasons: list[str | None] = [None] * len(rows)
         for place, text in self._reasons.items():
             reasons[place] = text
-        started = timeline.first_start >= 0
+        started, on_node = timeline.first_start >= 0, timeline.start >= 0
         return pa.table(
             {
                 "namespace": self._namespaces(),
@@ -94,8 +95,8 @@ class SimulationResult:
                 "job": seen.jobs.job,
                 "owner": _words(seen.jobs.owner, seen.jobs.owners),
                 "status": _words(timeline.status.astype(np.int32), list(STATUS)),
-                "node": self._nodes(np.where(started, seen.placed, -1)),
-                "score": pa.array(seen.score, mask=~started),
+                "node": self._nodes(np.where(on_node, seen.placed, -1)),
+                "score": pa.array(seen.score, mask=~on_node),
                 "submit_ms": seen.jobs.submit,
                 "start_ms": pa.array(timeline.first_start, mask=~started),
                 "end_ms": pa.array(timeline.end, mask=~ended),
@@ -250,9 +251,9 @@ class SimulationResult:
         span = max(now, 1)
         resources = len(timeline.allocated)
         used_ms, share_ms = float(timeline.area[resources]), float(timeline.area[resources + 1])
-        share_ms += self._running_shares() * now
+        share_ms += self._running * now
         summary: dict[str, int | float | None] = {
-            "nodes": seen.state.nodes.alive_count,
+            "nodes": self._nodes_alive,
             "pods": len(seen.jobs.rows),
             "arrived": int(clock[names.ARRIVED]),
             "placed": int(started.sum()),
@@ -289,13 +290,10 @@ class SimulationResult:
         return summary
 
     def _running_shares(self) -> float:
-        """Sum over running pods of the share of their node's CPU."""
-        seen = self._seen
-        running = np.flatnonzero(seen.timeline.status == names.RUNNING)
-        world = seen.state.world()
-        request = world.pods.request[seen.jobs.rows[running]]
-        cpu = world.nodes.allocatable[CPU, seen.placed[running]]
-        return float((world.requests.amount[request, CPU] / np.maximum(cpu, 1)).sum())
+        """Sum over nodes of the share of their CPU that is requested."""
+        nodes = self._seen.state.world().nodes
+        there = np.flatnonzero(nodes.allocatable[CPU] > 0)
+        return float((nodes.requested[CPU, there] / nodes.allocatable[CPU, there]).sum())
 
     def to_dict(self) -> dict[str, Any]:
         """The summary with policy and order, as ``kcore simulate -o json`` prints it."""

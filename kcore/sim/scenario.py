@@ -14,7 +14,7 @@ from kcore.api.objects import Node
 from kcore.sim import timeline as names
 from kcore.sim.autoscaling import Autoscaler, NodeGroup
 from kcore.sim.events import Event, Running
-from kcore.sim.loop import first_waiting, give_back
+from kcore.sim.loop import charge, first_waiting, give_back
 from kcore.sim.timeline import leave_line
 from kcore.traces.trace import ADD, NodeEvent, Trace
 
@@ -143,11 +143,15 @@ def _lose_node(simulation: Running, name: str) -> None:
     assert node is not None
     for row in sorted(state.pods_on(slot)):
         place = int(timeline.place_of[row])
-        if place >= 0:
-            simulation.take_off(place, names.FAILED)
-            timeline.end[place] = -1
-            timeline = simulation.room_for_evictions()
-            give_back(timeline, place, slot)
+        if place < 0:
+            world = state.world()
+            charge(world.nodes, world.pods, world.requests, timeline, place, row, slot, -1)
+            state.remove_pod(row)
+            continue
+        simulation.take_off(place, names.FAILED)
+        timeline.end[place] = -1
+        timeline = simulation.room_for_evictions()
+        give_back(timeline, place, slot)
     simulation.scenario.removed[name] = node
     state.remove_node(name)
 

@@ -20,6 +20,7 @@ from kcore.scheduler.cycle import bind, select_node
 from kcore.scheduler.engine import INTERPRETED_MAX, Decisions, Engine, Options
 from kcore.scheduler.incremental.placing import REJECTED
 from kcore.scheduler.incremental.refuser import Means
+from kcore.scheduler.pods import START_UNKNOWN
 from kcore.scheduler.profile import Profile
 from kcore.scheduler.state import State, World
 from kcore.sim import timeline as names
@@ -117,6 +118,8 @@ class Simulation:
         option[names.INTERVAL_MS] = interval
         option[names.RETURNS], option[names.RESUMES] = preempted != "drop", preempted == "resume"
         option[names.SHARED], option[names.STRICT] = order == "drf", strict
+        started = self.state.pods.start[: self.state.pods.count]
+        option[names.START_US] = started[started < START_UNKNOWN].max(initial=-1) + 1
         option[names.PRIORITY_LEAST] = int(self.state.pods.priority[: self.state.pods.count].min(initial=0))
         self._decisions = Decisions(self.jobs.rows, np.zeros(0), np.zeros(0))
         self._runnable, self._profile = self._prepare()
@@ -275,7 +278,7 @@ class Simulation:
         """Decide for one pod with users' plugins, which are asked from here."""
         engine, row = self._engine, int(self.jobs.rows[place])
         assert self._profile is not None
-        self.placed[place] = -1
+        self.placed[place], self.score[place] = -1, 0
         if engine.filter(self._profile, row) == 0:
             return
         engine.score(self._profile, row)

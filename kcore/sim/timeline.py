@@ -74,7 +74,9 @@ STRICT = 4
 """1 where nobody overtakes the first in the queue."""
 PRIORITY_LEAST = 5
 """The lowest priority that any pod has: those of it preempt nobody."""
-OPTIONS = 6
+START_US = 6
+"""Pods that start at 0 have this start, later than all that were there before."""
+OPTIONS = 7
 
 # columns of Timeline.interval, before one for every resource of what is allocated and of what is stranded
 AT = 0
@@ -99,7 +101,7 @@ class Timeline(NamedTuple):
     work: I64  # [place] ms it runs in all, -1 for ever
     left: I64  # [place] ms it has yet to run
     status: U8  # [place]
-    start: I64  # [place] ms of its latest start, -1
+    start: I64  # [place] ms of its latest start, -1; also where it was preempted and waits
     first_start: I64  # [place] ms, -1
     end: I64  # [place] ms it completed, was deleted or failed, -1
     waited: I64  # [place] ms it has waited in all, before its latest wait
@@ -123,7 +125,7 @@ class Timeline(NamedTuple):
     ready: I32  # [entry of a heap] class
     blocked: I32  # [entry of a list] class
     place_of: I32  # [pod] its place, -1
-    allocated: I64  # [resource] of running pods
+    allocated: I64  # [resource] of running pods and of those that were there before
     area: F64  # [resource + 3] integral over ms: of that, of nodes in use, of CPU shares of nodes, of waiting pods
     owner_allocated: I64  # [owner, resource]
     owner_share: F64  # [owner] its dominant share
