@@ -54,8 +54,8 @@ def make_timeline(
         allocated=requested_of(world), area=np.zeros(resources + 3),
         owner_allocated=np.zeros((owners, resources), dtype=np.int64), owner_share=np.zeros(owners),
         owner_since=np.zeros(owners, dtype=np.int64), owner_area=np.zeros(owners),
-        capacity=capacity_of(world), typical=typical_request(world, jobs.rows),
-        interval=np.zeros((INTERVALS_MIN, names.INTERVAL_FIELDS + 2 * resources), dtype=np.int64),
+        capacity=capacity_of(world), capacity_area=np.zeros(resources), typical=typical_request(world, jobs.rows),
+        interval=np.zeros((INTERVALS_MIN, names.INTERVAL_FIELDS + 3 * resources), dtype=np.int64),
         eviction=np.zeros((evictions_min + EVICTIONS_MIN, 4), dtype=np.int64),
     )  # fmt: skip
 
@@ -137,15 +137,18 @@ def with_resources(timeline: Timeline, world: World) -> Timeline:
     more = after - before
     if more:
         fields, old = names.INTERVAL_FIELDS, timeline.interval
-        interval = np.zeros((old.shape[0], fields + 2 * after), dtype=np.int64)
-        interval[:, : fields + before] = old[:, : fields + before]
-        interval[:, fields + after : fields + after + before] = old[:, fields + before :]
+        interval = np.zeros((old.shape[0], fields + 3 * after), dtype=np.int64)
+        interval[:, :fields] = old[:, :fields]
+        for block in range(3):
+            there = old[:, fields + block * before : fields + (block + 1) * before]
+            interval[:, fields + block * after : fields + block * after + before] = there
         area = timeline.area
         timeline = timeline._replace(
             allocated=np.pad(timeline.allocated, (0, more)),
             area=np.concatenate([area[:before], np.zeros(more), area[before:]]),
             owner_allocated=np.pad(timeline.owner_allocated, ((0, 0), (0, more))),
             typical=np.pad(timeline.typical, (0, more)),
+            capacity_area=np.pad(timeline.capacity_area, (0, more)),
             interval=interval,
         )
     made = timeline._replace(capacity=capacity_of(world))

@@ -113,6 +113,7 @@ def write_interval(nodes, touched, timeline, at):
         row[INTERVAL_FIELDS + resource] = timeline.allocated[resource]
         column = INTERVAL_FIELDS + resources + resource
         row[column] = timeline.interval[index - 1, column] if same else stranded(nodes, resource, timeline)
+        row[column + resources] = timeline.capacity[resource]
 
 
 @kernel
@@ -129,6 +130,7 @@ def go_to(nodes, touched, timeline, at):
         resources = timeline.allocated.shape[0]
         for row in range(resources):
             timeline.area[row] += float(passed) * timeline.allocated[row]
+            timeline.capacity_area[row] += float(passed) * timeline.capacity[row]
         timeline.area[resources] += float(passed) * clock[NODES_USED]
         timeline.area[resources + 2] += float(passed) * clock[WAITING_COUNT]
         clock[NOW] = at

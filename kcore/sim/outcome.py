@@ -48,7 +48,7 @@ class SimulationResult:
     - *placements*: a row a pod: namespace, name, job, owner, status, node, score, submit_ms, start_ms (first start),
       end_ms, wait_ms (all waits), run_ms, completion_ms (end - submit), attempts, preemptions, reason.
     - *intervals*: a row an interval: time_ms, arrived, waiting, running, completed, preempted, nodes_used, and for every
-      resource R ``allocated:R``, ``capacity:R`` (as now), ``utilisation:R``, ``fragmented:R`` (share of what is free that lies
+      resource R ``allocated:R``, ``capacity:R``, ``utilisation:R``, ``fragmented:R`` (share of what is free that lies
       on nodes where a typical pod does not fit).
     - *owners*: a row an owner: pods, completed, wait_ms_mean, dominant_share (mean over time).
     - *events*: a row an event in order: time_ms, kind (arrive, start, preempt, complete, delete, fail), namespace, name, node.
@@ -146,18 +146,19 @@ class SimulationResult:
         for row, name in resources.items():
             allocated = rows[:, names.INTERVAL_FIELDS + row]
             lost = rows[:, names.INTERVAL_FIELDS + count + row]
-            capacity = int(timeline.capacity[row])
+            capacity = rows[:, names.INTERVAL_FIELDS + 2 * count + row]
             columns[f"allocated:{name}"] = allocated
-            columns[f"capacity:{name}"] = np.full(len(rows), capacity, dtype=np.int64)
-            columns[f"utilisation:{name}"] = allocated / max(capacity, 1)
+            columns[f"capacity:{name}"] = capacity
+            columns[f"utilisation:{name}"] = allocated / np.maximum(capacity, 1)
             columns[f"fragmented:{name}"] = lost / np.maximum(capacity - allocated, 1)
         return pa.table(columns)
 
     def _resources(self) -> dict[int, str]:
-        """Rows and names of the resources that nodes have."""
-        capacity = self._seen.timeline.capacity
+        """Rows and names of the resources that nodes have or had."""
+        timeline = self._seen.timeline
+        had = (timeline.capacity > 0) | (timeline.capacity_area > 0)
         found = enumerate(self._seen.state.nodes.resources.values)
-        return {row: name for row, name in found if row < len(capacity) and capacity[row] > 0}
+        return {row: name for row, name in found if row < len(had) and had[row]}
 
     @functools.cached_property
     def owners(self) -> pa.Table:
@@ -274,7 +275,7 @@ class SimulationResult:
         run = np.maximum(timeline.work[completed], 1)
         summary["slowdown_mean"] = _mean((timeline.end - seen.jobs.submit)[completed] / run)
         for row, name in self._resources().items():
-            share = float(timeline.area[row]) / span / max(int(timeline.capacity[row]), 1)
+            share = float(timeline.area[row]) / max(float(timeline.capacity_area[row]), 1.0)
             summary[f"utilisation_{name}"] = round(share, 6)
         rows = timeline.interval[: clock[names.INTERVALS]]
         summary["nodes_used_mean"] = round(used_ms / span, 3)

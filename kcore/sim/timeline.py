@@ -78,7 +78,7 @@ START_US = 6
 """Pods that start at 0 have this start, later than all that were there before."""
 OPTIONS = 7
 
-# columns of Timeline.interval, before one for every resource of what is allocated and of what is stranded
+# columns of Timeline.interval, before one for every resource of what is allocated, what is stranded, and the capacity
 AT = 0
 ARRIVED_PODS = 1
 WAITING_PODS = 2
@@ -132,6 +132,7 @@ class Timeline(NamedTuple):
     owner_since: I64  # [owner] ms since when
     owner_area: F64  # [owner] integral of that over ms, up to then
     capacity: I64  # [resource] of all nodes
+    capacity_area: F64  # [resource] integral over ms of that
     typical: I64  # [resource] what a pod asks for that asks for it: the median
     interval: I64  # [interval, field]
     eviction: I64  # [eviction, 4] ms, place, node, ms it had started
