@@ -16,6 +16,7 @@ import numpy as np
 from kcore import kernel, traces
 from kcore.api.errors import InputError
 from kcore.cluster import Cluster, Config, configuration_for
+from kcore.scheduler import reasons
 from kcore.scheduler.cycle import bind, select_node
 from kcore.scheduler.engine import INTERPRETED_MAX, Decisions, Engine, Options
 from kcore.scheduler.incremental.placing import REJECTED
@@ -134,12 +135,12 @@ class Simulation:
 
     # -- putting it together
 
-    def _prepare(self) -> tuple[np.ndarray, Profile | None]:
+    def _prepare(self) -> tuple[np.ndarray, Profile]:
         """Compile what the pods demand: the places that enter the queue, and the profile that decides for them."""
         result = self._decisions
         result.reason.clear()
         result.untried.clear()
-        runnable, found = self._engine.prepare(self.jobs.rows, result, Options(preemption="off"))
+        runnable, found = self._engine.prepare(self.jobs.rows, result, Options(preemption="off", waits=True))
         self._engine.compile_demands(self.jobs.rows)
         used = [profile for profile, positions in found if len(positions)]
         if len(used) > 1:
@@ -149,7 +150,8 @@ class Simulation:
                 field="profile",
                 expected="one of them",
             )
-        return runnable, used[0] if used else None
+        # where nobody is to be tried, time goes on by any profile
+        return runnable, used[0] if used else self._engine.forced or self._engine.configuration.profiles[0]
 
     def _keys(self) -> np.ndarray:
         if self.order == "queue":
@@ -160,9 +162,7 @@ class Simulation:
             return np.where(length >= 0, length, LONG_MS).astype(np.int64)
         return np.zeros(len(self.jobs.rows), dtype=np.int64)
 
-    def _make_online(self, world: World) -> Online | None:
-        if self._profile is None:
-            return None
+    def _make_online(self, world: World) -> Online:
         profile, engine = self._profile, self._engine
         keep_min = {"full": len(self.jobs.rows) + 1, "incremental": 1}.get(self.engine, 8)
         online = Online(
@@ -190,11 +190,10 @@ class Simulation:
 
     def warm(self) -> None:
         """Compile the kernels, or load them from the cache, so that no run waits for that."""
-        if self._online is None or not self._engine.compiled:
+        if not self._engine.compiled:
             return
         self._online.compile(self.timeline, self._draws, self.placed, self.score)
-        extension = self._engine.extension(self._profile) if self._profile is not None else None
-        if extension:
+        if self._engine.extension(self._profile):
             self._engine.warm()
 
     # -- time
@@ -254,9 +253,6 @@ class Simulation:
     def _advance(self, until: int, events_max: int) -> int:
         """Run the loop: REACHED or STEPPED."""
         online = self._online
-        if online is None:
-            self.timeline.clock[names.NOW] = max(self.now_ms, 0 if until == names.FOREVER else until)
-            return REACHED
         stop = int(self.timeline.clock[names.EVENTS]) + events_max
         while True:
             left = max(stop - int(self.timeline.clock[names.EVENTS]), 0)
@@ -277,7 +273,6 @@ class Simulation:
     def _decide(self, place: int) -> None:
         """Decide for one pod with users' plugins, which are asked from here."""
         engine, row = self._engine, int(self.jobs.rows[place])
-        assert self._profile is not None
         self.placed[place], self.score[place] = -1, 0
         if engine.filter(self._profile, row) == 0:
             return
@@ -296,7 +291,6 @@ class Simulation:
 
     def take_off(self, place: int, status: int) -> None:
         """Take a running pod off its node; it has that status now."""
-        assert self._online is not None
         self._online.stop(self.timeline, place, status)
 
     def room_for_evictions(self) -> names.Timeline:
@@ -329,8 +323,10 @@ class Simulation:
 
     def why(self, place: int) -> str:
         """Why a pod that waits fits nowhere at this moment, in kube-scheduler's words."""
-        if self._profile is None or place in self._decisions.reason:
-            return self._decisions.reason.get(place, "")
+        if place in self._decisions.reason:
+            return self._decisions.reason[place]
+        if self.state.nodes.alive_count == 0:
+            return reasons.NO_NODES
         if self._engine.filter(self._profile, int(self.jobs.rows[place])):
             return ""
         return self._engine.fit_error(self._profile)
