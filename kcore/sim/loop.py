@@ -33,6 +33,7 @@ from kcore.sim.timeline import (
     INTERVAL_MS,
     INTERVAL_NEXT,
     INTERVALS,
+    LOOKS,
     NODES_USED,
     NONE,
     NOW,
@@ -333,7 +334,8 @@ def advance(
         if clock[WOKEN] != 0 and not at_once:
             wake(nodes, pods, requests, settings, views, shapes, touched, refusals, timeline, row_of, queue)
         if at_once or clock[READY] == 0:
-            if clock[EVENTS] >= stop_at:
+            waits = timeline.option[LOOKS] != 0 and not at_once and clock[WAITING_COUNT] > 0
+            if clock[EVENTS] >= stop_at or waits:
                 return -1, STEPPED
             why = pass_event(nodes, pods, requests, counters, touched, timeline, queue, until)
             if why != DONE:

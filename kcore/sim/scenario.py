@@ -56,6 +56,10 @@ class Scenario:
             at = min(at, self.autoscaler.next_ms(simulation))
         return max(at, simulation.now_ms)
 
+    def watches(self, simulation: Running) -> bool:
+        """Whether node groups would look as soon as anybody waits, and nobody does."""
+        return self.autoscaler is not None and simulation.timeline.clock[names.WAITING_COUNT] == 0
+
     def pending(self, simulation: Running) -> bool:
         """Whether anything is left to happen."""
         return self.next_ms(simulation) < names.FOREVER

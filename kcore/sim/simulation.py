@@ -220,7 +220,9 @@ class Simulation:
         limit = names.FOREVER if until_ms is None else until_ms
         while True:
             at = self.scenario.next_ms(self)
+            self.timeline.option[names.LOOKS] = self.scenario.watches(self)
             why = self._advance(min(at, limit), CHUNK_EVENTS)
+            self.timeline.option[names.LOOKS] = 0
             if progress is not None:
                 events = int(self.timeline.clock[names.EVENTS])
                 progress(events, max(2 * len(self.jobs.rows), events), self.now_ms)

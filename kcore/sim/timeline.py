@@ -76,7 +76,9 @@ PRIORITY_LEAST = 5
 """The lowest priority that any pod has: those of it preempt nobody."""
 START_US = 6
 """Pods that start at 0 have this start, later than all that were there before."""
-OPTIONS = 7
+LOOKS = 7
+"""1 where the loop is to stop as soon as anybody waits: node groups may grow."""
+OPTIONS = 8
 
 # columns of Timeline.interval, before one for every resource of what is allocated, what is stranded, and the capacity
 AT = 0
