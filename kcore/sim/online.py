@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from kcore.scheduler.incremental.batch import Batch
 from kcore.scheduler.incremental.placing import CONTRADICTION, OVERFLOW, REJECTED
 from kcore.scheduler.incremental.placing import UNKNOWN as NO_ROW
 from kcore.scheduler.incremental.refuser import Means
+from kcore.scheduler.incremental.refusing import LOGGED
 from kcore.scheduler.state import distinct
 from kcore.sim.loop import (
     FOREIGN,
@@ -98,15 +100,21 @@ class Online(Batch):
             int(self._queue[place]), status,
         )  # fmt: skip
 
-    def settle(self, timeline: Timeline, placed: np.ndarray) -> None:
-        """The first pod in turn has been decided for, and bound, by the caller."""
-        world = self._world
+    def settle(self, timeline: Timeline, placed: np.ndarray, victims: Sequence[int] = ()) -> None:
+        """The first pod in turn has been decided for, and bound, by the caller, who took ``victims`` off that node."""
+        world, refusals = self._world, self._refuser.refusals
         one = int(pop_ready(timeline))
         place = int(timeline.head[one])
         before = int(self._touched.sequence[0])
+        if victims:
+            gone = np.array(victims, dtype=np.int32)
+            self.note(gone, np.full(len(gone), placed[place], dtype=np.int32), -1)
+            refusals.victims[: len(gone)] = gone
+            refusals.log[0] = (place, 0, placed[place], 0, len(gone), 0)
+            refusals.used[LOGGED] = 1
         if placed[place] >= 0:
             self.note(self._queue[place : place + 1], placed[place : place + 1], 1)
         conclude(
             world.nodes, world.pods, world.requests, self._views.columns(), self._shapes.arrays, self._touched,
-            self._refuser.refusals, timeline, self._rows(), self._queue, placed, one, before,
+            refusals, timeline, self._rows(), self._queue, placed, one, before,
         )  # fmt: skip

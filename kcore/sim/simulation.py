@@ -17,7 +17,7 @@ from kcore import kernel, traces
 from kcore.api.errors import InputError
 from kcore.cluster import Cluster, Config, configuration_for
 from kcore.scheduler import reasons
-from kcore.scheduler.cycle import bind, select_node
+from kcore.scheduler.cycle import bind, select_node, unbind
 from kcore.scheduler.engine import INTERPRETED_MAX, Decisions, Engine, Options
 from kcore.scheduler.incremental.placing import REJECTED
 from kcore.scheduler.incremental.refuser import Means
@@ -264,20 +264,19 @@ class Simulation:
             elif why == FULL_EVICTIONS:
                 self.timeline = longer(self.timeline, "eviction")
             elif why == FOREIGN:
-                self._decide(place)
-                online.settle(self.timeline, self.placed)
+                online.settle(self.timeline, self.placed, self._decide(place))
             elif why == REJECTED:
                 # what was promised to it is gone; it is tried once more like any other
                 self.state.forget_nomination(int(self.jobs.rows[place]))
             else:
                 return why
 
-    def _decide(self, place: int) -> None:
-        """Decide for one pod with users' plugins, which are asked from here."""
+    def _decide(self, place: int) -> tuple[int, ...]:
+        """Decide for one pod with users' plugins, which are asked from here; the pods that were preempted for it."""
         engine, row = self._engine, int(self.jobs.rows[place])
         self.placed[place], self.score[place] = -1, 0
         if engine.filter(self._profile, row) == 0:
-            return
+            return self._preempt(place, row)
         engine.score(self._profile, row)
         world = self.state.world()
         scratch = engine.scratch(world)
@@ -290,6 +289,23 @@ class Simulation:
         self.placed[place], self.score[place] = node, scratch.total[node]
         self.state.forget_nomination(row)
         engine.run(bind)(world.nodes, world.pods, world.requests, row, node)
+        return ()
+
+    def _preempt(self, place: int, row: int) -> tuple[int, ...]:
+        """Take pods of lower priority off a node for the pod, whose verdicts are in scratch, and bind it there."""
+        if not self._preempts:
+            return ()
+        found = self._engine.post_filter(self._profile, row, max(float(self._draws[place]), 0.0))
+        if found is None or found.chosen is None:
+            return ()
+        world, run = self.state.world(), self._engine.run
+        for victim in found.chosen.victims:
+            run(unbind)(world.nodes, world.pods, world.requests, victim)
+        self.state.outrank(row, found.chosen.node)
+        self.state.forget_nomination(row)
+        run(bind)(world.nodes, world.pods, world.requests, row, found.chosen.node)
+        self.placed[place] = found.chosen.node
+        return found.chosen.victims
 
     def take_off(self, place: int, status: int) -> None:
         """Take a running pod off its node; it has that status now."""
