@@ -10,6 +10,7 @@ import numpy as np
 from kcore.kernel import compile_for
 from kcore.scheduler.columns import Settings
 from kcore.scheduler.incremental.batch import Batch
+from kcore.scheduler.incremental.columns import Touched
 from kcore.scheduler.incremental.placing import CONTRADICTION, OVERFLOW, REJECTED
 from kcore.scheduler.incremental.placing import UNKNOWN as NO_ROW
 from kcore.scheduler.incremental.refuser import Means
@@ -43,6 +44,23 @@ class Online(Batch):
         self._scanned.clear()
         if foreign:
             self._row_of[:] = FOREIGN
+
+    @property
+    def touched(self) -> Touched:
+        """The log of touched nodes."""
+        return self._touched
+
+    def kept(self) -> np.ndarray:
+        """A place of every shape that is kept."""
+        numbers, first = np.unique(self._number, return_index=True)
+        found: np.ndarray = first[(numbers >= 0) & (self._row_of[numbers] >= 0)]
+        return found
+
+    def adopt(self, touched: Touched, kept: np.ndarray) -> None:
+        """Go on from the log of another that stood at the same moment, with the shapes kept that it kept."""
+        self._build_all(self._number[kept], self._queue[kept], self._settings, self._state.nominated)
+        for ours, theirs in zip(self._touched, touched, strict=True):
+            ours[:] = theirs
 
     @property
     def numbers(self) -> np.ndarray:

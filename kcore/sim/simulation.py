@@ -19,6 +19,7 @@ from kcore.cluster import Cluster, Config, configuration_for
 from kcore.scheduler import reasons
 from kcore.scheduler.cycle import bind, select_node, unbind
 from kcore.scheduler.engine import INTERPRETED_MAX, Decisions, Engine, Options
+from kcore.scheduler.incremental.columns import Touched
 from kcore.scheduler.incremental.placing import REJECTED
 from kcore.scheduler.incremental.refuser import Means
 from kcore.scheduler.pods import START_UNKNOWN
@@ -132,6 +133,7 @@ class Simulation:
         untried[self._runnable] = False
         self.timeline.status[untried] = names.UNTRIED
         self._online = self._make_online(world)
+        self._line_up()
 
     # -- putting it together
 
@@ -175,9 +177,18 @@ class Simulation:
         )  # fmt: skip
         foreign = bool(engine.extension(profile))
         online.begin(engine.settings(profile), means, self.jobs.rows, foreign=foreign)
-        self.timeline = with_classes(self.timeline, online.numbers, self.order == "drf")
-        self.timeline.seen[:] = -names.FOREVER
         return online
+
+    def _line_up(self) -> None:
+        """Tell classes apart anew; all that wait are to be tried."""
+        self.timeline = with_classes(self.timeline, self._online.numbers, self.order == "drf")
+        self.timeline.seen[:] = -names.FOREVER
+
+    def go_on(self, touched: Touched, kept: np.ndarray) -> None:
+        """Stand where another simulation stood, whose state and timeline have been taken over."""
+        self._runnable, self._profile = self._prepare()
+        self._online = self._make_online(self.state.world())
+        self._online.adopt(touched, kept)
 
     def renew(self) -> None:
         """Nodes or pods have changed by other hands: everything that was derived from them is made anew."""
@@ -187,6 +198,7 @@ class Simulation:
         self.timeline.clock[names.WOKEN] = 0
         self.timeline.clock[names.STRANDED_AT] = -1
         self._online = self._make_online(world)
+        self._line_up()
 
     def warm(self) -> None:
         """Compile the kernels, or load them from the cache, so that no run waits for that."""
@@ -336,7 +348,7 @@ class Simulation:
         other.timeline = names.Timeline(*(array.copy() for array in self.timeline))
         for name in ("placed", "score", "_draws"):
             setattr(other, name, getattr(self, name).copy())
-        other.renew()
+        other.go_on(self._online.touched, self._online.kept())
         return other
 
     def why(self, place: int) -> str:
