@@ -46,7 +46,7 @@ def make_timeline(
         clock=clock, option=option, submit=jobs.submit, work=jobs.work, left=jobs.work.copy(),
         status=filled(np.uint8), start=filled(np.int64, -1), first_start=filled(np.int64, -1),
         end=filled(np.int64, -1), waited=filled(np.int64), since=filled(np.int64), attempts=filled(np.int32),
-        evicted=filled(np.int32), run=filled(np.int32), key=key, sequence=filled(np.int64),
+        evicted=filled(np.int32), run=filled(np.int32), home=filled(np.int32, -1), number=np.zeros(0, dtype=np.int32), key=key, sequence=filled(np.int64),
         of_class=filled(np.int32), owner=jobs.owner, following=filled(np.int32, -1),
         ending_at=np.zeros(places + 1, dtype=np.int64), ending=np.zeros(places + 1, dtype=np.int32),
         ending_run=np.zeros(places + 1, dtype=np.int32),
@@ -56,7 +56,7 @@ def make_timeline(
         owner_since=np.zeros(owners, dtype=np.int64), owner_area=np.zeros(owners),
         capacity=capacity_of(world), capacity_area=np.zeros(resources), typical=typical_request(world, jobs.rows),
         interval=np.zeros((INTERVALS_MIN, names.INTERVAL_FIELDS + 3 * resources), dtype=np.int64),
-        eviction=np.zeros((evictions_min + EVICTIONS_MIN, 4), dtype=np.int64),
+        eviction=np.zeros((evictions_min + EVICTIONS_MIN, 5), dtype=np.int64),
     )  # fmt: skip
 
 
@@ -129,6 +129,15 @@ def typical_request(world: World, rows: np.ndarray) -> np.ndarray:
             weight = np.cumsum(counts[asked][order])
             typical[row] = amount[asked][order][np.searchsorted(weight, weight[-1] / 2)]
     return typical
+
+
+def number_nodes(state: State, known: dict[str, int]) -> np.ndarray:
+    """``int32[node]``: the numbers of the nodes that there are, by name; new ones are added to ``known``."""
+    number = np.full(len(state.nodes.nodes), names.NONE, dtype=np.int32)
+    for slot, node in enumerate(state.nodes.nodes):
+        if node is not None:
+            number[slot] = known.setdefault(node.metadata.name, len(known))
+    return number
 
 
 def with_resources(timeline: Timeline, world: World) -> Timeline:

@@ -173,6 +173,7 @@ def start_pod(nodes, pods, requests, timeline, place, pod, node):
     if timeline.first_start[place] < 0:
         timeline.first_start[place] = now
     timeline.run[place] += 1
+    timeline.home[place] = timeline.number[node]
     pods.start[pod] = timeline.option[START_US] + now * 1_000
     charge(nodes, pods, requests, timeline, place, pod, node, 1)
     if timeline.left[place] >= 0:
@@ -194,14 +195,14 @@ def stop_pod(nodes, pods, requests, counters, touched, timeline, place, pod, sta
 
 
 @kernel
-def give_back(timeline, place, node):
-    """A preempted pod has been taken off its node: it waits again, or is gone."""
+def give_back(timeline, place, lost):
+    """A pod that was preempted, or whose node was lost (1), has been taken off it: it waits again, or is gone."""
     now = timeline.clock[NOW]
     entry = timeline.eviction[timeline.clock[EVICTIONS]]
     timeline.clock[EVICTIONS] += 1
-    entry[0], entry[1], entry[2], entry[3] = now, place, node, timeline.start[place]
+    entry[0], entry[1], entry[2], entry[3], entry[4] = now, place, timeline.home[place], timeline.start[place], lost
     timeline.evicted[place] += 1
-    timeline.clock[PREEMPTED] += 1
+    timeline.clock[PREEMPTED] += 1 - lost
     if timeline.option[RESUMES] != 0 and timeline.left[place] >= 0:
         timeline.left[place] -= now - timeline.start[place]
     elif timeline.left[place] >= 0:
@@ -227,7 +228,7 @@ def take_victims(nodes, pods, requests, timeline, refusals, node):
         charge(nodes, pods, requests, timeline, place, pod, node, -1)
         nodes.pod_count[node] = shared
         if place >= 0:
-            give_back(timeline, place, node)
+            give_back(timeline, place, 0)
     timeline.clock[WOKEN] = 1
 
 

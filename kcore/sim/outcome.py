@@ -11,6 +11,7 @@ import numpy as np
 from kcore.scheduler.codes import CPU
 from kcore.scheduler.state import State
 from kcore.sim import timeline as names
+from kcore.sim.events import NODE_KINDS
 from kcore.sim.lines import Jobs
 from kcore.sim.timeline import Timeline
 
@@ -33,9 +34,10 @@ class Seen(NamedTuple):
     state: State
     jobs: Jobs
     timeline: Timeline
-    placed: np.ndarray
     score: np.ndarray
     reason: dict[int, str]
+    happened: list[tuple[int, str, str]]
+    nodes: list[str]
     policy: str
     order: str
 
@@ -56,13 +58,13 @@ class SimulationResult:
 
     def __init__(self, seen: Seen, why: Callable[[int], str]) -> None:
         self._seen = Seen(
-            *seen[:2], Timeline(*(array.copy() for array in seen.timeline)), seen.placed.copy(), seen.score.copy(), *seen[5:]
+            *seen[:2], Timeline(*(array.copy() for array in seen.timeline)), seen.score.copy(), dict(seen.reason),
+            list(seen.happened), *seen[6:],
         )  # fmt: skip
         timeline = self._seen.timeline
         waiting = np.flatnonzero(timeline.status == names.WAITING)[:REASONS_MAX]
         self._reasons = dict(seen.reason) | {int(place): why(int(place)) for place in waiting}
         self._nodes_alive, self._running = seen.state.nodes.alive_count, self._running_shares()
-        self._node_names = [node.metadata.name if node is not None else "" for node in seen.state.nodes.nodes]
 
     # -- tables
 
@@ -95,7 +97,7 @@ class SimulationResult:
                 "job": seen.jobs.job,
                 "owner": _words(seen.jobs.owner, seen.jobs.owners),
                 "status": _words(timeline.status.astype(np.int32), list(STATUS)),
-                "node": self._nodes(np.where(on_node, seen.placed, -1)),
+                "node": self._nodes(np.where(on_node, timeline.home, -1)),
                 "score": pa.array(seen.score, mask=~on_node),
                 "submit_ms": seen.jobs.submit,
                 "start_ms": pa.array(timeline.first_start, mask=~started),
@@ -106,10 +108,16 @@ class SimulationResult:
                     timeline.end - seen.jobs.submit, mask=timeline.status != names.COMPLETED
                 ),
                 "attempts": timeline.attempts,
-                "preemptions": timeline.evicted,
+                "preemptions": timeline.evicted - self._lost(),
                 "reason": pa.array(reasons, type=pa.string()),
             }
         )
+
+    def _lost(self) -> np.ndarray:
+        """How often each pod lost its node."""
+        evicted = self._seen.timeline.eviction[: self._seen.timeline.clock[names.EVICTIONS]]
+        lost: np.ndarray = np.bincount(evicted[evicted[:, 4] == 1, 1], minlength=len(self._seen.jobs.rows))
+        return lost
 
     def _waits(self) -> np.ndarray:
         timeline = self._seen.timeline
@@ -126,11 +134,11 @@ class SimulationResult:
         state, rows = self._seen.state, self._seen.jobs.rows
         return _words(state.pods.spec_class[rows], [one.namespace for one in state.classes])
 
-    def _nodes(self, slots: np.ndarray) -> pa.Array:
+    def _nodes(self, numbers: np.ndarray) -> pa.Array:
         import pyarrow as pa
 
-        indices = pa.array(slots.astype(np.int32), mask=slots < 0)
-        return pa.DictionaryArray.from_arrays(indices, pa.array(self._node_names, type=pa.string()))
+        indices = pa.array(numbers.astype(np.int32), mask=numbers < 0)
+        return pa.DictionaryArray.from_arrays(indices, pa.array(self._seen.nodes, type=pa.string()))
 
     @functools.cached_property
     def intervals(self) -> pa.Table:
@@ -201,12 +209,14 @@ class SimulationResult:
         started = np.flatnonzero(
             (timeline.start >= 0) & np.isin(timeline.status, (names.RUNNING, names.COMPLETED, names.DELETED))
         )
+        lost = evicted[:, 4] == 1
         # of pods that were preempted and wait or have failed, the eviction tells the latest start
         parts = [
             ("arrive", timeline.submit[arrived], arrived, np.full(len(arrived), -1)),
-            ("start", timeline.start[started], started, seen.placed[started]),
+            ("start", timeline.start[started], started, timeline.home[started]),
             ("start", evicted[:, 3], evicted[:, 1], evicted[:, 2]),
-            ("preempt", evicted[:, 0], evicted[:, 1], evicted[:, 2]),
+            ("preempt", evicted[~lost, 0], evicted[~lost, 1], evicted[~lost, 2]),
+            ("fail", evicted[lost, 0], evicted[lost, 1], evicted[lost, 2]),
         ]
         for kind, status in (("complete", names.COMPLETED), ("delete", names.DELETED)):
             ended = np.flatnonzero((timeline.status == status) & (timeline.end >= 0))
@@ -215,10 +225,15 @@ class SimulationResult:
                     kind,
                     timeline.end[ended],
                     ended,
-                    np.where(timeline.start[ended] >= 0, seen.placed[ended], -1),
+                    np.where(timeline.start[ended] >= 0, timeline.home[ended], -1),
                 )
             )
-        kinds = ("complete", "delete", "preempt", "arrive", "start")
+        nodes = {name: number for number, name in enumerate(seen.nodes)}
+        for node_kind in NODE_KINDS:
+            found = [(at, nodes.get(name, -1)) for at, one, name in seen.happened if one == node_kind]
+            times, slots = zip(*found, strict=True) if found else ((), ())
+            parts.append((node_kind, np.array(times), np.full(len(found), -1), np.array(slots)))
+        kinds = ("complete", "delete", "preempt", "fail", *NODE_KINDS, "arrive", "start")
         kind = np.concatenate(
             [np.full(len(at), kinds.index(name), dtype=np.int32) for name, at, _, _ in parts]
         )
@@ -226,12 +241,13 @@ class SimulationResult:
             np.concatenate([np.asarray(part[index], dtype=np.int64) for part in parts]) for index in (1, 2, 3)
         )
         order = np.lexsort((place, kind, at))
+        whose = pa.array(place[order], mask=place[order] < 0)
         table = pa.table(
             {
                 "time_ms": at[order],
                 "kind": _words(kind[order], list(kinds)),
-                "namespace": self._namespaces().take(pa.array(place[order])),
-                "name": self._names().take(pa.array(place[order])),
+                "namespace": self._namespaces().take(whose),
+                "name": self._names().take(whose),
                 "node": self._nodes(node[order]),
             }
         )

@@ -13,7 +13,7 @@ from kcore.api.errors import InputError
 from kcore.api.objects import Node
 from kcore.sim import timeline as names
 from kcore.sim.autoscaling import Autoscaler, NodeGroup
-from kcore.sim.events import Event, Running
+from kcore.sim.events import NODE_KINDS, Event, Running
 from kcore.sim.loop import charge, first_waiting, give_back
 from kcore.sim.timeline import leave_line
 from kcore.traces.trace import ADD, NodeEvent, Trace
@@ -28,6 +28,8 @@ class Scenario:
     position: int = 0
     removed: dict[str, Node] = field(default_factory=dict)
     """Nodes that went, by name: they may come again."""
+    happened: list[tuple[int, str, str]] = field(default_factory=list)
+    """What has happened to nodes: ms, kind, name."""
 
     @classmethod
     def of(
@@ -76,7 +78,7 @@ class Scenario:
 
     def copy(self) -> Scenario:
         """The same, for another future."""
-        return Scenario(self.events, copy.deepcopy(self.autoscaler), self.position, dict(self.removed))
+        return Scenario(self.events, copy.deepcopy(self.autoscaler), self.position, dict(self.removed), list(self.happened))
 
 
 def apply(simulation: Running, event: Event) -> bool:
@@ -108,6 +110,9 @@ def apply(simulation: Running, event: Event) -> bool:
             least[names.PRIORITY_LEAST] = min(int(least[names.PRIORITY_LEAST]), event.priority)
     except InputError as error:
         raise error.at(document=f"event {event.kind} at {event.at_ms} ms") from None
+    if event.kind in NODE_KINDS:
+        name = event.node.metadata.name if event.node is not None else event.name
+        simulation.scenario.happened.append((simulation.now_ms, event.kind, name))
     return True
 
 
@@ -155,7 +160,7 @@ def _lose_node(simulation: Running, name: str) -> None:
         simulation.take_off(place, names.FAILED)
         timeline.end[place] = -1
         timeline = simulation.room_for_evictions()
-        give_back(timeline, place, slot)
+        give_back(timeline, place, 1)
     simulation.scenario.removed[name] = node
     state.remove_node(name)
 

@@ -28,7 +28,7 @@ from kcore.scheduler.state import State, World
 from kcore.sim import timeline as names
 from kcore.sim.autoscaling import NodeGroup
 from kcore.sim.events import Event
-from kcore.sim.lines import Jobs, longer, make_timeline, with_classes, with_resources
+from kcore.sim.lines import Jobs, longer, make_timeline, number_nodes, with_classes, with_resources
 from kcore.sim.loop import FOREIGN, FULL_EVICTIONS, FULL_INTERVALS, REACHED, STEPPED
 from kcore.sim.online import Online
 from kcore.sim.outcome import Seen, SimulationResult
@@ -129,6 +129,8 @@ class Simulation:
         self.timeline = make_timeline(
             self.jobs, self._keys(), option, self.state, world, self.state.pods.count
         )
+        self._numbers: dict[str, int] = {}
+        self.timeline = self.timeline._replace(number=number_nodes(self.state, self._numbers))
         untried = np.ones(places, dtype=bool)
         untried[self._runnable] = False
         self.timeline.status[untried] = names.UNTRIED
@@ -195,6 +197,7 @@ class Simulation:
         self._runnable, self._profile = self._prepare()
         world = self.state.world()
         self.timeline = with_resources(self.timeline, world)
+        self.timeline = self.timeline._replace(number=number_nodes(self.state, self._numbers))
         self.timeline.clock[names.WOKEN] = 0
         self.timeline.clock[names.STRANDED_AT] = -1
         self._online = self._make_online(world)
@@ -334,7 +337,8 @@ class Simulation:
     def result(self) -> SimulationResult:
         """What has come out so far; the simulation may go on afterwards."""
         seen = Seen(
-            self.state, self.jobs, self.timeline, self.placed, self.score, self._decisions.reason, self.policy, self.order
+            self.state, self.jobs, self.timeline, self.score, self._decisions.reason, self.scenario.happened,
+            list(self._numbers), self.policy, self.order,
         )  # fmt: skip
         return SimulationResult(seen, self.why)
 
@@ -344,6 +348,7 @@ class Simulation:
         other.state = self.state.copy()
         other._engine = self._engine.on(other.state)
         other.scenario = self.scenario.copy()
+        other._numbers = dict(self._numbers)
         other._decisions = copy.deepcopy(self._decisions)
         other.timeline = names.Timeline(*(array.copy() for array in self.timeline))
         for name in ("placed", "score", "_draws"):

@@ -109,7 +109,9 @@ class Timeline(NamedTuple):
     waited: I64  # [place] ms it has waited in all, before its latest wait
     since: I64  # [place] ms its latest wait began
     attempts: I32  # [place] times it was tried
-    evicted: I32  # [place] times it was preempted
+    evicted: I32  # [place] times it was preempted or lost its node
+    home: I32  # [place] number of the node of its latest start, -1
+    number: I32  # [node] the node's number: slots are used again, numbers are not
     run: I32  # [place] number of its latest start, by which stale completions are told
     key: I64  # [place] what the queue is ordered by: the smallest first
     sequence: I64  # [place] order of entry
@@ -137,7 +139,7 @@ class Timeline(NamedTuple):
     capacity_area: F64  # [resource] integral over ms of that
     typical: I64  # [resource] what a pod asks for that asks for it: the median
     interval: I64  # [interval, field]
-    eviction: I64  # [eviction, 4] ms, place, node, ms it had started
+    eviction: I64  # [eviction, 5] ms, place, number of the node, ms it had started, 1 where its node was lost
 
 
 @kernel
