@@ -92,7 +92,7 @@ def stranded(nodes, resource, timeline):
         for row in range(timeline.typical.shape[0]):
             # a typical pod that asks for this resource also asks for CPU and memory
             wanted = timeline.typical[row] if row == resource or row < 2 else 0
-            fits = fits and wanted <= nodes.allocatable[row, node] - nodes.requested[row, node]
+            fits = fits and (wanted == 0 or wanted <= nodes.allocatable[row, node] - nodes.requested[row, node])
         lost += 0 if fits else free
     return lost
 

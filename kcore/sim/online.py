@@ -11,7 +11,7 @@ from kcore.kernel import compile_for
 from kcore.scheduler.columns import Settings
 from kcore.scheduler.incremental.batch import Batch
 from kcore.scheduler.incremental.columns import Touched
-from kcore.scheduler.incremental.placing import CONTRADICTION, OVERFLOW, REJECTED
+from kcore.scheduler.incremental.placing import CONTRADICTION, NOT_KEPT, OVERFLOW, REJECTED
 from kcore.scheduler.incremental.placing import UNKNOWN as NO_ROW
 from kcore.scheduler.incremental.refuser import Means
 from kcore.scheduler.incremental.refusing import LOGGED
@@ -42,6 +42,9 @@ class Online(Batch):
         for demand in self._scanned & set(distinct(self._world.pods.demand[queue[self._number >= 0]])):
             self._views.find(demand, settings)
         self._scanned.clear()
+        if not len(self._row_of):
+            # nobody is ever tried, and time goes on
+            self._row_of = np.full(1, NOT_KEPT, dtype=np.int32)
         if foreign:
             self._row_of[:] = FOREIGN
 

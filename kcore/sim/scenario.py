@@ -185,5 +185,5 @@ def _delete_pod(simulation: Running, place: int) -> None:
             timeline.clock[names.WOKEN] = 1
     elif status in (names.COMING, names.UNTRIED):
         timeline.status[place] = names.DELETED
-    if status not in (names.COMPLETED, names.FAILED):
+    if status not in (names.COMPLETED, names.FAILED, names.DELETED):
         timeline.end[place] = simulation.now_ms

@@ -368,7 +368,7 @@ class NaiveSimulation:
             free = {one: amount - asked.get(one, 0) for one, amount in amounts(most).items()}
             wanted = {one: typical.get(one, 0) for one in {"cpu", "memory", resource}}
             fits = len(self.judge.pods_on(name)) < most.allowed_pods
-            fits = fits and all(amount <= free.get(one, 0) for one, amount in wanted.items())
+            fits = fits and all(amount <= free.get(one, 0) for one, amount in wanted.items() if amount)
             if free.get(resource, 0) > 0 and not fits:
                 lost += free[resource]
         return lost
