@@ -67,6 +67,8 @@ class Options:
     """Pods between two reports of progress, at most; 0 leaves it to the engine."""
     keep_min: int | None = None
     """Pods of a shape from which the incremental engine keeps it; None leaves it to the engine."""
+    waits: bool = False
+    """Where there are no nodes, pods enter the queue all the same: nodes may come."""
 
 
 @dataclass(slots=True)
@@ -295,7 +297,7 @@ class Engine:
         state = self.state
         self._forget_gated_nominations()
         classes = state.pods.spec_class[rows]
-        verdicts = {number: self._judge_class(number) for number in distinct(classes)}
+        verdicts = {number: self._judge_class(number, options.waits) for number in distinct(classes)}
         profiles: dict[str, tuple[Profile, list[int]]] = {}
         for number, (profile, _) in verdicts.items():
             if profile is not None:
@@ -363,7 +365,7 @@ class Engine:
         spec = self.state.classes[self.state.pods.spec_class[row]].exemplar.spec
         return self.forced or self.configuration.profile(spec.scheduler_name or "default-scheduler")
 
-    def _judge_class(self, number: int) -> tuple[Profile | None, str]:
+    def _judge_class(self, number: int, waits: bool) -> tuple[Profile | None, str]:
         spec_class = self.state.classes[number]
         spec = spec_class.exemplar.spec
         name = spec.scheduler_name or "default-scheduler"
@@ -377,7 +379,7 @@ class Engine:
             return None, f"waiting for scheduling gates: [{gates}]"
         if spec_class.unsupported is not None:
             return None, spec_class.unsupported
-        if self.state.nodes.alive_count == 0:
+        if self.state.nodes.alive_count == 0 and not waits:
             return None, reasons.NO_NODES
         return profile, ""
 

@@ -1,8 +1,9 @@
 """Node groups that grow when pods fit nowhere and shrink when nodes are idle, as the cluster autoscaler's do.
 
 Every ``period`` the autoscaler looks: if pods wait, it adds as many nodes of a group as those need that would fit on its
-template, after ``delay``; a node of a group that no pod has used for ``idle`` goes. Source: Kubernetes cluster-autoscaler,
-FAQ ("How does scale-up work?", "How does scale-down work?"): scan interval 10 s, unneeded time 10 min.
+template (resources, taints, node selectors and affinity; not affinity to pods, nor spreading), after ``delay``; a node of
+a group that no pod has used for ``idle`` goes. Source: Kubernetes cluster-autoscaler, FAQ ("How does scale-up work?",
+"How does scale-down work?"): scan interval 10 s, unneeded time 10 min.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from kcore.api.objects import Node
 from kcore.sim import timeline as names
 from kcore.sim.events import Event, Running, time_ms
 from kcore.sources import decode_objects
+from kcore.sources.eligibility import may_run
 
 PERIOD_MS = 10_000
 DELAY_MS = 60_000
@@ -89,6 +91,8 @@ class Autoscaler:
     idle_since: dict[str, int] = field(default_factory=dict)
     made: int = 0
     look_ms: int = 0
+    futile: tuple[int, int, int] | None = None
+    """How things stood when nodes were ordered the last time: while they stand so, more would not help either."""
 
     @classmethod
     def of(cls, groups: Sequence[NodeGroup | Mapping[str, Any]]) -> Autoscaler:
@@ -99,6 +103,10 @@ class Autoscaler:
         ]
         made = cls(read)
         for index, group in enumerate(read):
+            if group.name in made.nodes:
+                raise InputError(
+                    f"{group.name!r} is the name of two groups", document=f"group {index + 1}", field="name"
+                )
             made.nodes[group.name] = []
             for _ in range(group.least):
                 made._order(index, 0)
@@ -117,12 +125,19 @@ class Autoscaler:
         could_grow = clock[names.WAITING_COUNT] > 0 and any(
             len(self.nodes[one.name]) < one.most for one in self.groups
         )
-        going_on = clock[names.ARRIVED] < len(simulation.jobs.rows) or clock[names.RUNNING_COUNT] > 0
-        if (could_grow and (going_on or self._helps(simulation))) or (could_shrink and going_on):
-            at = min(at, self.look_ms)
-        elif could_shrink and self.idle_since:
-            at = min(at, self.look_ms)
+        going_on = (
+            clock[names.ARRIVED] < len(simulation.jobs.rows)
+            or names.next_ending(simulation.timeline) < names.FOREVER
+        )
+        grows = could_grow and (going_on or (self.futile != _standing(clock) and self._helps(simulation)))
+        if grows or (could_shrink and (going_on or bool(self.idle_since))):
+            period = self._period_ms
+            at = min(at, max(self.look_ms, -(-simulation.now_ms // period) * period))
         return at
+
+    @property
+    def _period_ms(self) -> int:
+        return min(one.period_ms for one in self.groups)
 
     def _helps(self, simulation: Running) -> bool:
         """Whether any waiting pod fits on an empty node of some group."""
@@ -141,7 +156,7 @@ class Autoscaler:
             events += self._shrink(simulation)
             if simulation.timeline.clock[names.WAITING_COUNT] > 0:
                 self._grow(simulation)
-            self.look_ms = now + min(one.period_ms for one in self.groups)
+            self.look_ms = now + self._period_ms
         return events
 
     def _grow(self, simulation: Running) -> None:
@@ -152,6 +167,7 @@ class Autoscaler:
             room = group.most - len(self.nodes[group.name]) - ordered
             count, left = self._needed(simulation, group, left)
             for _ in range(min(count - ordered, room)):
+                self.futile = _standing(simulation.timeline.clock)
                 self._order(index, simulation.now_ms + group.delay_ms)
 
     def _needed(
@@ -166,7 +182,14 @@ class Autoscaler:
         world = simulation.state.world()
         request = world.requests.amount[world.pods.request[simulation.jobs.rows[places]]]
         capacity = np.array([amounts.get(row, 0) for row in range(request.shape[1])], dtype=np.int64)
-        fits = (request <= capacity).all(axis=1)
+        classes = world.pods.spec_class[simulation.jobs.rows[places]]
+        allowed_in = {
+            one: may_run(simulation.state.classes[one].exemplar.spec, group.template)
+            for one in np.unique(classes).tolist()
+        }
+        fits = (request <= capacity).all(axis=1) & np.array(
+            [allowed_in[one] for one in classes.tolist()], bool
+        )
         nodes: list[np.ndarray] = []
         pods: list[int] = []
         for wanted in request[fits]:
@@ -199,6 +222,11 @@ class Autoscaler:
                         self.idle_since.pop(name)
                         events.append(Event(now, "remove-node", name))
         return events
+
+
+def _standing(clock: np.ndarray) -> tuple[int, int, int]:
+    """What changes when anything happens to pods."""
+    return int(clock[names.ARRIVED]), int(clock[names.RUNNING_COUNT]), int(clock[names.COMPLETED_COUNT])
 
 
 def _named(template: Node, name: str) -> Node:

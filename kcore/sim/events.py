@@ -35,6 +35,7 @@ NEEDS = {
     "delete-pod": ("pod",),
     "set-priority": ("pod", "priority"),
 }
+NODE_KINDS = ("add-node", "remove-node", "fail-node", "cordon", "uncordon")
 UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 PRIORITY_MAX = 2_147_483_647
 
@@ -122,6 +123,7 @@ class Running(Protocol):
     timeline: Timeline
     jobs: Jobs
     order: str
+    scenario: Any
     removed: dict[str, Node]
     """Nodes that went, by name: they may come again."""
 

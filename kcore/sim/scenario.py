@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -13,8 +13,8 @@ from kcore.api.errors import InputError
 from kcore.api.objects import Node
 from kcore.sim import timeline as names
 from kcore.sim.autoscaling import Autoscaler, NodeGroup
-from kcore.sim.events import Event, Running
-from kcore.sim.loop import first_waiting, give_back
+from kcore.sim.events import NODE_KINDS, Event, Running
+from kcore.sim.loop import charge, first_waiting, give_back
 from kcore.sim.timeline import leave_line
 from kcore.traces.trace import ADD, NodeEvent
 
@@ -26,6 +26,8 @@ class Scenario:
     events: list[Event]
     autoscaler: Autoscaler | None = None
     position: int = 0
+    happened: list[tuple[int, str, str]] = field(default_factory=list)
+    """What has happened to nodes: ms, kind, name."""
 
     @classmethod
     def of(
@@ -52,6 +54,10 @@ class Scenario:
             at = min(at, self.autoscaler.next_ms(simulation))
         return max(at, simulation.now_ms)
 
+    def watches(self, simulation: Running) -> bool:
+        """Whether node groups would look as soon as anybody waits, and nobody does."""
+        return self.autoscaler is not None and simulation.timeline.clock[names.WAITING_COUNT] == 0
+
     def pending(self, simulation: Running) -> bool:
         """Whether anything is left to happen."""
         return self.next_ms(simulation) < names.FOREVER
@@ -68,7 +74,7 @@ class Scenario:
 
     def copy(self) -> Scenario:
         """The same, for another future."""
-        return Scenario(self.events, copy.deepcopy(self.autoscaler), self.position)
+        return Scenario(self.events, copy.deepcopy(self.autoscaler), self.position, list(self.happened))
 
 
 def apply(simulation: Running, event: Event) -> bool:
@@ -100,6 +106,9 @@ def apply(simulation: Running, event: Event) -> bool:
             least[names.PRIORITY_LEAST] = min(int(least[names.PRIORITY_LEAST]), event.priority)
     except InputError as error:
         raise error.at(document=f"event {event.kind} at {event.at_ms} ms") from None
+    if event.kind in NODE_KINDS:
+        name = event.node.metadata.name if event.node is not None else event.name
+        simulation.scenario.happened.append((simulation.now_ms, event.kind, name))
     return True
 
 
@@ -139,11 +148,15 @@ def _lose_node(simulation: Running, name: str) -> None:
     assert node is not None
     for row in sorted(state.pods_on(slot)):
         place = int(timeline.place_of[row])
-        if place >= 0:
-            simulation.take_off(place, names.FAILED)
-            timeline.end[place] = -1
-            timeline = simulation.room_for_evictions()
-            give_back(timeline, place, slot)
+        if place < 0:
+            world = state.world()
+            charge(world.nodes, world.pods, world.requests, timeline, place, row, slot, -1)
+            state.remove_pod(row)
+            continue
+        simulation.take_off(place, names.FAILED)
+        timeline.end[place] = -1
+        timeline = simulation.room_for_evictions()
+        give_back(timeline, place, 1)
     simulation.removed[name] = node
     state.remove_node(name)
 
@@ -163,7 +176,10 @@ def _delete_pod(simulation: Running, place: int) -> None:
         else:
             timeline.waited[place] += simulation.now_ms - int(timeline.since[place])
             timeline.clock[names.WAITING_COUNT] -= 1
+        if timeline.option[names.STRICT]:
+            # it may have been in the way of all others
+            timeline.clock[names.WOKEN] = 1
     elif status in (names.COMING, names.UNTRIED):
         timeline.status[place] = names.DELETED
-    if status not in (names.COMPLETED, names.FAILED):
+    if status not in (names.COMPLETED, names.FAILED, names.DELETED):
         timeline.end[place] = simulation.now_ms

@@ -16,19 +16,30 @@ import numpy as np
 from kcore import kernel, traces
 from kcore.api.errors import InputError
 from kcore.cluster import Cluster, Config, configuration_for
-from kcore.scheduler.cycle import bind, select_node
+from kcore.scheduler import reasons
+from kcore.scheduler.cycle import bind, select_node, unbind
 from kcore.scheduler.engine import INTERPRETED_MAX, Decisions, Engine, Options
 from kcore.scheduler.incremental.batch import KEEP_MIN, POLICY_KEEP_MIN
+from kcore.scheduler.incremental.columns import Touched
 from kcore.scheduler.incremental.placing import REJECTED
 from kcore.scheduler.incremental.refuser import Means
 from kcore.scheduler.plugins.policies import BY_NAME
+from kcore.scheduler.pods import START_UNKNOWN
 from kcore.scheduler.profile import Profile
 from kcore.scheduler.state import State, World
 from kcore.sim import timeline as names
 from kcore.sim.autoscaling import NodeGroup
 from kcore.sim.events import Event
-from kcore.sim.lines import Jobs, copy_timeline, longer, make_timeline, with_classes, with_resources
-from kcore.sim.loop import FOREIGN, FULL_EVICTIONS, FULL_INTERVALS, REACHED, STEPPED
+from kcore.sim.lines import (
+    Jobs,
+    copy_timeline,
+    longer,
+    make_timeline,
+    number_nodes,
+    with_classes,
+    with_resources,
+)
+from kcore.sim.loop import FOREIGN, FULL_EVICTIONS, FULL_INTERVALS, STEPPED
 from kcore.sim.online import Online
 from kcore.sim.outcome import Seen, SimulationResult
 from kcore.sim.scenario import Scenario, apply
@@ -124,19 +135,22 @@ class Simulation:
         self.timeline = make_timeline(
             self.jobs, self._keys(), option, self.state, world, self.state.pods.count
         )
+        self._numbers: dict[str, int] = {}
+        self.timeline = self.timeline._replace(number=number_nodes(self.state, self._numbers))
         untried = np.ones(places, dtype=bool)
         untried[self._runnable] = False
         self.timeline.status[untried] = names.UNTRIED
         self._online = self._make_online(world)
+        self._line_up()
 
     # -- putting it together
 
-    def _prepare(self) -> tuple[np.ndarray, Profile | None]:
+    def _prepare(self) -> tuple[np.ndarray, Profile]:
         """Compile what the pods demand: the places that enter the queue, and the profile that decides for them."""
         result = self._decisions
         result.reason.clear()
         result.untried.clear()
-        runnable, found = self._engine.prepare(self.jobs.rows, result, Options(preemption="off"))
+        runnable, found = self._engine.prepare(self.jobs.rows, result, Options(preemption="off", waits=True))
         self._engine.compile_demands(self.jobs.rows)
         used = [profile for profile, positions in found if len(positions)]
         if len(used) > 1:
@@ -146,7 +160,8 @@ class Simulation:
                 field="profile",
                 expected="one of them",
             )
-        return runnable, used[0] if used else None
+        # where nobody is to be tried, time goes on by any profile
+        return runnable, used[0] if used else self._engine.forced or self._engine.configuration.profiles[0]
 
     def _keys(self) -> np.ndarray:
         if self.order == "queue":
@@ -157,9 +172,7 @@ class Simulation:
             return np.where(length >= 0, length, LONG_MS).astype(np.int64)
         return np.zeros(len(self.jobs.rows), dtype=np.int64)
 
-    def _make_online(self, world: World) -> Online | None:
-        if self._profile is None:
-            return None
+    def _make_online(self, world: World) -> Online:
         profile, engine = self._profile, self._engine
         kept = POLICY_KEEP_MIN if BY_NAME.keys() & set(profile.scores) else KEEP_MIN
         keep_min = {"full": len(self.jobs.rows) + 1, "incremental": 1}.get(self.engine, kept)
@@ -174,26 +187,36 @@ class Simulation:
         self.timeline.option[names.PREEMPTION] = preempts
         foreign = bool(engine.extension(profile))
         online.begin(engine.settings(profile), means, self.jobs.rows, foreign=foreign)
-        self.timeline = with_classes(self.timeline, online.numbers, self.order == "drf")
-        self.timeline.seen[:] = -names.FOREVER
         return online
+
+    def _line_up(self) -> None:
+        """Tell classes apart anew; all that wait are to be tried."""
+        self.timeline = with_classes(self.timeline, self._online.numbers, self.order == "drf")
+        self.timeline.seen[:] = -names.FOREVER
+
+    def go_on(self, touched: Touched, kept: np.ndarray) -> None:
+        """Stand where another simulation stood, whose state and timeline have been taken over."""
+        self._runnable, self._profile = self._prepare()
+        self._online = self._make_online(self.state.world())
+        self._online.adopt(touched, kept)
 
     def renew(self) -> None:
         """Nodes or pods have changed by other hands: everything that was derived from them is made anew."""
         self._runnable, self._profile = self._prepare()
         world = self.state.world()
         self.timeline = with_resources(self.timeline, world)
+        self.timeline = self.timeline._replace(number=number_nodes(self.state, self._numbers))
         self.timeline.clock[names.WOKEN] = 0
         self.timeline.clock[names.STRANDED_AT] = -1
         self._online = self._make_online(world)
+        self._line_up()
 
     def warm(self) -> None:
         """Compile the kernels, or load them from the cache, so that no run waits for that."""
-        if self._online is None or not self._engine.compiled:
+        if not self._engine.compiled:
             return
         self._online.compile(self.timeline, self._draws, self.placed, self.score)
-        extension = self._engine.extension(self._profile) if self._profile is not None else None
-        if extension:
+        if self._engine.extension(self._profile):
             self._engine.warm()
 
     # -- time
@@ -220,7 +243,9 @@ class Simulation:
         limit = names.FOREVER if until_ms is None else until_ms
         while True:
             at = self.scenario.next_ms(self)
+            self.timeline.option[names.LOOKS] = self.scenario.watches(self)
             why = self._advance(min(at, limit), CHUNK_EVENTS)
+            self.timeline.option[names.LOOKS] = 0
             if progress is not None:
                 events = int(self.timeline.clock[names.EVENTS])
                 progress(events, max(2 * len(self.jobs.rows), events), self.now_ms)
@@ -253,9 +278,6 @@ class Simulation:
     def _advance(self, until: int, events_max: int) -> int:
         """Run the loop: REACHED or STEPPED."""
         online = self._online
-        if online is None:
-            self.timeline.clock[names.NOW] = max(self.now_ms, 0 if until == names.FOREVER else until)
-            return REACHED
         stop = int(self.timeline.clock[names.EVENTS]) + events_max
         while True:
             left = max(stop - int(self.timeline.clock[names.EVENTS]), 0)
@@ -265,21 +287,19 @@ class Simulation:
             elif why == FULL_EVICTIONS:
                 self.timeline = longer(self.timeline, "eviction")
             elif why == FOREIGN:
-                self._decide(place)
-                online.settle(self.timeline, self.placed)
+                online.settle(self.timeline, self.placed, self._decide(place))
             elif why == REJECTED:
                 # what was promised to it is gone; it is tried once more like any other
                 self.state.forget_nomination(int(self.jobs.rows[place]))
             else:
                 return why
 
-    def _decide(self, place: int) -> None:
-        """Decide for one pod with users' plugins, which are asked from here."""
+    def _decide(self, place: int) -> tuple[int, ...]:
+        """Decide for one pod with users' plugins, which are asked from here; the pods that were preempted for it."""
         engine, row = self._engine, int(self.jobs.rows[place])
-        assert self._profile is not None
-        self.placed[place] = -1
+        self.placed[place], self.score[place] = -1, 0
         if engine.filter(self._profile, row) == 0:
-            return
+            return self._preempt(place, row)
         engine.score(self._profile, row)
         world = self.state.world()
         scratch = engine.scratch(world)
@@ -293,10 +313,26 @@ class Simulation:
         self.state.forget_nomination(row)
         engine.reserve(self._profile, row, node, float(self._draws[place]))
         engine.run(bind)(world.nodes, world.pods, world.requests, row, node)
+        return ()
+
+    def _preempt(self, place: int, row: int) -> tuple[int, ...]:
+        """Take pods of lower priority off a node for the pod, whose verdicts are in scratch, and bind it there."""
+        if not self._preempts:
+            return ()
+        found = self._engine.post_filter(self._profile, row, max(float(self._draws[place]), 0.0))
+        if found is None or found.chosen is None:
+            return ()
+        world, run = self.state.world(), self._engine.run
+        for victim in found.chosen.victims:
+            run(unbind)(world.nodes, world.pods, world.requests, victim)
+        self.state.outrank(row, found.chosen.node)
+        self.state.forget_nomination(row)
+        run(bind)(world.nodes, world.pods, world.requests, row, found.chosen.node)
+        self.placed[place] = found.chosen.node
+        return found.chosen.victims
 
     def take_off(self, place: int, status: int) -> None:
         """Take a running pod off its node; it has that status now."""
-        assert self._online is not None
         self._online.stop(self.timeline, place, status)
 
     def room_for_evictions(self) -> names.Timeline:
@@ -310,7 +346,8 @@ class Simulation:
     def result(self) -> SimulationResult:
         """What has come out so far; the simulation may go on afterwards."""
         seen = Seen(
-            self.state, self.jobs, self.timeline, self.placed, self.score, self._decisions.reason, self.policy, self.order
+            self.state, self.jobs, self.timeline, self.score, self._decisions.reason, self.scenario.happened,
+            list(self._numbers), self.policy, self.order,
         )  # fmt: skip
         return SimulationResult(seen, self.why)
 
@@ -321,17 +358,20 @@ class Simulation:
         other._engine = self._engine.on(other.state)
         other.scenario = self.scenario.copy()
         other.removed = dict(self.removed)
+        other._numbers = dict(self._numbers)
         other._decisions = copy.deepcopy(self._decisions)
         other.timeline = copy_timeline(self.timeline)
         for name in ("placed", "score", "_draws"):
             setattr(other, name, getattr(self, name).copy())
-        other.renew()
+        other.go_on(self._online.touched, self._online.kept())
         return other
 
     def why(self, place: int) -> str:
         """Why a pod that waits fits nowhere at this moment, in kube-scheduler's words."""
-        if self._profile is None or place in self._decisions.reason:
-            return self._decisions.reason.get(place, "")
+        if place in self._decisions.reason:
+            return self._decisions.reason[place]
+        if self.state.nodes.alive_count == 0:
+            return reasons.NO_NODES
         if self._engine.filter(self._profile, int(self.jobs.rows[place])):
             return ""
         return self._engine.fit_error(self._profile)
@@ -348,6 +388,8 @@ def _options(
     option[names.INTERVAL_MS] = interval
     option[names.RETURNS], option[names.RESUMES] = preempted != "drop", preempted == "resume"
     option[names.SHARED], option[names.STRICT] = shared, strict
+    started = state.pods.start[: state.pods.count]
+    option[names.START_US] = started[started < START_UNKNOWN].max(initial=-1) + 1
     option[names.PRIORITY_LEAST] = int(state.pods.priority[: state.pods.count].min(initial=0))
     return option
 
