@@ -104,6 +104,15 @@ def write_example(folder: Path) -> None:
     (folder / "cluster.json").write_text(cluster)
     (folder / "cluster.yaml").write_text(cluster)
     (folder / "pods.yaml").write_text("\n---\n".join(map(json.dumps, pods)))
+    (folder / "nodes.yaml").write_text(cluster)
+    (folder / "trace.csv").write_text(
+        "name,submit,duration,cpu_milli,memory_bytes\n"
+        + "".join(f"job-{index},{5 * index},60,1500,1073741824\n" for index in range(12))
+    )
+    (folder / "study.yaml").write_text(
+        "name: two\nmode: schedule\ncluster: nodes.yaml\nworkloads: [{name: web, file: pods.yaml}]\n"
+        "policies: [default, best_fit]\n"
+    )
     (folder / "scheduler.yaml").write_text(
         json.dumps({"apiVersion": "kubescheduler.config.k8s.io/v1", "kind": KIND})
     )
