@@ -51,6 +51,8 @@ class Event:
     like: str = ""
     pod: str = ""
     priority: int = 0
+    group: int = -1
+    """The node group that adds the node, -1 for none."""
 
     @classmethod
     def read(cls, given: Mapping[str, Any], index: int) -> Event:

@@ -11,6 +11,7 @@ import msgspec
 
 from kcore.api.errors import InputError
 from kcore.api.objects import Node
+from kcore.scheduler.state import State
 from kcore.sim import timeline as names
 from kcore.sim.autoscaling import Autoscaler, NodeGroup
 from kcore.sim.events import NODE_KINDS, Event, Running
@@ -28,8 +29,8 @@ class Scenario:
     position: int = 0
     removed: dict[str, Node] = field(default_factory=dict)
     """Nodes that went, by name: they may come again."""
-    happened: list[tuple[int, str, str]] = field(default_factory=list)
-    """What has happened to nodes: ms, kind, name."""
+    happened: list[tuple[int, str, str, int]] = field(default_factory=list)
+    """What has happened to nodes: ms, kind, name, and the node group whose doing it was, -1 for none."""
 
     @classmethod
     def of(
@@ -76,6 +77,23 @@ class Scenario:
             taken += self.autoscaler.due(simulation)
         return taken
 
+    def told(self) -> dict[str, Any]:
+        """All that changes, as plain data."""
+        autoscaler = None if self.autoscaler is None else self.autoscaler.told()
+        return {"position": self.position, "happened": self.happened, "autoscaler": autoscaler}
+
+    def recall(self, told: Mapping[str, Any]) -> None:
+        """Stand where another stood that told this; nodes that went are not known yet."""
+        self.position = int(told["position"])
+        if not 0 <= self.position <= len(self.events):
+            raise InputError("is damaged", field="scenario", expected="what a simulation saved")
+        groups = 0 if self.autoscaler is None else len(self.autoscaler.groups)
+        self.happened = [(int(at), str(kind), str(name), int(group)) for at, kind, name, group in told["happened"]]
+        if any(group >= groups for _, _, _, group in self.happened):
+            raise InputError("is damaged", field="scenario", expected="what a simulation saved")
+        if self.autoscaler is not None:
+            self.autoscaler.recall(told["autoscaler"])
+
     def copy(self) -> Scenario:
         """The same, for another future."""
         return Scenario(self.events, copy.deepcopy(self.autoscaler), self.position, dict(self.removed), list(self.happened))
@@ -89,15 +107,11 @@ def apply(simulation: Running, event: Event) -> bool:
     """
     try:
         if event.kind == "add-node":
-            simulation.state.add_node(_new_node(simulation, event))
+            simulation.state.add_node(new_node(simulation.state, simulation.scenario.removed, event))
         elif event.kind in ("remove-node", "fail-node"):
             _lose_node(simulation, event.name)
         elif event.kind in ("cordon", "uncordon"):
-            nodes = simulation.state.nodes
-            node = nodes.nodes[nodes.find(event.name)]
-            assert node is not None
-            spec = msgspec.structs.replace(node.spec, unschedulable=event.kind == "cordon")
-            nodes.update(msgspec.structs.replace(node, spec=spec))
+            simulation.state.cordon(event.name, event.kind == "cordon")
         elif event.kind == "delete-pod":
             _delete_pod(simulation, _place_of(simulation, event.pod))
             return False
@@ -112,16 +126,20 @@ def apply(simulation: Running, event: Event) -> bool:
         raise error.at(document=f"event {event.kind} at {event.at_ms} ms") from None
     if event.kind in NODE_KINDS:
         name = event.node.metadata.name if event.node is not None else event.name
-        simulation.scenario.happened.append((simulation.now_ms, event.kind, name))
+        simulation.scenario.happened.append((simulation.now_ms, event.kind, name, event.group))
     return True
 
 
-def _new_node(simulation: Running, event: Event) -> Node:
+def new_node(state: State, known: Mapping[str, Node], event: Event) -> Node:
+    """The node that the event adds; ``known`` are those that went.
+
+    Raises:
+        InputError: it is to be like one that is not there and never was.
+    """
     if event.node is not None:
         node: Node = event.node
         return node
-    known = simulation.scenario.removed
-    nodes = simulation.state.nodes
+    nodes = state.nodes
     source = event.like or event.name
     template = nodes.nodes[nodes.index[source]] if source in nodes.index else known.get(source)
     if template is None:
