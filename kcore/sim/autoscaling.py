@@ -46,6 +46,8 @@ class NodeGroup:
     def read(cls, given: Mapping[str, Any], index: int) -> NodeGroup:
         """The group that a mapping (name, template, min, max, delay, idle, period) describes."""
         place = f"group {index + 1}"
+        if not isinstance(given, Mapping):
+            raise InputError("is no mapping", document=place, expected="name, template and max")
         known = ("name", "template", "min", "max", "delay", "idle", "period")
         for key in given:
             if key not in known:
@@ -53,6 +55,10 @@ class NodeGroup:
         for key in ("name", "template", "max"):
             if key not in given:
                 raise InputError("is missing", document=place, field=key)
+        if not (isinstance(given["name"], str) and given["name"]):
+            raise InputError(f"{given['name']!r} is no name", document=place, field="name", expected="a text")
+        if not isinstance(given["template"], Mapping):
+            raise InputError("is no mapping", document=place, field="template", expected="a Node")
         try:
             nodes = decode_objects([{"kind": "Node", "apiVersion": "v1", **given["template"]}]).nodes
         except InputError as error:
@@ -76,7 +82,7 @@ class NodeGroup:
         ]
         if times[2] < 1:
             raise InputError("is no time", document=place, field="period", expected="1 ms or more")
-        return cls(str(given["name"]), nodes[0], bounds["max"], bounds["min"], *times)
+        return cls(given["name"], nodes[0], bounds["max"], bounds["min"], *times)
 
 
 @dataclass
