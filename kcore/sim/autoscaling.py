@@ -46,6 +46,8 @@ class NodeGroup:
     def read(cls, given: Mapping[str, Any], index: int) -> NodeGroup:
         """The group that a mapping (name, template, min, max, delay, idle, period) describes."""
         place = f"group {index + 1}"
+        if not isinstance(given, Mapping):
+            raise InputError("is no mapping", document=place, expected="name, template and max")
         known = ("name", "template", "min", "max", "delay", "idle", "period")
         for key in given:
             if key not in known:
@@ -53,6 +55,10 @@ class NodeGroup:
         for key in ("name", "template", "max"):
             if key not in given:
                 raise InputError("is missing", document=place, field=key)
+        if not (isinstance(given["name"], str) and given["name"]):
+            raise InputError(f"{given['name']!r} is no name", document=place, field="name", expected="a text")
+        if not isinstance(given["template"], Mapping):
+            raise InputError("is no mapping", document=place, field="template", expected="a Node")
         try:
             nodes = decode_objects([{"kind": "Node", "apiVersion": "v1", **given["template"]}]).nodes
         except InputError as error:
@@ -76,7 +82,7 @@ class NodeGroup:
         ]
         if times[2] < 1:
             raise InputError("is no time", document=place, field="period", expected="1 ms or more")
-        return cls(str(given["name"]), nodes[0], bounds["max"], bounds["min"], *times)
+        return cls(given["name"], nodes[0], bounds["max"], bounds["min"], *times)
 
 
 @dataclass
@@ -111,6 +117,26 @@ class Autoscaler:
             for _ in range(group.least):
                 made._order(index, 0)
         return made
+
+    def told(self) -> dict[str, Any]:
+        """All that changes, as plain data."""
+        return {
+            "nodes": self.nodes, "coming": self.coming, "idle_since": self.idle_since, "made": self.made,
+            "look_ms": self.look_ms, "futile": self.futile,
+        }  # fmt: skip
+
+    def recall(self, told: Mapping[str, Any]) -> None:
+        """Stand where another stood that told this."""
+        self.nodes = {one.name: [str(name) for name in told["nodes"][one.name]] for one in self.groups}
+        self.coming = [(int(at), int(index), str(name)) for at, index, name in told["coming"]]
+        self.idle_since = {str(name): int(at) for name, at in told["idle_since"].items()}
+        self.made, self.look_ms = int(told["made"]), int(told["look_ms"])
+        self.futile = None
+        if told["futile"] is not None:
+            arrived, running, completed = map(int, told["futile"])
+            self.futile = (arrived, running, completed)
+        if any(not 0 <= index < len(self.groups) for _, index, _ in self.coming):
+            raise InputError("is damaged", field="coming", expected="what a simulation saved")
 
     def _order(self, index: int, at: int) -> None:
         name = f"{self.groups[index].name}-{self.made:05d}"
@@ -151,7 +177,7 @@ class Autoscaler:
             group = self.groups[index]
             self.nodes[group.name].append(name)
             self.idle_since[name] = now
-            events.append(Event(now, "add-node", name, _named(group.template, name)))
+            events.append(Event(now, "add-node", name, named(group.template, name), group=index))
         if now >= self.look_ms:
             events += self._shrink(simulation)
             if simulation.timeline.clock[names.WAITING_COUNT] > 0:
@@ -229,7 +255,8 @@ def _standing(clock: np.ndarray) -> tuple[int, int, int]:
     return int(clock[names.ARRIVED]), int(clock[names.RUNNING_COUNT]), int(clock[names.COMPLETED_COUNT])
 
 
-def _named(template: Node, name: str) -> Node:
+def named(template: Node, name: str) -> Node:
+    """The node of that name that a template makes."""
     labels = {**(template.metadata.labels or {}), "kubernetes.io/hostname": name}
     metadata = msgspec.structs.replace(template.metadata, name=name, labels=labels)
     return msgspec.structs.replace(template, metadata=metadata)

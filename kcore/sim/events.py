@@ -51,6 +51,8 @@ class Event:
     like: str = ""
     pod: str = ""
     priority: int = 0
+    group: int = -1
+    """The node group that adds the node, -1 for none."""
 
     @classmethod
     def read(cls, given: Mapping[str, Any], index: int) -> Event:
@@ -60,6 +62,8 @@ class Event:
             InputError: what is wrong, with the event's number and field.
         """
         place = f"event {index + 1}"
+        if not isinstance(given, Mapping):
+            raise InputError("is no mapping", document=place, expected="at, kind and what the kind needs")
         known = {"at", "kind", "name", "node", "like", "pod", "priority"}
         for key in given:
             if key not in known:
@@ -74,6 +78,11 @@ class Event:
         for key in NEEDS[kind]:
             if key not in given:
                 raise InputError("is missing", document=place, field=key, expected=f"what {kind} concerns")
+        for key in ("name", "like", "pod"):
+            if key in given and not (isinstance(given[key], str) and given[key]):
+                raise InputError(f"{given[key]!r} is no name", document=place, field=key, expected="a text")
+        if "at" not in given:
+            raise InputError("is missing", document=place, field="at", expected="a time, as 90s")
         node = None
         if kind == "add-node":
             node = _node(given, place)
@@ -95,6 +104,8 @@ def _node(given: Mapping[str, Any], place: str) -> Node | None:
                 "is missing", document=place, field="node", expected="a Node, or the name of one"
             )
         return None
+    if not isinstance(given["node"], Mapping):
+        raise InputError("is no mapping", document=place, field="node", expected="a Node")
     try:
         objects = decode_objects([{"kind": "Node", "apiVersion": "v1", **given["node"]}])
     except InputError as error:
@@ -124,8 +135,6 @@ class Running(Protocol):
     jobs: Jobs
     order: str
     scenario: Any
-    removed: dict[str, Node]
-    """Nodes that went, by name: they may come again."""
 
     @property
     def now_ms(self) -> int:

@@ -12,6 +12,7 @@ from kcore.sim.timeline import Timeline
 
 INTERVALS_MIN = 1_024
 EVICTIONS_MIN = 4_096
+ENDINGS_MORE = 16
 
 
 class Jobs(NamedTuple):
@@ -42,14 +43,16 @@ def make_timeline(
     clock[names.NODES_USED] = int(((nodes.pod_count > 0) & (nodes.alive != 0)).sum())
     clock[names.STRANDED_AT] = -1
     owners = len(jobs.owners)
+    # runs that were cut short stay in the heap until it is full
+    endings = places + places // 2 + ENDINGS_MORE
     return Timeline(
         clock=clock, option=option, submit=jobs.submit, work=jobs.work, left=jobs.work.copy(),
         status=filled(np.uint8), start=filled(np.int64, -1), first_start=filled(np.int64, -1),
         end=filled(np.int64, -1), waited=filled(np.int64), since=filled(np.int64), attempts=filled(np.int32),
         evicted=filled(np.int32), run=filled(np.int32), home=filled(np.int32, -1), number=np.zeros(0, dtype=np.int32), key=key, sequence=filled(np.int64),
         of_class=filled(np.int32), owner=jobs.owner, following=filled(np.int32, -1),
-        ending_at=np.zeros(places + 1, dtype=np.int64), ending=np.zeros(places + 1, dtype=np.int32),
-        ending_run=np.zeros(places + 1, dtype=np.int32),
+        ending_at=np.zeros(endings, dtype=np.int64), ending=np.zeros(endings, dtype=np.int32),
+        ending_run=np.zeros(endings, dtype=np.int32),
         **class_arrays(0), place_of=place_of,
         allocated=requested_of(world), area=np.zeros(resources + 3),
         owner_allocated=np.zeros((owners, resources), dtype=np.int64), owner_share=np.zeros(owners),

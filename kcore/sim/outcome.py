@@ -37,7 +37,7 @@ class Seen(NamedTuple):
     timeline: Timeline
     score: np.ndarray
     reason: dict[int, str]
-    happened: list[tuple[int, str, str]]
+    happened: list[tuple[int, str, str, int]]
     nodes: list[str]
     policy: str
     order: str
@@ -234,7 +234,7 @@ class SimulationResult:
             )
         nodes = {name: number for number, name in enumerate(seen.nodes)}
         for node_kind in NODE_KINDS:
-            found = [(at, nodes.get(name, -1)) for at, one, name in seen.happened if one == node_kind]
+            found = [(at, nodes.get(name, -1)) for at, one, name, _ in seen.happened if one == node_kind]
             times, slots = zip(*found, strict=True) if found else ((), ())
             parts.append((node_kind, np.array(times), np.full(len(found), -1), np.array(slots)))
         kinds = ("complete", "delete", "preempt", "fail", *NODE_KINDS, "arrive", "start")

@@ -11,12 +11,13 @@ import msgspec
 
 from kcore.api.errors import InputError
 from kcore.api.objects import Node
+from kcore.scheduler.state import State
 from kcore.sim import timeline as names
 from kcore.sim.autoscaling import Autoscaler, NodeGroup
 from kcore.sim.events import NODE_KINDS, Event, Running
 from kcore.sim.loop import charge, first_waiting, give_back
 from kcore.sim.timeline import leave_line
-from kcore.traces.trace import ADD, NodeEvent
+from kcore.traces.trace import ADD, NodeEvent, Trace
 
 
 @dataclass
@@ -26,14 +27,17 @@ class Scenario:
     events: list[Event]
     autoscaler: Autoscaler | None = None
     position: int = 0
-    happened: list[tuple[int, str, str]] = field(default_factory=list)
-    """What has happened to nodes: ms, kind, name."""
+    removed: dict[str, Node] = field(default_factory=dict)
+    """Nodes that went, by name: they may come again."""
+    happened: list[tuple[int, str, str, int]] = field(default_factory=list)
+    """What has happened to nodes: ms, kind, name, and the node group whose doing it was, -1 for none."""
 
     @classmethod
     def of(
         cls,
         given: Sequence[Event | Mapping[str, Any]],
         node_events: Iterable[NodeEvent],
+        trace: Trace,
         groups: Sequence[NodeGroup | Mapping[str, Any]],
     ) -> Scenario:
         """The scenario of a run: what the caller says, what the trace says of machines, and the node groups."""
@@ -44,8 +48,9 @@ class Scenario:
             Event(one.time_ms, "add-node" if one.kind == ADD else "remove-node", one.node)
             for one in node_events
         ]
+        removed = {node.metadata.name: node for node in trace.objects.nodes}
         autoscaler = Autoscaler.of(groups) if groups else None
-        return cls(sorted(events, key=lambda one: one.at_ms), autoscaler)
+        return cls(sorted(events, key=lambda one: one.at_ms), autoscaler, 0, removed)
 
     def next_ms(self, simulation: Running) -> int:
         """When the next of it happens."""
@@ -72,9 +77,34 @@ class Scenario:
             taken += self.autoscaler.due(simulation)
         return taken
 
+    def told(self) -> dict[str, Any]:
+        """All that changes, as plain data."""
+        autoscaler = None if self.autoscaler is None else self.autoscaler.told()
+        return {"position": self.position, "happened": self.happened, "autoscaler": autoscaler}
+
+    def recall(self, told: Mapping[str, Any]) -> None:
+        """Stand where another stood that told this; nodes that went are not known yet."""
+        self.position = int(told["position"])
+        if not 0 <= self.position <= len(self.events):
+            raise InputError("is damaged", field="scenario", expected="what a simulation saved")
+        groups = 0 if self.autoscaler is None else len(self.autoscaler.groups)
+        self.happened = [
+            (int(at), str(kind), str(name), int(group)) for at, kind, name, group in told["happened"]
+        ]
+        if any(group >= groups for _, _, _, group in self.happened):
+            raise InputError("is damaged", field="scenario", expected="what a simulation saved")
+        if self.autoscaler is not None:
+            self.autoscaler.recall(told["autoscaler"])
+
     def copy(self) -> Scenario:
         """The same, for another future."""
-        return Scenario(self.events, copy.deepcopy(self.autoscaler), self.position, list(self.happened))
+        return Scenario(
+            self.events,
+            copy.deepcopy(self.autoscaler),
+            self.position,
+            dict(self.removed),
+            list(self.happened),
+        )
 
 
 def apply(simulation: Running, event: Event) -> bool:
@@ -85,15 +115,11 @@ def apply(simulation: Running, event: Event) -> bool:
     """
     try:
         if event.kind == "add-node":
-            simulation.state.add_node(_new_node(simulation, event))
+            simulation.state.add_node(new_node(simulation.state, simulation.scenario.removed, event))
         elif event.kind in ("remove-node", "fail-node"):
             _lose_node(simulation, event.name)
         elif event.kind in ("cordon", "uncordon"):
-            nodes = simulation.state.nodes
-            node = nodes.nodes[nodes.find(event.name)]
-            assert node is not None
-            spec = msgspec.structs.replace(node.spec, unschedulable=event.kind == "cordon")
-            nodes.update(msgspec.structs.replace(node, spec=spec))
+            simulation.state.cordon(event.name, event.kind == "cordon")
         elif event.kind == "delete-pod":
             _delete_pod(simulation, _place_of(simulation, event.pod))
             return False
@@ -108,16 +134,20 @@ def apply(simulation: Running, event: Event) -> bool:
         raise error.at(document=f"event {event.kind} at {event.at_ms} ms") from None
     if event.kind in NODE_KINDS:
         name = event.node.metadata.name if event.node is not None else event.name
-        simulation.scenario.happened.append((simulation.now_ms, event.kind, name))
+        simulation.scenario.happened.append((simulation.now_ms, event.kind, name, event.group))
     return True
 
 
-def _new_node(simulation: Running, event: Event) -> Node:
+def new_node(state: State, known: Mapping[str, Node], event: Event) -> Node:
+    """The node that the event adds; ``known`` are those that went.
+
+    Raises:
+        InputError: it is to be like one that is not there and never was.
+    """
     if event.node is not None:
         node: Node = event.node
         return node
-    known = simulation.removed
-    nodes = simulation.state.nodes
+    nodes = state.nodes
     source = event.like or event.name
     template = nodes.nodes[nodes.index[source]] if source in nodes.index else known.get(source)
     if template is None:
@@ -157,7 +187,7 @@ def _lose_node(simulation: Running, name: str) -> None:
         timeline.end[place] = -1
         timeline = simulation.room_for_evictions()
         give_back(timeline, place, 1)
-    simulation.removed[name] = node
+    simulation.scenario.removed[name] = node
     state.remove_node(name)
 
 

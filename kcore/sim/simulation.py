@@ -27,8 +27,10 @@ from kcore.scheduler.plugins.policies import BY_NAME
 from kcore.scheduler.pods import START_UNKNOWN
 from kcore.scheduler.profile import Profile
 from kcore.scheduler.state import State, World
+from kcore.sim import checkpoint
 from kcore.sim import timeline as names
 from kcore.sim.autoscaling import NodeGroup
+from kcore.sim.checkpoint import Origin
 from kcore.sim.events import Event
 from kcore.sim.lines import (
     Jobs,
@@ -48,6 +50,9 @@ from kcore.traces.trace import ADD, NEVER_MS, Trace
 Progress = Callable[[int, int, int], None]
 """Called with (events so far, events at least in all, simulated ms)."""
 
+ARGUMENTS = (
+    "policy", "profile", "seed", "tie_break", "order", "strict", "preemption", "preempted", "interval_ms", "engine"
+)  # fmt: skip
 ORDERS = ("queue", "fifo", "sjf", "drf")
 CHUNK_EVENTS = 50_000
 INTERVALS_AIM = 1_000
@@ -106,7 +111,9 @@ class Simulation:
         _choose("engine", engine, ("auto", "full", "incremental"))
         self.order, self.policy, self.engine = order, policy or "default", engine
         self.preempted = preempted
+        given = {name: value for name, value in locals().items() if name in ARGUMENTS}
         self.state = _state_of(cluster, self.trace)
+        self.origin = _origin_of(self.state, self.trace)
         absent = _absent_nodes(self.trace) if cluster is None else []
         events = self.trace.node_events or () if cluster is None else ()
         self.jobs = _jobs_of(self.state, self.trace)
@@ -116,8 +123,10 @@ class Simulation:
         nodes = max(self.state.nodes.alive_count, 1)
         compiled = kernel.JIT and len(self.jobs.rows) * (nodes + 1) > INTERPRETED_MAX
         self._engine = Engine(self.state, configuration, compiled=compiled, forced=forced)
-        self.scenario = Scenario.of(scenario, events, groups)
-        self.removed = {node.metadata.name: node for node in self.trace.objects.nodes}
+        self.scenario = Scenario.of(scenario, events, self.trace, groups)
+        given |= {"config": configuration, "forced": forced, "scenario": self.scenario.events}
+        given["groups"] = self.scenario.autoscaler and self.scenario.autoscaler.groups
+        self.origin.arguments.update({name: repr(value) for name, value in given.items()})
         for name in absent:
             self.state.remove_node(name)
         self._random = np.random.default_rng(seed)
@@ -357,7 +366,6 @@ class Simulation:
         other.state = self.state.copy()
         other._engine = self._engine.on(other.state)
         other.scenario = self.scenario.copy()
-        other.removed = dict(self.removed)
         other._numbers = dict(self._numbers)
         other._decisions = copy.deepcopy(self._decisions)
         other.timeline = copy_timeline(self.timeline)
@@ -365,6 +373,27 @@ class Simulation:
             setattr(other, name, getattr(self, name).copy())
         other.go_on(self._online.touched, self._online.kept())
         return other
+
+    def save(self, path: str | Path) -> None:
+        """Put the moment into a file, from which :meth:`load` goes on; see :mod:`kcore.sim.checkpoint`."""
+        checkpoint.save(self, path)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        cluster: Cluster | str | Path | None,
+        trace: Trace | str | Path,
+        **arguments: Any,
+    ) -> Simulation:
+        """The simulation in a file, made from the same cluster, trace and arguments; it goes on as if never saved.
+
+        Raises:
+            InputError: the file is no checkpoint, is damaged or of a newer version, or other inputs made it.
+        """
+        made = cls(cluster, trace, **arguments)
+        checkpoint.restore(made, path)
+        return made
 
     def why(self, place: int) -> str:
         """Why a pod that waits fits nowhere at this moment, in kube-scheduler's words."""
@@ -460,6 +489,13 @@ def _jobs_of(state: State, trace: Trace) -> Jobs:
         owners,
         job,
     )
+
+
+def _origin_of(state: State, trace: Trace) -> Origin:
+    """What the cluster is before anything happens, for digests."""
+    state.world()
+    before = state.pods.count - trace.pods
+    return Origin({}, list(state.nodes.nodes), state.pods.node[:before].copy())
 
 
 def _absent_nodes(trace: Trace) -> list[str]:

@@ -147,9 +147,28 @@ class Timeline(NamedTuple):
 @kernel
 def push_ending(timeline, at, place):
     """Note when the pod will have completed."""
-    clock = timeline.clock
-    index = clock[ENDINGS]
-    clock[ENDINGS] += 1
+    if timeline.clock[ENDINGS] == timeline.ending.shape[0]:
+        drop_stale(timeline)
+    put_ending(timeline, timeline.clock[ENDINGS], at, place, timeline.run[place])
+    timeline.clock[ENDINGS] += 1
+
+
+@kernel
+def drop_stale(timeline):
+    """Take entries of runs that were cut short off the heap of completions, which is full; a running pod has one entry."""
+    at_heap, heap, runs = timeline.ending_at, timeline.ending, timeline.ending_run
+    kept = 0
+    for index in range(timeline.clock[ENDINGS]):
+        at, place, run = at_heap[index], heap[index], runs[index]
+        if timeline.status[place] == RUNNING and timeline.run[place] == run:
+            put_ending(timeline, kept, at, place, run)
+            kept += 1
+    timeline.clock[ENDINGS] = kept
+
+
+@kernel
+def put_ending(timeline, index, at, place, run):
+    """Put an entry into the heap of completions, which has ``index`` of them."""
     at_heap, heap, runs = timeline.ending_at, timeline.ending, timeline.ending_run
     while index > 0:
         parent = (index - 1) >> 1
@@ -157,7 +176,7 @@ def push_ending(timeline, at, place):
             break
         at_heap[index], heap[index], runs[index] = at_heap[parent], heap[parent], runs[parent]
         index = parent
-    at_heap[index], heap[index], runs[index] = at, place, timeline.run[place]
+    at_heap[index], heap[index], runs[index] = at, place, run
 
 
 @kernel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import tempfile
 from random import Random
 from typing import Any
 
@@ -19,6 +20,7 @@ from kcore.scheduler.engine import Engine
 from kcore.scheduler.plugins import contract
 from kcore.scheduler.pods import parse_start
 from kcore.scheduler.state import State
+from kcore.sim.checkpoint import restore
 from kcore.sim.events import Event
 from kcore.sim.outcome import SimulationResult
 from kcore.sim.simulation import Simulation
@@ -94,7 +96,7 @@ class SimulationRace:
             "seed": seed % 1000,
             "engine": random.choice(("auto", "auto", "full", "incremental")),
         }
-        self.manner = random.choice(("run", "run", "step", "pause", "fork"))
+        self.manner = random.choice(("run", "run", "step", "pause", "fork", "save", "save"))
         self.events = self._make_events()
 
     # -- what is raced
@@ -237,7 +239,7 @@ class SimulationRace:
         simulation = self.simulation()
         twin = self.twin(simulation._draws)
         until = self.random.choice((None, None, 5000, 12_345))
-        if self.manner in ("pause", "fork"):
+        if self.manner in ("pause", "fork", "save"):
             pauses = sorted(self.random.sample(range(0, 15_000, 500), 3))
             self.pauses = [at for at in pauses if until is None or at < until]
             for at in self.pauses:
@@ -264,8 +266,30 @@ class SimulationRace:
             for place in places[::2]:
                 other.take_off(place, 4)
             other.run(until)
-            simulation = simulation.fork()
+            simulation = self._alike(simulation, simulation.fork(), until)
+        elif self.manner == "save":
+            for at in self.pauses:
+                simulation.run(at)
+            loaded = self.simulation()
+            with tempfile.TemporaryDirectory() as folder:
+                simulation.save(f"{folder}/one.npz")
+                restore(loaded, f"{folder}/one.npz")
+            simulation = self._alike(simulation, loaded, until)
         return simulation.run(until)
+
+    def _alike(self, one: Simulation, two: Simulation, until: int | None) -> Simulation:
+        """The second, which has gone on exactly as the first has."""
+        one.run(until)
+        two.run(until)
+        first, second = one.result(), two.result()
+        for name, table in first.metrics.items():
+            if not table.equals(second.metrics[name]):
+                for column in table.column_names:
+                    assert table[column].to_pylist() == second.metrics[name][column].to_pylist(), (
+                        f"{name}.{column}"
+                    )
+        assert first.summary == second.summary
+        return two
 
 
 def compare(result: SimulationResult, twin: NaiveSimulation) -> list[str]:
