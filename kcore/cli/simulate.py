@@ -37,7 +37,9 @@ ClusterFiles = Annotated[
 ]
 Form = Annotated[
     str,
-    typer.Option("--form", metavar="NAME", help="The loader of the trace; told from names and columns otherwise."),
+    typer.Option(
+        "--form", metavar="NAME", help="The loader of the trace; told from names and columns otherwise."
+    ),
 ]
 Order = Annotated[
     Literal["queue", "fifo", "sjf", "drf"] | None,
@@ -87,12 +89,16 @@ Output = Annotated[
 Plot = Annotated[
     str | None,
     typer.Option(
-        "--plot", metavar="FILE", help="Draw utilisation and waiting pods over time: .png, .svg, .pdf or .html."
+        "--plot",
+        metavar="FILE",
+        help="Draw utilisation and waiting pods over time: .png, .svg, .pdf or .html.",
     ),
 ]
 Checkpoint = Annotated[
     str | None,
-    typer.Option("--checkpoint", metavar="FILE", help="Save the simulation there at its end, or where it stops."),
+    typer.Option(
+        "--checkpoint", metavar="FILE", help="Save the simulation there at its end, or where it stops."
+    ),
 ]
 CheckpointEvery = Annotated[
     str | None,
@@ -291,7 +297,7 @@ def _write(job: Job, result: SimulationResult, stage: Callable[[str], None]) -> 
 
         stage(f"drawing {job.plot}")
         policy = f", {job.arguments['policy']}" if job.arguments["policy"] else ""
-        figures.write(figures.replay(result.intervals, f"{Path(job.trace).name}{policy}"), job.plot)
+        figures.write(figures.replay(result.intervals, f"{Path(job.trace).resolve().name}{policy}"), job.plot)
         written.append(job.plot)
     return written
 
@@ -327,7 +333,10 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
         if spread is None:
             shown.append((_worded(name), _value(name, value)))
         elif name == f"{spread}_mean":
-            parts = [f"{part} {_value(name, summary[f'{spread}_{part}'])}" for part in ("mean", "p50", "p90", "p99", "max")]
+            parts = [
+                f"{part} {_value(name, summary[f'{spread}_{part}'])}"
+                for part in ("mean", "p50", "p90", "p99", "max")
+            ]
             shown.append(({"wait_ms": "waiting", "jct_ms": "completion"}[spread] + " time", "  ".join(parts)))
     width = max(len(name) for name, _ in shown)
     for name, text in shown:

@@ -213,7 +213,9 @@ class Autoscaler:
             one: may_run(simulation.state.classes[one].exemplar.spec, group.template)
             for one in np.unique(classes).tolist()
         }
-        fits = (request <= capacity).all(axis=1) & np.array([allowed_in[one] for one in classes.tolist()], bool)
+        fits = (request <= capacity).all(axis=1) & np.array(
+            [allowed_in[one] for one in classes.tolist()], bool
+        )
         nodes: list[np.ndarray] = []
         pods: list[int] = []
         for wanted in request[fits]:

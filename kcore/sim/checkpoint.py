@@ -82,7 +82,14 @@ def _digest(parts: Iterator[bytes]) -> str:
 
 def _trace_parts(simulation: Standing) -> Iterator[bytes]:
     trace, columns = simulation.trace, simulation.trace.columns
-    for array in (trace.submit_ms, trace.duration_ms, trace.estimate_ms, trace.job, trace.owner, columns.exemplar):
+    for array in (
+        trace.submit_ms,
+        trace.duration_ms,
+        trace.estimate_ms,
+        trace.job,
+        trace.owner,
+        columns.exemplar,
+    ):
         yield np.ascontiguousarray(array).tobytes()
     yield b"" if columns.priority is None else columns.priority.tobytes()
     for name, values in sorted((columns.requests or {}).items()):
@@ -105,7 +112,9 @@ def _cluster_parts(simulation: Standing) -> Iterator[bytes]:
 
 def digests(simulation: Standing) -> dict[str, str]:
     """What the simulation was made from: a digest of the trace, of the cluster, and of each argument."""
-    told = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in simulation.origin.arguments.items()}
+    told = {
+        name: hashlib.sha256(text.encode()).hexdigest() for name, text in simulation.origin.arguments.items()
+    }
     return {
         "trace": _digest(_trace_parts(simulation)),
         "cluster": _digest(_cluster_parts(simulation)),
@@ -120,9 +129,7 @@ def save(simulation: Standing, path: str | Path) -> None:
     """The simulation is in the file, whole or as it was before: it is written beside it and then renamed."""
     state, timeline = simulation.state, simulation.timeline
     pods, count = state.pods, state.pods.count
-    arrays = {
-        f"timeline.{name}": getattr(timeline, name) for name in Timeline._fields if name not in GIVEN
-    }
+    arrays = {f"timeline.{name}": getattr(timeline, name) for name in Timeline._fields if name not in GIVEN}
     arrays["timeline.interval"] = timeline.interval[: timeline.clock[names.INTERVALS]]
     arrays["timeline.eviction"] = timeline.eviction[: timeline.clock[names.EVICTIONS]]
     arrays |= {
@@ -179,10 +186,14 @@ def read(path: str | Path) -> Found:
     except FileNotFoundError:
         raise InputError("is not there", file=str(path), expected="a checkpoint") from None
     except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile):
-        raise InputError("is no checkpoint, or is damaged", file=str(path), expected="what a simulation saved") from None
+        raise InputError(
+            "is no checkpoint, or is damaged", file=str(path), expected="what a simulation saved"
+        ) from None
     if version != FORMAT:
         raise InputError(
-            f"is a checkpoint of version {version}", file=str(path), expected=f"version {FORMAT}; use a newer kcore"
+            f"is a checkpoint of version {version}",
+            file=str(path),
+            expected=f"version {FORMAT}; use a newer kcore",
         )
     return Found(meta, arrays)
 
@@ -200,13 +211,23 @@ def restore(simulation: Standing, path: str | Path) -> None:
     different = [name for name in ours if theirs.get(name) != ours[name]]
     if different:
         raise InputError(
-            f"was saved with another {', another '.join(different)}", file=str(path), expected="the same inputs"
+            f"was saved with another {', another '.join(different)}",
+            file=str(path),
+            expected="the same inputs",
         )
     try:
         _restore(simulation, found)
     except InputError as error:
         raise error.at(file=str(path)) from None
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except (
+        KeyError,
+        ValueError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        AssertionError,
+        StopIteration,
+    ) as error:
         raise _damaged(str(error)).at(file=str(path)) from None
 
 
@@ -260,14 +281,14 @@ def _replay(simulation: Standing) -> None:
                 assert scenario.autoscaler is not None
                 state.add_node(named(scenario.autoscaler.groups[group].template, name))
             else:
-                state.add_node(new_node(state, scenario.removed, next(events, None)))
+                state.add_node(new_node(state, scenario.removed, next(events)))
         elif kind in ("remove-node", "fail-node"):
             node = state.nodes.nodes[state.nodes.find(name)]
             assert node is not None
             scenario.removed[name] = node
             state.remove_node(name)
         else:
-            state.cordon(name, kind == "cordon")
+            state.nodes.cordon(name, kind == "cordon")
         scenario.happened.append((at, kind, name, group))
 
 

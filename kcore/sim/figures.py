@@ -419,7 +419,9 @@ def replay(intervals: pa.Table, title: str) -> Drawing:
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9.5)
-        _share_axis(panels[0], "utilisation", max(float(values.max()) for values in shown["utilisation"].values()))
+        _share_axis(
+            panels[0], "utilisation", max(float(values.max()) for values in shown["utilisation"].values())
+        )
         panels[1].yaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
         panels[1].set_xlabel(f"simulated {unit or 'seconds'}")
     rows = [

@@ -92,7 +92,9 @@ def stranded(nodes, resource, timeline):
         for row in range(timeline.typical.shape[0]):
             # a typical pod that asks for this resource also asks for CPU and memory
             wanted = timeline.typical[row] if row == resource or row < 2 else 0
-            fits = fits and (wanted == 0 or wanted <= nodes.allocatable[row, node] - nodes.requested[row, node])
+            fits = fits and (
+                wanted == 0 or wanted <= nodes.allocatable[row, node] - nodes.requested[row, node]
+            )
         lost += 0 if fits else free
     return lost
 
@@ -200,7 +202,13 @@ def give_back(timeline, place, lost):
     now = timeline.clock[NOW]
     entry = timeline.eviction[timeline.clock[EVICTIONS]]
     timeline.clock[EVICTIONS] += 1
-    entry[0], entry[1], entry[2], entry[3], entry[4] = now, place, timeline.home[place], timeline.start[place], lost
+    entry[0], entry[1], entry[2], entry[3], entry[4] = (
+        now,
+        place,
+        timeline.home[place],
+        timeline.start[place],
+        lost,
+    )
     timeline.evicted[place] += 1
     timeline.clock[PREEMPTED] += 1 - lost
     if timeline.option[RESUMES] != 0 and timeline.left[place] >= 0:

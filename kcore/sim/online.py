@@ -62,8 +62,8 @@ class Online(Batch):
     def adopt(self, touched: Touched, kept: np.ndarray) -> None:
         """Go on from the log of another that stood at the same moment, with the shapes kept that it kept."""
         self._build_all(self._number[kept], self._queue[kept], self._settings, self._state.nominated)
-        for ours, theirs in zip(self._touched, touched, strict=True):
-            ours[:] = theirs
+        for name, theirs in touched._asdict().items():
+            getattr(self._touched, name)[:] = theirs
 
     @property
     def numbers(self) -> np.ndarray:

@@ -31,7 +31,7 @@ from kcore.sim.autoscaling import NodeGroup
 from kcore.sim.checkpoint import Origin
 from kcore.sim.events import Event
 from kcore.sim.lines import Jobs, longer, make_timeline, number_nodes, with_classes, with_resources
-from kcore.sim.loop import FOREIGN, FULL_EVICTIONS, FULL_INTERVALS, REACHED, STEPPED
+from kcore.sim.loop import FOREIGN, FULL_EVICTIONS, FULL_INTERVALS, STEPPED
 from kcore.sim.online import Online
 from kcore.sim.outcome import Seen, SimulationResult
 from kcore.sim.scenario import Scenario, apply
@@ -112,7 +112,7 @@ class Simulation:
         compiled = kernel.JIT and len(self.jobs.rows) * (nodes + 1) > INTERPRETED_MAX
         self._engine = Engine(self.state, configuration, compiled=compiled, forced=forced)
         self.scenario = Scenario.of(scenario, events, self.trace, groups)
-        given |= {"config": configuration, "forced": forced, "scenario": self.scenario.events}
+        given |= {"config": (configuration, forced), "scenario": self.scenario.events}
         given["groups"] = self.scenario.autoscaler and self.scenario.autoscaler.groups
         self.origin.arguments.update({name: repr(value) for name, value in given.items()})
         for name in absent:
@@ -123,31 +123,40 @@ class Simulation:
         self.placed = np.full(places, -1, dtype=np.int32)
         self.score = np.zeros(places, dtype=np.int64)
         self._preempts = preemption == "evict"
-        interval = interval_ms if interval_ms is not None else _interval(self.jobs)
-        if interval < 1:
-            raise InputError(f"{interval} is no length of time", field="interval_ms", expected="1 or more")
-        option = np.zeros(names.OPTIONS, dtype=np.int64)
-        option[names.INTERVAL_MS] = interval
-        option[names.RETURNS], option[names.RESUMES] = preempted != "drop", preempted == "resume"
-        option[names.SHARED], option[names.STRICT] = order == "drf", strict
-        started = self.state.pods.start[: self.state.pods.count]
-        option[names.START_US] = started[started < START_UNKNOWN].max(initial=-1) + 1
-        option[names.PRIORITY_LEAST] = int(self.state.pods.priority[: self.state.pods.count].min(initial=0))
+        option = self._option(interval_ms, strict)
         self._decisions = Decisions(self.jobs.rows, np.zeros(0), np.zeros(0))
         self._runnable, self._profile = self._prepare()
+        self._begin(option)
+
+    # -- putting it together
+
+    def _begin(self, option: np.ndarray) -> None:
+        """Nothing has arrived; pods that never enter the queue are told from the others."""
         world = self.state.world()
         self.timeline = make_timeline(
             self.jobs, self._keys(), option, self.state, world, self.state.pods.count
         )
         self._numbers: dict[str, int] = {}
         self.timeline = self.timeline._replace(number=number_nodes(self.state, self._numbers))
-        untried = np.ones(places, dtype=bool)
+        untried = np.ones(len(self.jobs.rows), dtype=bool)
         untried[self._runnable] = False
         self.timeline.status[untried] = names.UNTRIED
         self._online = self._make_online(world)
         self._line_up()
 
-    # -- putting it together
+    def _option(self, interval_ms: int | None, strict: bool) -> np.ndarray:
+        interval = interval_ms if interval_ms is not None else _interval(self.jobs)
+        if interval < 1:
+            raise InputError(f"{interval} is no length of time", field="interval_ms", expected="1 or more")
+        pods = self.state.pods
+        option = np.zeros(names.OPTIONS, dtype=np.int64)
+        option[names.INTERVAL_MS] = interval
+        option[names.RETURNS], option[names.RESUMES] = self.preempted != "drop", self.preempted == "resume"
+        option[names.SHARED], option[names.STRICT] = self.order == "drf", strict
+        started = pods.start[: pods.count]
+        option[names.START_US] = started[started < START_UNKNOWN].max(initial=-1) + 1
+        option[names.PRIORITY_LEAST] = int(pods.priority[: pods.count].min(initial=0))
+        return option
 
     def _prepare(self) -> tuple[np.ndarray, Profile]:
         """Compile what the pods demand: the places that enter the queue, and the profile that decides for them."""
@@ -360,7 +369,7 @@ class Simulation:
         other.scenario = self.scenario.copy()
         other._numbers = dict(self._numbers)
         other._decisions = copy.deepcopy(self._decisions)
-        other.timeline = names.Timeline(*(array.copy() for array in self.timeline))
+        other.timeline = names.Timeline._make(array.copy() for array in self.timeline)
         for name in ("placed", "score", "_draws"):
             setattr(other, name, getattr(self, name).copy())
         other.go_on(self._online.touched, self._online.kept())
@@ -372,7 +381,11 @@ class Simulation:
 
     @classmethod
     def load(
-        cls, path: str | Path, cluster: Cluster | str | Path | None, trace: Trace | str | Path, **arguments: Any
+        cls,
+        path: str | Path,
+        cluster: Cluster | str | Path | None,
+        trace: Trace | str | Path,
+        **arguments: Any,
     ) -> Simulation:
         """The simulation in a file, made from the same cluster, trace and arguments; it goes on as if never saved.
 

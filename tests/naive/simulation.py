@@ -263,7 +263,9 @@ class NaiveSimulation:
     def _stop(self, job: Job, status: str) -> None:
         self.judge.take(pod_name(job.pod))
         job.status, job.end = status, self.now
-        self.log.append((self.now, {"completed": "complete", "deleted": "delete"}[status], job.pod.metadata.name))
+        self.log.append(
+            (self.now, {"completed": "complete", "deleted": "delete"}[status], job.pod.metadata.name)
+        )
 
     def _evict(self, pod: str, node: str, kind: str) -> None:
         self.judge.take(pod)

@@ -53,7 +53,13 @@ class SimulationRace:
     """Everything of the race of a seed."""
 
     def __init__(
-        self, seed: int, *, compiled: bool = False, copies_max: int = COPIES_MAX, plugins: str = "", **limits: int
+        self,
+        seed: int,
+        *,
+        compiled: bool = False,
+        copies_max: int = COPIES_MAX,
+        plugins: str = "",
+        **limits: int,
     ) -> None:
         self.random = random = Random(seed)
         self.compiled = compiled
@@ -135,7 +141,10 @@ class SimulationRace:
     def _make_events(self) -> list[Object]:
         """Events that make sense in their order: nodes are removed only while they are there."""
         random = self.random
-        times = sorted(random.choice((1000, 1)) * random.randint(0, SPAN_MS // 1000) for _ in range(random.randint(0, EVENTS_MAX)))
+        times = sorted(
+            random.choice((1000, 1)) * random.randint(0, SPAN_MS // 1000)
+            for _ in range(random.randint(0, EVENTS_MAX))
+        )
         there = [node.metadata.name for node in self.nodes]
         gone: list[str] = []
         spare = list(self.spare)
@@ -194,8 +203,10 @@ class SimulationRace:
         random_ties = self.options["tie_break"] == "random"
         for job in jobs:
             job.draw = float(draws[job.place])
-        profile = load_configuration(self.config, third_party=self._points()).profiles[0] if self.config else (
-            load_configuration(None).profiles[0]
+        profile = (
+            load_configuration(self.config, third_party=self._points()).profiles[0]
+            if self.config
+            else (load_configuration(None).profiles[0])
         )
         judge: NaiveJudge | EngineJudge
         if random_ties or self.plugins or self.random.random() < 0.3:
@@ -219,9 +230,7 @@ class SimulationRace:
         configuration = load_configuration(self.config, third_party=self._points())
         engine = Engine(state, configuration, compiled=False)
         engine.compile_demands(np.arange(rows.start, rows.stop, dtype=np.int32))
-        return EngineJudge(
-            state, engine, {pod_name(job.pod): rows[job.place] for job in jobs}, self.bound
-        )
+        return EngineJudge(state, engine, {pod_name(job.pod): rows[job.place] for job in jobs}, self.bound)
 
     # -- the race
 
@@ -276,7 +285,9 @@ class SimulationRace:
         for name, table in first.metrics.items():
             if not table.equals(second.metrics[name]):
                 for column in table.column_names:
-                    assert table[column].to_pylist() == second.metrics[name][column].to_pylist(), f"{name}.{column}"
+                    assert table[column].to_pylist() == second.metrics[name][column].to_pylist(), (
+                        f"{name}.{column}"
+                    )
         assert first.summary == second.summary
         return two
 
