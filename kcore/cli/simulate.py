@@ -297,7 +297,7 @@ def _write(job: Job, result: SimulationResult, stage: Callable[[str], None]) -> 
 
         stage(f"drawing {job.plot}")
         policy = f", {job.arguments['policy']}" if job.arguments["policy"] else ""
-        figures.write(figures.replay(result.intervals, f"{Path(job.trace).name}{policy}"), job.plot)
+        figures.write(figures.replay(result.intervals, f"{Path(job.trace).resolve().name}{policy}"), job.plot)
         written.append(job.plot)
     return written
 

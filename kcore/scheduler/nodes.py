@@ -7,6 +7,7 @@ takes.
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
 from kcore.api.errors import InputError
@@ -162,6 +163,13 @@ class NodeTable:
         self._fill(slot, node, amounts, pods)
         self._set_devices(slot, devices)
         return slot
+
+    def cordon(self, name: str, unschedulable: bool) -> None:
+        """Let the node of that name take new pods, or no more."""
+        node = self.nodes[self.find(name)]
+        assert node is not None
+        spec = msgspec.structs.replace(node.spec, unschedulable=unschedulable)
+        self.update(msgspec.structs.replace(node, spec=spec))
 
     def remove(self, name: str) -> int:
         """Empty the node's slot (the caller has taken its pods off) and return the slot."""

@@ -144,13 +144,6 @@ class State:
         self.nodes.remove(name)
         return rows
 
-    def cordon(self, name: str, unschedulable: bool) -> None:
-        """Let a node take new pods, or no more."""
-        node = self.nodes.nodes[self.nodes.find(name)]
-        assert node is not None
-        spec = msgspec.structs.replace(node.spec, unschedulable=unschedulable)
-        self.nodes.update(msgspec.structs.replace(node, spec=spec))
-
     def add_pod(self, pod: Pod, *, pending: bool | None = None) -> int:
         """Take in one pod and return its row; it is pending if it has no node, or if ``pending`` says so."""
         meta = pod.metadata

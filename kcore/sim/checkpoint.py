@@ -219,7 +219,15 @@ def restore(simulation: Standing, path: str | Path) -> None:
         _restore(simulation, found)
     except InputError as error:
         raise error.at(file=str(path)) from None
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except (
+        KeyError,
+        ValueError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        AssertionError,
+        StopIteration,
+    ) as error:
         raise _damaged(str(error)).at(file=str(path)) from None
 
 
@@ -283,7 +291,7 @@ def _replay(simulation: Standing) -> None:
             scenario.removed[name] = node
             state.remove_node(name)
         else:
-            state.cordon(name, kind == "cordon")
+            state.nodes.cordon(name, kind == "cordon")
         scenario.happened.append((at, kind, name, group))
 
 

@@ -55,7 +55,8 @@ class SimulationResult:
       resource R ``allocated:R``, ``capacity:R``, ``utilisation:R``, ``fragmented:R`` (share of what is free that lies
       on nodes where a typical pod does not fit).
     - *owners*: a row an owner: pods, completed, wait_ms_mean, dominant_share (mean over time).
-    - *events*: a row an event in order: time_ms, kind (arrive, start, preempt, complete, delete, fail), namespace, name, node.
+    - *events*: a row an event in order of time: time_ms, kind (arrive, start, preempt, fail: its node went, complete,
+      delete; of nodes add-node, remove-node, fail-node, cordon, uncordon), namespace, name, node.
     """
 
     def __init__(self, seen: Seen, why: Callable[[int], str]) -> None:
@@ -222,11 +223,11 @@ class SimulationResult:
             ("preempt", evicted[~lost, 0], evicted[~lost, 1], evicted[~lost, 2]),
             ("fail", evicted[lost, 0], evicted[lost, 1], evicted[lost, 2]),
         ]
-        for kind, status in (("complete", names.COMPLETED), ("delete", names.DELETED)):
+        for ending, status in (("complete", names.COMPLETED), ("delete", names.DELETED)):
             ended = np.flatnonzero((timeline.status == status) & (timeline.end >= 0))
             parts.append(
                 (
-                    kind,
+                    ending,
                     timeline.end[ended],
                     ended,
                     np.where(timeline.start[ended] >= 0, timeline.home[ended], -1),
@@ -234,12 +235,12 @@ class SimulationResult:
             )
         nodes = {name: number for number, name in enumerate(seen.nodes)}
         for node_kind in NODE_KINDS:
-            found = [(at, nodes.get(name, -1)) for at, one, name, _ in seen.happened if one == node_kind]
+            found = [(when, nodes.get(name, -1)) for when, one, name, _ in seen.happened if one == node_kind]
             times, slots = zip(*found, strict=True) if found else ((), ())
             parts.append((node_kind, np.array(times), np.full(len(found), -1), np.array(slots)))
         kinds = ("complete", "delete", "preempt", "fail", *NODE_KINDS, "arrive", "start")
         number = np.concatenate(
-            [np.full(len(at), kinds.index(name), dtype=np.int32) for name, at, _, _ in parts]
+            [np.full(len(when), kinds.index(name), dtype=np.int32) for name, when, _, _ in parts]
         )
         at, place, node = (
             np.concatenate([np.asarray(part[index], dtype=np.int64) for part in parts]) for index in (1, 2, 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -107,7 +107,13 @@ class Scenario:
         )
 
 
-def apply(simulation: Running, event: Event) -> bool:
+class Told(Running, Protocol):
+    """A simulation whose scenario is told."""
+
+    scenario: Scenario
+
+
+def apply(simulation: Told, event: Event) -> bool:
     """Let the event happen; whether what is derived from nodes and pods must be made anew.
 
     Raises:
@@ -119,7 +125,7 @@ def apply(simulation: Running, event: Event) -> bool:
         elif event.kind in ("remove-node", "fail-node"):
             _lose_node(simulation, event.name)
         elif event.kind in ("cordon", "uncordon"):
-            simulation.state.cordon(event.name, event.kind == "cordon")
+            simulation.state.nodes.cordon(event.name, event.kind == "cordon")
         elif event.kind == "delete-pod":
             _delete_pod(simulation, _place_of(simulation, event.pod))
             return False
@@ -170,7 +176,7 @@ def _place_of(simulation: Running, pod: str) -> int:
     return place
 
 
-def _lose_node(simulation: Running, name: str) -> None:
+def _lose_node(simulation: Told, name: str) -> None:
     """Take a node away; its pods wait again, or are lost."""
     state, timeline = simulation.state, simulation.timeline
     slot = state.nodes.find(name)

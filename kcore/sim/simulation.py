@@ -124,7 +124,7 @@ class Simulation:
         compiled = kernel.JIT and len(self.jobs.rows) * (nodes + 1) > INTERPRETED_MAX
         self._engine = Engine(self.state, configuration, compiled=compiled, forced=forced)
         self.scenario = Scenario.of(scenario, events, self.trace, groups)
-        given |= {"config": configuration, "forced": forced, "scenario": self.scenario.events}
+        given |= {"config": (configuration, forced), "scenario": self.scenario.events}
         given["groups"] = self.scenario.autoscaler and self.scenario.autoscaler.groups
         self.origin.arguments.update({name: repr(value) for name, value in given.items()})
         for name in absent:
@@ -137,22 +137,40 @@ class Simulation:
         self.placed = np.full(places, -1, dtype=np.int32)
         self.score = np.zeros(places, dtype=np.int64)
         self._preempts = preemption == "evict"
-        option = _options(self.state, self.jobs, interval_ms, order == "drf", strict, preempted)
+        option = self._option(interval_ms, strict)
         self._decisions = Decisions(self.jobs.rows, np.zeros(0), np.zeros(0))
         self._runnable, self._profile = self._prepare()
+        self._begin(option)
+
+    # -- putting it together
+
+    def _begin(self, option: np.ndarray) -> None:
+        """Nothing has arrived; pods that never enter the queue are told from the others."""
         world = self.state.world()
         self.timeline = make_timeline(
             self.jobs, self._keys(), option, self.state, world, self.state.pods.count
         )
         self._numbers: dict[str, int] = {}
         self.timeline = self.timeline._replace(number=number_nodes(self.state, self._numbers))
-        untried = np.ones(places, dtype=bool)
+        untried = np.ones(len(self.jobs.rows), dtype=bool)
         untried[self._runnable] = False
         self.timeline.status[untried] = names.UNTRIED
         self._online = self._make_online(world)
         self._line_up()
 
-    # -- putting it together
+    def _option(self, interval_ms: int | None, strict: bool) -> np.ndarray:
+        interval = interval_ms if interval_ms is not None else _interval(self.jobs)
+        if interval < 1:
+            raise InputError(f"{interval} is no length of time", field="interval_ms", expected="1 or more")
+        pods = self.state.pods
+        option = np.zeros(names.OPTIONS, dtype=np.int64)
+        option[names.INTERVAL_MS] = interval
+        option[names.RETURNS], option[names.RESUMES] = self.preempted != "drop", self.preempted == "resume"
+        option[names.SHARED], option[names.STRICT] = self.order == "drf", strict
+        started = pods.start[: pods.count]
+        option[names.START_US] = started[started < START_UNKNOWN].max(initial=-1) + 1
+        option[names.PRIORITY_LEAST] = int(pods.priority[: pods.count].min(initial=0))
+        return option
 
     def _prepare(self) -> tuple[np.ndarray, Profile]:
         """Compile what the pods demand: the places that enter the queue, and the profile that decides for them."""
@@ -404,23 +422,6 @@ class Simulation:
         if self._engine.filter(self._profile, int(self.jobs.rows[place])):
             return ""
         return self._engine.fit_error(self._profile)
-
-
-def _options(
-    state: State, jobs: Jobs, interval_ms: int | None, shared: bool, strict: bool, preempted: str
-) -> np.ndarray:
-    """``Timeline.option``."""
-    interval = interval_ms if interval_ms is not None else _interval(jobs)
-    if interval < 1:
-        raise InputError(f"{interval} is no length of time", field="interval_ms", expected="1 or more")
-    option = np.zeros(names.OPTIONS, dtype=np.int64)
-    option[names.INTERVAL_MS] = interval
-    option[names.RETURNS], option[names.RESUMES] = preempted != "drop", preempted == "resume"
-    option[names.SHARED], option[names.STRICT] = shared, strict
-    started = state.pods.start[: state.pods.count]
-    option[names.START_US] = started[started < START_UNKNOWN].max(initial=-1) + 1
-    option[names.PRIORITY_LEAST] = int(state.pods.priority[: state.pods.count].min(initial=0))
-    return option
 
 
 def _choose(field: str, value: str, choices: tuple[str, ...]) -> None:
