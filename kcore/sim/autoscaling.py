@@ -178,7 +178,8 @@ class Autoscaler:
             self.nodes[group.name].append(name)
             self.idle_since[name] = now
             events.append(Event(now, "add-node", name, named(group.template, name), group=index))
-        if now >= self.look_ms:
+        # nodes that arrive are there, and who waits has been tried on them, before the next look
+        if not events and now >= self.look_ms:
             events += self._shrink(simulation)
             if simulation.timeline.clock[names.WAITING_COUNT] > 0:
                 self._grow(simulation)
