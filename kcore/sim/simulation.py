@@ -28,6 +28,7 @@ from kcore.sim.events import Event
 from kcore.sim.lines import Jobs, longer, make_timeline, with_classes, with_resources
 from kcore.sim.loop import FOREIGN, FULL_EVICTIONS, FULL_INTERVALS, REACHED, STEPPED
 from kcore.sim.online import Online
+from kcore.sim.orders import BACKFILL, PREEMPTIVE, THRESHOLDS, Driver, another, discipline_for, driver_for
 from kcore.sim.outcome import Seen, SimulationResult
 from kcore.sim.scenario import Scenario, apply
 from kcore.traces.trace import ADD, NEVER_MS, Trace
@@ -35,7 +36,7 @@ from kcore.traces.trace import ADD, NEVER_MS, Trace
 Progress = Callable[[int, int, int], None]
 """Called with (events so far, events at least in all, simulated ms)."""
 
-ORDERS = ("queue", "fifo", "sjf", "drf")
+ORDERS = ("queue", "fifo", "sjf", "drf", *BACKFILL, *PREEMPTIVE)
 CHUNK_EVENTS = 50_000
 INTERVALS_AIM = 1_000
 """So many intervals a run has at least, where the caller does not say how long one is."""
@@ -50,14 +51,18 @@ class Simulation:
     Args:
         cluster: the nodes (and pods that are there already); None for the nodes of the trace.
         trace: a :class:`~kcore.traces.trace.Trace`, or a path that :func:`kcore.traces.load_trace` reads.
-        policy: names with a comma between: an order of the queue (sjf, drf, fifo) and a placing policy (fgd, ...).
+        policy: names with a comma between: an order of the queue (sjf, drf, fifo, easy, ...) and a placing policy (fgd, ...).
         config: a KubeSchedulerConfiguration; without either the default profile.
         seed: of everything random.
         tie_break: "first" by name, or "random".
-        order: "queue" (priority, then arrival), "fifo", "sjf" (shortest estimate first), "drf".
+        order: "queue" (priority, then arrival), "fifo", "sjf" (shortest estimate first), "drf", or one of those that
+            :mod:`kcore.sim.orders` has: "easy", "conservative", "srtf", "las".
         strict: nobody overtakes the first in the queue.
         preemption: "off", or "evict": pods of lower priority make room.
-        preempted: what becomes of those, and of pods whose node fails: "restart", "resume" or "drop".
+        preempted: what becomes of those, and of pods whose node fails: "restart", "resume" or "drop"; None is "resume" for
+            orders that preempt, otherwise "restart".
+        overrun: what becomes of a pod that has run as long as its estimate says: "run" on, or "kill".
+        thresholds: of attained service, between the queues of "las".
         interval_ms: how often the state of the cluster is written down; None chooses by the trace's length.
         scenario: what else happens, see :mod:`kcore.sim.scenario`.
         groups: node groups that grow and shrink, see :mod:`kcore.sim.autoscaling`.
@@ -79,7 +84,9 @@ class Simulation:
         order: str | None = None,
         strict: bool = False,
         preemption: str = "evict",
-        preempted: str = "restart",
+        preempted: str | None = None,
+        overrun: str = "run",
+        thresholds: str | Sequence[str | int] = THRESHOLDS,
         interval_ms: int | None = None,
         scenario: Sequence[Event | Mapping[str, Any]] = (),
         groups: Sequence[NodeGroup | Mapping[str, Any]] = (),
@@ -89,7 +96,9 @@ class Simulation:
         order, placing = _split_policy(policy, order)
         _choose("tie_break", tie_break, ("first", "random"))
         _choose("preemption", preemption, ("off", "evict"))
+        preempted = preempted or ("resume" if order in PREEMPTIVE else "restart")
         _choose("preempted", preempted, ("restart", "resume", "drop"))
+        _choose("overrun", overrun, ("run", "kill"))
         _choose("engine", engine, ("auto", "full", "incremental"))
         self.order, self.policy, self.engine = order, policy or "default", engine
         self.preempted = preempted
@@ -97,6 +106,12 @@ class Simulation:
         absent = _absent_nodes(self.trace) if cluster is None else []
         events = self.trace.node_events or () if cluster is None else ()
         self.jobs = _jobs_of(self.state, self.trace)
+        if overrun == "kill":
+            self.jobs = self.jobs.killed_at_estimate()
+        self._discipline = discipline_for(
+            order, strict, preemption, preempted, thresholds, self.trace, self.jobs
+        )
+        self._driver: Driver | None = None
         configuration, forced = configuration_for(config, profile, placing)
         nodes = max(self.state.nodes.alive_count, 1)
         compiled = kernel.JIT and len(self.jobs.rows) * (nodes + 1) > INTERPRETED_MAX
@@ -109,7 +124,7 @@ class Simulation:
         self._draws = self._random.random(places) if tie_break == "random" else np.full(places, -1.0)
         self.placed = np.full(places, -1, dtype=np.int32)
         self.score = np.zeros(places, dtype=np.int64)
-        self._preempts = preemption == "evict"
+        self._preempts = preemption == "evict" and self._discipline is None
         interval = interval_ms if interval_ms is not None else _interval(self.jobs)
         if interval < 1:
             raise InputError(f"{interval} is no length of time", field="interval_ms", expected="1 or more")
@@ -117,6 +132,7 @@ class Simulation:
         option[names.INTERVAL_MS] = interval
         option[names.RETURNS], option[names.RESUMES] = preempted != "drop", preempted == "resume"
         option[names.SHARED], option[names.STRICT] = order == "drf", strict
+        option[names.RULED] = self._discipline is not None
         option[names.PRIORITY_LEAST] = int(self.state.pods.priority[: self.state.pods.count].min(initial=0))
         self._decisions = Decisions(self.jobs.rows, np.zeros(0), np.zeros(0))
         self._runnable, self._profile = self._prepare()
@@ -149,6 +165,9 @@ class Simulation:
         return runnable, used[0] if used else None
 
     def _keys(self) -> np.ndarray:
+        if self._discipline is not None:
+            # each pod is a class of its own, which may leave the line at any time
+            return np.arange(len(self.jobs.rows), dtype=np.int64)
         if self.order == "queue":
             keys: np.ndarray = -self.state.pods.priority[self.jobs.rows].astype(np.int64)
             return keys
@@ -158,6 +177,7 @@ class Simulation:
         return np.zeros(len(self.jobs.rows), dtype=np.int64)
 
     def _make_online(self, world: World) -> Online | None:
+        self._driver = None
         if self._profile is None:
             return None
         profile, engine = self._profile, self._engine
@@ -174,6 +194,10 @@ class Simulation:
         online.begin(engine.settings(profile), means, self.jobs.rows, foreign=foreign)
         self.timeline = with_classes(self.timeline, online.numbers, self.order == "drf")
         self.timeline.seen[:] = -names.FOREVER
+        if self._discipline is not None:
+            self._driver = driver_for(
+                self, self._discipline, engine, profile, online, self._draws, self.trace.gang
+            )
         return online
 
     def renew(self) -> None:
@@ -189,7 +213,8 @@ class Simulation:
         """Compile the kernels, or load them from the cache, so that no run waits for that."""
         if self._online is None or not self._engine.compiled:
             return
-        self._online.compile(self.timeline, self._draws, self.placed, self.score)
+        if self._driver is None:
+            self._online.compile(self.timeline, self._draws, self.placed, self.score)
         extension = self._engine.extension(self._profile) if self._profile is not None else None
         if extension:
             self._engine.warm()
@@ -217,7 +242,7 @@ class Simulation:
         self.warm()
         limit = names.FOREVER if until_ms is None else until_ms
         while True:
-            at = self.scenario.next_ms(self)
+            at = self._next_ms()
             why = self._advance(min(at, limit), CHUNK_EVENTS)
             if progress is not None:
                 events = int(self.timeline.clock[names.EVENTS])
@@ -232,13 +257,18 @@ class Simulation:
     def step(self, events: int = 1) -> int:
         """Let so many events happen (arrivals, completions, what the scenario says); the simulated time afterwards."""
         for _ in range(events):
-            at = self.scenario.next_ms(self)
+            at = self._next_ms()
             if self._advance(at, 1) != STEPPED:
                 if at == names.FOREVER:
                     break
                 self._happen()
         self._advance(self.now_ms, 0)
         return self.now_ms
+
+    def _next_ms(self) -> int:
+        """When something is to be done that is neither an arrival nor a completion."""
+        at = self.scenario.next_ms(self)
+        return at if self._driver is None else min(at, max(self._driver.next_ms, self.now_ms))
 
     def _happen(self) -> None:
         """Let everything of the scenario happen whose time has come."""
@@ -247,6 +277,10 @@ class Simulation:
             changed = apply(self, event) or changed
         if changed:
             self.renew()
+        if self._driver is not None:
+            if changed:
+                self._driver.discipline.reset()
+            self._driver.poke()
 
     def _advance(self, until: int, events_max: int) -> int:
         """Run the loop: REACHED or STEPPED."""
@@ -254,6 +288,8 @@ class Simulation:
         if online is None:
             self.timeline.clock[names.NOW] = max(self.now_ms, 0 if until == names.FOREVER else until)
             return REACHED
+        if self._driver is not None:
+            return self._driver.advance(until, events_max)
         stop = int(self.timeline.clock[names.EVENTS]) + events_max
         while True:
             left = max(stop - int(self.timeline.clock[names.EVENTS]), 0)
@@ -318,6 +354,7 @@ class Simulation:
         other._engine = self._engine.on(other.state)
         other.scenario = self.scenario.copy()
         other._decisions = copy.deepcopy(self._decisions)
+        other._discipline = another(self._discipline)
         other.timeline = names.Timeline(*(array.copy() for array in self.timeline))
         for name in ("placed", "score", "_draws"):
             setattr(other, name, getattr(self, name).copy())
@@ -329,7 +366,7 @@ class Simulation:
         if self._profile is None or place in self._decisions.reason:
             return self._decisions.reason.get(place, "")
         if self._engine.filter(self._profile, int(self.jobs.rows[place])):
-            return ""
+            return f"held back by the order of the queue: {self.order}" if self._driver is not None else ""
         return self._engine.fit_error(self._profile)
 
 

@@ -69,7 +69,9 @@ STRICT = 4
 """1 where nobody overtakes the first in the queue."""
 PRIORITY_LEAST = 5
 """The lowest priority that any pod has: those of it preempt nobody."""
-OPTIONS = 6
+RULED = 6
+"""1 where an order of :mod:`kcore.sim.orders` decides who starts: nobody is tried in the loop."""
+OPTIONS = 7
 
 # columns of Timeline.interval, before one for every resource of what is allocated and of what is stranded
 AT = 0
@@ -226,9 +228,12 @@ def sift_up(timeline, index):
 @kernel
 def make_ready(timeline, one):
     """Let the class be tried, unless it waits for that already or nobody is in its line."""
+    clock = timeline.clock
+    if timeline.option[RULED] != 0:
+        clock[WOKEN] = 1
+        return
     if timeline.is_ready[one] != 0 or timeline.head[one] < 0:
         return
-    clock = timeline.clock
     timeline.is_ready[one] = 1
     timeline.ready[clock[READY]] = one
     clock[READY] += 1
