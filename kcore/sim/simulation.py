@@ -242,7 +242,7 @@ class Simulation:
         self.warm()
         limit = names.FOREVER if until_ms is None else until_ms
         while True:
-            at = self._next_ms()
+            at = self.scenario.next_ms(self)
             why = self._advance(min(at, limit), CHUNK_EVENTS)
             if progress is not None:
                 events = int(self.timeline.clock[names.EVENTS])
@@ -257,18 +257,13 @@ class Simulation:
     def step(self, events: int = 1) -> int:
         """Let so many events happen (arrivals, completions, what the scenario says); the simulated time afterwards."""
         for _ in range(events):
-            at = self._next_ms()
+            at = self.scenario.next_ms(self)
             if self._advance(at, 1) != STEPPED:
                 if at == names.FOREVER:
                     break
                 self._happen()
         self._advance(self.now_ms, 0)
         return self.now_ms
-
-    def _next_ms(self) -> int:
-        """When something is to be done that is neither an arrival nor a completion."""
-        at = self.scenario.next_ms(self)
-        return at if self._driver is None else min(at, max(self._driver.next_ms, self.now_ms))
 
     def _happen(self) -> None:
         """Let everything of the scenario happen whose time has come."""

@@ -112,15 +112,15 @@ class Conservative:
         for place, end in zip(running.tolist(), ends.tolist(), strict=True):
             self._occupy(ground, np.array([place], dtype=np.int32), ground.now, np.array([end]), 1)
 
-    def _reserve(self, ground: Ground, unit: int, first: int = 0, before: int = names.FOREVER) -> bool:
+    def _reserve(self, ground: Ground, unit: int, before: int = names.FOREVER) -> bool:
         """Reserve the earliest time for a unit, before ``before``; False, and none reserved, where there is none."""
         plan, places = self._plan, ground.places_of(unit, names.WAITING)
         assert plan is not None
         length = int(ground.lengths_of(np.array([unit], dtype=np.int32))[0])
         free, left = np.empty_like(ground.free), np.empty_like(ground.left)
         begin = ground.call(
-            find_window, plan, ground.fleet, ground.host.timeline.status, unit, length, first, before, ground.sums[0],
-            free, left, ground.target,
+            find_window, plan, ground.fleet, ground.host.timeline.status, unit, length, before, ground.sums[0], free,
+            left, ground.target,
         )  # fmt: skip
         if begin >= names.FOREVER:
             if before == names.FOREVER:
@@ -162,7 +162,7 @@ class Conservative:
         if len(early):
             self._compress(ground, [unit for unit in waiting if unit in self.begin])
         for unit in waiting:
-            if unit not in self.begin:
+            if unit not in self.begin or (len(ended) and self.begin[unit] >= names.FOREVER):
                 self._reserve(ground, unit)
         return True
 
@@ -172,10 +172,10 @@ class Conservative:
             begin, end = self.begin[unit], self._end[unit]
             places = ground.places_of(unit, names.WAITING)
             slots = self._slot[places].copy()
-            if begin <= ground.now:
+            if begin <= ground.now or begin >= names.FOREVER:
                 continue
             self._hold(ground, unit, places, -1)
-            if not self._reserve(ground, unit, 0, begin) and begin < names.FOREVER:
+            if not self._reserve(ground, unit, begin):
                 self.begin[unit], self._end[unit] = begin, end
                 self._slot[places] = slots
                 self._hold(ground, unit, places, 1)
@@ -191,13 +191,13 @@ class Conservative:
             assert self._plan is not None
             end = self._end.pop(unit)
             del self.begin[unit]
-            if ground.start(unit, Beside(ground, self._plan, end)):
+            if ground.start(unit, Beside(ground, self._plan, end), self._slot[places]):
                 self._slot[places] = ground.host.placed[places]
                 self._until[places] = ground.ends_of(places)
                 self._occupy(ground, places, now, self._until[places], 1)
             else:
-                # a filter that looks beyond resources rejects it
-                self._reserve(ground, unit, 1)
+                # a filter that looks beyond resources rejects it: it asks again when a pod has ended
+                self.begin[unit] = self._end[unit] = names.FOREVER
         plan = self._plan
         assert plan is not None
         needed = len(ground.running) + 2 * len(ground.waiting) + SEGMENTS_MIN

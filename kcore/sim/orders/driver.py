@@ -11,7 +11,7 @@ from kcore.scheduler.engine import Engine
 from kcore.scheduler.profile import Profile
 from kcore.sim import timeline as names
 from kcore.sim.lines import longer
-from kcore.sim.loop import FULL_INTERVALS
+from kcore.sim.loop import FULL_INTERVALS, REACHED
 from kcore.sim.online import Online
 from kcore.sim.orders import moves
 from kcore.sim.orders.ground import Ground, Host
@@ -43,23 +43,22 @@ class Driver:
         stop = int(host.timeline.clock[names.EVENTS]) + events_max
         while True:
             left = max(stop - int(host.timeline.clock[names.EVENTS]), 0)
+            timer = max(self.discipline.next_ms(self.ground), self.ground.now)
             why = int(
                 self.ground.call(
-                    moves.run_until_turn, *self._online.ledgers(), host.timeline, host.jobs.rows, until, left
+                    moves.run_until_turn, *self._online.ledgers(), host.timeline, host.jobs.rows,
+                    min(until, timer), left,
                 )
-            )
+            )  # fmt: skip
             if why == FULL_INTERVALS:
                 host.timeline = longer(host.timeline, "interval")
             elif why == moves.TURN:
                 self.discipline.turn(self.ground)
                 host.timeline.clock[names.WOKEN] = 0
+            elif why == REACHED and timer < until:
+                self.poke()
             else:
                 return why
-
-    @property
-    def next_ms(self) -> int:
-        """When the discipline wants to decide although nothing happens."""
-        return self.discipline.next_ms(self.ground)
 
     def poke(self) -> None:
         """Something has happened that the clock does not know of."""

@@ -49,6 +49,23 @@ class Limits(Protocol):
         """It goes there."""
 
 
+class Fixed:
+    """Limits that leave each pod one node."""
+
+    def __init__(self, slots: int, places: np.ndarray, planned: np.ndarray) -> None:
+        self._slots = slots
+        self._slot_of = dict(zip(places.tolist(), planned.tolist(), strict=True))
+
+    def mask(self, place: int) -> np.ndarray:
+        """``uint8[node]``: 1 on its node."""
+        out = np.zeros(self._slots, dtype=np.uint8)
+        out[self._slot_of[place]] = 1
+        return out
+
+    def note(self, place: int, slot: int) -> None:
+        """It goes there."""
+
+
 class Ground:
     """The cluster and the queue at this moment. Made anew when nodes come, go or change."""
 
@@ -172,8 +189,22 @@ class Ground:
 
     # -- nodes by the engine
 
-    def try_on(self, places: np.ndarray, limits: Limits | None = None) -> np.ndarray | None:
-        """Put pods on the nodes that the engine chooses, for the time being; their slots, or None and nothing done."""
+    def try_on(
+        self, places: np.ndarray, limits: Limits | None = None, planned: np.ndarray | None = None
+    ) -> np.ndarray | None:
+        """Put a unit's pods on the nodes that the engine chooses, for the time being; their slots, or None and nothing done.
+
+        The engine looks at one pod at a time and may leave no room for an unequal one that comes later. Then it is asked about
+        the ``planned`` slots alone; without limits, those that counting finds.
+        """
+        slots = self._try(places, limits)
+        if slots is not None or len(places) == 1:
+            return slots
+        if planned is None and limits is None and len(np.unique(self.fleet.kind[places])) > 1:
+            planned = self._lay_out(places)
+        return None if planned is None else self._try(places, Fixed(self.slots, places, planned))
+
+    def _try(self, places: np.ndarray, limits: Limits | None) -> np.ndarray | None:
         slots = np.full(len(places), -1, dtype=np.int32)
         for index, place in enumerate(places.tolist()):
             slot = self._choose(place, limits)
@@ -184,6 +215,15 @@ class Ground:
             if limits is not None:
                 limits.note(place, slot)
         return slots
+
+    def _lay_out(self, places: np.ndarray) -> np.ndarray | None:
+        self.measure()
+        unit = int(self.units_of(places[:1])[0])
+        status = self.host.timeline.status
+        if not self.call(room.lay_out, self.fleet, status, self.free, self.left, unit, self.target):
+            return None
+        self.measure()
+        return self.target[places]
 
     def _choose(self, place: int, limits: Limits | None) -> int:
         if limits is None and not self._foreign:
@@ -231,13 +271,15 @@ class Ground:
 
     # -- for good
 
-    def start(self, unit: int, limits: Limits | None = None) -> bool:
+    def start(
+        self, unit: int, limits: Limits | None = None, planned: np.ndarray | None = None
+    ) -> bool:
         """Start the unit's pods, all of them, on nodes of the engine's choice; False, and nothing done, if one fits nowhere."""
         places = self.places_of(unit, names.WAITING)
         timeline = self.host.timeline
         timeline.attempts[places] += 1
         timeline.clock[names.ATTEMPTS] += len(places)
-        slots = self.try_on(places, limits)
+        slots = self.try_on(places, limits, planned)
         if slots is None:
             return False
         self.lift(places)

@@ -145,15 +145,15 @@ def keep_least(plan, segment, free, left):
 
 
 @kernel
-def find_window(plan, fleet, status, unit, length, first, before, need, free, left, target):
-    """The earliest begin of a segment, from ``first`` on and before ``before``, at which the unit has room for ``length`` ms.
+def find_window(plan, fleet, status, unit, length, before, need, free, left, target):
+    """The earliest begin of a segment, before ``before``, at which the unit has room for ``length`` ms.
 
     Its pods are laid out in ``target`` then. FOREVER for none.
     """
     sum_wanted(fleet, status, unit, need)
     count = plan.count[SEGMENTS]
     start, stop = fleet.first[unit], fleet.stop[unit]
-    segment = first
+    segment = 0
     while segment < count and plan.at[segment] < before:
         end = plan.at[segment] + length if length < FOREVER else FOREVER
         last = segment
