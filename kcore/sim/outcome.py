@@ -17,7 +17,9 @@ from kcore.sim.timeline import Timeline
 if TYPE_CHECKING:
     import pyarrow as pa
 
-STATUS = ("coming", "waiting", "running", "completed", "deleted", "untried", "failed")
+STATUS = ("coming", "waiting", "running", "completed", "deleted", "untried", "failed", "killed")
+KILLED = len(STATUS) - 1
+"""It was ended at its estimate; to the clock that is a completion."""
 IDLE_WATTS = 100.0
 PEAK_WATTS = 300.0
 """Energy by the linear model: a node in use draws IDLE_WATTS and, by the share of its CPU that is requested, up to PEAK_WATTS
@@ -42,6 +44,8 @@ class Seen(NamedTuple):
 
 class SimulationResult:
     """What a simulation has brought so far. Times are simulated milliseconds since the first arrival.
+
+    A pod that is *killed* at its estimate has ended as others complete: only its status and the counts tell them apart.
 
     ``metrics`` holds Arrow tables:
 
@@ -93,7 +97,7 @@ class SimulationResult:
                 "name": self._names(),
                 "job": seen.jobs.job,
                 "owner": _words(seen.jobs.owner, seen.jobs.owners),
-                "status": _words(timeline.status.astype(np.int32), list(STATUS)),
+                "status": _words(self._status(), list(STATUS)),
                 "node": self._nodes(np.where(started, seen.placed, -1)),
                 "score": pa.array(seen.score, mask=~started),
                 "submit_ms": seen.jobs.submit,
@@ -109,6 +113,12 @@ class SimulationResult:
                 "reason": pa.array(reasons, type=pa.string()),
             }
         )
+
+    def _status(self) -> np.ndarray:
+        """``int32[place]``: as STATUS names them."""
+        status = self._seen.timeline.status.astype(np.int32)
+        cut = self._seen.jobs.cut
+        return status if cut is None else np.where(cut & (status == names.COMPLETED), KILLED, status)
 
     def _waits(self) -> np.ndarray:
         timeline = self._seen.timeline
@@ -243,7 +253,7 @@ class SimulationResult:
         seen, timeline = self._seen, self._seen.timeline
         clock = timeline.clock
         now = int(clock[names.NOW])
-        status = np.bincount(timeline.status, minlength=len(STATUS))
+        status = np.bincount(self._status(), minlength=len(STATUS))
         completed = timeline.status == names.COMPLETED
         waits, arrived = self._waits(), timeline.status != names.COMING
         started = timeline.first_start >= 0
@@ -262,6 +272,7 @@ class SimulationResult:
             "deleted": int(status[names.DELETED]),
             "failed": int(status[names.FAILED]),
             "untried": int(status[names.UNTRIED]),
+            "killed": int(status[KILLED]),
             "attempts": int(clock[names.ATTEMPTS]),
             "preemptions": int(clock[names.PREEMPTED]),
             "events": int(clock[names.EVENTS]),

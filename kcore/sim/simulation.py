@@ -15,7 +15,7 @@ import numpy as np
 
 from kcore import kernel, traces
 from kcore.api.errors import InputError
-from kcore.cluster import Cluster, Config, configuration_for
+from kcore.cluster import CLOCK_ORDERS, Cluster, Config, configuration_for
 from kcore.scheduler.cycle import bind, select_node
 from kcore.scheduler.engine import INTERPRETED_MAX, Decisions, Engine, Options
 from kcore.scheduler.incremental.placing import REJECTED
@@ -28,7 +28,7 @@ from kcore.sim.events import Event
 from kcore.sim.lines import Jobs, longer, make_timeline, with_classes, with_resources
 from kcore.sim.loop import FOREIGN, FULL_EVICTIONS, FULL_INTERVALS, REACHED, STEPPED
 from kcore.sim.online import Online
-from kcore.sim.orders import BACKFILL, PREEMPTIVE, THRESHOLDS, Driver, another, discipline_for, driver_for
+from kcore.sim.orders import PREEMPTIVE, THRESHOLDS, Driver, another, discipline_for, driver_for
 from kcore.sim.outcome import Seen, SimulationResult
 from kcore.sim.scenario import Scenario, apply
 from kcore.traces.trace import ADD, NEVER_MS, Trace
@@ -36,7 +36,7 @@ from kcore.traces.trace import ADD, NEVER_MS, Trace
 Progress = Callable[[int, int, int], None]
 """Called with (events so far, events at least in all, simulated ms)."""
 
-ORDERS = ("queue", "fifo", "sjf", "drf", *BACKFILL, *PREEMPTIVE)
+ORDERS = ("queue", *CLOCK_ORDERS)
 CHUNK_EVENTS = 50_000
 INTERVALS_AIM = 1_000
 """So many intervals a run has at least, where the caller does not say how long one is."""

@@ -84,6 +84,7 @@ class Ground:
         self._total = np.zeros(places, dtype=np.int64)
         self.target = np.full(places, -1, dtype=np.int32)
         self.sums = np.zeros((2, resources), dtype=np.int64)
+        self._beyond = self._looks_beyond()
         self._counts_pods = codes.NODE_RESOURCES_FIT in engine.settings(profile).filters
         self.free = np.zeros((resources, self.slots), dtype=np.int64)
         self.left = np.zeros(self.slots, dtype=np.int64)
@@ -309,12 +310,16 @@ class Ground:
 
     def stands_beyond(self, units: np.ndarray) -> bool:
         """Whether a filter of one of the units' pods may let it in because another pod was put somewhere."""
+        return bool(self._beyond[units].any())
+
+    def _looks_beyond(self) -> np.ndarray:
+        """``bool[unit]``: required affinity, or hard spreading, of the first pod."""
         pods, demands = self.world.pods, self.world.demands
-        demand = pods.demand[self.host.jobs.rows[self.fleet.first[units]]]
+        demand = pods.demand[self.host.jobs.rows[self.fleet.first]]
+        found = np.zeros(len(demand), dtype=bool)
         for table in (demands.affinity, demands.spread_hard):
-            if (table.ptr[demand + 1] > table.ptr[demand]).any():
-                return True
-        return False
+            found |= (demand >= 0) & (table.ptr[demand + 1] > table.ptr[np.maximum(demand, 0)])
+        return found
 
 
 def _fleet(host: Host, engine: Engine, profile: Profile, gang: bool) -> Fleet:

@@ -81,18 +81,18 @@ def node(name: str, cores: int, gib: int, pods: int) -> dict[str, Any]:
 
 @st.composite
 def cases(
-    draw: st.DrawFn, *, exact: bool = False, alike: bool = False, one_node: bool = False, gangs: bool = True
+    draw: st.DrawFn, *, exact: bool = False, alike: bool = False, gangs: bool = True, priorities: bool = True
 ) -> Case:
     """Up to four nodes and eight jobs. ``exact``: estimates are upper bounds; ``alike``: the pods of a job are equal."""
     sizes = st.tuples(st.integers(2, 6), st.integers(2, 6), st.sampled_from([2, 110]))
-    nodes = draw(st.lists(sizes, min_size=1, max_size=1 if one_node else 4))
+    nodes = draw(st.lists(sizes, min_size=1, max_size=4))
     gang = draw(st.booleans()) if gangs else False
     pods: list[Pod] = []
     submit = 0
     for _ in range(draw(st.integers(1, 8))):
         submit += draw(st.sampled_from([0, 0, 3, 10])) if pods else 0
         unit = len({one.unit for one in pods})
-        priority = draw(st.sampled_from([0, 0, 0, 1]))
+        priority = draw(st.sampled_from([0, 0, 0, 1])) if priorities else 0
         shape = draw(st.tuples(st.integers(1, 5), st.integers(1, 4)))
         work = draw(st.integers(0, 30))
         for position in range(draw(st.integers(1, 4)) if gang else 1):
