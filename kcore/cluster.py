@@ -42,6 +42,9 @@ _CHOICES = {
     "engine": ("auto", "full", "incremental"),
 }
 
+CLOCK_ORDERS = ("fifo", "sjf", "drf", "easy", "conservative", "srtf", "las")
+"""Policies that say who comes first, not where to: they are for simulations."""
+
 
 class Cluster:
     """Nodes and pods, kept as columns; pods that have no node are pending until they are scheduled."""
@@ -387,6 +390,13 @@ def configuration_for(
 
 def _policy_configuration(policy: str, *, has_gpus: bool) -> SchedulerConfiguration:
     """The default filters, and GpuShare for pods with GPUs, with one policy in place of all scores."""
+    for part in policy.split(","):
+        if part.strip() in CLOCK_ORDERS:
+            raise InputError(
+                f"{part.strip()} orders jobs in time, and nothing here takes time",
+                field="policy",
+                expected="a policy that places pods; an order needs a clock: kcore simulate",
+            )
     known = _third_party_points()
     names = sorted(name for name, points in known.items() if "score" in points)
     if policy not in (DEFAULT, *names):

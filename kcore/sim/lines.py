@@ -25,6 +25,18 @@ class Jobs(NamedTuple):
     owner: np.ndarray  # int32[place]
     owners: list[str]
     job: np.ndarray  # int32[place]
+    cut: np.ndarray | None = None  # bool[place] it is killed before its work is done; ``work`` is up to then
+
+    @property
+    def length(self) -> np.ndarray:
+        """``int64[place]`` ms that the pod runs as far as the scheduler knows: its estimate, else its work; FOREVER."""
+        known = np.where(self.estimate >= 0, self.estimate, self.work)
+        return np.where(known >= 0, known, names.FOREVER).astype(np.int64)
+
+    def killed_at_estimate(self) -> Jobs:
+        """The same pods, none of which runs longer than its estimate."""
+        cut = (self.estimate >= 0) & ((self.work < 0) | (self.work > self.estimate))
+        return self._replace(work=np.where(cut, self.estimate, self.work), cut=cut)
 
 
 def make_timeline(

@@ -11,7 +11,7 @@ from kcore.kernel import compile_for
 from kcore.scheduler.columns import Settings
 from kcore.scheduler.incremental.batch import Batch
 from kcore.scheduler.incremental.columns import Touched
-from kcore.scheduler.incremental.placing import CONTRADICTION, NOT_KEPT, OVERFLOW, REJECTED
+from kcore.scheduler.incremental.placing import CONTRADICTION, DONE, NOT_KEPT, OVERFLOW, REJECTED, place_range
 from kcore.scheduler.incremental.placing import UNKNOWN as NO_ROW
 from kcore.scheduler.incremental.refuser import Means
 from kcore.scheduler.incremental.refusing import LOGGED
@@ -113,6 +113,36 @@ class Online(Batch):
                 )
             else:
                 self._refuser.read()
+
+    def ledgers(self) -> tuple[Any, ...]:
+        """What a pod's coming and going is written into: nodes, pods, requests, counters, and the log of touched nodes."""
+        world = self._world
+        return world.nodes, world.pods, world.requests, self._counters.columns(), self._touched
+
+    def place(self, draws: np.ndarray, placed: np.ndarray, score: np.ndarray, place: int) -> int:
+        """Bind the pod to the best node, which the timeline is not told; the node, or -1 where it fits nowhere."""
+        self._follow_nominations()
+        row = int(self._queue[place])
+        placed[place] = -1
+        while True:
+            world = self._world
+            _, why = self._run(place_range)(
+                world.nodes, world.pods, world.demands, world.requests, self._settings, self._views.columns(),
+                self._counters.columns(), self._shapes.arrays, self._touched, self._choice, self._rows(), self._number,
+                self._queue, draws, place, place + 1, self._state.nominated, self._scratch, self._refuser.trials,
+                self._refuser.refusals, placed, score,
+            )  # fmt: skip
+            self._refuser.refusals.used[:] = 0
+            assert why != CONTRADICTION, "the full pass finds a node where the shape has none"
+            if why == NO_ROW:
+                number = self._number[place : place + 1]
+                self._build_all(number, self._queue[place : place + 1], self._settings, self._state.nominated)
+            elif why == OVERFLOW:
+                self._build(int(self._number[place]), self._settings, row, self._state.nominated)
+            elif why == REJECTED:
+                self._state.forget_nomination(row)
+            elif why == DONE:
+                return int(placed[place])
 
     def stop(self, timeline: Timeline, place: int, status: int) -> None:
         """Take a running pod off its node; it has that status now."""

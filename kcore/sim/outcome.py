@@ -19,7 +19,9 @@ from kcore.sim.timeline import Timeline
 if TYPE_CHECKING:
     import pyarrow as pa
 
-STATUS = ("coming", "waiting", "running", "completed", "deleted", "untried", "failed")
+STATUS = ("coming", "waiting", "running", "completed", "deleted", "untried", "failed", "killed")
+KILLED = len(STATUS) - 1
+"""It was ended at its estimate; to the clock that is a completion."""
 IDLE_WATTS = 100.0
 PEAK_WATTS = 300.0
 """Energy by the linear model: a node in use draws IDLE_WATTS and, by the share of its CPU that is requested, up to PEAK_WATTS
@@ -45,6 +47,8 @@ class Seen(NamedTuple):
 
 class SimulationResult:
     """What a simulation has brought so far. Times are simulated milliseconds since the first arrival.
+
+    A pod that is *killed* at its estimate has ended as others complete: only its status and the counts tell them apart.
 
     ``metrics`` holds Arrow tables:
 
@@ -100,7 +104,7 @@ class SimulationResult:
                 "name": self._names(),
                 "job": seen.jobs.job,
                 "owner": _words(seen.jobs.owner, seen.jobs.owners),
-                "status": _words(timeline.status.astype(np.int32), list(STATUS)),
+                "status": _words(self._status(), list(STATUS)),
                 "node": self._nodes(np.where(on_node, timeline.home, -1)),
                 "score": pa.array(seen.score, mask=~on_node),
                 "submit_ms": seen.jobs.submit,
@@ -123,6 +127,12 @@ class SimulationResult:
         evicted = self._seen.timeline.eviction[: self._seen.timeline.clock[names.EVICTIONS]]
         lost: np.ndarray = np.bincount(evicted[evicted[:, 4] == 1, 1], minlength=len(self._seen.jobs.rows))
         return lost
+
+    def _status(self) -> np.ndarray:
+        """``int32[place]``: as STATUS names them."""
+        status = self._seen.timeline.status.astype(np.int32)
+        cut = self._seen.jobs.cut
+        return status if cut is None else np.where(cut & (status == names.COMPLETED), KILLED, status)
 
     def _waits(self) -> np.ndarray:
         timeline = self._seen.timeline
@@ -266,7 +276,7 @@ class SimulationResult:
         seen, timeline = self._seen, self._seen.timeline
         clock = timeline.clock
         now = int(clock[names.NOW])
-        status = np.bincount(timeline.status, minlength=len(STATUS))
+        status = np.bincount(self._status(), minlength=len(STATUS))
         completed = timeline.status == names.COMPLETED
         waits, arrived = self._waits(), timeline.status != names.COMING
         started = timeline.first_start >= 0
@@ -285,6 +295,7 @@ class SimulationResult:
             "deleted": int(status[names.DELETED]),
             "failed": int(status[names.FAILED]),
             "untried": int(status[names.UNTRIED]),
+            "killed": int(status[KILLED]),
             "attempts": int(clock[names.ATTEMPTS]),
             "preemptions": int(clock[names.PREEMPTED]),
             "events": int(clock[names.EVENTS]),

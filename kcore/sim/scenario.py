@@ -132,7 +132,7 @@ def apply(simulation: Told, event: Event) -> bool:
         else:
             place = _place_of(simulation, event.pod)
             simulation.state.pods.priority[simulation.jobs.rows[place]] = event.priority
-            if simulation.order == "queue":
+            if simulation.order == "queue" and not simulation.timeline.option[names.RULED]:
                 simulation.timeline.key[place] = -event.priority
             least = simulation.timeline.option
             least[names.PRIORITY_LEAST] = min(int(least[names.PRIORITY_LEAST]), event.priority)

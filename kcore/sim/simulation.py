@@ -15,7 +15,7 @@ import numpy as np
 
 from kcore import kernel, traces
 from kcore.api.errors import InputError
-from kcore.cluster import Cluster, Config, configuration_for
+from kcore.cluster import CLOCK_ORDERS, Cluster, Config, configuration_for
 from kcore.scheduler import reasons
 from kcore.scheduler.cycle import bind, select_node, unbind
 from kcore.scheduler.engine import INTERPRETED_MAX, Decisions, Engine, Options
@@ -43,6 +43,7 @@ from kcore.sim.lines import (
 )
 from kcore.sim.loop import FOREIGN, FULL_EVICTIONS, FULL_INTERVALS, STEPPED
 from kcore.sim.online import Online
+from kcore.sim.orders import PREEMPTIVE, THRESHOLDS, Driver, another, discipline_for, driver_for
 from kcore.sim.outcome import Seen, SimulationResult
 from kcore.sim.scenario import Scenario, apply
 from kcore.traces.trace import ADD, NEVER_MS, Trace
@@ -51,9 +52,9 @@ Progress = Callable[[int, int, int], None]
 """Called with (events so far, events at least in all, simulated ms)."""
 
 ARGUMENTS = (
-    "policy", "profile", "seed", "tie_break", "order", "strict", "preemption", "preempted", "interval_ms", "engine"
+    "policy", "profile", "seed", "tie_break", "order", "strict", "preemption", "preempted", "interval_ms", "engine", "overrun", "thresholds"
 )  # fmt: skip
-ORDERS = ("queue", "fifo", "sjf", "drf")
+ORDERS = ("queue", *CLOCK_ORDERS)
 CHUNK_EVENTS = 50_000
 INTERVALS_AIM = 1_000
 """So many intervals a run has at least, where the caller does not say how long one is."""
@@ -68,14 +69,18 @@ class Simulation:
     Args:
         cluster: the nodes (and pods that are there already); None for the nodes of the trace.
         trace: a :class:`~kcore.traces.trace.Trace`, or a path that :func:`kcore.traces.load_trace` reads.
-        policy: names with a comma between: an order of the queue (sjf, drf, fifo) and a placing policy (fgd, ...).
+        policy: names with a comma between: an order of the queue (sjf, drf, fifo, easy, ...) and a placing policy (fgd, ...).
         config: a KubeSchedulerConfiguration; without either the default profile.
         seed: of everything random.
         tie_break: "first" by name, or "random".
-        order: "queue" (priority, then arrival), "fifo", "sjf" (shortest estimate first), "drf".
+        order: "queue" (priority, then arrival), "fifo", "sjf" (shortest estimate first), "drf", or one of those that
+            :mod:`kcore.sim.orders` has: "easy", "conservative", "srtf", "las".
         strict: nobody overtakes the first in the queue.
         preemption: "off", or "evict": pods of lower priority make room.
-        preempted: what becomes of those, and of pods whose node fails: "restart", "resume" or "drop".
+        preempted: what becomes of those, and of pods whose node fails: "restart", "resume" or "drop"; None is "resume" for
+            orders that preempt, otherwise "restart".
+        overrun: what becomes of a pod that has run as long as its estimate says: "run" on, or "kill".
+        thresholds: of attained service, between the queues of "las".
         interval_ms: how often the state of the cluster is written down; None chooses by the trace's length.
         scenario: what else happens, see :mod:`kcore.sim.scenario`.
         groups: node groups that grow and shrink, see :mod:`kcore.sim.autoscaling`.
@@ -97,7 +102,9 @@ class Simulation:
         order: str | None = None,
         strict: bool = False,
         preemption: str = "evict",
-        preempted: str = "restart",
+        preempted: str | None = None,
+        overrun: str = "run",
+        thresholds: str | Sequence[str | int] = THRESHOLDS,
         interval_ms: int | None = None,
         scenario: Sequence[Event | Mapping[str, Any]] = (),
         groups: Sequence[NodeGroup | Mapping[str, Any]] = (),
@@ -107,7 +114,9 @@ class Simulation:
         order, placing = _split_policy(policy, order)
         _choose("tie_break", tie_break, ("first", "random"))
         _choose("preemption", preemption, ("off", "evict"))
+        preempted = preempted or ("resume" if order in PREEMPTIVE else "restart")
         _choose("preempted", preempted, ("restart", "resume", "drop"))
+        _choose("overrun", overrun, ("run", "kill"))
         _choose("engine", engine, ("auto", "full", "incremental"))
         self.order, self.policy, self.engine = order, policy or "default", engine
         self.preempted = preempted
@@ -117,6 +126,12 @@ class Simulation:
         absent = _absent_nodes(self.trace) if cluster is None else []
         events = self.trace.node_events or () if cluster is None else ()
         self.jobs = _jobs_of(self.state, self.trace)
+        if overrun == "kill":
+            self.jobs = self.jobs.killed_at_estimate()
+        self._discipline = discipline_for(
+            order, strict, preemption, preempted, thresholds, self.trace, self.jobs
+        )
+        self._driver: Driver | None = None
         configuration, forced = configuration_for(
             config, profile, placing, has_gpus=self.state.requests.has_gpus
         )
@@ -129,23 +144,20 @@ class Simulation:
         self.origin.arguments.update({name: repr(value) for name, value in given.items()})
         for name in absent:
             self.state.remove_node(name)
-        self._random = np.random.default_rng(seed)
-        places = len(self.jobs.rows)
-        self._draws = (
-            self._random.random(places) if "random" in (tie_break, placing) else np.full(places, -1.0)
-        )
-        self.placed = np.full(places, -1, dtype=np.int32)
-        self.score = np.zeros(places, dtype=np.int64)
-        self._preempts = preemption == "evict"
-        option = self._option(interval_ms, strict)
-        self._decisions = Decisions(self.jobs.rows, np.zeros(0), np.zeros(0))
-        self._runnable, self._profile = self._prepare()
-        self._begin(option)
+        self._preempts = preemption == "evict" and self._discipline is None
+        self._begin(self._option(interval_ms, strict), seed if "random" in (tie_break, placing) else None)
 
     # -- putting it together
 
-    def _begin(self, option: np.ndarray) -> None:
-        """Nothing has arrived; pods that never enter the queue are told from the others."""
+    def _begin(self, option: np.ndarray, seed: int | None) -> None:
+        """Nothing has arrived; pods that never enter the queue are told from the others. ``seed`` draws among ties."""
+        places = len(self.jobs.rows)
+        self._draws = np.full(places, -1.0) if seed is None else np.random.default_rng(seed).random(places)
+        self.placed = np.full(places, -1, dtype=np.int32)
+        self.score = np.zeros(places, dtype=np.int64)
+        option[names.RULED] = self._discipline is not None
+        self._decisions = Decisions(self.jobs.rows, np.zeros(0), np.zeros(0))
+        self._runnable, self._profile = self._prepare()
         world = self.state.world()
         self.timeline = make_timeline(
             self.jobs, self._keys(), option, self.state, world, self.state.pods.count
@@ -191,6 +203,9 @@ class Simulation:
         return runnable, used[0] if used else self._engine.forced or self._engine.configuration.profiles[0]
 
     def _keys(self) -> np.ndarray:
+        if self._discipline is not None:
+            # each pod is a class of its own, which may leave the line at any time
+            return np.arange(len(self.jobs.rows), dtype=np.int64)
         if self.order == "queue":
             keys: np.ndarray = -self.state.pods.priority[self.jobs.rows].astype(np.int64)
             return keys
@@ -200,6 +215,7 @@ class Simulation:
         return np.zeros(len(self.jobs.rows), dtype=np.int64)
 
     def _make_online(self, world: World) -> Online:
+        self._driver = None
         profile, engine = self._profile, self._engine
         kept = POLICY_KEEP_MIN if BY_NAME.keys() & set(profile.scores) else KEEP_MIN
         keep_min = {"full": len(self.jobs.rows) + 1, "incremental": 1}.get(self.engine, kept)
@@ -214,6 +230,10 @@ class Simulation:
         self.timeline.option[names.PREEMPTION] = preempts
         foreign = bool(engine.extension(profile))
         online.begin(engine.settings(profile), means, self.jobs.rows, foreign=foreign)
+        if self._discipline is not None:
+            self._driver = driver_for(
+                self, self._discipline, engine, profile, online, self._draws, self.trace.gang
+            )
         return online
 
     def _line_up(self) -> None:
@@ -242,7 +262,8 @@ class Simulation:
         """Compile the kernels, or load them from the cache, so that no run waits for that."""
         if not self._engine.compiled:
             return
-        self._online.compile(self.timeline, self._draws, self.placed, self.score)
+        if self._driver is None:
+            self._online.compile(self.timeline, self._draws, self.placed, self.score)
         if self._engine.extension(self._profile):
             self._engine.warm()
 
@@ -301,10 +322,16 @@ class Simulation:
             changed = apply(self, event) or changed
         if changed:
             self.renew()
+        if self._driver is not None:
+            if changed:
+                self._driver.discipline.reset()
+            self._driver.poke()
 
     def _advance(self, until: int, events_max: int) -> int:
         """Run the loop: REACHED or STEPPED."""
         online = self._online
+        if self._driver is not None:
+            return self._driver.advance(until, events_max)
         stop = int(self.timeline.clock[names.EVENTS]) + events_max
         while True:
             left = max(stop - int(self.timeline.clock[names.EVENTS]), 0)
@@ -386,6 +413,7 @@ class Simulation:
         other.scenario = self.scenario.copy()
         other._numbers = dict(self._numbers)
         other._decisions = copy.deepcopy(self._decisions)
+        other._discipline = None if self._discipline is None else another(self._discipline)
         other.timeline = copy_timeline(self.timeline)
         for name in ("placed", "score", "_draws"):
             setattr(other, name, getattr(self, name).copy())
@@ -394,6 +422,10 @@ class Simulation:
 
     def save(self, path: str | Path) -> None:
         """Put the moment into a file, from which :meth:`load` goes on; see :mod:`kcore.sim.checkpoint`."""
+        if self._discipline is not None:
+            raise InputError(
+                f"order {self.order} cannot be saved", field="checkpoint", expected="queue, fifo, sjf or drf"
+            )
         checkpoint.save(self, path)
 
     @classmethod
@@ -420,7 +452,7 @@ class Simulation:
         if self.state.nodes.alive_count == 0:
             return reasons.NO_NODES
         if self._engine.filter(self._profile, int(self.jobs.rows[place])):
-            return ""
+            return f"held back by the order of the queue: {self.order}" if self._driver is not None else ""
         return self._engine.fit_error(self._profile)
 
 

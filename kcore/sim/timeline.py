@@ -80,7 +80,9 @@ LOOKS = 7
 """1 where the loop is to stop as soon as anybody waits: node groups may grow."""
 PREEMPTION = 8
 """1 where the profile preempts."""
-OPTIONS = 9
+RULED = 9
+"""1 where an order of :mod:`kcore.sim.orders` decides who starts: nobody is tried in the loop."""
+OPTIONS = 10
 
 # columns of Timeline.interval, before one for every resource of what is allocated, what is stranded, and the capacity
 AT = 0
@@ -254,9 +256,12 @@ def sift_up(timeline, index):
 @kernel
 def make_ready(timeline, one):
     """Let the class be tried, unless it waits for that already or nobody is in its line."""
+    clock = timeline.clock
+    if timeline.option[RULED] != 0:
+        clock[WOKEN] = 1
+        return
     if timeline.is_ready[one] != 0 or timeline.head[one] < 0:
         return
-    clock = timeline.clock
     timeline.is_ready[one] = 1
     timeline.ready[clock[READY]] = one
     clock[READY] += 1

@@ -68,7 +68,9 @@ def test_everything_at_once_is_a_batch() -> None:
     given = trace(*((0, -1, 1 + place % 3, place % 2) for place in range(12)))
     result = Simulation(cluster(4, 5, 6), given).run()
     batch = cluster(4, 5, 6).schedule(given.objects, preemption="evict")
-    wanted = dict(zip(batch.placements["name"].to_pylist(), batch.placements["node"].to_pylist(), strict=True))
+    wanted = dict(
+        zip(batch.placements["name"].to_pylist(), batch.placements["node"].to_pylist(), strict=True)
+    )
     assert dict(zip(column(result, "name"), column(result, "node"), strict=True)) == wanted
 
 
@@ -219,7 +221,14 @@ def test_a_higher_priority_preempts_from_when_it_is_given() -> None:
 
 def group(**more: Any) -> dict[str, Any]:
     """A group that is quick to grow and shrink."""
-    return {"name": "g", "template": node("template"), "max": 3, "delay": "2s", "idle": "3s", "period": "1s"} | more
+    return {
+        "name": "g",
+        "template": node("template"),
+        "max": 3,
+        "delay": "2s",
+        "idle": "3s",
+        "period": "1s",
+    } | more
 
 
 def test_a_group_grows_from_nothing_and_shrinks() -> None:

@@ -1,0 +1,1 @@
+"""Orders that drive a simulation from Python."""
