@@ -31,7 +31,7 @@ from kcore.sim.autoscaling import NodeGroup
 from kcore.sim.checkpoint import Origin
 from kcore.sim.events import Event
 from kcore.sim.lines import Jobs, longer, make_timeline, number_nodes, with_classes, with_resources
-from kcore.sim.loop import FOREIGN, FULL_EVICTIONS, FULL_INTERVALS, STEPPED
+from kcore.sim.loop import FOREIGN, FULL_EVICTIONS, FULL_INTERVALS, STEPPED, charge, leave_node
 from kcore.sim.online import Online
 from kcore.sim.outcome import Seen, SimulationResult
 from kcore.sim.scenario import Scenario, apply
@@ -142,6 +142,10 @@ class Simulation:
         untried[self._runnable] = False
         self.timeline.status[untried] = names.UNTRIED
         self._online = self._make_online(world)
+        self._by_hand = False
+        """Events have happened that the scenario does not tell, so that nobody could replay them."""
+        self._stale = False
+        """Nodes have changed, and what is derived from them has not yet been made anew."""
         self._line_up()
 
     def _option(self, interval_ms: int | None, strict: bool) -> np.ndarray:
@@ -220,6 +224,7 @@ class Simulation:
         self.timeline.clock[names.WOKEN] = 0
         self.timeline.clock[names.STRANDED_AT] = -1
         self._online = self._make_online(world)
+        self._stale = False
         self._line_up()
 
     def warm(self) -> None:
@@ -280,11 +285,29 @@ class Simulation:
 
     def _happen(self) -> None:
         """Let everything of the scenario happen whose time has come."""
-        changed = False
-        for event in self.scenario.due(self):
-            changed = apply(self, event) or changed
-        if changed:
-            self.renew()
+        self._apply(self.scenario.due(self))
+
+    def happen(self, *events: Event | Mapping[str, Any]) -> None:
+        """Let events happen at this moment; ``at`` may be left out. Those they concern are tried when time goes on.
+
+        Raises:
+            InputError: one is wrong, or names a node or pod that is not there.
+        """
+        now = self.now_ms
+        read = [
+            one if isinstance(one, Event) else Event.read({"at": now, **one}, index)
+            for index, one in enumerate(events)
+        ]
+        self._by_hand = True
+        self._apply(read)
+
+    def _apply(self, events: Sequence[Event]) -> None:
+        try:
+            for event in events:
+                self._stale = apply(self, event) or self._stale
+        finally:
+            if self._stale:
+                self.renew()
 
     def _advance(self, until: int, events_max: int) -> int:
         """Run the loop: REACHED or STEPPED."""
@@ -343,7 +366,27 @@ class Simulation:
 
     def take_off(self, place: int, status: int) -> None:
         """Take a running pod off its node; it has that status now."""
-        self._online.stop(self.timeline, place, status)
+        if not self._stale:
+            self._online.stop(self.timeline, place, status)
+            return
+        world = self._fresh_world()
+        leave_node(
+            world.nodes, world.pods, world.requests, self.timeline, place, int(self.jobs.rows[place]), status
+        )
+
+    def drop(self, row: int) -> None:
+        """Take a pod that was there before the simulation off its node, for good."""
+        world = self._fresh_world()
+        slot = int(world.pods.node[row])
+        charge(world.nodes, world.pods, world.requests, self.timeline, names.NONE, row, slot, -1)
+        self.state.remove_pod(row)
+
+    def _fresh_world(self) -> World:
+        """The world as it is, though what is derived from it may be of yesterday."""
+        world = self.state.world()
+        if self._stale:
+            self.timeline = with_resources(self.timeline, world)
+        return world
 
     def room_for_evictions(self) -> names.Timeline:
         """The timeline, with room for another eviction."""
@@ -377,6 +420,10 @@ class Simulation:
 
     def save(self, path: str | Path) -> None:
         """Put the moment into a file, from which :meth:`load` goes on; see :mod:`kcore.sim.checkpoint`."""
+        if self._by_hand:
+            raise InputError(
+                "events were made to happen by hand", field="save", expected="events that are in the scenario"
+            )
         checkpoint.save(self, path)
 
     @classmethod
