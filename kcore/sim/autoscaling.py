@@ -151,10 +151,7 @@ class Autoscaler:
         could_grow = clock[names.WAITING_COUNT] > 0 and any(
             len(self.nodes[one.name]) < one.most for one in self.groups
         )
-        going_on = (
-            clock[names.ARRIVED] < len(simulation.jobs.rows)
-            or names.next_ending(simulation.timeline) < names.FOREVER
-        )
+        going_on = _goes_on(simulation)
         grows = could_grow and (going_on or (self.futile != _standing(clock) and self._helps(simulation)))
         if grows or (could_shrink and (going_on or bool(self.idle_since))):
             period = self._period_ms
@@ -181,7 +178,8 @@ class Autoscaler:
         # nodes that arrive are there, and who waits has been tried on them, before the next look
         if not events and now >= self.look_ms:
             events += self._shrink(simulation)
-            if simulation.timeline.clock[names.WAITING_COUNT] > 0:
+            clock = simulation.timeline.clock
+            if clock[names.WAITING_COUNT] > 0 and (_goes_on(simulation) or self.futile != _standing(clock)):
                 self._grow(simulation)
             self.look_ms = now + self._period_ms
         return events
@@ -249,6 +247,13 @@ class Autoscaler:
                         self.idle_since.pop(name)
                         events.append(Event(now, "remove-node", name))
         return events
+
+
+def _goes_on(simulation: Running) -> bool:
+    """Whether any pod is to arrive or to complete yet."""
+    timeline = simulation.timeline
+    arrives = timeline.clock[names.ARRIVED] < len(simulation.jobs.rows)
+    return bool(arrives) or names.next_ending(timeline) < names.FOREVER
 
 
 def _standing(clock: np.ndarray) -> tuple[int, int, int]:

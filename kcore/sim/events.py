@@ -143,5 +143,8 @@ class Running(Protocol):
     def take_off(self, place: int, status: int) -> None:
         """Take a running pod off its node; it has that status now."""
 
+    def drop(self, row: int) -> None:
+        """Take a pod that was there before the simulation off its node, for good."""
+
     def room_for_evictions(self) -> Timeline:
         """The timeline, with room for another eviction."""

@@ -184,17 +184,23 @@ def start_pod(nodes, pods, requests, timeline, place, pod, node):
 
 
 @kernel
-def stop_pod(nodes, pods, requests, counters, touched, timeline, place, pod, status):
-    """Take a running pod off its node; what could not run may run now."""
-    node = pods.node[pod]
-    charge(nodes, pods, requests, timeline, place, pod, node, -1)
+def leave_node(nodes, pods, requests, timeline, place, pod, status):
+    """A running pod is on no node any more; what could not run may run now."""
+    charge(nodes, pods, requests, timeline, place, pod, pods.node[pod], -1)
     unbind(nodes, pods, requests, pod)
-    count_pod(nodes, pods, counters, pod, node, -1)
-    touch(touched, node)
     timeline.status[place] = status
     timeline.end[place] = timeline.clock[NOW]
     timeline.clock[COMPLETED_COUNT] += 1 if status == COMPLETED else 0
     timeline.clock[WOKEN] = 1
+
+
+@kernel
+def stop_pod(nodes, pods, requests, counters, touched, timeline, place, pod, status):
+    """Take a running pod off its node, and tell those who decide."""
+    node = pods.node[pod]
+    leave_node(nodes, pods, requests, timeline, place, pod, status)
+    count_pod(nodes, pods, counters, pod, node, -1)
+    touch(touched, node)
 
 
 @kernel

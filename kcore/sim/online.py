@@ -26,7 +26,7 @@ from kcore.sim.loop import (
     conclude,
     stop_pod,
 )
-from kcore.sim.timeline import Timeline, pop_ready
+from kcore.sim.timeline import EVENTS, Timeline, pop_ready
 
 STOPS = (REACHED, STEPPED, FULL_INTERVALS, FULL_EVICTIONS, FOREIGN, REJECTED)
 
@@ -91,10 +91,10 @@ class Online(Batch):
     ) -> tuple[int, int]:  # fmt: skip
         """Run the loop until it stops for one of STOPS; the place it speaks of, and why."""
         self._follow_nominations()
+        stop = int(timeline.clock[EVENTS]) + events_max
         while True:
-            place, why = self._run(advance)(
-                *self._arguments(timeline, draws, placed, score), until, events_max
-            )
+            left = stop - int(timeline.clock[EVENTS])
+            place, why = self._run(advance)(*self._arguments(timeline, draws, placed, score), until, left)
             place, why = int(place), int(why)
             assert why != CONTRADICTION, "the full pass finds a node where the shape has none"
             if why in STOPS:

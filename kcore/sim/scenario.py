@@ -15,7 +15,7 @@ from kcore.scheduler.state import State
 from kcore.sim import timeline as names
 from kcore.sim.autoscaling import Autoscaler, NodeGroup
 from kcore.sim.events import NODE_KINDS, Event, Running
-from kcore.sim.loop import charge, first_waiting, give_back
+from kcore.sim.loop import first_waiting, give_back
 from kcore.sim.timeline import leave_line
 from kcore.traces.trace import ADD, NodeEvent, Trace
 
@@ -185,13 +185,11 @@ def _lose_node(simulation: Told, name: str) -> None:
     for row in sorted(state.pods_on(slot)):
         place = int(timeline.place_of[row])
         if place < 0:
-            world = state.world()
-            charge(world.nodes, world.pods, world.requests, timeline, place, row, slot, -1)
-            state.remove_pod(row)
+            simulation.drop(row)
             continue
         simulation.take_off(place, names.FAILED)
-        timeline.end[place] = -1
         timeline = simulation.room_for_evictions()
+        timeline.end[place] = -1
         give_back(timeline, place, 1)
     simulation.scenario.removed[name] = node
     state.remove_node(name)

@@ -41,7 +41,7 @@ from kcore.sim.lines import (
     with_classes,
     with_resources,
 )
-from kcore.sim.loop import FOREIGN, FULL_EVICTIONS, FULL_INTERVALS, STEPPED
+from kcore.sim.loop import FOREIGN, FULL_EVICTIONS, FULL_INTERVALS, STEPPED, charge, leave_node
 from kcore.sim.online import Online
 from kcore.sim.orders import PREEMPTIVE, THRESHOLDS, Driver, another, discipline_for, driver_for
 from kcore.sim.outcome import Seen, SimulationResult
@@ -168,6 +168,10 @@ class Simulation:
         untried[self._runnable] = False
         self.timeline.status[untried] = names.UNTRIED
         self._online = self._make_online(world)
+        self._by_hand = False
+        """Events have happened that the scenario does not tell, so that nobody could replay them."""
+        self._stale = False
+        """Nodes have changed, and what is derived from them has not yet been made anew."""
         self._line_up()
 
     def _option(self, interval_ms: int | None, strict: bool) -> np.ndarray:
@@ -256,6 +260,7 @@ class Simulation:
         self.timeline.clock[names.WOKEN] = 0
         self.timeline.clock[names.STRANDED_AT] = -1
         self._online = self._make_online(world)
+        self._stale = False
         self._line_up()
 
     def warm(self) -> None:
@@ -317,15 +322,35 @@ class Simulation:
 
     def _happen(self) -> None:
         """Let everything of the scenario happen whose time has come."""
+        self._apply(self.scenario.due(self))
+
+    def happen(self, *events: Event | Mapping[str, Any]) -> None:
+        """Let events happen at this moment; ``at`` may be left out. Those they concern are tried when time goes on.
+
+        Raises:
+            InputError: one is wrong, or names a node or pod that is not there.
+        """
+        now = self.now_ms
+        read = [
+            one if isinstance(one, Event) else Event.read({"at": now, **one}, index)
+            for index, one in enumerate(events)
+        ]
+        self._by_hand = True
+        self._apply(read)
+
+    def _apply(self, events: Sequence[Event]) -> None:
         changed = False
-        for event in self.scenario.due(self):
-            changed = apply(self, event) or changed
-        if changed:
-            self.renew()
-        if self._driver is not None:
-            if changed:
-                self._driver.discipline.reset()
-            self._driver.poke()
+        try:
+            for event in events:
+                changed = apply(self, event) or changed
+                self._stale = self._stale or changed
+        finally:
+            if self._stale:
+                self.renew()
+            if self._driver is not None:
+                if changed:
+                    self._driver.discipline.reset()
+                self._driver.poke()
 
     def _advance(self, until: int, events_max: int) -> int:
         """Run the loop: REACHED or STEPPED."""
@@ -387,7 +412,27 @@ class Simulation:
 
     def take_off(self, place: int, status: int) -> None:
         """Take a running pod off its node; it has that status now."""
-        self._online.stop(self.timeline, place, status)
+        if not self._stale:
+            self._online.stop(self.timeline, place, status)
+            return
+        world = self._fresh_world()
+        leave_node(
+            world.nodes, world.pods, world.requests, self.timeline, place, int(self.jobs.rows[place]), status
+        )
+
+    def drop(self, row: int) -> None:
+        """Take a pod that was there before the simulation off its node, for good."""
+        world = self._fresh_world()
+        slot = int(world.pods.node[row])
+        charge(world.nodes, world.pods, world.requests, self.timeline, names.NONE, row, slot, -1)
+        self.state.remove_pod(row)
+
+    def _fresh_world(self) -> World:
+        """The world as it is, though what is derived from it may be of yesterday."""
+        world = self.state.world()
+        if self._stale:
+            self.timeline = with_resources(self.timeline, world)
+        return world
 
     def room_for_evictions(self) -> names.Timeline:
         """The timeline, with room for another eviction."""
@@ -425,6 +470,10 @@ class Simulation:
         if self._discipline is not None:
             raise InputError(
                 f"order {self.order} cannot be saved", field="checkpoint", expected="queue, fifo, sjf or drf"
+            )
+        if self._by_hand:
+            raise InputError(
+                "events were made to happen by hand", field="save", expected="events that are in the scenario"
             )
         checkpoint.save(self, path)
 
