@@ -18,8 +18,7 @@ import numpy as np
 from kcore.api.errors import InputError
 from kcore.api.objects import Node
 from kcore.sim import timeline as names
-from kcore.sim.events import Event, Running, time_ms
-from kcore.sources import decode_objects
+from kcore.sim.events import Event, Running, read_node, time_ms
 from kcore.sources.eligibility import may_run
 
 PERIOD_MS = 10_000
@@ -59,10 +58,7 @@ class NodeGroup:
             raise InputError(f"{given['name']!r} is no name", document=place, field="name", expected="a text")
         if not isinstance(given["template"], Mapping):
             raise InputError("is no mapping", document=place, field="template", expected="a Node")
-        try:
-            nodes = decode_objects([{"kind": "Node", "apiVersion": "v1", **given["template"]}]).nodes
-        except InputError as error:
-            raise error.at(document=f"{place}, template") from None
+        template = read_node(given["template"], place, "template")
         bounds = {}
         for key, default in (("min", 0), ("max", 0)):
             value = given.get(key, default)
@@ -82,7 +78,7 @@ class NodeGroup:
         ]
         if times[2] < 1:
             raise InputError("is no time", document=place, field="period", expected="1 ms or more")
-        return cls(given["name"], nodes[0], bounds["max"], bounds["min"], *times)
+        return cls(given["name"], template, bounds["max"], bounds["min"], *times)
 
 
 @dataclass

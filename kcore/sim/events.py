@@ -106,11 +106,20 @@ def _node(given: Mapping[str, Any], place: str) -> Node | None:
         return None
     if not isinstance(given["node"], Mapping):
         raise InputError("is no mapping", document=place, field="node", expected="a Node")
+    return read_node(given["node"], place, "node")
+
+
+def read_node(given: Mapping[str, Any], place: str, name: str) -> Node:
+    """The Node that stands in the field ``name`` of an item.
+
+    Raises:
+        InputError: what is wrong with it, with its place.
+    """
     try:
-        objects = decode_objects([{"kind": "Node", "apiVersion": "v1", **given["node"]}])
+        return decode_objects([{**given, "kind": "Node", "apiVersion": "v1"}]).nodes[0]
     except InputError as error:
-        raise error.at(document=place) from None
-    return objects.nodes[0]
+        field = f"{name}.{error.field}" if error.field else name
+        raise InputError(error.problem, document=place, field=field, expected=error.expected) from None
 
 
 def time_ms(given: Any, place: str, name: str) -> int:
