@@ -61,7 +61,8 @@ def _behind(ground: Ground, unit: int, keys: Keys) -> np.ndarray:
     (one,), (two,) = keys(np.array([unit]))
     after = (first > one) | ((first == one) & (second > two))
     chosen = running[after]
-    return chosen[np.lexsort((chosen, second[after], first[after]))[::-1]]
+    found: np.ndarray = chosen[np.lexsort((chosen, second[after], first[after]))[::-1]]
+    return found
 
 
 def _drive_out(ground: Ground, unit: int, behind: np.ndarray) -> np.ndarray | None:
