@@ -9,7 +9,7 @@ import numpy as np
 from kcore.kernel import compile_for
 from kcore.scheduler.columns import Settings
 from kcore.scheduler.incremental.batch import Batch
-from kcore.scheduler.incremental.placing import CONTRADICTION, DONE, OVERFLOW, REJECTED, place_range
+from kcore.scheduler.incremental.placing import CONTRADICTION, OVERFLOW, REJECTED, place_range
 from kcore.scheduler.incremental.placing import UNKNOWN as NO_ROW
 from kcore.scheduler.incremental.refuser import Means
 from kcore.scheduler.state import distinct
@@ -95,32 +95,35 @@ class Online(Batch):
         world = self._world
         return world.nodes, world.pods, world.requests, self._counters.columns(), self._touched
 
-    def place(self, draws: np.ndarray, placed: np.ndarray, score: np.ndarray, place: int) -> int:
-        """Bind the pod to the best node, which the timeline is not told; the node, or -1 where it fits nowhere."""
+    def place(self, draws: np.ndarray, placed: np.ndarray, score: np.ndarray, start: int, stop: int) -> None:
+        """Bind the pods from ``start`` to ``stop``, in turn, each to the best node; the timeline is not told.
+
+        ``placed`` is -1 for those that fit nowhere.
+        """
         self._follow_nominations()
-        row = int(self._queue[place])
-        placed[place] = -1
-        while True:
+        placed[start:stop] = -1
+        position = start
+        while position < stop:
             world = self._world
-            _, why = self._run(place_range)(
+            position, why = self._run(place_range)(
                 world.nodes, world.pods, world.demands, world.requests, self._settings, self._views.columns(),
                 self._counters.columns(), self._shapes.arrays, self._touched, self._choice, self._rows(), self._number,
-                self._queue, draws, place, place + 1, self._state.nominated, self._scratch, self._refuser.trials,
+                self._queue, draws, position, stop, self._state.nominated, self._scratch, self._refuser.trials,
                 self._refuser.refusals, placed, score,
             )  # fmt: skip
+            position = int(position)
             self._refuser.refusals.used[:] = 0
             assert why != CONTRADICTION, "the full pass finds a node where the shape has none"
             if why == NO_ROW:
-                number = self._number[place : place + 1]
                 self._build_all(
-                    number, self._queue[place : place + 1], self._settings, self._state.nominated
+                    self._number[position:stop], self._queue[position:stop], self._settings, self._state.nominated
                 )
             elif why == OVERFLOW:
-                self._build(int(self._number[place]), self._settings, row, self._state.nominated)
+                self._build(
+                    int(self._number[position]), self._settings, int(self._queue[position]), self._state.nominated
+                )
             elif why == REJECTED:
-                self._state.forget_nomination(row)
-            elif why == DONE:
-                return int(placed[place])
+                self._state.forget_nomination(int(self._queue[position]))
 
     def stop(self, timeline: Timeline, place: int, status: int) -> None:
         """Take a running pod off its node; it has that status now."""

@@ -36,10 +36,12 @@ STALE_FACTOR = 4
 class Beside:
     """Limits that keep a pod off nodes which others have reserved while it would be there."""
 
-    def __init__(self, ground: Ground, plan: Plan, end: int) -> None:
+    def __init__(self, ground: Ground, plan: Plan, unit: int, end: int) -> None:
         self._ground = ground
         self._free, self._left = np.empty_like(ground.free), np.empty_like(ground.left)
-        ground.call(least_until, plan, end, self._free, self._left)
+        ground.call(
+            least_until, plan, ground.fleet, ground.host.timeline.status, unit, end, ground.sums[0], self._free, self._left
+        )
         self._out = np.zeros(ground.slots, dtype=np.uint8)
 
     def mask(self, place: int) -> np.ndarray:
@@ -191,7 +193,7 @@ class Conservative:
             assert self._plan is not None
             end = self._end.pop(unit)
             del self.begin[unit]
-            if ground.start(unit, Beside(ground, self._plan, end), self._slot[places]):
+            if ground.start(unit, Beside(ground, self._plan, unit, end), self._slot[places]):
                 self._slot[places] = ground.host.placed[places]
                 self._until[places] = ground.ends_of(places)
                 self._occupy(ground, places, now, self._until[places], 1)

@@ -85,6 +85,7 @@ class Ground:
         self.target = np.full(places, -1, dtype=np.int32)
         self.sums = np.zeros((2, resources), dtype=np.int64)
         self._beyond = self._looks_beyond()
+        self._any_beyond = bool(self._beyond.any())
         self._counts_pods = codes.NODE_RESOURCES_FIT in engine.settings(profile).filters
         self.free = np.zeros((resources, self.slots), dtype=np.int64)
         self.left = np.zeros(self.slots, dtype=np.int64)
@@ -92,7 +93,8 @@ class Ground:
         self.running = np.flatnonzero(status == names.RUNNING).astype(np.int32)
         self.waiting = np.zeros(0, dtype=np.int32)
         self._seen = 0
-        self.keep_whole()
+        self._keep_whole()
+        self.waiting = np.zeros(0, dtype=np.int32)
         self.refresh()
 
     def call(self, kernel: Kernel, *args: Any) -> Any:
@@ -111,6 +113,7 @@ class Ground:
         timeline, fleet = self.host.timeline, self.fleet
         arrived = int(timeline.clock[names.ARRIVED])
         if arrived > self._seen:
+            # the pods of a gang arrive together, so every unit has come as a whole
             first, last = np.searchsorted(fleet.first, (self._seen, arrived))
             self.waiting = np.concatenate([self.waiting, np.arange(first, last, dtype=np.int32)])
             self._seen = arrived
@@ -127,7 +130,7 @@ class Ground:
         self.call(room.count_waiting, self.fleet, self.host.timeline.status, units, count)
         return count
 
-    def keep_whole(self) -> None:
+    def _keep_whole(self) -> None:
         """Gangs of which a pod was lost are stopped, so that they start again together."""
         if not self.gang:
             return
@@ -206,6 +209,8 @@ class Ground:
         return None if planned is None else self._try(places, Fixed(self.slots, places, planned))
 
     def _try(self, places: np.ndarray, limits: Limits | None) -> np.ndarray | None:
+        if limits is None and not self._foreign and places[-1] - places[0] + 1 == len(places):
+            return self._try_all(places)
         slots = np.full(len(places), -1, dtype=np.int32)
         for index, place in enumerate(places.tolist()):
             slot = self._choose(place, limits)
@@ -216,6 +221,15 @@ class Ground:
             if limits is not None:
                 limits.note(place, slot)
         return slots
+
+    def _try_all(self, places: np.ndarray) -> np.ndarray | None:
+        """The same for places one after another, in one call."""
+        self._online.place(self._draws, self._chosen, self._total, int(places[0]), int(places[-1]) + 1)
+        slots = self._chosen[places]
+        if (slots >= 0).all():
+            return slots
+        self.lift(places[slots >= 0])
+        return None
 
     def _lay_out(self, places: np.ndarray) -> np.ndarray | None:
         self.measure()
@@ -228,7 +242,8 @@ class Ground:
 
     def _choose(self, place: int, limits: Limits | None) -> int:
         if limits is None and not self._foreign:
-            return self._online.place(self._draws, self._chosen, self._total, place)
+            self._online.place(self._draws, self._chosen, self._total, place, place + 1)
+            return int(self._chosen[place])
         engine, world, row = self._engine, self.world, int(self.host.jobs.rows[place])
         if engine.filter(self._profile, row) == 0:
             return -1
@@ -277,6 +292,7 @@ class Ground:
     ) -> bool:
         """Start the unit's pods, all of them, on nodes of the engine's choice; False, and nothing done, if one fits nowhere."""
         places = self.places_of(unit, names.WAITING)
+        assert len(places), "a unit that waits has a pod that waits"
         timeline = self.host.timeline
         timeline.attempts[places] += 1
         timeline.clock[names.ATTEMPTS] += len(places)
@@ -310,7 +326,7 @@ class Ground:
 
     def stands_beyond(self, units: np.ndarray) -> bool:
         """Whether a filter of one of the units' pods may let it in because another pod was put somewhere."""
-        return bool(self._beyond[units].any())
+        return self._any_beyond and bool(self._beyond[units].any())
 
     def _looks_beyond(self) -> np.ndarray:
         """``bool[unit]``: required affinity, or hard spreading, of the first pod."""

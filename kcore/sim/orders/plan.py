@@ -85,6 +85,7 @@ def split(plan, moment):
         plan.left[row, node] = plan.left[source, node]
     for resource in range(plan.free.shape[1]):
         plan.total[row, resource] = plan.total[source, resource]
+    for resource in range(plan.free.shape[1]):
         for node in range(plan.left.shape[1]):
             plan.free[row, resource, node] = plan.free[source, resource, node]
     for index in range(count[SEGMENTS], found + 1, -1):
@@ -125,23 +126,39 @@ def occupy(plan, fleet, places, slots, begin, ends, sign):
 
 
 @kernel
-def copy_segment(plan, segment, free, left):
-    """What is free in a segment."""
+def copy_segment(plan, segment, need, free, left):
+    """What is free in a segment, of the resources that are needed."""
     row = plan.row[segment]
     for node in range(left.shape[0]):
         left[node] = plan.left[row, node]
-        for resource in range(free.shape[0]):
-            free[resource, node] = plan.free[row, resource, node]
+    for resource in range(free.shape[0]):
+        if need[resource] > 0:
+            for node in range(left.shape[0]):
+                free[resource, node] = plan.free[row, resource, node]
 
 
 @kernel
-def keep_least(plan, segment, free, left):
+def keep_least(plan, segment, need, free, left):
     """What is free both there and in the segment."""
     row = plan.row[segment]
     for node in range(left.shape[0]):
         left[node] = min(left[node], plan.left[row, node])
-        for resource in range(free.shape[0]):
-            free[resource, node] = min(free[resource, node], plan.free[row, resource, node])
+    for resource in range(free.shape[0]):
+        if need[resource] > 0:
+            for node in range(left.shape[0]):
+                free[resource, node] = min(free[resource, node], plan.free[row, resource, node])
+
+
+@kernel
+def has_room_in(plan, fleet, status, segment, unit, need, target):
+    """Tell whether the unit has room in that segment alone."""
+    row = plan.row[segment]
+    if not is_enough(plan.total[row], need):
+        return False
+    if not lay_out(fleet, status, plan.free[row], plan.left[row], unit, target):
+        return False
+    pick_up(fleet, plan.free[row], plan.left[row], fleet.first[unit], fleet.stop[unit], target)
+    return True
 
 
 @kernel
@@ -155,39 +172,37 @@ def find_window(plan, fleet, status, unit, length, before, need, free, left, tar
     start, stop = fleet.first[unit], fleet.stop[unit]
     segment = 0
     while segment < count and plan.at[segment] < before:
-        end = plan.at[segment] + length if length < FOREVER else FOREVER
-        last = segment
-        while last < count and (last == segment or plan.at[last] < end):
-            row = plan.row[last]
-            if not is_enough(plan.total[row], need):
-                break
-            if not lay_out(fleet, status, plan.free[row], plan.left[row], unit, target):
-                break
-            pick_up(fleet, plan.free[row], plan.left[row], start, stop, target)
-            if last == segment:
-                copy_segment(plan, last, free, left)
-            else:
-                keep_least(plan, last, free, left)
-            last += 1
-        if last < count and (last == segment or plan.at[last] < end):
-            # no window that reaches into this segment will do
-            segment = last + 1
+        if not is_enough(plan.total[plan.row[segment]], need):
+            segment += 1
             continue
-        if lay_out(fleet, status, free, left, unit, target):
+        end = plan.at[segment] + length if length < FOREVER else FOREVER
+        copy_segment(plan, segment, need, free, left)
+        last, room = segment, lay_out(fleet, status, free, left, unit, target)
+        while room and last + 1 < count and plan.at[last + 1] < end:
+            pick_up(fleet, free, left, start, stop, target)
+            last += 1
+            keep_least(plan, last, need, free, left)
+            room = is_enough(plan.total[plan.row[last]], need) and lay_out(
+                fleet, status, free, left, unit, target
+            )
+        if room:
             return plan.at[segment]
-        segment += 1
+        # where that segment alone is too full, no window that reaches into it will do
+        alone = last > segment and has_room_in(plan, fleet, status, last, unit, need, target)
+        segment = segment + 1 if alone else last + 1
     for place in range(start, stop):
         target[place] = NONE
     return FOREVER
 
 
 @kernel
-def least_until(plan, end, free, left):
-    """What is free from now until ``end``."""
-    copy_segment(plan, 0, free, left)
+def least_until(plan, fleet, status, unit, end, need, free, left):
+    """What is free from now until ``end``, of what the unit needs."""
+    sum_wanted(fleet, status, unit, need)
+    copy_segment(plan, 0, need, free, left)
     segment = 1
     while segment < plan.count[SEGMENTS] and plan.at[segment] < end:
-        keep_least(plan, segment, free, left)
+        keep_least(plan, segment, need, free, left)
         segment += 1
 
 

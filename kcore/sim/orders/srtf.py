@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from kcore.sim import timeline as names
+from kcore.kernel import kernel
 from kcore.sim.orders.ground import Ground
 from kcore.sim.orders.preemptive import take_turn
+from kcore.sim.timeline import FOREVER, NOW, RUNNING, WAITING
 
 
 class Srtf:
@@ -19,7 +20,7 @@ class Srtf:
 
     def next_ms(self, ground: Ground) -> int:
         """Nothing happens by itself: who runs has ever less left, so nobody who waits overtakes."""
-        return names.FOREVER
+        return FOREVER
 
     def reset(self) -> None:
         """Nothing is kept."""
@@ -29,19 +30,26 @@ class Srtf:
         take_turn(ground, lambda units: (remaining(ground, units), np.zeros(len(units), dtype=np.int64)))
 
 
+@kernel
+def sum_remaining(fleet, timeline, length, units, out):
+    """``out[index]``: ms that the unit has left to run, the longest of its pods; FOREVER where nobody knows."""
+    now = timeline.clock[NOW]
+    for index in range(units.shape[0]):
+        out[index] = 0
+        for place in range(fleet.first[units[index]], fleet.stop[units[index]]):
+            runs = timeline.status[place] == RUNNING
+            if not runs and timeline.status[place] != WAITING:
+                continue
+            if length[place] >= FOREVER:
+                out[index] = FOREVER
+                continue
+            done = timeline.work[place] - timeline.left[place] if timeline.work[place] >= 0 else 0
+            done += now - timeline.start[place] if runs else 0
+            out[index] = max(out[index], length[place] - done)
+
+
 def remaining(ground: Ground, units: np.ndarray) -> np.ndarray:
-    """``int64[unit]`` ms that a unit has left to run, the longest of its pods."""
-    timeline, fleet = ground.host.timeline, ground.fleet
-    found = np.zeros(len(units), dtype=np.int64)
-    for offset in range(int((fleet.stop[units] - fleet.first[units]).max(initial=0))):
-        index = np.flatnonzero(fleet.first[units] + offset < fleet.stop[units])
-        places = fleet.first[units[index]] + offset
-        status = timeline.status[places]
-        runs = status == names.RUNNING
-        index, places, runs = (one[runs | (status == names.WAITING)] for one in (index, places, runs))
-        done = np.where(timeline.work[places] >= 0, timeline.work[places] - timeline.left[places], 0)
-        done = done + np.where(runs, ground.now - timeline.start[places], 0)
-        length = ground.length[places]
-        left = np.where(length >= names.FOREVER, names.FOREVER, np.maximum(length - done, 0))
-        found[index] = np.maximum(found[index], left)
-    return found
+    """``int64[unit]`` ms that units have left to run."""
+    out = np.zeros(len(units), dtype=np.int64)
+    ground.call(sum_remaining, ground.fleet, ground.host.timeline, ground.length, units.astype(np.int64), out)
+    return out
