@@ -7,6 +7,7 @@ WORKERS ?= 2
 SOAK_ROUNDS ?= 20
 SOAK_MINUTES ?= 120
 SOAK_SEED ?= 1
+SOAK_SIM_MINUTES ?= 30
 GO ?= go
 PEER_ROUNDS ?= 3
 BIN := $(VENV)/bin
@@ -51,6 +52,7 @@ vectors: $(READY)
 
 soak: $(READY)
 	$(BIN)/python -m tests.scheduler.soak --minutes $(SOAK_MINUTES) --seed $(SOAK_SEED)
+	$(BIN)/python -m tests.sim.soak --minutes $(SOAK_SIM_MINUTES) --seed $(SOAK_SEED)
 	set -e; for seed in $$(seq $(SOAK_ROUNDS)); do echo "seed $$seed"; \
 	    $(PYTEST) -q $(PARALLEL) -m 'slow or differential' --hypothesis-seed=$$seed; done
 

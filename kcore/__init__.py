@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kcore import gym
     from kcore.api.errors import InputError, KcoreError, NotSupportedError
     from kcore.cluster import Cluster
     from kcore.scheduler.plugins.contract import NodeView, PodView, filter_plugin, score_plugin
@@ -29,6 +30,7 @@ __all__ = [
     "Simulation",
     "__version__",
     "filter_plugin",
+    "gym",
     "score_plugin",
 ]
 
@@ -42,6 +44,7 @@ _HOMES = {
     "Result": "kcore.scheduler.result",
     "Simulation": "kcore.sim.simulation",
     "filter_plugin": "kcore.scheduler.plugins.contract",
+    "gym": "kcore.gym",
     "score_plugin": "kcore.scheduler.plugins.contract",
 }
 
@@ -51,7 +54,8 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(home), name)
+    module = import_module(home)
+    value = module if home == f"{__name__}.{name}" else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -20,10 +20,12 @@ from kcore.api.objects import ClusterObjects, Node, Pod
 from kcore.scheduler.config import default_configuration, load_configuration
 from kcore.scheduler.engine import INTERPRETED_MAX, Engine, Options
 from kcore.scheduler.history import History
-from kcore.scheduler.plugins.contract import registered
+from kcore.scheduler.plugins.contract import OUR_POINTS, registered
+from kcore.scheduler.plugins.policies import DEFAULT, policy_document
 from kcore.scheduler.profile import Profile, SchedulerConfiguration
 from kcore.scheduler.result import Result, Timing
 from kcore.scheduler.state import State
+from kcore.scheduler.typical import read_typical
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -180,6 +182,30 @@ class Cluster:
 
     # -- scheduling
 
+    def engine(
+        self,
+        *,
+        config: Config = None,
+        profile: str | None = None,
+        policy: str | None = None,
+        compiled: bool = False,
+    ) -> Engine:
+        """The engine over this cluster's state, with the arguments of :meth:`schedule`; it has decided nothing yet.
+
+        For code that asks for filters and scores itself: environments, models, simulations.
+        """
+        configuration, forced = configuration_for(
+            config, profile, policy, has_gpus=self.state.requests.has_gpus
+        )
+        return Engine(self.state, configuration, compiled=compiled and kernel.JIT, forced=forced)
+
+    def pending_rows(self, order: str = "queue") -> np.ndarray:
+        """``int32[pod]``: the pods without a node, in the order in which the scheduler's queue (or "file") has them."""
+        rows = self._pending()
+        if order == "queue":
+            rows = rows[np.argsort(-self.state.pods.priority[rows].astype(np.int64), kind="stable")]
+        return rows
+
     def schedule(
         self,
         pods: Pods = None,
@@ -203,7 +229,8 @@ class Cluster:
             pods: pods to add first: a path, Kubernetes objects, or ClusterObjects; None for those that are pending.
             config: a KubeSchedulerConfiguration: a path or the parsed document.
             profile: schedule every pod with this profile, whatever its schedulerName.
-            policy: schedule every pod by this registered score plugin alone (after the default filters).
+            policy: schedule every pod by this policy, or registered score plugin, alone (after the default filters); see
+                docs/policies.md. Where pods ask for GPU devices they are shared.
             tie_break: among equally good nodes the first by name, or "random" with ``seed``.
             order: "queue" (by priority, then arrival) or "file".
             preemption: "off"; "nominate" names a node and victims; "evict" removes them and places the pod.
@@ -222,11 +249,14 @@ class Cluster:
                 raise InputError(
                     f"{value!r} is not a choice", field=name, expected=" or ".join(_CHOICES[name])
                 )
-        configuration, forced = configuration_for(config, profile, policy)
+        configuration_for(config, profile, policy)
         added = self._add(pods)
+        configuration, forced = configuration_for(
+            config, profile, policy, has_gpus=self.state.requests.has_gpus
+        )
         rows = self._pending() if added is None else added
         compiled = len(rows) * (self.node_count + 1) > INTERPRETED_MAX
-        random = np.random.default_rng(seed) if tie_break == "random" else None
+        random = np.random.default_rng(seed) if "random" in (tie_break, policy) else None
         options = Options(order, engine, random, preemption, progress, report_every)
         return self._run(rows, configuration, forced, options, compiled, explain, stage or _quiet)
 
@@ -315,13 +345,20 @@ def _read(paths: list[str], known: ClusterObjects | None) -> ClusterObjects:
 
 
 def _third_party_points() -> dict[str, frozenset[str]]:
-    return {name: frozenset(points) for name, points in registered().items()}
+    """The plugins that a configuration may name beside Kubernetes' own, with their extension points."""
+    return {**OUR_POINTS, **{name: frozenset(points) for name, points in registered().items()}}
 
 
 def configuration_for(
-    config: Config, profile: str | None, policy: str | None
+    config: Config, profile: str | None, policy: str | None, *, has_gpus: bool = False
 ) -> tuple[SchedulerConfiguration, Profile | None]:
-    """The configuration, and the profile that is forced on every pod, if one is."""
+    """The configuration, and the profile that is forced on every pod, if one is.
+
+    ``has_gpus``: there are pods that ask for GPU devices, which policies share.
+
+    Raises:
+        InputError: anything wrong with the three, by name.
+    """
     document: Mapping[str, Any] | None
     if isinstance(config, str | Path):
         document = sources.read_configuration(str(config))
@@ -333,12 +370,14 @@ def configuration_for(
             configuration = default_configuration()
         else:
             configuration = load_configuration(document, third_party=_third_party_points())
+        for one in configuration.profiles:
+            read_typical(one)
     except InputError as error:
         raise error.at(file=file) from None
     if policy is not None:
         if config is not None:
             raise InputError("cannot go with config", field="policy", expected="one of the two")
-        configuration = _policy_configuration(policy)
+        configuration = _policy_configuration(policy, has_gpus=has_gpus)
         return configuration, configuration.profiles[0]
     if profile is None:
         return configuration, None
@@ -349,8 +388,8 @@ def configuration_for(
     return configuration, forced
 
 
-def _policy_configuration(policy: str) -> SchedulerConfiguration:
-    """The default filters with one registered score plugin in place of all scores."""
+def _policy_configuration(policy: str, *, has_gpus: bool) -> SchedulerConfiguration:
+    """The default filters, and GpuShare for pods with GPUs, with one policy in place of all scores."""
     for part in policy.split(","):
         if part.strip() in CLOCK_ORDERS:
             raise InputError(
@@ -360,19 +399,13 @@ def _policy_configuration(policy: str) -> SchedulerConfiguration:
             )
     known = _third_party_points()
     names = sorted(name for name, points in known.items() if "score" in points)
-    if policy not in names:
+    if policy not in (DEFAULT, *names):
         raise InputError(
             f"no policy is named {policy!r}",
             field="policy",
-            expected=f"a registered score plugin ({', '.join(names) or 'none is registered'})",
+            expected=", ".join((DEFAULT, *names)),
         )
-    score = {"disabled": [{"name": "*"}], "enabled": [{"name": policy}]}
-    document = {
-        "apiVersion": "kubescheduler.config.k8s.io/v1",
-        "kind": "KubeSchedulerConfiguration",
-        "profiles": [{"schedulerName": "default-scheduler", "plugins": {"score": score}}],
-    }
-    return load_configuration(document, third_party=known)
+    return load_configuration(policy_document(policy, has_gpus), third_party=known)
 
 
 def _notes(configuration: SchedulerConfiguration) -> list[str]:

@@ -36,8 +36,10 @@ def cache_directory() -> Path:
     )
     digest = hashlib.sha256(sys.version.encode())
     package = Path(__file__).parent
-    for source in [Path(__file__), *sorted((package / "scheduler").rglob("*.py"))]:
-        digest.update(source.read_bytes())
+    for source in sorted(package.rglob("*.py")):
+        text = source.read_bytes()
+        if source.is_relative_to(package / "scheduler") or b"@kernel" in text:
+            digest.update(text)
     return root / "kcore" / f"kernels-{digest.hexdigest()[:16]}"
 
 

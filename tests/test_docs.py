@@ -36,7 +36,7 @@ COMMAND = re.compile(r"^(?:[^#]*\| *)?(kcore .*)$")
 TIMES = re.compile(r"^scheduling time  .*$", re.MULTILINE)
 SIZES = re.compile(r"\b(nodes|pods)=\d+")
 
-PARSED_ONLY = ("--from-kubeconfig", "-f -")  # need a live cluster, or standard input
+PARSED_ONLY = ("--from-kubeconfig", "-f -", "reproduce")  # need a live cluster, standard input, a trace
 
 
 class Block(NamedTuple):
@@ -104,6 +104,15 @@ def write_example(folder: Path) -> None:
     (folder / "cluster.json").write_text(cluster)
     (folder / "cluster.yaml").write_text(cluster)
     (folder / "pods.yaml").write_text("\n---\n".join(map(json.dumps, pods)))
+    (folder / "nodes.yaml").write_text(cluster)
+    (folder / "trace.csv").write_text(
+        "name,submit,duration,cpu_milli,memory_bytes\n"
+        + "".join(f"job-{index},{5 * index},60,1500,1073741824\n" for index in range(12))
+    )
+    (folder / "study.yaml").write_text(
+        "name: two\nmode: schedule\ncluster: nodes.yaml\nworkloads: [{name: web, file: pods.yaml}]\n"
+        "policies: [default, best_fit]\n"
+    )
     (folder / "scheduler.yaml").write_text(
         json.dumps({"apiVersion": "kubescheduler.config.k8s.io/v1", "kind": KIND})
     )
@@ -177,6 +186,7 @@ def run_block(
         for document in yaml.safe_load_all(block.text):
             if isinstance(document, dict) and document.get("kind") == KIND:
                 points = {name: frozenset(found) for name, found in contract.registered().items()}
+                points |= contract.OUR_POINTS
                 load_configuration(document, third_party=points)
     elif block.language == "python" and not block.role:
         exec(compile(block.text, f"line {block.line}", "exec"), namespace)

@@ -30,12 +30,22 @@ class OwnerReference(_Object):
     controller: bool | None = None
 
 
+class Annotations(_Object):
+    """The annotations that a scheduler plugin reads (GPU sharing, in Alibaba's convention); all others are skipped."""
+
+    gpu_milli: str | None = field(default=None, name="alibabacloud.com/gpu-milli")
+    gpu_count: str | None = field(default=None, name="alibabacloud.com/gpu-count")
+    gpu_card_model: str | None = field(default=None, name="alibabacloud.com/gpu-card-model")
+    gpu_index: str | None = field(default=None, name="alibabacloud.com/gpu-index")
+
+
 class ObjectMeta(_Object):
     name: str = ""
     generate_name: str = ""
     namespace: str = ""
     uid: str = ""
     labels: Labels | None = None
+    annotations: Annotations | None = None
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
     owner_references: list[OwnerReference] | None = None
@@ -304,7 +314,8 @@ class PodColumns(Struct, gc=False, kw_only=True):
 
     Row ``i`` is a pod equal to ``exemplars[exemplar[i]]`` (whose namespace, labels and spec count) except for the
     columns below, which hold where present. ``requests`` replaces what the exemplar's containers ask for: milli-units
-    for ``cpu``, base units (bytes, counts) for the others, already summed over the pod.
+    for ``cpu``, base units (bytes, counts) for the others, already summed over the pod. With ``requests``,
+    ``gpu_count`` devices with ``gpu_milli`` of each replace what the exemplar's annotations say, but for the card model.
     """
 
     exemplars: list[Pod]
@@ -315,6 +326,8 @@ class PodColumns(Struct, gc=False, kw_only=True):
     node_names: list[str] | None = None  # the distinct values of ``node``
     node: np.ndarray | None = None  # int32[pod], index into node_names, -1 while pending
     start_time_ms: np.ndarray | None = None  # int64[pod]
+    gpu_count: np.ndarray | None = None  # int64[pod] devices
+    gpu_milli: np.ndarray | None = None  # int64[pod] of each, 1 to 1000
     origin: str = ""  # the file
 
 

@@ -17,7 +17,7 @@ import typer.main
 from typer.exceptions import TyperException
 
 from kcore.api.errors import KcoreError
-from kcore.cli import bench, datasets, plots, schedule, sweep
+from kcore.cli import bench, datasets, optimum, plots, reproduce, schedule, simulate, sweep
 
 DONE, NO, BAD_INPUT, INTERNAL = 0, 1, 2, 3
 INTERRUPTED = 130  # as shells report SIGINT
@@ -36,9 +36,12 @@ app = typer.Typer(
     context_settings=SETTINGS,
 )
 app.command("schedule", context_settings=SETTINGS)(schedule.schedule)
+app.command("optimum", context_settings=SETTINGS)(optimum.optimum)
 app.command("bench", context_settings=SETTINGS)(bench.bench)
+app.command("simulate", context_settings=SETTINGS)(simulate.simulate)
 app.command("sweep", context_settings=SETTINGS)(sweep.sweep)
 app.command("plot", context_settings=SETTINGS)(plots.plot)
+app.command("reproduce", context_settings=SETTINGS)(reproduce.reproduce)
 app.add_typer(datasets.app, name="datasets")
 
 

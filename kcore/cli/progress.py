@@ -15,9 +15,10 @@ UPDATE_SECONDS = 0.1  # the bar moves no more often
 
 
 class Progress:
-    """Shows the stages of a job and how far its pods or bytes are, from ``with`` to its end."""
+    """Shows the stages of a job and how far its pods, bytes or what ``unit`` names are, from ``with`` to its end."""
 
-    def __init__(self, *, bar: bool, verbose: bool) -> None:
+    def __init__(self, *, bar: bool, verbose: bool, unit: str = "pods") -> None:
+        self._unit = unit
         self._verbose = verbose
         self._wants_bar = bar and not verbose and sys.stderr.isatty()
         self._bar: Bar | None = None
@@ -61,8 +62,8 @@ class Progress:
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, description=name, total=None, completed=0, count="")
 
-    def advance(self, done: int, total: int) -> None:
-        """``done`` of ``total`` (0: not known) are dealt with; cheap enough to be called for each."""
+    def advance(self, done: int, total: int, note: str = "") -> None:
+        """``done`` of ``total`` (0: not known) are dealt with; cheap enough to be called for each. ``note`` is shown too."""
         if self._bar is None or self._task is None:
             return
         now = time.perf_counter()
@@ -70,6 +71,7 @@ class Progress:
             return
         self._shown = now
         count = f"{done:,} of {total:,} {self._unit}" if total else f"{done:,} {self._unit}"
+        count = f"{count}, {note}" if note else count
         self._bar.update(self._task, completed=done, total=total or None, count=count)
 
     def _end_stage(self) -> None:

@@ -35,7 +35,12 @@ Profile = Annotated[
 ]
 Policy = Annotated[
     str | None,
-    typer.Option("--policy", metavar="NAME", help="A registered policy instead of the default profile."),
+    typer.Option(
+        "--policy",
+        metavar="NAME",
+        help="Instead of the default profile: random, first_fit, best_fit, worst_fit, dot_prod, tetris, gpu_packing, "
+        "gpu_clustering, fgd, default, or a registered score plugin. Pods with GPUs share them (docs/policies.md).",
+    ),
 ]
 TieBreak = Annotated[
     Literal["first", "random"],

@@ -30,6 +30,10 @@ INTER_POD_AFFINITY = 7
 BALANCED_ALLOCATION = 8
 IMAGE_LOCALITY = 9
 
+GPU_SHARE = 16
+"""GPU sharing; the policies that score with it have the numbers in ``plugins/policies``, from FIRST_POLICY on."""
+FIRST_POLICY = 32
+
 # verdicts: why a node was rejected; 0 is "passes"
 PASS = 0
 REJECT_UNSCHEDULABLE = 1
@@ -44,6 +48,9 @@ REJECT_SPREAD_LABEL = 9
 REJECT_POD_AFFINITY = 10
 REJECT_POD_ANTI_AFFINITY = 11
 REJECT_EXISTING_ANTI_AFFINITY = 12
+REJECT_GPU_MODEL = 13
+REJECT_GPU_COUNT = 14
+REJECT_GPU = 15
 REJECT_THIRD_PARTY = 64
 OUTSIDE = 250
 """Not in the node set that a PreFilter plugin asked for."""
@@ -57,3 +64,8 @@ DETAIL_PODS = 1
 DETAIL_UNRESOLVABLE = 1 << 62
 
 MAX_NODE_SCORE = 100
+
+GPU_MILLI = 1000
+"""Of a whole device."""
+GPU_DEVICES_MAX = 31
+"""Devices of a node: the bits of a pod's ``devices``."""

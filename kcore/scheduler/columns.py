@@ -61,6 +61,11 @@ class NodeColumns(NamedTuple):
     ledger: I32  # [row, node] counts of pods, see ledger.py
     number: I64  # [label value] its integer reading
     is_number: U8  # [label value]
+    gpu_left: I64  # [device, node] milli that nobody uses
+    gpu_count: I32  # [node] devices
+    gpu_model: I32  # [node] model number, -1 none
+    gpu_kind: I32  # [kind, node] pods by kind of request: 0 part of a device, n whole devices
+    gpu_largest: I64  # [2] most CPU and most GPU milli of any node, 1 at least
 
 
 class PodColumns(NamedTuple):
@@ -75,6 +80,7 @@ class PodColumns(NamedTuple):
     start: I64  # [pod] microseconds since the epoch
     next: I32  # [pod]
     previous: I32  # [pod]
+    devices: I32  # [pod] bit mask of its GPU devices on its node
     contribution: Ragged  # [spec class] -> (ledger row, counted, shifted, is port), see ledger.py
     budget: Ragged  # [spec class] -> (disruption budget,)
 
@@ -86,6 +92,10 @@ class Requests(NamedTuple):
     nonzero: I64  # [request, 2] CPU and memory with defaults for what is not requested
     exception: I32  # [request] row of ``score``, -1 where scoring reads ``nonzero`` and ``amount``
     score: I64  # [exception, resource]
+    gpu: I64  # [request, 3] GPU devices, milli of each, row of ``gpu_allows``
+    gpu_allows: (
+        U8  # [set of models, model + 1] 1 where the model is allowed; column 0 for a node without a model
+    )
 
 
 class Demands(NamedTuple):
@@ -123,6 +133,16 @@ class Settings(NamedTuple):
     fit_shape: I64  # [point, 2] utilisation, score 0..100
     fit_ignored: U8  # [resource]
     balanced_resources: I64  # [resource, 3] row, weight, is scalar
+    gpu: I64  # [2] 1 where GPU devices are shared; how a pod's devices are chosen, see gpu_share.py
+    typical: (
+        I64  # [typical pod, 4] milli-CPU, GPU devices, row of ``typical_allows``, of ``typical_milli`` or -1
+    )
+    typical_share: F64  # [typical pod] share of the workload
+    typical_allows: U8  # [set of models, model + 1] as ``gpu_allows``
+    typical_milli: I64  # [distinct milli] ascending
+    fragments: F64  # [node] GPU milli that typical pods cannot use, as of the state in ``fragments_of``: memory of fgd
+    fragments_of: I64  # [node, 2 + device] CPU left, model, GPU milli left by device; CPU -1: nothing known
+    fragment_levels: I64  # [node, 4, distinct milli] devices by what they have left, see fgd.py
 
 
 class Scratch(NamedTuple):
@@ -147,6 +167,7 @@ class Scratch(NamedTuple):
     preference: I64  # [term, domain]
     column: I32  # [2, ledger row] a node's ledger, kept while pods are tried on it
     flag: I64  # [8] see the FLAG_ constants
+    gpu_left: I64  # [device] of a node, kept while nominated pods are tried on it
 
 
 FLAG_AFFINITY_TOTAL = 0

@@ -12,6 +12,8 @@ from kcore.kernel import kernel
 from kcore.scheduler.codes import (
     BALANCED_ALLOCATION,
     DEAD,
+    FIRST_POLICY,
+    GPU_SHARE,
     IMAGE_LOCALITY,
     INTER_POD_AFFINITY,
     MAX_NODE_SCORE,
@@ -42,6 +44,7 @@ from kcore.scheduler.fields import (
     TOLERATION,
 )
 from kcore.scheduler.fields import NODE_NAME as WANTED_NAME
+from kcore.scheduler.plugins.gpu_share import account_devices, device_filter
 from kcore.scheduler.plugins.image_locality import any_image_scores, image_score
 from kcore.scheduler.plugins.inter_pod_affinity import affinity_filter as pod_affinity_filter
 from kcore.scheduler.plugins.inter_pod_affinity import anti_affinity_filter, count_terms, preference_score
@@ -71,6 +74,7 @@ from kcore.scheduler.plugins.pod_topology_spread import (
     soft_score,
     spread_filter,
 )
+from kcore.scheduler.plugins.policies.scoring import add_policy_score
 from kcore.scheduler.plugins.resource_pair import (
     add_pair_scores,
     pair_weights,
@@ -249,6 +253,8 @@ def run_filter(plugin, nodes, demands, requests, settings, demand, request, star
     elif plugin == NODE_PORTS:
         first, last = demands.ports.ptr[demand], demands.ports.ptr[demand + 1]
         ports_filter(demands.ports, first, last, nodes.ledger, start, verdict[start:stop])
+    elif plugin == GPU_SHARE:
+        device_filter(nodes, requests, request, start, stop, verdict)
     elif plugin == POD_TOPOLOGY_SPREAD:
         first, last = demands.spread_hard.ptr[demand], demands.spread_hard.ptr[demand + 1]
         if first < last:
@@ -419,6 +425,8 @@ def run_score(plugin, weight, nodes, demands, requests, settings, demand, reques
             image_score(demands.images, first, last, fixed[CONTAINERS], nodes.image, count, raw)
             for node in range(count):
                 total[node] += weight * raw[node]
+    elif plugin >= FIRST_POLICY:
+        add_policy_score(plugin, weight, nodes, requests, settings, request, count, verdict, total)
     return 1
 
 
@@ -520,8 +528,9 @@ def account(nodes, pods, requests, pod, node, sign):
 
 @kernel
 def bind(nodes, pods, requests, pod, node):
-    """Put the pod on the node: accounts and the node's list of pods."""
+    """Put the pod on the node: accounts, the devices that were chosen for it, and the node's list of pods."""
     account(nodes, pods, requests, pod, node, 1)
+    account_devices(nodes, pods, requests, pod, node, 1)
     pods.node[pod] = node
     head = nodes.first_pod[node]
     pods.previous[pod] = -1
@@ -536,6 +545,7 @@ def unbind(nodes, pods, requests, pod):
     """Take the pod off its node."""
     node = pods.node[pod]
     account(nodes, pods, requests, pod, node, -1)
+    account_devices(nodes, pods, requests, pod, node, -1)
     before, after = pods.previous[pod], pods.next[pod]
     if before >= 0:
         pods.next[before] = after
@@ -562,3 +572,4 @@ def account_many(nodes, pods, requests, chosen, target, sign):
     for index in range(chosen.shape[0]):
         if target[index] >= 0:
             account(nodes, pods, requests, chosen[index], target[index], sign)
+            account_devices(nodes, pods, requests, chosen[index], target[index], sign)

@@ -18,9 +18,12 @@ from kcore.scheduler.columns import Scratch, Settings
 from kcore.scheduler.cycle import account_many, bind, count_feasible, run_score, score_nodes, select_node
 from kcore.scheduler.demand import NAME_CONFLICT
 from kcore.scheduler.eviction import NEVER, Candidate, Preemption, Search, preempt
-from kcore.scheduler.incremental.batch import KEEP_MIN, Batch
+from kcore.scheduler.incremental.batch import KEEP_MIN, POLICY_KEEP_MIN, Batch
 from kcore.scheduler.incremental.refuser import Means
+from kcore.scheduler.plugins.gpu_share import needs_devices
+from kcore.scheduler.plugins.gpu_share import reserve as reserve_devices
 from kcore.scheduler.plugins.normalize import add_default_normalized, add_min_max_normalized
+from kcore.scheduler.plugins.policies import BY_NAME
 from kcore.scheduler.preemption import (
     dry_run,
     filter_cluster,
@@ -31,9 +34,11 @@ from kcore.scheduler.preemption import (
     violates_budget,
 )
 from kcore.scheduler.profile import Profile, SchedulerConfiguration
-from kcore.scheduler.settings import make_scratch, profile_settings
+from kcore.scheduler.settings import fits, make_scratch, profile_settings, shares_gpus
+from kcore.scheduler.settling import settle
 from kcore.scheduler.state import State, World, distinct
 from kcore.scheduler.third_party import Extension
+from kcore.scheduler.typical import FGD, NO_TYPICAL, Typical, count_kinds, read_typical, typical_pods
 from kcore.scheduler.vocab import is_contiguous, window
 
 Progress = Callable[[int, int], None]
@@ -58,10 +63,12 @@ class Options:
     random: np.random.Generator | None = None
     preemption: str = "nominate"
     progress: Progress | None = None
-    keep_min: int | None = None
-    """Pods of a shape from which the incremental engine keeps it; None leaves it to the engine."""
     report_every: int = 0
     """Pods between two reports of progress, at most; 0 leaves it to the engine."""
+    keep_min: int | None = None
+    """Pods of a shape from which the incremental engine keeps it; None leaves it to the engine."""
+    waits: bool = False
+    """Where there are no nodes, pods enter the queue all the same: nodes may come."""
 
 
 @dataclass(slots=True)
@@ -120,8 +127,12 @@ class Engine:
         self._scratch: tuple[World, Scratch] | None = None
         self._batch: Batch | None = None
         self.kind = "full"
+        self._typical: dict[int, Typical] = {}
         for profile in configuration.profiles:
             profile_settings(profile, state.nodes)
+            typical = read_typical(profile)
+            if typical is not None:
+                self._typical[id(profile)] = typical
 
     def on(self, state: State) -> Engine:
         """The same engine on another state."""
@@ -134,8 +145,9 @@ class Engine:
     def settings(self, profile: Profile) -> Settings:
         """The numbers of a profile, for the resource rows that exist now."""
         known = self._settings.get(id(profile))
-        if known is None or len(known.fit_ignored) != len(self.state.nodes.resources):
-            known = self._settings[id(profile)] = profile_settings(profile, self.state.nodes)
+        if known is None or not fits(known, self.state.nodes):
+            typical = self._typical.get(id(profile), NO_TYPICAL)
+            known = self._settings[id(profile)] = profile_settings(profile, self.state.nodes, typical)
         return known
 
     def scratch(self, world: World) -> Scratch:
@@ -161,6 +173,8 @@ class Engine:
             compile_for(schedule_range, *common, none, np.zeros(0), 0, 0, none, scratch, none, counts)
             compile_for(account_many, nodes, pods, requests, none, none, 1)
             Batch(self.state, world, scratch, self.run, none, none).warm(settings)
+            if settings.gpu[0]:
+                compile_for(reserve_devices, nodes, pods, requests, settings, row, 0, np.float64(0))
             if extension or explain:
                 compile_for(filter_cluster, *common, row, none, scratch)
                 one = (nodes, demands, requests, settings, 0, 0, scratch)
@@ -268,7 +282,8 @@ class Engine:
         if options.engine == "full" or not len(runnable) or not (forced or self.compiled):
             return None
         world = self.state.world()
-        keep_min = options.keep_min or (1 if forced else KEEP_MIN)
+        scored = any(BY_NAME.keys() & set(profile.scores) for profile in self.configuration.profiles)
+        keep_min = options.keep_min or (1 if forced else POLICY_KEEP_MIN if scored else KEEP_MIN)
         batch = Batch(self.state, world, self.scratch(world), self.run, rows, runnable, keep_min)
         return batch if batch.is_worthwhile else None
 
@@ -282,7 +297,7 @@ class Engine:
         state = self.state
         self._forget_gated_nominations()
         classes = state.pods.spec_class[rows]
-        verdicts = {number: self._judge_class(number) for number in distinct(classes)}
+        verdicts = {number: self._judge_class(number, options.waits) for number in distinct(classes)}
         profiles: dict[str, tuple[Profile, list[int]]] = {}
         for number, (profile, _) in verdicts.items():
             if profile is not None:
@@ -324,6 +339,13 @@ class Engine:
 
     def compile_demands(self, rows: np.ndarray) -> None:
         """Compile what the pods demand, so that the world is complete before a run begins."""
+        for profile in self.configuration.profiles:
+            if FGD in profile.scores and id(profile) not in self._typical:
+                counts = count_kinds(self.state.requests, self.state.pods.request[rows])
+                self._typical[id(profile)] = typical_pods(counts)
+                self._settings.pop(id(profile), None)
+        if any(shares_gpus(profile) for profile in self.configuration.profiles):
+            settle(self.state, self.run)
         self.prepare(rows, Decisions(rows, np.zeros(0), np.zeros(0)), Options())
         for extension in self._extensions.values():
             extension.reserve()
@@ -343,7 +365,7 @@ class Engine:
         spec = self.state.classes[self.state.pods.spec_class[row]].exemplar.spec
         return self.forced or self.configuration.profile(spec.scheduler_name or "default-scheduler")
 
-    def _judge_class(self, number: int) -> tuple[Profile | None, str]:
+    def _judge_class(self, number: int, waits: bool) -> tuple[Profile | None, str]:
         spec_class = self.state.classes[number]
         spec = spec_class.exemplar.spec
         name = spec.scheduler_name or "default-scheduler"
@@ -357,7 +379,7 @@ class Engine:
             return None, f"waiting for scheduling gates: [{gates}]"
         if spec_class.unsupported is not None:
             return None, spec_class.unsupported
-        if self.state.nodes.alive_count == 0:
+        if self.state.nodes.alive_count == 0 and not waits:
             return None, reasons.NO_NODES
         return profile, ""
 
@@ -422,8 +444,15 @@ class Engine:
             placed[position] = node
             score[position] = scratch.total[node]
             state.forget_nomination(row)
+            self.reserve(profile, row, node, draws[position])
             self.run(bind)(world.nodes, world.pods, world.requests, row, node)
         return stop
+
+    def reserve(self, profile: Profile, row: int, node: int, draw: float) -> None:
+        """Choose the devices of a pod that is about to get a node, where the profile shares GPUs."""
+        world, settings = self.state.world(), self.settings(profile)
+        if needs_devices(world.requests, settings, int(world.pods.request[row])):
+            self.run(reserve_devices)(world.nodes, world.pods, world.requests, settings, row, node, draw)
 
     def filter(self, profile: Profile, row: int) -> int:
         """Leave the verdict of every filter of the profile in scratch; return the number of feasible nodes."""
@@ -500,6 +529,7 @@ class Engine:
         if options.preemption == "evict":
             for victim in found.chosen.victims:
                 state.remove_pod(victim)
+            self.reserve(profile, row, found.chosen.node, draw)
             state.place(row, found.chosen.node)
             result.node[position] = found.chosen.node
             if self._batch is not None:

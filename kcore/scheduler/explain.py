@@ -13,6 +13,7 @@ import numpy as np
 
 from kcore.scheduler.cycle import run_score
 from kcore.scheduler.engine import Engine
+from kcore.scheduler.plugins.policies import BY_NAME
 from kcore.scheduler.profile import Profile
 from kcore.scheduler.reasons import Rejection, rejection
 from kcore.scheduler.settings import PLUGINS
@@ -119,7 +120,7 @@ def explain(engine: Engine, row: int, profile: Profile) -> Explanation:
     return Explanation(rejections, scores, skipped, total)
 
 
-_UNNORMALIZED = ("NodeResourcesFit", "NodeResourcesBalancedAllocation", "ImageLocality")
+_UNNORMALIZED = ("NodeResourcesFit", "NodeResourcesBalancedAllocation", "ImageLocality", *BY_NAME)
 
 
 def _floor(name: str) -> int:

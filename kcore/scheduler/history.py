@@ -14,6 +14,7 @@ from kcore.api.errors import KcoreError
 from kcore.scheduler.cycle import account_many
 from kcore.scheduler.engine import Decisions, Engine, Options
 from kcore.scheduler.explain import Explanation, explain
+from kcore.scheduler.settings import shares_gpus
 
 
 class History:
@@ -33,6 +34,7 @@ class History:
         }
         self._version = engine.state.version
         self._decisions: Decisions | None = None
+        self.shares_gpus = any(shares_gpus(profile) for profile in engine.configuration.profiles)
 
     def finish(self, decisions: Decisions) -> None:
         """Take the log of the run."""

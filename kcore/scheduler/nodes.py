@@ -7,17 +7,21 @@ takes.
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
 from kcore.api.errors import InputError
 from kcore.api.objects import Node, Taint
 from kcore.api.quantity import milli_value, unit_value
 from kcore.scheduler.codes import (
+    CPU,
     DOMAIN_NONE,
+    GPU_MILLI,
     QUANTITY_MAX,
     RESOURCES_MAX,
 )
 from kcore.scheduler.columns import NodeColumns
+from kcore.scheduler.devices import MODEL_LABEL, node_devices
 from kcore.scheduler.plugins.resource_pair import make_pair
 from kcore.scheduler.requests import is_scalar, parse
 from kcore.scheduler.vocab import Vocab, label_number
@@ -49,6 +53,7 @@ class NodeTable:
         self.taint_sets.intern(())
         self.images: Vocab[str] = Vocab()
         self._images_held: dict[str, list[int]] = {}
+        self.gpu_models: Vocab[str] = Vocab()
         self.changed = 0
         self._labels_changed = 0
         self._capacity = 0
@@ -83,6 +88,11 @@ class NodeTable:
         grown("image_present", (len(self.images), capacity), np.uint8)
         grown("first_pod", (capacity,), np.int32, -1)
         grown("generation", (capacity,), np.int64)
+        grown("gpu_count", (capacity,), np.int32)
+        grown("gpu_model", (capacity,), np.int32, -1)
+        devices = self.gpu_left.shape[0] if old else 0
+        grown("gpu_left", (devices, capacity), np.int64)
+        grown("gpu_kind", (devices + 1, capacity), np.int32)
 
     alive: np.ndarray
     unschedulable: np.ndarray
@@ -98,6 +108,10 @@ class NodeTable:
     image_present: np.ndarray
     first_pod: np.ndarray
     generation: np.ndarray
+    gpu_count: np.ndarray
+    gpu_model: np.ndarray
+    gpu_left: np.ndarray
+    gpu_kind: np.ndarray
 
     @property
     def capacity(self) -> int:
@@ -123,6 +137,7 @@ class NodeTable:
         if name in self.index:
             raise InputError(f"a node named {name!r} exists already", field="metadata.name")
         amounts, pods = self.amounts_of(node)
+        devices = node_devices(node)
         if self.free:
             slot = self.free.pop()
             self.nodes[slot] = node
@@ -135,16 +150,26 @@ class NodeTable:
         self.index[name] = slot
         self.alive[slot] = 1
         self._fill(slot, node, amounts, pods)
+        self._set_devices(slot, devices)
         return slot
 
     def update(self, node: Node) -> int:
         """Replace what is known of a node of the same name; its pods and their accounts stay. Return its slot."""
         slot = self.find(node.metadata.name)
         amounts, pods = self.amounts_of(node)
+        devices = node_devices(node)
         self._drop_images(slot)
         self.nodes[slot] = node
         self._fill(slot, node, amounts, pods)
+        self._set_devices(slot, devices)
         return slot
+
+    def cordon(self, name: str, unschedulable: bool) -> None:
+        """Let the node of that name take new pods, or no more."""
+        node = self.nodes[self.find(name)]
+        assert node is not None
+        spec = msgspec.structs.replace(node.spec, unschedulable=unschedulable)
+        self.update(msgspec.structs.replace(node, spec=spec))
 
     def remove(self, name: str) -> int:
         """Empty the node's slot (the caller has taken its pods off) and return the slot."""
@@ -160,6 +185,7 @@ class NodeTable:
         self.allocatable[:, slot] = 0
         self.pods_allowed[slot] = 0
         self.taint_set[slot] = 0
+        self._set_devices(slot, 0)
         self._touch(slot)
         return slot
 
@@ -234,6 +260,25 @@ class NodeTable:
                 if row >= 0:
                     self.image_present[row, slot] = 1
         self._touch(slot)
+
+    def _set_devices(self, slot: int, count: int) -> None:
+        """Give the node so many GPU devices and its model; what its pods use of devices stays used."""
+        node = self.nodes[slot]
+        model = (node.metadata.labels or {}).get(MODEL_LABEL) if node is not None else None
+        self.gpu_model[slot] = -1 if model is None else self.gpu_models.intern(model)
+        more = count - self.gpu_left.shape[0]
+        if more > 0:
+            self.gpu_left = np.vstack([self.gpu_left, np.zeros((more, self._capacity), dtype=np.int64)])
+            self.gpu_kind = np.vstack([self.gpu_kind, np.zeros((more, self._capacity), dtype=np.int32)])
+        before = int(self.gpu_count[slot])
+        self.gpu_left[before:count, slot] += GPU_MILLI
+        self.gpu_left[count:before, slot] -= GPU_MILLI
+        self.gpu_count[slot] = count
+
+    def largest(self) -> np.ndarray:
+        """``int64[2]``: the most milli-CPU and the most GPU milli of any node, 1 at least."""
+        cpu = int(self.allocatable[CPU].max(initial=1))
+        return np.array([cpu, max(int(self.gpu_count.max(initial=0)) * GPU_MILLI, 1)], dtype=np.int64)
 
     def _drop_images(self, slot: int) -> None:
         """Forget the images of the slot's node; the size of one that nobody has any more is forgotten, too."""
@@ -360,4 +405,5 @@ class NodeTable:
             self.slots, self.alive, self.unschedulable, self.rank, self.taint_set, self.allocatable,
             self.requested, self.nonzero, pair, paired, self.pods_allowed, self.pod_count, self.label, self.domain, domain_count,
             image, image.max(axis=1, initial=0), self.first_pod, ledger, number, is_number,
+            self.gpu_left, self.gpu_count, self.gpu_model, self.gpu_kind, self.largest(),
         )  # fmt: skip

@@ -12,7 +12,9 @@ import numpy as np
 
 from kcore.api.errors import InputError
 from kcore.scheduler.columns import PodColumns, Ragged, Requests
+from kcore.scheduler.devices import NO_GPU, GpuRequest
 from kcore.scheduler.requests import PodRequest
+from kcore.scheduler.vocab import Vocab
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,6 +32,7 @@ _COLUMNS: tuple[tuple[str, type, int], ...] = (
     ("start", np.int64, START_UNKNOWN),
     ("next", np.int32, -1),
     ("previous", np.int32, -1),
+    ("devices", np.int32, 0),
     ("gone", np.uint8, 0),
 )
 
@@ -67,6 +70,7 @@ class PodTable:
     start: np.ndarray
     next: np.ndarray
     previous: np.ndarray
+    devices: np.ndarray
     gone: np.ndarray
 
     def __init__(self) -> None:
@@ -168,7 +172,7 @@ class PodTable:
         """The kernel's view."""
         return PodColumns(
             self.spec_class, self.demand, self.request, self.node, self.nominated, self.priority, self.start,
-            self.next, self.previous, contribution, budget,
+            self.next, self.previous, self.devices, contribution, budget,
         )  # fmt: skip
 
 
@@ -181,6 +185,9 @@ class RequestTable:
         self._nonzero = np.zeros((16, 2), dtype=np.int64)
         self._exception = np.full(16, -1, dtype=np.int32)
         self._scores: list[dict[int, int]] = []
+        self._gpu = np.zeros((16, 3), dtype=np.int64)
+        self._model_sets: Vocab[tuple[str, ...]] = Vocab()
+        self._model_sets.intern(())
         self._index: dict[tuple[object, ...], int] = {}
 
     def _reserve(self, more: int, resources: int) -> None:
@@ -195,13 +202,35 @@ class RequestTable:
         nonzero[:rows] = self._nonzero
         exception = np.full(capacity, -1, dtype=np.int32)
         exception[:rows] = self._exception
+        gpu = np.zeros((capacity, 3), dtype=np.int64)
+        gpu[:rows] = self._gpu
+        self._gpu = gpu
         self._amount, self._nonzero, self._exception = amount, nonzero, exception
 
     def find(self, key: tuple[object, ...]) -> int | None:
         """The row known under a key, if any."""
         return self._index.get(key)
 
-    def add(self, key: tuple[object, ...], request: PodRequest, resource_row: Callable[[str], int]) -> int:
+    def model_set(self, models: tuple[str, ...]) -> int:
+        """The number of a set of GPU models that a pod may use; 0 for any."""
+        return self._model_sets.intern(models)
+
+    @property
+    def has_gpus(self) -> bool:
+        """Whether any pod asks for GPU devices."""
+        return bool(self._gpu[: self.count, 0].any())
+
+    def models(self, number: int) -> tuple[str, ...]:
+        """The models of a set."""
+        return self._model_sets.values[number]
+
+    def add(
+        self,
+        key: tuple[object, ...],
+        request: PodRequest,
+        resource_row: Callable[[str], int],
+        gpu: GpuRequest = NO_GPU,
+    ) -> int:
         """Store a request under its key; ``resource_row`` numbers the resources."""
         amounts = {resource_row(name): value for name, value in request.amount}
         self._reserve(1, max(amounts, default=0) + 1)
@@ -209,6 +238,7 @@ class RequestTable:
         for resource, value in amounts.items():
             self._amount[row, resource] = value
         self._nonzero[row] = request.nonzero
+        self._gpu[row] = (gpu.devices, gpu.milli, self.model_set(gpu.models))
         if request.score is not None:
             self._exception[row] = len(self._scores)
             self._scores.append({resource_row(name): value for name, value in request.score})
@@ -216,18 +246,28 @@ class RequestTable:
         self.count = row + 1
         return row
 
-    def extend(self, amount: np.ndarray, nonzero: np.ndarray) -> range:
-        """Append many requests: ``amount[request, resource]``, ``nonzero[request, 2]``."""
+    def extend(self, amount: np.ndarray, nonzero: np.ndarray, gpu: np.ndarray | None = None) -> range:
+        """Append many requests: ``amount[request, resource]``, ``nonzero[request, 2]``, ``gpu[request, 3]`` or none."""
         self._reserve(len(amount), amount.shape[1])
         rows = range(self.count, self.count + len(amount))
         part = slice(rows.start, rows.stop)
         self._amount[part, : amount.shape[1]] = amount
         self._nonzero[part] = nonzero
+        self._gpu[part] = 0 if gpu is None else gpu
         self.count = rows.stop
         return rows
 
-    def columns(self, resource_count: int) -> Requests:
-        """The kernel's view, one column for every resource row."""
+    def allows(self, models: Sequence[str]) -> np.ndarray:
+        """``uint8[set, 1 + model]``: 1 where pods of the set may use the model; column 0 for nodes without one."""
+        table = np.zeros((len(self._model_sets), 1 + len(models)), dtype=np.uint8)
+        for row, wanted in enumerate(self._model_sets.values):
+            table[row, 0] = not wanted
+            for column, model in enumerate(models, start=1):
+                table[row, column] = not wanted or model in wanted
+        return table
+
+    def columns(self, resource_count: int, models: Sequence[str] = ()) -> Requests:
+        """The kernel's view, one column for every resource row; ``models`` are the GPU models of nodes by number."""
         self._reserve(0, resource_count)
         used = max(self.count, 1)
         score = np.zeros((len(self._scores), resource_count), dtype=np.int64)
@@ -235,4 +275,6 @@ class RequestTable:
             for resource, value in amounts.items():
                 score[row, resource] = value
         amount = np.ascontiguousarray(self._amount[:used, :resource_count])
-        return Requests(amount, self._nonzero[:used], self._exception[:used], score)
+        return Requests(
+            amount, self._nonzero[:used], self._exception[:used], score, self._gpu[:used], self.allows(models)
+        )

@@ -19,6 +19,14 @@ from kcore.scheduler.cycle import (
     score_nodes,
     select_node,
 )
+from kcore.scheduler.plugins.gpu_share import (
+    SHARES,
+    account_devices,
+    keep_devices,
+    promise_devices,
+    restore_devices,
+    take_devices,
+)
 
 NO_VICTIMS = -1
 """The node has no pod of lower priority."""
@@ -46,6 +54,9 @@ def shift(nodes, pods, demands, requests, demand, pod, node, sign, scratch):
     Accounts change, and with them the counts per domain that the PreFilter of ``demand`` left in ``scratch``.
     """
     account(nodes, pods, requests, pod, node, sign)
+    if pods.nominated[pod] < 0:
+        # a nominated pod has no devices yet: fits_node promises it some
+        account_devices(nodes, pods, requests, pod, node, sign)
     hard, affinity = demands.spread_hard, demands.affinity
     anti, existing = demands.anti_affinity, demands.existing_anti_affinity
     spec_class = pods.spec_class[pod]
@@ -100,10 +111,13 @@ def fits_node(nodes, pods, demands, requests, settings, pod, node, nominated, an
     added = 0
     if nominated.shape[0] > 0:
         copy_column(nodes.ledger, node, scratch.column[0])
+        keep_devices(nodes.gpu_left, node, scratch.gpu_left)
     for index in range(nominated.shape[0]):
         other = nominated[index]
         if other != pod and pods.nominated[other] == node and pods.priority[other] >= pods.priority[pod]:
             shift(nodes, pods, demands, requests, demand, other, node, 1, scratch)
+            if settings.gpu[SHARES] != 0:
+                promise_devices(nodes, requests, pods.request[other], node)
             added += 1
     filter_range(nodes, demands, requests, settings, demand, request, node, node + 1, anywhere, scratch)
     if added == 0:
@@ -113,6 +127,7 @@ def fits_node(nodes, pods, demands, requests, settings, pod, node, nominated, an
         if other != pod and pods.nominated[other] == node and pods.priority[other] >= pods.priority[pod]:
             shift(nodes, pods, demands, requests, demand, other, node, -1, scratch)
     restore_column(scratch.column[0], node, nodes.ledger)
+    restore_devices(scratch.gpu_left, node, nodes.gpu_left)
     if scratch.verdict[node] != 0:
         return False
     filter_range(nodes, demands, requests, settings, demand, request, node, node + 1, anywhere, scratch)
@@ -168,6 +183,7 @@ def schedule_range(
         placed[position] = node
         score[position] = scratch.total[node]
         pods.nominated[pod] = -1
+        take_devices(nodes, pods, requests, settings, pod, node, draws[position])
         bind(nodes, pods, requests, pod, node)
     return stop
 

@@ -65,6 +65,9 @@ _REJECTIONS = {
     codes.REJECT_EXISTING_ANTI_AFFINITY: Rejection(
         "InterPodAffinity", UNSCHEDULABLE, ("node(s) didn't satisfy existing pods anti-affinity rules",)
     ),
+    codes.REJECT_GPU_MODEL: Rejection("GpuShare", UNRESOLVABLE, ("node(s) had no GPU of a requested model",)),
+    codes.REJECT_GPU_COUNT: Rejection("GpuShare", UNRESOLVABLE, ("node(s) had fewer GPUs than requested",)),
+    codes.REJECT_GPU: Rejection("GpuShare", UNSCHEDULABLE, ("node(s) didn't have enough left of a GPU",)),
     codes.NOT_TRIED: Rejection(
         "NominatedNode", UNSCHEDULABLE, ("not evaluated: the pod's nominated node fits",)
     ),

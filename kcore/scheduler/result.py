@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kcore.scheduler.devices import device_lists
 from kcore.scheduler.engine import Decisions
 from kcore.scheduler.history import History
 from kcore.scheduler.state import State
@@ -45,6 +46,8 @@ class Result:
         self._pod_count_before = history.pod_count[self._slots]
         self._pods_allowed = state.nodes.pods_allowed[self._slots]
         self._node, self._evicted = _outcome(decisions)
+        # null in every row where no profile shares GPUs, and then nothing is copied
+        self._devices = state.pods.devices[decisions.rows] if history.shares_gpus else None
         self.explanations: list[dict[str, Any]] = []
 
     # -- figures
@@ -63,6 +66,11 @@ class Result:
     def unschedulable(self) -> int:
         """How many have not."""
         return self.pods - self.placed
+
+    @property
+    def nodes(self) -> np.ndarray:
+        """``int32[pod]``: the slot of each pod's node in the order in which they were tried, -1 without one."""
+        return self._node
 
     @property
     def seconds(self) -> float:
@@ -129,11 +137,17 @@ class Result:
     # -- placements
 
     @property
+    def rows(self) -> np.ndarray:
+        """``int32[pod]``: rows of the cluster's pod table, in the order in which the pods were tried."""
+        return self._decisions.rows
+
+    @property
     def placements(self) -> pa.Table:
         """One row a pod in the order in which they were tried.
 
         Columns: namespace, name, node (null if none), node_index (index into ``node_names``, -1), score (null where
-        nothing was scored), reason (why it did not fit; null if it did at once), nominated_node, victims.
+        nothing was scored), reason (why it did not fit; null if it did at once), nominated_node, victims, devices (the
+        numbers of its GPU devices; null where it has none, or GPUs are not shared).
         """
         if self._placements is None:
             self._placements = self._make_placements()
@@ -176,6 +190,7 @@ class Result:
                 "reason": pa.array(reasons, type=pa.string()),
                 "nominated_node": pa.array(nominated, type=pa.string()),
                 "victims": pa.array(victims, type=pa.list_(pa.string())),
+                "devices": device_lists(self._devices, absent),
             }
         )
 
@@ -257,9 +272,9 @@ def _outcome(decisions: Decisions) -> tuple[np.ndarray, dict[int, int]]:
 
 _DICT_COLUMNS = {
     "namespace": "namespace", "name": "name", "node": "node", "score": "score", "reason": "reason",
-    "nominatedNode": "nominated_node", "victims": "victims",
+    "nominatedNode": "nominated_node", "victims": "victims", "devices": "devices",
 }  # fmt: skip
-_OPTIONAL = ("reason", "nominatedNode", "victims")
+_OPTIONAL = ("reason", "nominatedNode", "victims", "devices")
 
 
 def _shown(key: str, value: object) -> bool:

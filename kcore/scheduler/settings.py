@@ -8,18 +8,22 @@ from kcore.api.errors import InputError
 from kcore.scheduler import codes
 from kcore.scheduler.columns import Scratch, Settings
 from kcore.scheduler.nodes import NodeTable
-from kcore.scheduler.plugins.contract import IN_TREE
+from kcore.scheduler.plugins.contract import IN_TREE, OURS
 from kcore.scheduler.plugins.node_resources import (
     LEAST_ALLOCATED,
     MOST_ALLOCATED,
     REQUESTED_TO_CAPACITY_RATIO,
 )
+from kcore.scheduler.plugins.policies import BY_NAME
+from kcore.scheduler.plugins.policies.fgd import DEVICES, LEVEL_ROWS
+from kcore.scheduler.plugins.policies.policy import TIGHTEST
 from kcore.scheduler.profile import Profile, ResourceSpec
 from kcore.scheduler.requests import is_extended, is_scalar
 from kcore.scheduler.state import World
+from kcore.scheduler.typical import NO_TYPICAL, Typical
 
-PLUGINS = {plugin.name: plugin.number for plugin in IN_TREE}
-"""In-tree plugins with a kernel; the names of all others in a profile skip every pod."""
+PLUGINS = {plugin.name: plugin.number for plugin in (*IN_TREE, *OURS)}
+"""Plugins with a kernel; the names of all others in a profile skip every pod."""
 
 _STRATEGIES = {
     "LeastAllocated": LEAST_ALLOCATED,
@@ -30,8 +34,10 @@ _NEED_PRE_FILTER = ("NodePorts", "NodeResourcesFit", "PodTopologySpread", "Inter
 _NEED_PRE_SCORE = ("TaintToleration", "PodTopologySpread", "InterPodAffinity")
 
 
-def profile_settings(profile: Profile, nodes: NodeTable) -> Settings:
+def profile_settings(profile: Profile, nodes: NodeTable, typical: Typical = NO_TYPICAL) -> Settings:
     """The numbers of a profile; resources that only its strategies name get their rows here.
+
+    ``typical`` are the pods by which ``fgd`` judges fragments.
 
     Raises:
         InputError: a plugin filters or scores but the extension point that prepares it is disabled.
@@ -63,6 +69,46 @@ def profile_settings(profile: Profile, nodes: NodeTable) -> Settings:
         np.array(shape, dtype=np.int64).reshape(len(shape), 2),
         ignored,
         balanced,
+        _gpu(profile),
+        *typical.columns(nodes.gpu_models.values),
+        *_fragments(typical, nodes),
+    )
+
+
+def fits(settings: Settings, nodes: NodeTable) -> bool:
+    """Whether the settings are still right for the node table, which may have grown."""
+    if len(settings.fit_ignored) != len(nodes.resources):
+        return False
+    if not len(settings.typical):
+        return True
+    return settings.fragments_of.shape == (
+        nodes.capacity,
+        DEVICES + nodes.gpu_left.shape[0],
+    ) and settings.typical_allows.shape[1] == 1 + len(nodes.gpu_models)
+
+
+def shares_gpus(profile: Profile) -> bool:
+    """Whether pods of the profile share GPU devices."""
+    return "GpuShare" in profile.filters
+
+
+def _gpu(profile: Profile) -> np.ndarray:
+    """``Settings.gpu``: devices are chosen as the policy with the largest weight says, the first of equal ones."""
+    method, most = TIGHTEST, 0
+    for name, weight in zip(profile.scores, profile.weights, strict=True):
+        if name in BY_NAME and weight > most:
+            method, most = BY_NAME[name].devices, weight
+    return np.array([int(shares_gpus(profile)), method], dtype=np.int64)
+
+
+def _fragments(typical: Typical, nodes: NodeTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The memory of ``fgd``: nothing is known yet."""
+    slots = nodes.capacity if len(typical.share) else 0
+    devices = nodes.gpu_left.shape[0]
+    return (
+        np.zeros(slots, dtype=np.float64),
+        np.full((slots, DEVICES + devices), -1, dtype=np.int64),
+        np.zeros((slots, LEVEL_ROWS, len(typical.milli)), dtype=np.int64),
     )
 
 
@@ -120,4 +166,5 @@ def make_scratch(world: World) -> Scratch:
         preference=counts(demands.pod_preference.ptr),
         column=np.zeros((2, max(world.nodes.ledger.shape[0], 1)), dtype=np.int32),
         flag=np.zeros(8, dtype=np.int64),
+        gpu_left=np.zeros(world.nodes.gpu_left.shape[0], dtype=np.int64),
     )

@@ -14,13 +14,15 @@ import msgspec
 import numpy as np
 
 from kcore.api.errors import InputError
-from kcore.api.objects import ClusterObjects, Node, Pod, PodDisruptionBudget
+from kcore.api.objects import ClusterObjects, Node, Pod
 from kcore.api.objects import PodColumns as PodSource
-from kcore.api.selectors import Selector, from_label_selector
+from kcore.api.selectors import from_label_selector
+from kcore.scheduler.budgets import Budget, read_budget
 from kcore.scheduler.codes import CPU, MEMORY, QUANTITY_MAX
 from kcore.scheduler.columns import Demands, NodeColumns, PodColumns, Ragged, Requests, ragged
 from kcore.scheduler.cycle import bind, bind_many, unbind
 from kcore.scheduler.demand import DemandTable
+from kcore.scheduler.devices import device_mask, gpu_columns, gpu_request
 from kcore.scheduler.ledger import Ledger
 from kcore.scheduler.nodes import NodeTable
 from kcore.scheduler.owners import Owners
@@ -37,15 +39,6 @@ class World(NamedTuple):
     pods: PodColumns
     demands: Demands
     requests: Requests
-
-
-class Budget(NamedTuple):
-    """A PodDisruptionBudget as preemption reads it."""
-
-    namespace: str
-    selector: Selector
-    allowed: int
-    disrupted: frozenset[str]
 
 
 class State:
@@ -101,7 +94,7 @@ class State:
             self.namespaces[namespace.metadata.name] = namespace.metadata.labels or {}
         self.owners.add(objects)
         for budget in objects.pdbs:
-            self.budgets.append(_budget(budget))
+            self.budgets.append(read_budget(budget))
         if len(self.demands) and _changes_meaning(objects):
             # selectors of namespaces and of services may mean other pods now
             self.demands = DemandTable(self.nodes, self.ledger, self.owners, self.namespaces)
@@ -177,6 +170,7 @@ class State:
         )
         if slot >= 0:
             self._bound.append((row, slot))
+            self.pods.devices[row] = device_mask(pod, int(self.nodes.gpu_count[slot]))
             if meta.deletion_timestamp is not None and _terminating_by_preemption(pod):
                 self.preempting.add(row)
         elif pod.status.nominated_node_name and not pod.spec.node_name:
@@ -247,7 +241,8 @@ class State:
                     expected=f"at most {QUANTITY_MAX}",
                 )
         code = np.zeros(len(source.exemplar), dtype=np.int64)
-        for values in source.requests.values():
+        gpus = gpu_columns(source, self.requests.model_set)
+        for values in (*source.requests.values(), *(gpus.T if gpus.any() else ())):
             _, inverse = np.unique(values, return_inverse=True)
             code, inverse = code * (int(inverse.max(initial=0)) + 1) + inverse, code
             _, code = np.unique(code, return_inverse=True)
@@ -261,7 +256,7 @@ class State:
         defaults = (DEFAULT_CPU * 1000 // NANO, DEFAULT_MEMORY // NANO)
         for column, default in enumerate(defaults):
             nonzero[nonzero[:, column] == 0, column] = default
-        rows = self.requests.extend(amount, nonzero)
+        rows = self.requests.extend(amount, nonzero, gpus[first])
         result: np.ndarray = (inverse + rows.start).astype(np.int32)
         return result
 
@@ -278,10 +273,11 @@ class State:
         return index
 
     def _request(self, pod: Pod, *, bound: bool) -> int:
-        key = (bound, *request_key(pod))
+        gpu = gpu_request(pod)
+        key = (bound, gpu, *request_key(pod))
         row = self.requests.find(key)
         if row is None:
-            row = self.requests.add(key, pod_request(pod, bound=bound), self.nodes.resource_row)
+            row = self.requests.add(key, pod_request(pod, bound=bound), self.nodes.resource_row, gpu)
         return row
 
     def _selector_keys(self, pods: Iterable[Pod]) -> set[str]:
@@ -475,7 +471,7 @@ class State:
             self.nodes.columns(self.ledger.counts, images),
             self.pods.columns(contribution, self._budgets()),
             self.demands.columns(),
-            self.requests.columns(len(self.nodes.resources)),
+            self.requests.columns(len(self.nodes.resources), self.nodes.gpu_models.values),
         )
         self._recount(fresh, world)
         if self._bound:
@@ -572,15 +568,6 @@ def _changes_meaning(objects: ClusterObjects) -> bool:
         or objects.replication_controllers
         or objects.replica_sets
         or objects.stateful_sets
-    )
-
-
-def _budget(budget: PodDisruptionBudget) -> Budget:
-    return Budget(
-        budget.metadata.namespace,
-        from_label_selector(budget.spec.selector, "spec.selector"),
-        budget.status.disruptions_allowed,
-        frozenset(budget.status.disrupted_pods or ()),
     )
 
 

@@ -35,6 +35,7 @@ NEEDS = {
     "delete-pod": ("pod",),
     "set-priority": ("pod", "priority"),
 }
+NODE_KINDS = ("add-node", "remove-node", "fail-node", "cordon", "uncordon")
 UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 PRIORITY_MAX = 2_147_483_647
 
@@ -50,6 +51,8 @@ class Event:
     like: str = ""
     pod: str = ""
     priority: int = 0
+    group: int = -1
+    """The node group that adds the node, -1 for none."""
 
     @classmethod
     def read(cls, given: Mapping[str, Any], index: int) -> Event:
@@ -59,6 +62,8 @@ class Event:
             InputError: what is wrong, with the event's number and field.
         """
         place = f"event {index + 1}"
+        if not isinstance(given, Mapping):
+            raise InputError("is no mapping", document=place, expected="at, kind and what the kind needs")
         known = {"at", "kind", "name", "node", "like", "pod", "priority"}
         for key in given:
             if key not in known:
@@ -73,6 +78,11 @@ class Event:
         for key in NEEDS[kind]:
             if key not in given:
                 raise InputError("is missing", document=place, field=key, expected=f"what {kind} concerns")
+        for key in ("name", "like", "pod"):
+            if key in given and not (isinstance(given[key], str) and given[key]):
+                raise InputError(f"{given[key]!r} is no name", document=place, field=key, expected="a text")
+        if "at" not in given:
+            raise InputError("is missing", document=place, field="at", expected="a time, as 90s")
         node = None
         if kind == "add-node":
             node = _node(given, place)
@@ -94,11 +104,22 @@ def _node(given: Mapping[str, Any], place: str) -> Node | None:
                 "is missing", document=place, field="node", expected="a Node, or the name of one"
             )
         return None
+    if not isinstance(given["node"], Mapping):
+        raise InputError("is no mapping", document=place, field="node", expected="a Node")
+    return read_node(given["node"], place, "node")
+
+
+def read_node(given: Mapping[str, Any], place: str, name: str) -> Node:
+    """The Node that stands in the field ``name`` of an item.
+
+    Raises:
+        InputError: what is wrong with it, with its place.
+    """
     try:
-        objects = decode_objects([{"kind": "Node", "apiVersion": "v1", **given["node"]}])
+        return decode_objects([{**given, "kind": "Node", "apiVersion": "v1"}]).nodes[0]
     except InputError as error:
-        raise error.at(document=place) from None
-    return objects.nodes[0]
+        field = f"{name}.{error.field}" if error.field else name
+        raise InputError(error.problem, document=place, field=field, expected=error.expected) from None
 
 
 def time_ms(given: Any, place: str, name: str) -> int:
@@ -122,6 +143,7 @@ class Running(Protocol):
     timeline: Timeline
     jobs: Jobs
     order: str
+    scenario: Any
 
     @property
     def now_ms(self) -> int:
@@ -129,6 +151,9 @@ class Running(Protocol):
 
     def take_off(self, place: int, status: int) -> None:
         """Take a running pod off its node; it has that status now."""
+
+    def drop(self, row: int) -> None:
+        """Take a pod that was there before the simulation off its node, for good."""
 
     def room_for_evictions(self) -> Timeline:
         """The timeline, with room for another eviction."""

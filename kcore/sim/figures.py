@@ -30,6 +30,7 @@ WIDE, HIGH = 9.0, 5.2  # inches
 STEPS_DRAWN_MAX = 4000  # of one distribution
 HEAT_COLUMNS_MAX = 600  # of a heat map; a column is the mean of the nodes that it stands for
 NAMED_NODES_MAX = 40
+REPLAY_RESOURCES_MAX = 6  # in one panel
 ROWS_SHOWN_MAX = 500  # of the numbers on an HTML page
 FIRST_Y = ("utilisation_cpu", "allocation", "placed")  # what is shown where nobody says
 FIRST_VALUE = ("wait_ms", "jct_ms", *FIRST_Y)
@@ -93,11 +94,7 @@ def drawing(table: pa.Table, kind: str, asked: Asked = Asked()) -> Drawing:  # n
 
 def draw(table: pa.Table, kind: str, path: str, asked: Asked = Asked()) -> None:  # noqa: B008
     """The figure is in the file; its ending decides the form."""
-    made = drawing(table, kind, asked)
-    if Path(path).suffix.lower() == ".html":
-        Path(path).write_text(page(made), encoding="utf-8")
-    else:
-        look.save(made.picture, path)
+    write(drawing(table, kind, asked), path)
 
 
 def page(made: Drawing) -> str:
@@ -395,6 +392,52 @@ def _time_unit(span_ms: float) -> tuple[str, int]:
     if span_ms <= 0:
         return "", 0
     return next((unit for unit in units if span_ms >= 2000 * unit[1]), units[-1])
+
+
+def replay(intervals: pa.Table, title: str) -> Drawing:
+    """How a simulation went: utilisation of each resource, and pods that ran and waited, over time.
+
+    ``intervals`` are those of a :class:`~kcore.sim.outcome.SimulationResult`.
+    """
+    if not len(intervals):
+        raise InputError("there are no intervals to draw", expected="a run that lasted for one")
+    time = series.numbers(intervals, series.TIME_COLUMN, "--x")
+    unit, seconds = _time_unit(float(time[-1] - time[0]))
+    at = time / (1000 * (seconds or 1))
+    shares = series.utilisation_names(intervals, "--y")[:REPLAY_RESOURCES_MAX]
+    shown = {
+        "utilisation": {name.removeprefix(series.UTILISATION): intervals[name].to_numpy() for name in shares},
+        "pods": {name: intervals[name].to_numpy() for name in ("running", "waiting")},
+    }
+    with look.style():
+        picture = _framed(title, "")
+        panels = picture.subplots(2, 1, sharex=True)
+        for axes, (label, lines) in zip(panels, shown.items(), strict=True):
+            for index, (name, values) in enumerate(lines.items()):
+                axes.plot(at, values, label=name, linewidth=1.5, drawstyle="steps-post", **_style_of(index))
+            look.plain_axes(axes, grid="both")
+            axes.set_ylabel(label)
+            axes.set_ylim(bottom=0)
+            axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9.5)
+        _share_axis(
+            panels[0], "utilisation", max(float(values.max()) for values in shown["utilisation"].values())
+        )
+        panels[1].yaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
+        panels[1].set_xlabel(f"simulated {unit or 'seconds'}")
+    rows = [
+        [name, _number(float(values.mean())), _number(float(values.max()))]
+        for lines in shown.values()
+        for name, values in lines.items()
+    ]
+    return Drawing(picture, title, Numbers(["", "mean of intervals", "largest"], rows))
+
+
+def write(made: Drawing, path: str) -> None:
+    """The drawing is in the file; its ending decides the form."""
+    if Path(path).suffix.lower() == ".html":
+        Path(path).write_text(page(made), encoding="utf-8")
+    else:
+        look.save(made.picture, path)
 
 
 def _heatmap(table: pa.Table, asked: Asked) -> Drawing:

@@ -12,6 +12,7 @@ from kcore.sim.timeline import Timeline
 
 INTERVALS_MIN = 1_024
 EVICTIONS_MIN = 4_096
+ENDINGS_MORE = 16
 
 
 class Jobs(NamedTuple):
@@ -54,21 +55,23 @@ def make_timeline(
     clock[names.NODES_USED] = int(((nodes.pod_count > 0) & (nodes.alive != 0)).sum())
     clock[names.STRANDED_AT] = -1
     owners = len(jobs.owners)
+    # runs that were cut short stay in the heap until it is full
+    endings = places + places // 2 + ENDINGS_MORE
     return Timeline(
         clock=clock, option=option, submit=jobs.submit, work=jobs.work, left=jobs.work.copy(),
         status=filled(np.uint8), start=filled(np.int64, -1), first_start=filled(np.int64, -1),
         end=filled(np.int64, -1), waited=filled(np.int64), since=filled(np.int64), attempts=filled(np.int32),
-        evicted=filled(np.int32), run=filled(np.int32), key=key, sequence=filled(np.int64),
+        evicted=filled(np.int32), run=filled(np.int32), home=filled(np.int32, -1), number=np.zeros(0, dtype=np.int32), key=key, sequence=filled(np.int64),
         of_class=filled(np.int32), owner=jobs.owner, following=filled(np.int32, -1),
-        ending_at=np.zeros(places + 1, dtype=np.int64), ending=np.zeros(places + 1, dtype=np.int32),
-        ending_run=np.zeros(places + 1, dtype=np.int32),
+        ending_at=np.zeros(endings, dtype=np.int64), ending=np.zeros(endings, dtype=np.int32),
+        ending_run=np.zeros(endings, dtype=np.int32),
         **class_arrays(0), place_of=place_of,
-        allocated=np.zeros(resources, dtype=np.int64), area=np.zeros(resources + 3),
+        allocated=requested_of(world), area=np.zeros(resources + 3),
         owner_allocated=np.zeros((owners, resources), dtype=np.int64), owner_share=np.zeros(owners),
         owner_since=np.zeros(owners, dtype=np.int64), owner_area=np.zeros(owners),
-        capacity=capacity_of(world), typical=typical_request(world, jobs.rows),
-        interval=np.zeros((INTERVALS_MIN, names.INTERVAL_FIELDS + 2 * resources), dtype=np.int64),
-        eviction=np.zeros((evictions_min + EVICTIONS_MIN, 4), dtype=np.int64),
+        capacity=capacity_of(world), capacity_area=np.zeros(resources), typical=typical_request(world, jobs.rows),
+        interval=np.zeros((INTERVALS_MIN, names.INTERVAL_FIELDS + 3 * resources), dtype=np.int64),
+        eviction=np.zeros((evictions_min + EVICTIONS_MIN, 5), dtype=np.int64),
     )  # fmt: skip
 
 
@@ -77,7 +80,6 @@ def class_arrays(classes: int) -> dict[str, np.ndarray]:
     return {
         "head": np.full(classes, names.NONE, dtype=np.int32),
         "tail": np.full(classes, names.NONE, dtype=np.int32),
-        "tried": np.full(classes, -1, dtype=np.int64),
         "seen": np.zeros(classes, dtype=np.int64),
         "is_ready": np.zeros(classes, dtype=np.uint8),
         "is_blocked": np.zeros(classes, dtype=np.uint8),
@@ -99,6 +101,7 @@ def with_classes(timeline: Timeline, numbers: np.ndarray, shared: bool) -> Timel
     timeline.of_class[known] = inverse.reshape(-1)
     made = timeline._replace(**class_arrays(len(distinct)))
     made.clock[[names.READY, names.BLOCKED, names.BEYOND]] = 0
+    made.clock[names.HELD] = names.NONE
     waiting = np.flatnonzero(made.status == names.WAITING)
     made.following[waiting] = names.NONE
     for place in waiting[np.argsort(made.sequence[waiting], kind="stable")].tolist():
@@ -111,6 +114,14 @@ def with_classes(timeline: Timeline, numbers: np.ndarray, shared: bool) -> Timel
     for one in np.flatnonzero(made.head >= 0).tolist():
         names.make_ready(made, one)
     return made
+
+
+def requested_of(world: World) -> np.ndarray:
+    """``int64[resource]``: what the pods on all nodes ask for together."""
+    nodes = world.nodes
+    slots = int(nodes.slots[0])
+    found: np.ndarray = (nodes.requested[:, :slots] * nodes.alive[:slots]).sum(axis=1)
+    return found
 
 
 def capacity_of(world: World) -> np.ndarray:
@@ -135,24 +146,52 @@ def typical_request(world: World, rows: np.ndarray) -> np.ndarray:
     return typical
 
 
+def number_nodes(state: State, known: dict[str, int]) -> np.ndarray:
+    """``int32[node]``: the numbers of the nodes that there are, by name; new ones are added to ``known``."""
+    number = np.full(len(state.nodes.nodes), names.NONE, dtype=np.int32)
+    for slot, node in enumerate(state.nodes.nodes):
+        if node is not None:
+            number[slot] = known.setdefault(node.metadata.name, len(known))
+    return number
+
+
 def with_resources(timeline: Timeline, world: World) -> Timeline:
     """The timeline for the nodes and resources that there are now."""
     before, after = len(timeline.allocated), world.requests.amount.shape[1]
     more = after - before
     if more:
         fields, old = names.INTERVAL_FIELDS, timeline.interval
-        interval = np.zeros((old.shape[0], fields + 2 * after), dtype=np.int64)
-        interval[:, : fields + before] = old[:, : fields + before]
-        interval[:, fields + after : fields + after + before] = old[:, fields + before :]
+        interval = np.zeros((old.shape[0], fields + 3 * after), dtype=np.int64)
+        interval[:, :fields] = old[:, :fields]
+        for block in range(3):
+            there = old[:, fields + block * before : fields + (block + 1) * before]
+            interval[:, fields + block * after : fields + block * after + before] = there
         area = timeline.area
         timeline = timeline._replace(
             allocated=np.pad(timeline.allocated, (0, more)),
             area=np.concatenate([area[:before], np.zeros(more), area[before:]]),
             owner_allocated=np.pad(timeline.owner_allocated, ((0, 0), (0, more))),
             typical=np.pad(timeline.typical, (0, more)),
+            capacity_area=np.pad(timeline.capacity_area, (0, more)),
             interval=interval,
         )
-    return timeline._replace(capacity=capacity_of(world))
+    made = timeline._replace(capacity=capacity_of(world))
+    _share_anew(made)
+    return made
+
+
+def _share_anew(timeline: Timeline) -> None:
+    """The owners' shares are of the capacity that there is now."""
+    now, there = int(timeline.clock[names.NOW]), timeline.capacity > 0
+    timeline.owner_area[:] += timeline.owner_share * (now - timeline.owner_since)
+    timeline.owner_since[:] = now
+    part = timeline.owner_allocated[:, there] / timeline.capacity[there]
+    timeline.owner_share[:] = part.max(axis=1, initial=0.0)
+
+
+def copy_timeline(timeline: Timeline) -> Timeline:
+    """The same in arrays of its own."""
+    return Timeline(**{name: array.copy() for name, array in timeline._asdict().items()})
 
 
 def longer(timeline: Timeline, field: str) -> Timeline:

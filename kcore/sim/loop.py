@@ -28,14 +28,18 @@ from kcore.sim.timeline import (
     EVICTIONS,
     FAILED,
     FOREVER,
+    HELD,
     INTERVAL_FIELDS,
     INTERVAL_MS,
     INTERVAL_NEXT,
     INTERVALS,
+    LOOKS,
     NODES_USED,
+    NONE,
     NOW,
     PREEMPTED,
     PREEMPTED_PODS,
+    PREEMPTION,
     PRIORITY_LEAST,
     READY,
     RESUMES,
@@ -43,6 +47,7 @@ from kcore.sim.timeline import (
     RUNNING,
     RUNNING_COUNT,
     RUNNING_PODS,
+    START_US,
     STRANDED_AT,
     STRICT,
     USED_NODES,
@@ -51,6 +56,7 @@ from kcore.sim.timeline import (
     WAITING_PODS,
     WOKEN,
     block,
+    comes_before,
     find_share,
     join_line,
     leave_line,
@@ -87,7 +93,9 @@ def stranded(nodes, resource, timeline):
         for row in range(timeline.typical.shape[0]):
             # a typical pod that asks for this resource also asks for CPU and memory
             wanted = timeline.typical[row] if row == resource or row < 2 else 0
-            fits = fits and wanted <= nodes.allocatable[row, node] - nodes.requested[row, node]
+            fits = fits and (
+                wanted == 0 or wanted <= nodes.allocatable[row, node] - nodes.requested[row, node]
+            )
         lost += 0 if fits else free
     return lost
 
@@ -109,6 +117,7 @@ def write_interval(nodes, touched, timeline, at):
         row[INTERVAL_FIELDS + resource] = timeline.allocated[resource]
         column = INTERVAL_FIELDS + resources + resource
         row[column] = timeline.interval[index - 1, column] if same else stranded(nodes, resource, timeline)
+        row[column + resources] = timeline.capacity[resource]
 
 
 @kernel
@@ -125,6 +134,7 @@ def go_to(nodes, touched, timeline, at):
         resources = timeline.allocated.shape[0]
         for row in range(resources):
             timeline.area[row] += float(passed) * timeline.allocated[row]
+            timeline.capacity_area[row] += float(passed) * timeline.capacity[row]
         timeline.area[resources] += float(passed) * clock[NODES_USED]
         timeline.area[resources + 2] += float(passed) * clock[WAITING_COUNT]
         clock[NOW] = at
@@ -133,15 +143,21 @@ def go_to(nodes, touched, timeline, at):
 
 @kernel
 def charge(nodes, pods, requests, timeline, place, pod, node, sign):
-    """Add what the pod uses (sign 1) to the totals, or take it away (-1); call it while it is on the node."""
+    """Add what the pod uses (sign 1) to the totals, or take it away (-1); call it while it is on the node.
+
+    ``place`` is -1 for a pod that was there before the simulation, which is nobody's.
+    """
     amount = requests.amount[pods.request[pod]]
-    owner = timeline.owner[place]
+    now = timeline.clock[NOW]
     for row in range(amount.shape[0]):
         timeline.allocated[row] += sign * amount[row]
-        timeline.owner_allocated[owner, row] += sign * amount[row]
-    now = timeline.clock[NOW]
-    timeline.owner_area[owner] += timeline.owner_share[owner] * float(now - timeline.owner_since[owner])
-    timeline.owner_share[owner], timeline.owner_since[owner] = find_share(timeline, owner), now
+    if place >= 0:
+        owner = timeline.owner[place]
+        for row in range(amount.shape[0]):
+            timeline.owner_allocated[owner, row] += sign * amount[row]
+        timeline.owner_area[owner] += timeline.owner_share[owner] * float(now - timeline.owner_since[owner])
+        timeline.owner_share[owner], timeline.owner_since[owner] = find_share(timeline, owner), now
+        timeline.clock[RUNNING_COUNT] += sign
     if nodes.pod_count[node] == 1:
         timeline.clock[NODES_USED] += sign
     cpu = nodes.allocatable[0, node]
@@ -149,7 +165,6 @@ def charge(nodes, pods, requests, timeline, place, pod, node, sign):
         # the integral of CPU shares, for energy: from now to the end, less what a later change takes back
         share = float(amount[0]) / float(cpu)
         timeline.area[timeline.allocated.shape[0] + 1] -= sign * share * float(now)
-    timeline.clock[RUNNING_COUNT] += sign
 
 
 @kernel
@@ -161,19 +176,18 @@ def start_pod(nodes, pods, requests, timeline, place, pod, node):
     if timeline.first_start[place] < 0:
         timeline.first_start[place] = now
     timeline.run[place] += 1
+    timeline.home[place] = timeline.number[node]
+    pods.start[pod] = timeline.option[START_US] + now * 1_000
     charge(nodes, pods, requests, timeline, place, pod, node, 1)
     if timeline.left[place] >= 0:
         push_ending(timeline, now + timeline.left[place], place)
 
 
 @kernel
-def stop_pod(nodes, pods, requests, counters, touched, timeline, place, pod, status):
-    """Take a running pod off its node; what could not run may run now."""
-    node = pods.node[pod]
-    charge(nodes, pods, requests, timeline, place, pod, node, -1)
+def leave_node(nodes, pods, requests, timeline, place, pod, status):
+    """A running pod is on no node any more; what could not run may run now."""
+    charge(nodes, pods, requests, timeline, place, pod, pods.node[pod], -1)
     unbind(nodes, pods, requests, pod)
-    count_pod(nodes, pods, counters, pod, node, -1)
-    touch(touched, node)
     timeline.status[place] = status
     timeline.end[place] = timeline.clock[NOW]
     timeline.clock[COMPLETED_COUNT] += 1 if status == COMPLETED else 0
@@ -181,19 +195,35 @@ def stop_pod(nodes, pods, requests, counters, touched, timeline, place, pod, sta
 
 
 @kernel
-def give_back(timeline, place, node):
-    """A preempted pod has been taken off its node: it waits again, or is gone."""
+def stop_pod(nodes, pods, requests, counters, touched, timeline, place, pod, status):
+    """Take a running pod off its node, and tell those who decide."""
+    node = pods.node[pod]
+    leave_node(nodes, pods, requests, timeline, place, pod, status)
+    count_pod(nodes, pods, counters, pod, node, -1)
+    touch(touched, node)
+
+
+@kernel
+def give_back(timeline, place, lost):
+    """A pod that was preempted, or whose node was lost (1), has been taken off it: it waits again, or is gone."""
     now = timeline.clock[NOW]
     entry = timeline.eviction[timeline.clock[EVICTIONS]]
     timeline.clock[EVICTIONS] += 1
-    entry[0], entry[1], entry[2], entry[3] = now, place, node, timeline.start[place]
+    entry[0], entry[1], entry[2], entry[3], entry[4] = (
+        now,
+        place,
+        timeline.home[place],
+        timeline.start[place],
+        lost,
+    )
     timeline.evicted[place] += 1
-    timeline.clock[PREEMPTED] += 1
+    timeline.clock[PREEMPTED] += 1 - lost
     if timeline.option[RESUMES] != 0 and timeline.left[place] >= 0:
         timeline.left[place] -= now - timeline.start[place]
     elif timeline.left[place] >= 0:
         timeline.left[place] = timeline.work[place]
     if timeline.option[RETURNS] != 0:
+        timeline.start[place] = -1
         join_line(timeline, place)
     else:
         timeline.status[place] = FAILED
@@ -212,14 +242,21 @@ def take_victims(nodes, pods, requests, timeline, refusals, node):
         nodes.pod_count[node] = 2
         charge(nodes, pods, requests, timeline, place, pod, node, -1)
         nodes.pod_count[node] = shared
-        give_back(timeline, place, node)
+        if place >= 0:
+            give_back(timeline, place, 0)
     timeline.clock[WOKEN] = 1
 
 
 @kernel
-def may_fit(nodes, pods, requests, settings, views, shapes, touched, refusals, timeline, one, pod, row):
+def outranks(pods, timeline, pod):
+    """Tell whether any pod may have a lower priority."""
+    return pods.priority[pod] > timeline.option[PRIORITY_LEAST]
+
+
+@kernel
+def may_fit(nodes, pods, requests, settings, views, shapes, touched, timeline, one, pod, row):
     """Tell whether the pod could fit after what happened since its class was refused; False only where it cannot."""
-    if refusals.option[PREEMPTS] != 0 and pods.priority[pod] > timeline.option[PRIORITY_LEAST]:
+    if timeline.option[PREEMPTION] != 0 and outranks(pods, timeline, pod):
         return True
     view = shapes.fixed[row, VIEW] if row >= 0 else views.of_demand[pods.demand[pod]]
     if view < 0 or views.fixed[view, SIMPLE] == 0 or views.fixed[view, FILTERS_DOMAINS] != 0:
@@ -237,17 +274,17 @@ def may_fit(nodes, pods, requests, settings, views, shapes, touched, refusals, t
 
 
 @kernel
-def wake(nodes, pods, requests, settings, views, shapes, touched, refusals, timeline, row_of, queue):
+def wake(nodes, pods, requests, settings, views, shapes, touched, timeline, row_of, queue):
     """Let those blocked classes be tried again that what happened may have helped."""
     clock, blocked = timeline.clock, timeline.blocked
     clock[WOKEN] = 0
+    clock[HELD] = NONE
     kept = 0
     for index in range(clock[BLOCKED]):
         one = blocked[index]
         place = first_waiting(timeline, one)
         if place >= 0 and timeline.option[STRICT] == 0 and not may_fit(
-            nodes, pods, requests, settings, views, shapes, touched, refusals, timeline, one, queue[place],
-            row_of[place],
+            nodes, pods, requests, settings, views, shapes, touched, timeline, one, queue[place], row_of[place],
         ):  # fmt: skip
             timeline.seen[one] = touched.sequence[0]
             blocked[kept] = one
@@ -296,8 +333,10 @@ def pass_event(nodes, pods, requests, counters, touched, timeline, queue, until)
 
 @kernel
 def is_same_moment(timeline):
-    """Tell whether another completion falls on this very moment: all of them come before anyone is tried."""
-    return next_ending(timeline) <= timeline.clock[NOW]
+    """Tell whether more is to happen at this very moment: all of it comes before anyone is tried."""
+    now, place = timeline.clock[NOW], timeline.clock[ARRIVED]
+    arrives = place < timeline.submit.shape[0] and timeline.submit[place] <= now
+    return arrives or next_ending(timeline) <= now
 
 
 @kernel
@@ -312,10 +351,12 @@ def advance(
     clock = timeline.clock
     stop_at = clock[EVENTS] + events_max
     while True:
-        if clock[WOKEN] != 0 and not is_same_moment(timeline):
-            wake(nodes, pods, requests, settings, views, shapes, touched, refusals, timeline, row_of, queue)
-        if clock[READY] == 0 or clock[WOKEN] != 0:
-            if clock[EVENTS] >= stop_at:
+        at_once = is_same_moment(timeline)
+        if clock[WOKEN] != 0 and not at_once:
+            wake(nodes, pods, requests, settings, views, shapes, touched, timeline, row_of, queue)
+        if at_once or clock[READY] == 0:
+            waits = timeline.option[LOOKS] != 0 and not at_once and clock[WAITING_COUNT] > 0
+            if clock[EVENTS] >= stop_at or waits:
                 return -1, STEPPED
             why = pass_event(nodes, pods, requests, counters, touched, timeline, queue, until)
             if why != DONE:
@@ -325,14 +366,21 @@ def advance(
         place = first_waiting(timeline, one)
         if place < 0:
             continue
+        if clock[HELD] >= 0 and not comes_before(timeline, one, clock[HELD]):
+            set_aside(timeline, one, False)
+            hold_back(timeline)
+            continue
         if row_of[place] == FOREIGN:
             make_ready(timeline, one)
             return place, FOREIGN
         if clock[EVICTIONS] + refusals.trial_victims.shape[0] > timeline.eviction.shape[0]:
             make_ready(timeline, one)
             return -1, FULL_EVICTIONS
-        placed[place] = -1
+        placed[place], score[place] = -1, 0
         bound = touched.sequence[0]
+        # whoever has the lowest priority need not look for victims
+        may_preempt = timeline.option[PREEMPTION] != 0 and outranks(pods, timeline, queue[place])
+        refusals.option[PREEMPTS] = 1 if may_preempt else 0
         _, why = place_range(
             nodes, pods, demands, requests, settings, views, counters, shapes, touched, choice, row_of, number, queue,
             draws, place, place + 1, nominated, scratch, trials, refusals, placed, score,
@@ -377,9 +425,11 @@ def conclude(
     if node < 0:
         block(timeline, one, touched.sequence[0], looks_beyond(pods, views, shapes, row_of[place], pod))
         if timeline.option[STRICT] != 0:
+            clock[HELD] = one
             hold_back(timeline)
     else:
         leave_line(timeline, one)
+        first_waiting(timeline, one)
         # a node that victims have left for the pod was in use before
         preempted = 1 if refusals.used[LOGGED] > 0 else 0
         nodes.pod_count[node] += preempted
@@ -388,7 +438,9 @@ def conclude(
         if preempted != 0:
             take_victims(nodes, pods, requests, timeline, refusals, node)
         make_ready(timeline, one)
-        if clock[BEYOND] > 0:
+        if clock[BEYOND] > 0 and timeline.option[STRICT] != 0:
+            clock[WOKEN] = 1
+        elif clock[BEYOND] > 0:
             wake_domains(timeline, bound)
     refusals.used[:] = 0
 

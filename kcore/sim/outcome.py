@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from kcore.scheduler.codes import CPU
+from kcore.scheduler.devices import device_lists
 from kcore.scheduler.state import State
 from kcore.sim import timeline as names
-from kcore.sim.lines import Jobs
+from kcore.sim.events import NODE_KINDS
+from kcore.sim.lines import Jobs, copy_timeline
 from kcore.sim.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -35,9 +37,10 @@ class Seen(NamedTuple):
     state: State
     jobs: Jobs
     timeline: Timeline
-    placed: np.ndarray
     score: np.ndarray
     reason: dict[int, str]
+    happened: list[tuple[int, str, str, int]]
+    nodes: list[str]
     policy: str
     order: str
 
@@ -50,22 +53,25 @@ class SimulationResult:
     ``metrics`` holds Arrow tables:
 
     - *placements*: a row a pod: namespace, name, job, owner, status, node, score, submit_ms, start_ms (first start),
-      end_ms, wait_ms (all waits), run_ms, completion_ms (end - submit), attempts, preemptions, reason.
+      end_ms, wait_ms (all waits), run_ms, completion_ms (end - submit), attempts, preemptions, reason, devices (GPU
+      devices of its latest start, where they are shared).
     - *intervals*: a row an interval: time_ms, arrived, waiting, running, completed, preempted, nodes_used, and for every
-      resource R ``allocated:R``, ``capacity:R`` (as now), ``utilisation:R``, ``fragmented:R`` (share of what is free that lies
+      resource R ``allocated:R``, ``capacity:R``, ``utilisation:R``, ``fragmented:R`` (share of what is free that lies
       on nodes where a typical pod does not fit).
     - *owners*: a row an owner: pods, completed, wait_ms_mean, dominant_share (mean over time).
-    - *events*: a row an event in order: time_ms, kind (arrive, start, preempt, complete, delete, fail), namespace, name, node.
+    - *events*: a row an event in order of time: time_ms, kind (arrive, start, preempt, fail: its node went, complete,
+      delete; of nodes add-node, remove-node, fail-node, cordon, uncordon), namespace, name, node.
     """
 
     def __init__(self, seen: Seen, why: Callable[[int], str]) -> None:
-        self._seen = Seen(
-            *seen[:2], Timeline(*(array.copy() for array in seen.timeline)), seen.placed.copy(), seen.score.copy(), *seen[5:]
+        self._seen = seen._replace(
+            timeline=copy_timeline(seen.timeline), score=seen.score.copy(), reason=dict(seen.reason),
+            happened=list(seen.happened),
         )  # fmt: skip
         timeline = self._seen.timeline
         waiting = np.flatnonzero(timeline.status == names.WAITING)[:REASONS_MAX]
         self._reasons = dict(seen.reason) | {int(place): why(int(place)) for place in waiting}
-        self._node_names = [node.metadata.name if node is not None else "" for node in seen.state.nodes.nodes]
+        self._nodes_alive, self._running = seen.state.nodes.alive_count, self._running_shares()
 
     # -- tables
 
@@ -90,7 +96,8 @@ class SimulationResult:
         reasons: list[str | None] = [None] * len(rows)
         for place, text in self._reasons.items():
             reasons[place] = text
-        started = timeline.first_start >= 0
+        started, on_node = timeline.first_start >= 0, timeline.start >= 0
+        masks = seen.state.pods.devices[rows]
         return pa.table(
             {
                 "namespace": self._namespaces(),
@@ -98,8 +105,8 @@ class SimulationResult:
                 "job": seen.jobs.job,
                 "owner": _words(seen.jobs.owner, seen.jobs.owners),
                 "status": _words(self._status(), list(STATUS)),
-                "node": self._nodes(np.where(started, seen.placed, -1)),
-                "score": pa.array(seen.score, mask=~started),
+                "node": self._nodes(np.where(on_node, timeline.home, -1)),
+                "score": pa.array(seen.score, mask=~on_node),
                 "submit_ms": seen.jobs.submit,
                 "start_ms": pa.array(timeline.first_start, mask=~started),
                 "end_ms": pa.array(timeline.end, mask=~ended),
@@ -109,10 +116,17 @@ class SimulationResult:
                     timeline.end - seen.jobs.submit, mask=timeline.status != names.COMPLETED
                 ),
                 "attempts": timeline.attempts,
-                "preemptions": timeline.evicted,
+                "preemptions": timeline.evicted - self._lost(),
                 "reason": pa.array(reasons, type=pa.string()),
+                "devices": device_lists(masks if masks.any() else None, ~started),
             }
         )
+
+    def _lost(self) -> np.ndarray:
+        """How often each pod lost its node."""
+        evicted = self._seen.timeline.eviction[: self._seen.timeline.clock[names.EVICTIONS]]
+        lost: np.ndarray = np.bincount(evicted[evicted[:, 4] == 1, 1], minlength=len(self._seen.jobs.rows))
+        return lost
 
     def _status(self) -> np.ndarray:
         """``int32[place]``: as STATUS names them."""
@@ -135,11 +149,11 @@ class SimulationResult:
         state, rows = self._seen.state, self._seen.jobs.rows
         return _words(state.pods.spec_class[rows], [one.namespace for one in state.classes])
 
-    def _nodes(self, slots: np.ndarray) -> pa.Array:
+    def _nodes(self, numbers: np.ndarray) -> pa.Array:
         import pyarrow as pa
 
-        indices = pa.array(slots.astype(np.int32), mask=slots < 0)
-        return pa.DictionaryArray.from_arrays(indices, pa.array(self._node_names, type=pa.string()))
+        indices = pa.array(numbers.astype(np.int32), mask=numbers < 0)
+        return pa.DictionaryArray.from_arrays(indices, pa.array(self._seen.nodes, type=pa.string()))
 
     @functools.cached_property
     def intervals(self) -> pa.Table:
@@ -155,18 +169,19 @@ class SimulationResult:
         for row, name in resources.items():
             allocated = rows[:, names.INTERVAL_FIELDS + row]
             lost = rows[:, names.INTERVAL_FIELDS + count + row]
-            capacity = int(timeline.capacity[row])
+            capacity = rows[:, names.INTERVAL_FIELDS + 2 * count + row]
             columns[f"allocated:{name}"] = allocated
-            columns[f"capacity:{name}"] = np.full(len(rows), capacity, dtype=np.int64)
-            columns[f"utilisation:{name}"] = allocated / max(capacity, 1)
+            columns[f"capacity:{name}"] = capacity
+            columns[f"utilisation:{name}"] = allocated / np.maximum(capacity, 1)
             columns[f"fragmented:{name}"] = lost / np.maximum(capacity - allocated, 1)
         return pa.table(columns)
 
     def _resources(self) -> dict[int, str]:
-        """Rows and names of the resources that nodes have."""
-        capacity = self._seen.timeline.capacity
+        """Rows and names of the resources that nodes have or had."""
+        timeline = self._seen.timeline
+        had = (timeline.capacity > 0) | (timeline.capacity_area > 0)
         found = enumerate(self._seen.state.nodes.resources.values)
-        return {row: name for row, name in found if row < len(capacity) and capacity[row] > 0}
+        return {row: name for row, name in found if row < len(had) and had[row]}
 
     @functools.cached_property
     def owners(self) -> pa.Table:
@@ -209,37 +224,45 @@ class SimulationResult:
         started = np.flatnonzero(
             (timeline.start >= 0) & np.isin(timeline.status, (names.RUNNING, names.COMPLETED, names.DELETED))
         )
+        lost = evicted[:, 4] == 1
         # of pods that were preempted and wait or have failed, the eviction tells the latest start
         parts = [
             ("arrive", timeline.submit[arrived], arrived, np.full(len(arrived), -1)),
-            ("start", timeline.start[started], started, seen.placed[started]),
+            ("start", timeline.start[started], started, timeline.home[started]),
             ("start", evicted[:, 3], evicted[:, 1], evicted[:, 2]),
-            ("preempt", evicted[:, 0], evicted[:, 1], evicted[:, 2]),
+            ("preempt", evicted[~lost, 0], evicted[~lost, 1], evicted[~lost, 2]),
+            ("fail", evicted[lost, 0], evicted[lost, 1], evicted[lost, 2]),
         ]
-        for kind, status in (("complete", names.COMPLETED), ("delete", names.DELETED)):
+        for ending, status in (("complete", names.COMPLETED), ("delete", names.DELETED)):
             ended = np.flatnonzero((timeline.status == status) & (timeline.end >= 0))
             parts.append(
                 (
-                    kind,
+                    ending,
                     timeline.end[ended],
                     ended,
-                    np.where(timeline.start[ended] >= 0, seen.placed[ended], -1),
+                    np.where(timeline.start[ended] >= 0, timeline.home[ended], -1),
                 )
             )
-        kinds = ("complete", "delete", "preempt", "arrive", "start")
-        kind = np.concatenate(
-            [np.full(len(at), kinds.index(name), dtype=np.int32) for name, at, _, _ in parts]
+        nodes = {name: number for number, name in enumerate(seen.nodes)}
+        for node_kind in NODE_KINDS:
+            found = [(when, nodes.get(name, -1)) for when, one, name, _ in seen.happened if one == node_kind]
+            times, slots = zip(*found, strict=True) if found else ((), ())
+            parts.append((node_kind, np.array(times), np.full(len(found), -1), np.array(slots)))
+        kinds = ("complete", "delete", "preempt", "fail", *NODE_KINDS, "arrive", "start")
+        number = np.concatenate(
+            [np.full(len(when), kinds.index(name), dtype=np.int32) for name, when, _, _ in parts]
         )
         at, place, node = (
             np.concatenate([np.asarray(part[index], dtype=np.int64) for part in parts]) for index in (1, 2, 3)
         )
-        order = np.lexsort((place, kind, at))
+        order = np.lexsort((place, number, at))
+        whose = pa.array(place[order], mask=place[order] < 0)
         table = pa.table(
             {
                 "time_ms": at[order],
-                "kind": _words(kind[order], list(kinds)),
-                "namespace": self._namespaces().take(pa.array(place[order])),
-                "name": self._names().take(pa.array(place[order])),
+                "kind": _words(number[order], list(kinds)),
+                "namespace": self._namespaces().take(whose),
+                "name": self._names().take(whose),
                 "node": self._nodes(node[order]),
             }
         )
@@ -260,9 +283,9 @@ class SimulationResult:
         span = max(now, 1)
         resources = len(timeline.allocated)
         used_ms, share_ms = float(timeline.area[resources]), float(timeline.area[resources + 1])
-        share_ms += self._running_shares() * now
+        share_ms += self._running * now
         summary: dict[str, int | float | None] = {
-            "nodes": seen.state.nodes.alive_count,
+            "nodes": self._nodes_alive,
             "pods": len(seen.jobs.rows),
             "arrived": int(clock[names.ARRIVED]),
             "placed": int(started.sum()),
@@ -284,7 +307,7 @@ class SimulationResult:
         run = np.maximum(timeline.work[completed], 1)
         summary["slowdown_mean"] = _mean((timeline.end - seen.jobs.submit)[completed] / run)
         for row, name in self._resources().items():
-            share = float(timeline.area[row]) / span / max(int(timeline.capacity[row]), 1)
+            share = float(timeline.area[row]) / max(float(timeline.capacity_area[row]), 1.0)
             summary[f"utilisation_{name}"] = round(share, 6)
         rows = timeline.interval[: clock[names.INTERVALS]]
         summary["nodes_used_mean"] = round(used_ms / span, 3)
@@ -300,13 +323,10 @@ class SimulationResult:
         return summary
 
     def _running_shares(self) -> float:
-        """Sum over running pods of the share of their node's CPU."""
-        seen = self._seen
-        running = np.flatnonzero(seen.timeline.status == names.RUNNING)
-        world = seen.state.world()
-        request = world.pods.request[seen.jobs.rows[running]]
-        cpu = world.nodes.allocatable[CPU, seen.placed[running]]
-        return float((world.requests.amount[request, CPU] / np.maximum(cpu, 1)).sum())
+        """Sum over nodes of the share of their CPU that is requested."""
+        nodes = self._seen.state.world().nodes
+        there = np.flatnonzero(nodes.allocatable[CPU] > 0)
+        return float((nodes.requested[CPU, there] / nodes.allocatable[CPU, there]).sum())
 
     def to_dict(self) -> dict[str, Any]:
         """The summary with policy and order, as ``kcore simulate -o json`` prints it."""

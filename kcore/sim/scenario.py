@@ -5,15 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from kcore.api.errors import InputError
 from kcore.api.objects import Node
+from kcore.scheduler.state import State
 from kcore.sim import timeline as names
 from kcore.sim.autoscaling import Autoscaler, NodeGroup
-from kcore.sim.events import Event, Running
+from kcore.sim.events import NODE_KINDS, Event, Running
 from kcore.sim.loop import first_waiting, give_back
 from kcore.sim.timeline import leave_line
 from kcore.traces.trace import ADD, NodeEvent, Trace
@@ -28,6 +29,8 @@ class Scenario:
     position: int = 0
     removed: dict[str, Node] = field(default_factory=dict)
     """Nodes that went, by name: they may come again."""
+    happened: list[tuple[int, str, str, int]] = field(default_factory=list)
+    """What has happened to nodes: ms, kind, name, and the node group whose doing it was, -1 for none."""
 
     @classmethod
     def of(
@@ -56,6 +59,10 @@ class Scenario:
             at = min(at, self.autoscaler.next_ms(simulation))
         return max(at, simulation.now_ms)
 
+    def watches(self, simulation: Running) -> bool:
+        """Whether node groups would look as soon as anybody waits, and nobody does."""
+        return self.autoscaler is not None and simulation.timeline.clock[names.WAITING_COUNT] == 0
+
     def pending(self, simulation: Running) -> bool:
         """Whether anything is left to happen."""
         return self.next_ms(simulation) < names.FOREVER
@@ -70,12 +77,43 @@ class Scenario:
             taken += self.autoscaler.due(simulation)
         return taken
 
+    def told(self) -> dict[str, Any]:
+        """All that changes, as plain data."""
+        autoscaler = None if self.autoscaler is None else self.autoscaler.told()
+        return {"position": self.position, "happened": self.happened, "autoscaler": autoscaler}
+
+    def recall(self, told: Mapping[str, Any]) -> None:
+        """Stand where another stood that told this; nodes that went are not known yet."""
+        self.position = int(told["position"])
+        if not 0 <= self.position <= len(self.events):
+            raise InputError("is damaged", field="scenario", expected="what a simulation saved")
+        groups = 0 if self.autoscaler is None else len(self.autoscaler.groups)
+        self.happened = [
+            (int(at), str(kind), str(name), int(group)) for at, kind, name, group in told["happened"]
+        ]
+        if any(group >= groups for _, _, _, group in self.happened):
+            raise InputError("is damaged", field="scenario", expected="what a simulation saved")
+        if self.autoscaler is not None:
+            self.autoscaler.recall(told["autoscaler"])
+
     def copy(self) -> Scenario:
         """The same, for another future."""
-        return Scenario(self.events, copy.deepcopy(self.autoscaler), self.position, dict(self.removed))
+        return Scenario(
+            self.events,
+            copy.deepcopy(self.autoscaler),
+            self.position,
+            dict(self.removed),
+            list(self.happened),
+        )
 
 
-def apply(simulation: Running, event: Event) -> bool:
+class Told(Running, Protocol):
+    """A simulation whose scenario is told."""
+
+    scenario: Scenario
+
+
+def apply(simulation: Told, event: Event) -> bool:
     """Let the event happen; whether what is derived from nodes and pods must be made anew.
 
     Raises:
@@ -83,15 +121,11 @@ def apply(simulation: Running, event: Event) -> bool:
     """
     try:
         if event.kind == "add-node":
-            simulation.state.add_node(_new_node(simulation, event))
+            simulation.state.add_node(new_node(simulation.state, simulation.scenario.removed, event))
         elif event.kind in ("remove-node", "fail-node"):
             _lose_node(simulation, event.name)
         elif event.kind in ("cordon", "uncordon"):
-            nodes = simulation.state.nodes
-            node = nodes.nodes[nodes.find(event.name)]
-            assert node is not None
-            spec = msgspec.structs.replace(node.spec, unschedulable=event.kind == "cordon")
-            nodes.update(msgspec.structs.replace(node, spec=spec))
+            simulation.state.nodes.cordon(event.name, event.kind == "cordon")
         elif event.kind == "delete-pod":
             _delete_pod(simulation, _place_of(simulation, event.pod))
             return False
@@ -104,15 +138,22 @@ def apply(simulation: Running, event: Event) -> bool:
             least[names.PRIORITY_LEAST] = min(int(least[names.PRIORITY_LEAST]), event.priority)
     except InputError as error:
         raise error.at(document=f"event {event.kind} at {event.at_ms} ms") from None
+    if event.kind in NODE_KINDS:
+        name = event.node.metadata.name if event.node is not None else event.name
+        simulation.scenario.happened.append((simulation.now_ms, event.kind, name, event.group))
     return True
 
 
-def _new_node(simulation: Running, event: Event) -> Node:
+def new_node(state: State, known: Mapping[str, Node], event: Event) -> Node:
+    """The node that the event adds; ``known`` are those that went.
+
+    Raises:
+        InputError: it is to be like one that is not there and never was.
+    """
     if event.node is not None:
         node: Node = event.node
         return node
-    known = simulation.scenario.removed
-    nodes = simulation.state.nodes
+    nodes = state.nodes
     source = event.like or event.name
     template = nodes.nodes[nodes.index[source]] if source in nodes.index else known.get(source)
     if template is None:
@@ -135,7 +176,7 @@ def _place_of(simulation: Running, pod: str) -> int:
     return place
 
 
-def _lose_node(simulation: Running, name: str) -> None:
+def _lose_node(simulation: Told, name: str) -> None:
     """Take a node away; its pods wait again, or are lost."""
     state, timeline = simulation.state, simulation.timeline
     slot = state.nodes.find(name)
@@ -143,11 +184,13 @@ def _lose_node(simulation: Running, name: str) -> None:
     assert node is not None
     for row in sorted(state.pods_on(slot)):
         place = int(timeline.place_of[row])
-        if place >= 0:
-            simulation.take_off(place, names.FAILED)
-            timeline.end[place] = -1
-            timeline = simulation.room_for_evictions()
-            give_back(timeline, place, slot)
+        if place < 0:
+            simulation.drop(row)
+            continue
+        simulation.take_off(place, names.FAILED)
+        timeline = simulation.room_for_evictions()
+        timeline.end[place] = -1
+        give_back(timeline, place, 1)
     simulation.scenario.removed[name] = node
     state.remove_node(name)
 
@@ -167,7 +210,10 @@ def _delete_pod(simulation: Running, place: int) -> None:
         else:
             timeline.waited[place] += simulation.now_ms - int(timeline.since[place])
             timeline.clock[names.WAITING_COUNT] -= 1
+        if timeline.option[names.STRICT]:
+            # it may have been in the way of all others
+            timeline.clock[names.WOKEN] = 1
     elif status in (names.COMING, names.UNTRIED):
         timeline.status[place] = names.DELETED
-    if status not in (names.COMPLETED, names.FAILED):
+    if status not in (names.COMPLETED, names.FAILED, names.DELETED):
         timeline.end[place] = simulation.now_ms

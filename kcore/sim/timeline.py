@@ -2,10 +2,13 @@
 
 Pods are numbered by *place*, their position in the trace. Pods that are alike to the scheduler and to the order of the
 queue share a *class*; those of a class wait in one line, for where the first of them does not fit, none does. A class
-whose first pod was refused is *blocked* until something happens that could help.
+whose first pod was refused is *blocked* until something happens that could help. Whoever can be tried is tried in order
+of the queue's key (priority, length, or share), then of entry; nobody is while anything else is to happen at that moment.
 
 Source: backend/queue/scheduling_queue.go and backoff_queue.go of Kubernetes 1.36, whose SchedulerPopFromBackoffQ lets an
 idle scheduler take a pod before its backoff is over. A simulated scheduler takes no time and so is always idle.
+kube-scheduler orders equal priorities by the latest attempt; here all that wait are attempted at one moment, so that the
+order of entry stays.
 """
 
 from __future__ import annotations
@@ -55,7 +58,9 @@ EVICTIONS = 17
 """Evictions written down."""
 STRANDED_AT = 18
 """Touches when it was last found out what is stranded."""
-CLOCK_FIELDS = 19
+HELD = 19
+"""Class that was refused and holds back all others, where nobody may overtake; -1 for none."""
+CLOCK_FIELDS = 20
 
 # Timeline.option
 INTERVAL_MS = 0
@@ -69,11 +74,17 @@ STRICT = 4
 """1 where nobody overtakes the first in the queue."""
 PRIORITY_LEAST = 5
 """The lowest priority that any pod has: those of it preempt nobody."""
-RULED = 6
+START_US = 6
+"""Pods that start at 0 have this start, later than all that were there before."""
+LOOKS = 7
+"""1 where the loop is to stop as soon as anybody waits: node groups may grow."""
+PREEMPTION = 8
+"""1 where the profile preempts."""
+RULED = 9
 """1 where an order of :mod:`kcore.sim.orders` decides who starts: nobody is tried in the loop."""
-OPTIONS = 7
+OPTIONS = 10
 
-# columns of Timeline.interval, before one for every resource of what is allocated and of what is stranded
+# columns of Timeline.interval, before one for every resource of what is allocated, what is stranded, and the capacity
 AT = 0
 ARRIVED_PODS = 1
 WAITING_PODS = 2
@@ -96,13 +107,15 @@ class Timeline(NamedTuple):
     work: I64  # [place] ms it runs in all, -1 for ever
     left: I64  # [place] ms it has yet to run
     status: U8  # [place]
-    start: I64  # [place] ms of its latest start, -1
+    start: I64  # [place] ms of its latest start, -1; also where it was preempted and waits
     first_start: I64  # [place] ms, -1
     end: I64  # [place] ms it completed, was deleted or failed, -1
     waited: I64  # [place] ms it has waited in all, before its latest wait
     since: I64  # [place] ms its latest wait began
     attempts: I32  # [place] times it was tried
-    evicted: I32  # [place] times it was preempted
+    evicted: I32  # [place] times it was preempted or lost its node
+    home: I32  # [place] number of the node of its latest start, -1
+    number: I32  # [node] the node's number: slots are used again, numbers are not
     run: I32  # [place] number of its latest start, by which stale completions are told
     key: I64  # [place] what the queue is ordered by: the smallest first
     sequence: I64  # [place] order of entry
@@ -114,31 +127,50 @@ class Timeline(NamedTuple):
     ending_run: I32  # [entry] its run
     head: I32  # [class] first in line, -1
     tail: I32  # [class] last in line
-    tried: I64  # [class] ms of its first pod's latest attempt, -1
     seen: I64  # [class] touches before that
     is_ready: U8  # [class] it is in the heap
     is_blocked: U8  # [class] it is in the list: 1, or 2 where its filters look beyond the node
     ready: I32  # [entry of a heap] class
     blocked: I32  # [entry of a list] class
     place_of: I32  # [pod] its place, -1
-    allocated: I64  # [resource] of running pods
+    allocated: I64  # [resource] of running pods and of those that were there before
     area: F64  # [resource + 3] integral over ms: of that, of nodes in use, of CPU shares of nodes, of waiting pods
     owner_allocated: I64  # [owner, resource]
     owner_share: F64  # [owner] its dominant share
     owner_since: I64  # [owner] ms since when
     owner_area: F64  # [owner] integral of that over ms, up to then
     capacity: I64  # [resource] of all nodes
+    capacity_area: F64  # [resource] integral over ms of that
     typical: I64  # [resource] what a pod asks for that asks for it: the median
     interval: I64  # [interval, field]
-    eviction: I64  # [eviction, 4] ms, place, node, ms it had started
+    eviction: I64  # [eviction, 5] ms, place, number of the node, ms it had started, 1 where its node was lost
 
 
 @kernel
 def push_ending(timeline, at, place):
     """Note when the pod will have completed."""
-    clock = timeline.clock
-    index = clock[ENDINGS]
-    clock[ENDINGS] += 1
+    if timeline.clock[ENDINGS] == timeline.ending.shape[0]:
+        drop_stale(timeline)
+    put_ending(timeline, timeline.clock[ENDINGS], at, place, timeline.run[place])
+    timeline.clock[ENDINGS] += 1
+
+
+@kernel
+def drop_stale(timeline):
+    """Take entries of runs that were cut short off the heap of completions, which is full; a running pod has one entry."""
+    at_heap, heap, runs = timeline.ending_at, timeline.ending, timeline.ending_run
+    kept = 0
+    for index in range(timeline.clock[ENDINGS]):
+        at, place, run = at_heap[index], heap[index], runs[index]
+        if timeline.status[place] == RUNNING and timeline.run[place] == run:
+            put_ending(timeline, kept, at, place, run)
+            kept += 1
+    timeline.clock[ENDINGS] = kept
+
+
+@kernel
+def put_ending(timeline, index, at, place, run):
+    """Put an entry into the heap of completions, which has ``index`` of them."""
     at_heap, heap, runs = timeline.ending_at, timeline.ending, timeline.ending_run
     while index > 0:
         parent = (index - 1) >> 1
@@ -146,7 +178,7 @@ def push_ending(timeline, at, place):
             break
         at_heap[index], heap[index], runs[index] = at_heap[parent], heap[parent], runs[parent]
         index = parent
-    at_heap[index], heap[index], runs[index] = at, place, timeline.run[place]
+    at_heap[index], heap[index], runs[index] = at, place, run
 
 
 @kernel
@@ -204,10 +236,6 @@ def comes_before(timeline, one, two):
             return ours < theirs
     if timeline.key[first] != timeline.key[second]:
         return timeline.key[first] < timeline.key[second]
-    entered = max(timeline.tried[one], timeline.since[first])
-    others = max(timeline.tried[two], timeline.since[second])
-    if entered != others:
-        return entered < others
     return timeline.sequence[first] < timeline.sequence[second]
 
 
@@ -272,7 +300,6 @@ def pop_ready(timeline):
 @kernel
 def block(timeline, one, sequence, beyond):
     """The first pod of the class was refused at this number of touches; ``beyond``: a filter looks beyond the node."""
-    timeline.tried[one] = timeline.clock[NOW]
     timeline.seen[one] = sequence
     set_aside(timeline, one, beyond)
 
@@ -308,12 +335,9 @@ def join_line(timeline, place):
     timeline.following[place] = NONE
     if timeline.head[one] < 0:
         timeline.head[one] = place
-        timeline.tried[one] = -1
     else:
         timeline.following[timeline.tail[one]] = place
     timeline.tail[one] = place
-    if timeline.option[STRICT] != 0 and clock[BLOCKED] > 0:
-        set_aside(timeline, one, False)
     if timeline.is_blocked[one] == 0:
         make_ready(timeline, one)
 

@@ -246,6 +246,7 @@ def _pod(
         name=name,
         namespace=namespace,
         labels=labels,
+        annotations=template.metadata.annotations,
         owner_references=owner,
     )
     return Pod(metadata=metadata, spec=template.spec)

@@ -13,6 +13,10 @@ from kcore.api.errors import InputError
 from kcore.api.objects import ClusterObjects, Node, Pod, PodColumns
 from kcore.traces.trace import ADD, NEVER_MS, NO_OWNER, REMOVE, NodeEvent, Trace
 
+GPU_DEVICES_MAX, GPU_MILLI = (
+    31,
+    1000,
+)  # devices that a node may have, and the whole of one, as sharing counts them
 PODS_MAX = 50_000_000  # of one trace; more do not fit into memory and are refused before they are made
 
 
@@ -59,6 +63,7 @@ class Arrivals:
             priority=None if self.priority is None else self.priority[order].astype(np.int32),
             origin=origin,
         )
+        self._add_devices(columns, order)
         objects = ClusterObjects(nodes=list(nodes), pod_columns=[columns])
         events = None
         if machines is not None:
@@ -81,6 +86,17 @@ class Arrivals:
             left_out={reason: number for reason, number in (left_out or {}).items() if number},
             origin=origin,
         )
+
+    def _add_devices(self, columns: PodColumns, order: np.ndarray) -> None:
+        """The devices that pods ask for, where one node could have them: what policies share."""
+        count, each = self.gpu_count, self.gpu_milli
+        if count is None or not count.any() or int(count.max()) > GPU_DEVICES_MAX:
+            return
+        milli = np.where(count > 0, GPU_MILLI if each is None else each, 0)
+        if ((milli < 1) & (count > 0)).any() or ((milli != GPU_MILLI) & (count > 1)).any():
+            return
+        columns.gpu_count = count[order].astype(np.int64)
+        columns.gpu_milli = milli[order].astype(np.int64)
 
     def _order(self) -> tuple[np.ndarray, np.ndarray]:
         """The rows in order of arrival, and for each its job, numbered by first arrival."""

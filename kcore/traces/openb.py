@@ -1,7 +1,8 @@
 """The Alibaba GPU trace "openb" as nodes and pending pods.
 
 Source: alibaba/clusterdata, cluster-trace-gpu-v2023; Weng et al., Beware of Fragmentation, USENIX ATC 2023. A task's
-GPU request counts as the extended resource ``alibabacloud.com/gpu-milli``, thousandths of GPUs (num_gpu x gpu_milli);
+devices are ``num_gpu`` with ``gpu_milli`` of each, for profiles that share GPUs; for all others its GPU request counts as
+the extended resource ``alibabacloud.com/gpu-milli``, thousandths of GPUs (num_gpu x gpu_milli);
 a node has 1,000 for each GPU. ``gpu_spec`` ("V100M16|V100M32") becomes a required node affinity on the label
 ``alibabacloud.com/gpu-card-model``. Tasks come in the order of creation_time; qos, pod_phase and the times of deletion
 and scheduling say what happened in the real cluster and are not used.
@@ -21,6 +22,7 @@ import pyarrow.csv as pa_csv
 from kcore.api.errors import InputError
 from kcore.api.objects import (
     Affinity,
+    Annotations,
     ClusterObjects,
     Container,
     Node,
@@ -215,6 +217,8 @@ def _pods(table: pa.Table, file: str) -> PodColumns:
             "memory": table["memory_mib"].to_numpy() << 20,
             GPU_MILLI: gpu_milli,
         },
+        gpu_count=table["num_gpu"].to_numpy(),
+        gpu_milli=table["gpu_milli"].to_numpy(),
         origin=file,
     )
 
@@ -226,4 +230,5 @@ def _exemplar(gpu_spec: str) -> Pod:
         wants = NodeSelectorRequirement(key=GPU_MODEL, operator="In", values=models)
         terms = [NodeSelectorTerm(match_expressions=[wants])]
         spec.affinity = Affinity(node_affinity=NodeAffinity(required=NodeSelector(node_selector_terms=terms)))
-    return Pod(metadata=ObjectMeta(namespace=NAMESPACE), spec=spec)
+    annotations = Annotations(gpu_card_model=gpu_spec) if gpu_spec else None
+    return Pod(metadata=ObjectMeta(namespace=NAMESPACE, annotations=annotations), spec=spec)

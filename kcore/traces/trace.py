@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from kcore.api.errors import InputError
@@ -77,6 +78,37 @@ class Trace:
         """The same pods without the trace's own machines, for a cluster from elsewhere."""
         pods = ClusterObjects(pod_columns=self.objects.pod_columns)
         return replace(self, objects=pods, node_events=None)
+
+    def first(self, count: int) -> Trace:
+        """The first ``count`` pods to arrive, or all."""
+        if count >= self.pods:
+            return self
+        taken = slice(0, count)
+
+        def part(array: np.ndarray | None) -> np.ndarray | None:
+            return None if array is None else array[taken]
+
+        columns = self.columns
+        pods = msgspec.structs.replace(
+            columns,
+            exemplar=columns.exemplar[taken],
+            names=columns.names[:count],
+            requests={name: values[taken] for name, values in columns.requests.items()}
+            if columns.requests is not None
+            else None,
+            priority=part(columns.priority),
+            node=part(columns.node),
+            start_time_ms=part(columns.start_time_ms),
+        )
+        return replace(
+            self, objects=msgspec.structs.replace(self.objects, pod_columns=[pods]), submit_ms=self.submit_ms[taken],
+            duration_ms=self.duration_ms[taken], estimate_ms=self.estimate_ms[taken], job=self.job[taken],
+            owner=self.owner[taken], gpu_count=part(self.gpu_count), gpu_milli=part(self.gpu_milli),
+        )  # fmt: skip
+
+    def faster(self, factor: float) -> Trace:
+        """The same pods, arriving ``factor`` times as fast; they run as long as before."""
+        return replace(self, submit_ms=np.floor(self.submit_ms / factor).astype(np.int64))
 
     def validate(self) -> None:
         """All that is said above holds; InputError with the field that does not."""

@@ -38,7 +38,7 @@ def test_placements_have_one_row_a_pod() -> None:
     table = result.placements
     assert table.column_names[:6] == ["namespace", "name", "node", "node_index", "score", "reason"]
     assert set(table.column_names) == {
-        "namespace", "name", "node", "node_index", "score", "reason", "nominated_node", "victims",
+        "namespace", "name", "node", "node_index", "score", "reason", "nominated_node", "victims", "devices",
     }  # fmt: skip
     for row in table.to_pylist():
         assert row["namespace"] == "default"

@@ -1,1 +1,1 @@
-"""Tests of studies and figures."""
+"""Tests of simulation, studies and figures."""

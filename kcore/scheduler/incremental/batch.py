@@ -36,6 +36,8 @@ KEEP_MIN = 8
 """Pods of a shape from which keeping it pays."""
 SCAN_MIN = 4
 """Pods of a demand, each of a rare shape, from which its view pays."""
+POLICY_KEEP_MIN = 2
+"""The same where a policy scores, which is asked node by node."""
 KEPT_BYTES_MAX = 1 << 28
 """Memory for shapes; those with the fewest pods go through the full pass."""
 ROOM = 4
@@ -109,6 +111,14 @@ class Batch:
             none, np.zeros(0), 0, 0, none, self._scratch, self._refuser.trials, self._refuser.refusals, none,
             np.zeros(0, dtype=np.int64),
         )  # fmt: skip
+        self.warm_parts(settings)
+
+    def warm_parts(self, settings: Settings) -> None:
+        """The same for those that prepare views and shapes."""
+        world, none = self._world, np.zeros(0, dtype=np.int32)
+        nodes, pods, demands, requests = world
+        views, counters = self._views.columns(), self._counters.columns()
+        shapes, touched, choice = self._shapes.arrays, self._touched, self._choice
         compile_for(
             build_shape, nodes, pods, requests, settings, views, counters, shapes, 0, touched, none, choice,
             self._scratch,
@@ -280,4 +290,5 @@ def _choice(world: World, columns: int, groups: int, terms: int, domains: int) -
         tied=np.zeros(world.nodes.alive.shape[0], dtype=np.uint8),
         shape=np.zeros(SHAPE_FIELDS, dtype=np.int64),
         total=np.zeros(world.nodes.alive.shape[0], dtype=np.int32),
+        gpu_left=np.zeros(world.nodes.gpu_left.shape[0], dtype=np.int64),
     )

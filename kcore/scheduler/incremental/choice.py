@@ -129,7 +129,7 @@ def filter_groups(views, counters, shapes, row, choice):
     first_of_kind = is_first_of_kind(views, counters, view)
     found = False
     for group in range(shape[FIRST], shape[FIRST] + shape[GROUPS]):
-        passes = shapes.tree[shapes.tree_start[group] + 1] >= 0 and group_passes(
+        passes = shapes.tree[shapes.tree_start[group]] >= 0 and group_passes(
             views, counters, view, shapes.value[group], first_of_kind, choice.least
         )
         choice.passes[group - shape[FIRST]] = 1 if passes else 0
@@ -283,7 +283,7 @@ def draw_tied(nodes, views, shapes, row, best, draw, choice):
     for group in range(shape[FIRST], shape[FIRST] + shape[GROUPS]):
         index = group - shape[FIRST]
         start = shapes.tree_start[group]
-        if choice.passes[index] == 0 or choice.raw[SOFT, index] + shapes.tree[start + 1] != best:
+        if choice.passes[index] == 0 or choice.raw[SOFT, index] + shapes.tree[start] != best:
             continue
         size = views.static_size[shapes.value[group, views.fixed[view, COLUMNS]]]
         leaf = first_leaf(shapes.tree, start, size)
@@ -309,7 +309,7 @@ def choose_node(nodes, views, counters, shapes, row, draw, choice):
     view = shape[VIEW]
     fixed = views.fixed[view]
     if fixed[SIMPLE] != 0:
-        if shapes.tree[shapes.tree_start[shape[FIRST]] + 1] < 0:
+        if shapes.tree[shapes.tree_start[shape[FIRST]]] < 0:
             return -1, 0
         choice.passes[0] = 1
         choice.raw[SOFT, 0] = fixed[CONSTANT]
@@ -325,7 +325,7 @@ def choose_node(nodes, views, counters, shapes, row, draw, choice):
         if choice.passes[index] == 0:
             continue
         start = shapes.tree_start[group]
-        total = choice.raw[SOFT, index] + shapes.tree[start + 1]
+        total = choice.raw[SOFT, index] + shapes.tree[start]
         if total < best:
             continue
         size = views.static_size[shapes.value[group, fixed[COLUMNS]]]

@@ -42,7 +42,11 @@ SELF = 18
 """1 where the pod matches all of its own required affinity terms."""
 SIMPLE = 19
 """1 where groups neither filter nor score: only the local score decides."""
-VIEW_FIELDS = 20
+FILTERS_GPU = 20
+"""1 where GPU devices are shared."""
+POLICY = 21
+"""1 where a policy scores."""
+VIEW_FIELDS = 22
 
 # kinds of Views.term
 HARD_DOMAIN = 0
@@ -101,7 +105,8 @@ class Views(NamedTuple):
     leaf: I32  # [view, node] place among the nodes of its static group, by rank
     node_at: I32  # [view, place] nodes by static group and leaf
     static_offset: I64  # [static group] its first place in ``node_at``
-    static_size: I64  # [static group] leaves of its trees, a power of two
+    static_size: I64  # [static group] leaves of its trees, whole cache lines
+    static_places: I64  # [static group] places of such a tree
     static_value: I32  # [static group, column]
     term: Ragged  # [view] -> TERM_FIELDS
     dynamic: Ragged  # [view] -> DYNAMIC_FIELDS
@@ -149,7 +154,7 @@ class Shapes(NamedTuple):
     size: I64  # [group] nodes in it, feasible or not
     feasible: I64  # [group] nodes in it that pass the filters that look at the node alone
     following: I32  # [group] next group of the same static group, -1
-    tree_start: I64  # [group] its tree: ``tree[start + 1]`` is the best local score, -1 for none
+    tree_start: I64  # [group] its tree: ``tree[start]`` is the best local score, -1 for none
     tree: I32  # [place]
 
 
@@ -176,3 +181,4 @@ class Choice(NamedTuple):
     tied: U8  # [node]
     shape: I64  # [shape field] of a pod whose shape is not kept
     total: I32  # [node] local scores of a scan
+    gpu_left: I64  # [device] of a node, kept while pods are tried that are nominated to it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kcore.kernel import kernel
+from kcore.scheduler.cycle import bind
 from kcore.scheduler.incremental.columns import (
     COLUMNS,
     CURSOR,
@@ -18,7 +19,8 @@ from kcore.scheduler.incremental.columns import (
     VIEW,
 )
 from kcore.scheduler.incremental.local import INFEASIBLE, local_score, node_values
-from kcore.scheduler.incremental.tree import build_tree, set_leaf
+from kcore.scheduler.incremental.tree import FANOUT, build_tree, set_leaf
+from kcore.scheduler.plugins.gpu_share import take_devices
 
 NO_GROUP = -1
 
@@ -50,15 +52,15 @@ def find_group(views, shapes, row, static_group, value):
             free = group
         group = shapes.following[group]
     if free < 0:
-        size = views.static_size[static_group]
-        if shape[GROUPS] >= shape[GROUPS_MAX] or shape[TREE] + 2 * size > shape[TREE_STOP]:
+        places = views.static_places[static_group]
+        if shape[GROUPS] >= shape[GROUPS_MAX] or shape[TREE] + places > shape[TREE_STOP]:
             return NO_GROUP
         free = shape[FIRST] + shape[GROUPS]
         shape[GROUPS] += 1
         shapes.tree_start[free] = shape[TREE]
-        for place in range(2 * size):
+        for place in range(places):
             shapes.tree[shape[TREE] + place] = INFEASIBLE
-        shape[TREE] += 2 * size
+        shape[TREE] += places
         shapes.size[free] = 0
         shapes.feasible[free] = 0
         shapes.value[free, fixed[COLUMNS]] = static_group
@@ -73,7 +75,7 @@ def find_group(views, shapes, row, static_group, value):
 def set_score(shapes, group, size, leaf, score):
     """Give a node of the group its local score, or INFEASIBLE."""
     start = shapes.tree_start[group]
-    before = shapes.tree[start + size + leaf]
+    before = shapes.tree[start + FANOUT + leaf]
     if before != score:
         shapes.feasible[group] += (1 if score >= 0 else 0) - (1 if before >= 0 else 0)
         set_leaf(shapes.tree, start, size, leaf, score)
@@ -133,8 +135,7 @@ def build_shape(
             return False
         shapes.group[row, node] = group
         shapes.size[group] += 1
-        size = views.static_size[static_group]
-        shapes.tree[shapes.tree_start[group] + size + views.leaf[view, node]] = score
+        shapes.tree[shapes.tree_start[group] + FANOUT + views.leaf[view, node]] = score
         shapes.feasible[group] += 1 if score >= 0 else 0
     for group in range(shape[FIRST], shape[FIRST] + shape[GROUPS]):
         start = shapes.tree_start[group]
@@ -199,6 +200,15 @@ def count_pod(nodes, pods, counters, pod, node, sign):
             counters.total[counter] += amount
             if counters.fixed[counter, 2] >= 0:
                 counters.pods[counters.fixed[counter, 2] + domain] += amount
+
+
+@kernel
+def put_pod(nodes, pods, requests, settings, counters, touched, pod, node, draw):
+    """Put the pod on the node, with the devices that it takes there, and tell counters and shapes."""
+    take_devices(nodes, pods, requests, settings, pod, node, draw)
+    bind(nodes, pods, requests, pod, node)
+    count_pod(nodes, pods, counters, pod, node, 1)
+    touch(touched, node)
 
 
 @kernel

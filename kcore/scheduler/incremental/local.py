@@ -13,8 +13,10 @@ from kcore.scheduler.incremental.columns import (
     BALANCED_WEIGHT,
     COLUMNS,
     FILTERS_FIT,
+    FILTERS_GPU,
     FIT_WEIGHT,
     OPERATION,
+    POLICY,
     PRIORITY,
     REQUEST,
     ROW,
@@ -24,7 +26,14 @@ from kcore.scheduler.incremental.columns import (
     VIEW,
     WEIGHT,
 )
+from kcore.scheduler.plugins.gpu_share import (
+    device_verdict,
+    keep_devices,
+    promise_devices,
+    restore_devices,
+)
 from kcore.scheduler.plugins.node_resources import add_balanced_score, add_fit_score, is_best_effort
+from kcore.scheduler.plugins.policies.scoring import policy_scores
 from kcore.scheduler.plugins.resource_pair import pair_score, pair_weights, scored_amounts
 
 INFEASIBLE = -1
@@ -83,9 +92,20 @@ def fits_beside_nominated(nodes, pods, requests, settings, views, shape, node, n
                 here = topology < 0 or nodes.domain[topology, node] >= 0
                 if added > 0 and here and empty.item[wanted, 0] == contribution.item[item, 0]:
                     return False
-    if views.fixed[view, FILTERS_FIT] == 0:
+    if views.fixed[view, FILTERS_FIT] != 0 and not has_room(
+        nodes, amount, settings.fit_ignored, node, extra, count
+    ):
+        return False
+    if views.fixed[view, FILTERS_GPU] == 0:
         return True
-    return has_room(nodes, amount, settings.fit_ignored, node, extra, count)
+    keep_devices(nodes.gpu_left, node, choice.gpu_left)
+    for index in range(nominated.shape[0]):
+        other = nominated[index]
+        if pods.nominated[other] == node and pods.priority[other] >= priority:
+            promise_devices(nodes, requests, pods.request[other], node)
+    verdict = device_verdict(nodes, requests, shape[REQUEST], node)
+    restore_devices(choice.gpu_left, node, nodes.gpu_left)
+    return verdict == 0
 
 
 @kernel
@@ -134,6 +154,8 @@ def local_score(nodes, pods, requests, settings, views, shape, node, nominated, 
         nodes, requests.amount[request], settings.fit_ignored, node, choice.amount, 0
     ):
         return INFEASIBLE
+    if fixed[FILTERS_GPU] != 0 and device_verdict(nodes, requests, request, node) != 0:
+        return INFEASIBLE
     empty = views.empty
     first, last = empty.ptr[view], empty.ptr[view + 1]
     if not rows_are_empty(empty, first, last, nodes.domain, nodes.ledger, node):
@@ -143,6 +165,8 @@ def local_score(nodes, pods, requests, settings, views, shape, node, nominated, 
     ):
         return INFEASIBLE
     score = resource_score(nodes, requests, settings, fixed, request, node, scratch)
+    if fixed[POLICY] != 0:
+        score += policy_scores(nodes, requests, settings, request, node)
     return score + views.addend[view, node]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kcore.kernel import kernel
-from kcore.scheduler.cycle import bind, filter_range, prefilter, score_nodes, select_node
+from kcore.scheduler.cycle import filter_range, prefilter, score_nodes, select_node
 from kcore.scheduler.incremental.choice import choose_node
 from kcore.scheduler.incremental.columns import (
     CONSTANT,
@@ -11,6 +11,7 @@ from kcore.scheduler.incremental.columns import (
     FILTERS_DOMAINS,
     FIRST,
     FIRST_GROUP,
+    POLICY,
     PRIORITY,
     REQUEST,
     SHAPE_FIELDS,
@@ -18,11 +19,11 @@ from kcore.scheduler.incremental.columns import (
     TURN,
     VIEW,
 )
-from kcore.scheduler.incremental.groups import catch_up, count_pod, touch
+from kcore.scheduler.incremental.groups import catch_up, put_pod, touch
 from kcore.scheduler.incremental.local import INFEASIBLE
 from kcore.scheduler.incremental.refusing import EVICTS, has_space, is_current, refuse
 from kcore.scheduler.incremental.scan import can_scan, pick_best, scan_nodes
-from kcore.scheduler.incremental.tree import build_tree
+from kcore.scheduler.incremental.tree import FANOUT, build_tree
 from kcore.scheduler.preemption import filter_cluster
 
 DONE = 0
@@ -91,7 +92,7 @@ def refill(views, shapes, row, touched, total):
     for leaf in range(shapes.size[group]):
         score = total[places[leaf]]
         feasible += 1 if score >= 0 else 0
-        shapes.tree[start + size + leaf] = score
+        shapes.tree[start + FANOUT + leaf] = score
     shapes.feasible[group] = feasible
     build_tree(shapes.tree, start, size)
     shape[CURSOR] = touched.sequence[0]
@@ -126,7 +127,9 @@ def is_for_full_pass(nodes, pods, views, shapes, row, touched, nominated, pod):
     shape = shapes.fixed[row]
     fixed = views.fixed[shape[VIEW]]
     missed = touched.sequence[0] - shape[CURSOR]
-    if fixed[SIMPLE] != 0 and missed > max(nodes.slots[0] // UNSCANNED_SHARE, STALE_MIN):
+    # policies are asked node by node in the full pass as well
+    share = 1 if fixed[POLICY] != 0 else UNSCANNED_SHARE
+    if fixed[SIMPLE] != 0 and missed > max(nodes.slots[0] // share, STALE_MIN):
         return True
     return nominated.shape[0] > 0 and (pods.nominated[pod] >= 0 or fixed[FILTERS_DOMAINS] != 0)
 
@@ -208,9 +211,7 @@ def place_range(
         if pods.nominated[pod] >= 0:
             touch(touched, pods.nominated[pod])
             pods.nominated[pod] = -1
-        bind(nodes, pods, requests, pod, node)
-        count_pod(nodes, pods, counters, pod, node, 1)
-        touch(touched, node)
+        put_pod(nodes, pods, requests, settings, counters, touched, pod, node, draws[position])
     return stop, DONE
 
 

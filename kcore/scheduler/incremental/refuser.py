@@ -101,15 +101,17 @@ class Refuser:
         return Refusal(place, text, "", Candidate(node, victims, violations))
 
     def _words(self, record: np.ndarray) -> tuple[str, str]:
-        key = record.tobytes()
+        key = record.tobytes() + bytes(self.refusals.option[refusing.PREEMPTS : refusing.PREEMPTS + 1])
         known = self._texts.get(key)
         if known is None:
             alive = self._state.nodes.alive_count
-            text = reasons.sentence(alive, self._count(record[0]))
-            counts = self._count(record[1])
-            counts[reasons.NO_VICTIMS_FOUND] += int(record[1, refusing.NO_VICTIMS_TALLY])
-            counts[reasons.NOT_HELPFUL] += alive - int(record[0, refusing.CANDIDATES_TALLY])
-            known = self._texts[key] = (text, reasons.sentence(alive, counts))
+            text, message = reasons.sentence(alive, self._count(record[0])), ""
+            if self.refusals.option[refusing.PREEMPTS]:
+                counts = self._count(record[1])
+                counts[reasons.NO_VICTIMS_FOUND] += int(record[1, refusing.NO_VICTIMS_TALLY])
+                counts[reasons.NOT_HELPFUL] += alive - int(record[0, refusing.CANDIDATES_TALLY])
+                message = reasons.sentence(alive, counts)
+            known = self._texts[key] = (text, message)
         return known
 
     def _count(self, tally: np.ndarray) -> Counter[str]:

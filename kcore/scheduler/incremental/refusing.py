@@ -13,8 +13,8 @@ from typing import NamedTuple
 from kcore.kernel import kernel
 from kcore.scheduler.codes import DETAIL_UNRESOLVABLE, REJECT_FIT
 from kcore.scheduler.columns import I32, I64, U8
-from kcore.scheduler.cycle import bind, filter_range, prefilter, unbind
-from kcore.scheduler.incremental.groups import count_pod, touch
+from kcore.scheduler.cycle import filter_range, prefilter, unbind
+from kcore.scheduler.incremental.groups import count_pod, put_pod
 from kcore.scheduler.preemption import NO_VICTIMS, STILL_REJECTED, fits_node, select_victims
 
 PRIORITY_OFFSET = 1 << 31
@@ -384,7 +384,9 @@ def keep_tallies(tallies, refusals):
 
 
 @kernel
-def evict(nodes, pods, requests, counters, touched, victims, first, last, pod, node, nominated):
+def evict(
+    nodes, pods, requests, settings, counters, touched, victims, first, last, pod, node, draw, nominated
+):
     """Take the victims off the node and put the pod there; nominations of lesser pods to it end."""
     for index in range(first, last):
         victim = victims[index]
@@ -394,9 +396,7 @@ def evict(nodes, pods, requests, counters, touched, victims, first, last, pod, n
         other = nominated[index]
         if pods.nominated[other] == node and pods.priority[other] < pods.priority[pod]:
             pods.nominated[other] = -1
-    bind(nodes, pods, requests, pod, node)
-    count_pod(nodes, pods, counters, pod, node, 1)
-    touch(touched, node)
+    put_pod(nodes, pods, requests, settings, counters, touched, pod, node, draw)
 
 
 @kernel
@@ -447,7 +447,7 @@ def refuse(
     entry[LAST_VICTIM], entry[VIOLATIONS] = first + count, violations
     if option[EVICTS] != 0:
         evict(
-            nodes, pods, requests, counters, touched, refusals.victims, first, first + count, pod, chosen,
-            nominated,
+            nodes, pods, requests, settings, counters, touched, refusals.victims, first, first + count, pod,
+            chosen, draw, nominated,
         )  # fmt: skip
     return chosen

@@ -14,7 +14,9 @@ from kcore.scheduler.cycle import NO_RANK
 from kcore.scheduler.incremental.columns import (
     BALANCED_WEIGHT,
     FILTERS_FIT,
+    FILTERS_GPU,
     FIT_WEIGHT,
+    POLICY,
     REQUEST,
     SIMPLE,
     VIEW,
@@ -38,6 +40,8 @@ def can_scan(nodes, requests, settings, views, view, request):
     """Tell whether :func:`scan_nodes` knows all that the profile asks of a node for this view."""
     fixed = views.fixed[view]
     if fixed[SIMPLE] == 0 or fixed[FILTERS_FIT] == 0 or nodes.paired[1] == 0:
+        return False
+    if fixed[FILTERS_GPU] != 0 or fixed[POLICY] != 0:
         return False
     amount = requests.amount[request]
     weight, balanced_weight = fixed[FIT_WEIGHT], fixed[BALANCED_WEIGHT]

@@ -9,6 +9,7 @@ from kcore.scheduler.incremental import columns as names
 from kcore.scheduler.incremental.columns import Shapes
 from kcore.scheduler.incremental.local import INFEASIBLE
 from kcore.scheduler.incremental.placing import NEVER
+from kcore.scheduler.incremental.tree import places_of
 from kcore.scheduler.incremental.views import ViewTable
 
 DYNAMIC_GROUPS_MIN = 32
@@ -46,7 +47,7 @@ class ShapeTable:
         """Make a row with room for ``room`` times the trees of its static groups; -1 where that is too much."""
         groups = self._views.static_groups(view)
         static = len(groups)
-        places = sum(2 * self._views.static_size[one] for one in groups)
+        places = sum(places_of(self._views.static_size[one]) for one in groups)
         group_max = static
         if self._views.is_dynamic(view):
             group_max = max(static * room, DYNAMIC_GROUPS_MIN * (room // 4))

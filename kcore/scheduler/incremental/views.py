@@ -15,6 +15,7 @@ from kcore.scheduler.incremental import columns as names
 from kcore.scheduler.incremental.columns import Views
 from kcore.scheduler.incremental.counters import CounterTable
 from kcore.scheduler.incremental.placing import view_columns
+from kcore.scheduler.incremental.tree import leaves_of, places_of
 from kcore.scheduler.plugins import pod_topology_spread as spread
 from kcore.scheduler.state import World
 
@@ -129,6 +130,8 @@ class ViewTable:
         fixed[names.FIT_WEIGHT] = weights.get(codes.NODE_RESOURCES_FIT, 0)
         fixed[names.BALANCED_WEIGHT] = weights.get(codes.BALANCED_ALLOCATION, 0)
         fixed[names.FILTERS_FIT] = int(codes.NODE_RESOURCES_FIT in filters)
+        fixed[names.FILTERS_GPU] = int(codes.GPU_SHARE in filters)
+        fixed[names.POLICY] = int(any(plugin >= codes.FIRST_POLICY for plugin in weights))
         fixed[names.SELF] = int(fixed_demand[fields.SELF_AFFINITY])
         fixed[names.CONSTANT] = 0
         view.matters = np.zeros(self._slots, dtype=bool)
@@ -341,7 +344,7 @@ class ViewTable:
         self._static_value.append(values)
         self._static_offset += offsets.tolist()
         self.static_nodes += sizes.tolist()
-        self.static_size += [1 << max(int(size) - 1, 0).bit_length() for size in sizes.tolist()]
+        self.static_size += [leaves_of(size) for size in sizes.tolist()]
         self._made.append(view)
         self._columns = None
         return len(self._made) - 1
@@ -374,6 +377,7 @@ class ViewTable:
                 stacked("node_at"),
                 np.array(self._static_offset, dtype=np.int64),
                 np.array(self.static_size, dtype=np.int64),
+                np.array([places_of(size) for size in self.static_size], dtype=np.int64),
                 np.concatenate([*values, np.zeros((0, width), dtype=np.int32)]),
                 ragged((view.term for view in self._made), names.TERM_FIELDS),
                 ragged((view.dynamic for view in self._made), names.DYNAMIC_FIELDS),

@@ -24,6 +24,7 @@ from kcore.kernel import Kernel
 from kcore.scheduler import codes
 from kcore.scheduler.columns import F64, I32, I64
 from kcore.scheduler.config_plugins import IN_TREE as UPSTREAM
+from kcore.scheduler.plugins.policies import DEFAULT, POLICIES
 
 
 class Depends(Enum):
@@ -120,6 +121,24 @@ IN_TREE = (
 )
 
 
+OURS = (
+    Plugin(
+        "GpuShare",
+        codes.GPU_SHARE,
+        Depends.NODE,
+        events=("Pod/Delete", "Node/Add", "Node/UpdateNodeLabel", "Node/UpdateNodeAllocatable"),
+    ),
+    *(Plugin(policy.name, policy.number, score=Depends.NODE) for policy in POLICIES),
+)
+"""Plugins that Kubernetes does not have: GPU sharing and the placing policies."""
+OUR_POINTS = {
+    plugin.name: frozenset(
+        point for point, depends in (("filter", plugin.filter), ("score", plugin.score)) if depends
+    )
+    for plugin in OURS
+}
+
+
 class PodView(NamedTuple):
     """The pod that a user's plugin is asked about."""
 
@@ -202,7 +221,7 @@ def registered() -> dict[str, dict[str, ThirdParty]]:
 
 def find(name: str, point: str) -> ThirdParty | None:
     """The user's plugin of that name at that point; entry points are loaded only for names that are unknown."""
-    if name in UPSTREAM:
+    if name in UPSTREAM or name in OUR_POINTS:
         return None
     known = _registered if name in _registered else registered()
     return known.get(name, {}).get(point)
@@ -225,6 +244,8 @@ def _register(plugin: ThirdParty) -> ThirdParty:
         raise ValueError(f"{plugin.name!r} cannot be the name of a plugin")
     if plugin.name in UPSTREAM:
         raise ValueError(f"{plugin.name} is the name of an in-tree plugin")
+    if plugin.name in OUR_POINTS or plugin.name == DEFAULT:
+        raise ValueError(f"{plugin.name} is the name of a policy or plugin of kcore")
     points = _registered.setdefault(plugin.name, {})
     before = points.get(plugin.point)
     if before is not None and _home(before) != _home(plugin):

@@ -20,7 +20,16 @@ from kcore.sim.orders.las import MILLI, THRESHOLDS, Las, read_thresholds
 from kcore.sim.orders.srtf import Srtf
 from kcore.traces.trace import Trace
 
-__all__ = ["BACKFILL", "PREEMPTIVE", "THRESHOLDS", "Discipline", "Driver", "another", "discipline_for", "driver_for"]
+__all__ = [
+    "BACKFILL",
+    "PREEMPTIVE",
+    "THRESHOLDS",
+    "Discipline",
+    "Driver",
+    "another",
+    "discipline_for",
+    "driver_for",
+]
 
 BACKFILL = ("easy", "conservative")
 PREEMPTIVE = ("srtf", "las")
@@ -47,9 +56,7 @@ def discipline_for(
     if preemption == "off" and order in PREEMPTIVE:
         raise InputError(f"{order} preempts", field="preemption", expected="evict, or another order")
     if preempted == "drop" and order in PREEMPTIVE:
-        raise InputError(
-            f"{order} preempts to go on later", field="preempted", expected="resume or restart"
-        )
+        raise InputError(f"{order} preempts to go on later", field="preempted", expected="resume or restart")
     if order == "easy":
         return Easy()
     if order == "conservative":

@@ -62,7 +62,9 @@ class Conservative:
     def __init__(self, places: int) -> None:
         self._plan: Plan | None = None
         self._until = np.full(places, -1, dtype=np.int64)  # [place] ms a running pod is in the plan up to, -1
-        self._slot = np.full(places, -1, dtype=np.int32)  # [place] node that a waiting pod has reserved, or runs on
+        self._slot = np.full(
+            places, -1, dtype=np.int32
+        )  # [place] node that a waiting pod has reserved, or runs on
         self.begin: dict[int, int] = {}
         """When the reservation of a unit begins; FOREVER where it would never fit."""
         self._end: dict[int, int] = {}

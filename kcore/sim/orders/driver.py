@@ -66,7 +66,13 @@ class Driver:
 
 
 def driver_for(
-    host: Host, discipline: Discipline, engine: Engine, profile: Profile, online: Online, draws: np.ndarray, gang: bool
+    host: Host,
+    discipline: Discipline,
+    engine: Engine,
+    profile: Profile,
+    online: Online,
+    draws: np.ndarray,
+    gang: bool,
 ) -> Driver:
     """The discipline at work on the simulation as it is now."""
     return Driver(host, discipline, Ground(host, engine, profile, online, draws, gang), online)

@@ -287,9 +287,7 @@ class Ground:
 
     # -- for good
 
-    def start(
-        self, unit: int, limits: Limits | None = None, planned: np.ndarray | None = None
-    ) -> bool:
+    def start(self, unit: int, limits: Limits | None = None, planned: np.ndarray | None = None) -> bool:
         """Start the unit's pods, all of them, on nodes of the engine's choice; False, and nothing done, if one fits nowhere."""
         places = self.places_of(unit, names.WAITING)
         assert len(places), "a unit that waits has a pod that waits"
@@ -306,9 +304,7 @@ class Ground:
     def begin(self, places: np.ndarray, slots: np.ndarray) -> None:
         """Waiting pods run on these nodes from now on, which the engine has just chosen for them."""
         host = self.host
-        self.call(
-            moves.start_many, *self._online.ledgers(), host.timeline, host.jobs.rows, places, slots
-        )
+        self.call(moves.start_many, *self._online.ledgers(), host.timeline, host.jobs.rows, places, slots)
         host.placed[places] = slots
         host.score[places] = self._total[places]
         self.running = np.concatenate([self.running, places])
@@ -391,5 +387,3 @@ def _masks(engine: Engine, profile: Profile, demand: np.ndarray) -> tuple[np.nda
             rows.append(row)
         of_demand[one] = known[key]
     return of_demand, np.array(rows, dtype=np.uint8).reshape(len(rows), slots)
-
-

@@ -33,7 +33,9 @@ class InOrder:
         while True:
             ground.refresh()
             units = self._sorted(ground)
-            started = self._by_share(ground, units) if self._order == "drf" else self._one_by_one(ground, units)
+            started = (
+                self._by_share(ground, units) if self._order == "drf" else self._one_by_one(ground, units)
+            )
             if not started or not ground.stands_beyond(units):
                 return
 

@@ -10,6 +10,7 @@ Tiresias' promotion of starving jobs (PROMOTEKNOB) is not here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def read_thresholds(given: str | Sequence[str | int]) -> np.ndarray:
     """
     parts = given.split(",") if isinstance(given, str) else list(given)
     times = [time_ms(part.strip() if isinstance(part, str) else part, "las", "thresholds") for part in parts]
-    if not times or times[0] < 1 or any(one >= two for one, two in zip(times, times[1:], strict=False)):
+    if not times or times[0] < 1 or any(one >= two for one, two in pairwise(times)):
         raise InputError(
             f"{given!r} does not ascend", field="thresholds", expected="times of service, as 1h,10h"
         )

@@ -87,7 +87,6 @@ def evict_many(nodes, pods, requests, counters, touched, timeline, queue, places
     """Running pods are preempted: they wait again, or are gone."""
     for index in range(places.shape[0]):
         place = places[index]
-        node = pods.node[queue[place]]
         stop_pod(nodes, pods, requests, counters, touched, timeline, place, queue[place], FAILED)
         timeline.end[place] = NONE
-        give_back(timeline, place, node)
+        give_back(timeline, place, 0)

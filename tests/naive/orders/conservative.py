@@ -51,7 +51,10 @@ class Book:
             for first, last, pod, node in used:
                 if first <= moment < last:
                     free[node] = [free[node][0] - pod.cpu, free[node][1] - pod.memory, free[node][2] - 1]
-            least = [[min(one, two) for one, two in zip(*pair, strict=True)] for pair in zip(least, free, strict=True)]
+            least = [
+                [min(one, two) for one, two in zip(*pair, strict=True)]
+                for pair in zip(least, free, strict=True)
+            ]
         return least
 
     def earliest(self, unit: int, before: int) -> Reservation | None:

@@ -99,7 +99,9 @@ def cases(
             if position and not alike and draw(st.booleans()):
                 shape, work = draw(st.tuples(st.integers(1, 3), st.integers(1, 2))), draw(st.integers(1, 30))
             over = draw(st.integers(0, 20))
-            estimate = work + over if exact else draw(st.sampled_from([-1, work, work + over, max(work - over, 1)]))
+            estimate = (
+                work + over if exact else draw(st.sampled_from([-1, work, work + over, max(work - over, 1)]))
+            )
             gpu_milli = draw(st.sampled_from([1000, 1000, 500, 3000])) if not position else pods[-1].gpu_milli
             pods.append(Pod(len(pods), unit, *shape, submit, work, estimate, priority, gpu_milli))
     return Case(nodes, pods, gang)

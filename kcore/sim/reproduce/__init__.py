@@ -1,0 +1,1 @@
+"""Published studies, run on the real engine and compared with what was published."""
