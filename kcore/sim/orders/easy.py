@@ -13,7 +13,7 @@ import numpy as np
 from kcore.kernel import kernel
 from kcore.sim import timeline as names
 from kcore.sim.orders.ground import Ground
-from kcore.sim.orders.room import Fleet, capacity, fits, lay_out, pick_up, take
+from kcore.sim.orders.room import Fleet, capacity, fits, may_fit, pick_up, take
 from kcore.sim.timeline import WAITING
 
 
@@ -63,9 +63,8 @@ def next_candidate(
     """The position of the next unit that has room now and ends within ``span`` ms, or may have room beside the head."""
     for index in range(position, units.shape[0]):
         unit = units[index]
-        if not lay_out(fleet, status, free, left, unit, target):
+        if not may_fit(fleet, status, free, left, unit, target):
             continue
-        pick_up(fleet, free, left, fleet.first[unit], fleet.stop[unit], target)
         if lengths[index] <= span or has_place_beside(
             fleet, status, free, left, then_free, then_left, unit, head, slack, out
         ):

@@ -15,6 +15,7 @@ from kcore.scheduler import codes
 from kcore.scheduler.cycle import bind, select_node
 from kcore.scheduler.engine import Engine
 from kcore.scheduler.incremental.placing import view_columns
+from kcore.scheduler.plugins.gpu_share import MILLI
 from kcore.scheduler.profile import Profile
 from kcore.scheduler.state import State
 from kcore.sim import timeline as names
@@ -171,7 +172,7 @@ class Ground:
         return out
 
     def next_with_room(self, units: np.ndarray, position: int) -> int:
-        """The position of the next unit that has room by the counts; ``len(units)`` for none."""
+        """The position of the next unit that may fit by the counts; ``len(units)`` for none."""
         status = self.host.timeline.status
         found: int = self.call(
             room.next_with_room, self.fleet, status, self.free, self.left, units, position, self.target
@@ -262,6 +263,7 @@ class Ground:
         )
         self._total[place] = scratch.total[slot]
         self.host.state.forget_nomination(row)
+        engine.reserve(self._profile, row, slot, float(self._draws[place]))
         self.call(bind, world.nodes, world.pods, world.requests, row, slot)
         self._online.note(self.host.jobs.rows[place : place + 1], np.array([slot]), 1)
         return slot
@@ -284,7 +286,16 @@ class Ground:
             return False
         if self._engine.filter(self._profile, int(self.host.jobs.rows[place])) == 0:
             return False
-        return bool(self._engine.scratch(world).verdict[slot] == codes.PASS)
+        return bool(self._engine.scratch(world).verdict[slot] == codes.PASS) and self._has_devices(
+            place, slot
+        )
+
+    def _has_devices(self, place: int, slot: int) -> bool:
+        """Whether the devices that the pod had on the node are free for it."""
+        pods, requests, row = self.world.pods, self.world.requests, int(self.host.jobs.rows[place])
+        left = self.world.nodes.gpu_left[:, slot]
+        held = (int(pods.devices[row]) >> np.arange(len(left))) & 1 != 0
+        return bool((left[held] >= requests.gpu[pods.request[row], MILLI]).all())
 
     # -- for good
 

@@ -69,12 +69,8 @@ def pick_up(fleet, free, left, first, stop, target):
 
 
 @kernel
-def lay_out(fleet, status, free, left, unit, target):
-    """Take room for the unit's waiting pods, each on the first node by name; False, and nothing taken, if one has none.
-
-    Of pods of one kind this finds room if there is any. ``target[place]`` is the node, -1 for pods that do not wait.
-    """
-    first, stop = fleet.first[unit], fleet.stop[unit]
+def lay_out_places(fleet, status, free, left, first, stop, target):
+    """The same for the waiting pods of some places."""
     cursor, before = 0, NONE
     nodes = fleet.by_rank.shape[0]
     for place in range(first, stop):
@@ -96,12 +92,34 @@ def lay_out(fleet, status, free, left, unit, target):
 
 
 @kernel
+def lay_out(fleet, status, free, left, unit, target):
+    """Take room for the unit's waiting pods, each on the first node by name; False, and nothing taken, if one has none.
+
+    Of pods of one kind this finds room if there is any. ``target[place]`` is the node, -1 for pods that do not wait.
+    """
+    return lay_out_places(fleet, status, free, left, fleet.first[unit], fleet.stop[unit], target)
+
+
+@kernel
+def may_fit(fleet, status, free, left, unit, target):
+    """Tell whether the pods of each kind have room, were those of the other kinds not there: without that, none has."""
+    start, last = fleet.first[unit], fleet.stop[unit]
+    while start < last:
+        stop = start + 1
+        while stop < last and fleet.kind[stop] == fleet.kind[start]:
+            stop += 1
+        if not lay_out_places(fleet, status, free, left, start, stop, target):
+            return False
+        pick_up(fleet, free, left, start, stop, target)
+        start = stop
+    return True
+
+
+@kernel
 def next_with_room(fleet, status, free, left, units, position, target):
-    """The position, from ``position`` on, of the first unit that has room; the number of units for none."""
+    """The position, from ``position`` on, of the first unit that may fit; the number of units for none."""
     for index in range(position, units.shape[0]):
-        unit = units[index]
-        if lay_out(fleet, status, free, left, unit, target):
-            pick_up(fleet, free, left, fleet.first[unit], fleet.stop[unit], target)
+        if may_fit(fleet, status, free, left, units[index], target):
             return index
     return units.shape[0]
 

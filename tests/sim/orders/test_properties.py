@@ -16,6 +16,8 @@ from kcore.sim.orders.conservative import Conservative
 from kcore.sim.orders.ground import Ground
 from tests.sim.orders.small import Case, cases, happened
 
+pytestmark = pytest.mark.differential
+
 ORDERS = ("fifo", "sjf", "drf", "queue", "easy", "conservative", "srtf", "las")
 SHORT = {"thresholds": "5ms,20ms"}
 
