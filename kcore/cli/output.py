@@ -117,11 +117,11 @@ def _write_table(result: Result, form: str, target: Any) -> None:
 
     table = result.placements
     if form == "csv":
-        table = _flat(table)
+        table = flat(table)
     write_table(table, target, form)
 
 
-def _flat(table: pa.Table) -> pa.Table:
+def flat(table: pa.Table) -> pa.Table:
     """Lists as texts with ; between, because CSV has none."""
     import pyarrow as pa
 

@@ -42,11 +42,20 @@ Form = Annotated[
     ),
 ]
 Order = Annotated[
-    Literal["queue", "fifo", "sjf", "drf"] | None,
+    Literal["queue", "fifo", "sjf", "drf", "easy", "conservative", "srtf", "las"] | None,
     typer.Option(
         "--order",
-        help="Who comes first: by priority (queue), by arrival, the shortest estimate, the least dominant share.",
+        help="Who comes first: by priority (queue), by arrival, the shortest estimate, the least dominant share; "
+        "backfill, shortest remaining time, least attained service (see docs/orders.md).",
     ),
+]
+Overrun = Annotated[
+    Literal["run", "kill"],
+    typer.Option("--overrun", help="What becomes of a pod that has run as long as its estimate says."),
+]
+Thresholds = Annotated[
+    str | None,
+    typer.Option("--thresholds", metavar="TIMES", help="Of attained service, between the queues of las."),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Nobody overtakes the first in the queue.")]
 Preemption = Annotated[
@@ -54,8 +63,11 @@ Preemption = Annotated[
     typer.Option("--preemption", help="Whether pods of lower priority make room for those of higher."),
 ]
 Preempted = Annotated[
-    Literal["restart", "resume", "drop"],
-    typer.Option("--preempted", help="What becomes of those, and of pods whose node goes."),
+    Literal["restart", "resume", "drop"] | None,
+    typer.Option(
+        "--preempted",
+        help="What becomes of those, and of pods whose node goes: restart, but resume for srtf and las.",
+    ),
 ]
 Interval = Annotated[
     str | None,
@@ -151,7 +163,9 @@ def simulate(
     order: Order = None,
     strict: Strict = False,
     preemption: Preemption = "evict",
-    preempted: Preempted = "restart",
+    preempted: Preempted = None,
+    overrun: Overrun = "run",
+    thresholds: Thresholds = None,
     interval: Interval = None,
     until: Until = None,
     scenario: ScenarioPath = None,
@@ -177,9 +191,11 @@ def simulate(
         raise InputError(f"{speed} is no speed", field="--speed", expected="a number above 0")
     arguments = {
         "policy": policy, "config": config, "profile": profile, "seed": seed, "tie_break": tie_break, "order": order,
-        "strict": strict, "preemption": preemption, "preempted": preempted,
+        "strict": strict, "preemption": preemption, "preempted": preempted, "overrun": overrun,
         "interval_ms": _time(interval, "--interval"),
     }  # fmt: skip
+    if thresholds is not None:
+        arguments["thresholds"] = thresholds
     job = Job(
         trace, cluster, form, arguments, scenario, _time(until, "--until", least=0), max_pods, speed, out, table_form,
         output, plot, checkpoint, _time(checkpoint_every, "--checkpoint-every"), resume, require_all, verbose,
@@ -285,12 +301,14 @@ def _write(job: Job, result: SimulationResult, stage: Callable[[str], None]) -> 
     """Tables and picture are written; their paths."""
     written = [] if job.checkpoint is None else [job.checkpoint]
     if job.out is not None:
+        from kcore.cli.output import flat
         from kcore.traces.write import write_table
 
         stage(f"writing {job.out}")
         for name in TABLES:
             path = str(Path(job.out) / f"{name}.{job.table_form}")
-            write_table(result.metrics[name], path, job.table_form)
+            table = result.metrics[name]
+            write_table(flat(table) if job.table_form == "csv" else table, path, job.table_form)
             written.append(path)
     if job.plot is not None:
         from kcore.sim import figures
