@@ -179,7 +179,7 @@ def read(path: str | Path) -> Found:
         InputError: the file is not one, is damaged, or is of a newer version.
     """
     try:
-        with np.load(path, allow_pickle=False) as stream:
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stream:
             arrays = {name: stream[name] for name in stream.files}
         meta = json.loads(arrays.pop(META).tobytes())
         version = meta["format"]
