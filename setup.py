@@ -5,13 +5,14 @@ changes a result that was right: wraparound and division have one meaning in bot
 """
 
 import os
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 DEBUG = os.environ.get("KCORE_CYTHON_DEBUG", "0") not in ("", "0")
 
-MODULES = ("kcore_native.quantity",)
+MODULES = sorted(".".join(path.with_suffix("").parts) for path in Path("kcore_native").rglob("*.pyx"))
 
 DIRECTIVES = {
     "language_level": 3,
