@@ -188,9 +188,8 @@ class Log:
         self._vouched = 0  # what the last DURABLE record says
         self._last_index = 0
         self._hard_state = HardState()
-        self._snapshots: list[
-            tuple[Position, int]
-        ] = []  # with the offset after its record; 0: earlier segment
+        # those that count, each with the offset after its record in this segment, or 0
+        self._snapshots: list[tuple[Position, int]] = []
         self._offered: list[Position] = []  # beyond the commit index: Raft has not accepted them yet
         self._failure = ""
         self._append_mutex: Final = threading.Lock()
