@@ -191,12 +191,15 @@ def _choose(
     named = sorted(set(state.snapshots), reverse=True)
     newest = named[0] if named else Position(0, 0)
     last = state.entries[-1].index if state.entries else state.base or 0
+    begin = max(
+        contents[0].segment.first_index - 1, state.base or 0
+    )  # what lies before was released, or replaced
     damaged: list[Position] = []
     first_refusal: CorruptData | None = None
     for position in [*named, Position(0, 0)]:
         if position != newest and (state.base is None or last < newest.index):
             break
-        if state.base is not None and position.index < state.base:
+        if position.index < begin:
             break
         if position.index == 0:
             return position, None, damaged
@@ -221,7 +224,7 @@ def _choose(
     raise CorruptData(
         contents[0].segment.path,
         0,
-        f"the log begins after entry {state.base}, and no snapshot reaches so far",
+        f"the log begins after entry {begin}, and no snapshot reaches so far",
     )
 
 
