@@ -65,27 +65,28 @@ def test_an_append_to_a_full_disk_is_refused_whole(room: int) -> None:
     assert found(open_disk(files)[1]) == life.journal.possible()[-1]
 
 
-def test_a_write_that_fails_half_way_is_undone() -> None:
+@pytest.mark.parametrize("survival", list(Survival))
+def test_a_write_that_fails_half_way_is_undone_durably(survival: Survival) -> None:
     # as where the file system could not reserve the space
     life = Life(MemoryFiles(5))
     life.open()
     life.append(HardState(1, 1, 0), entries(1, 1, 1))
     life.sync()
-    disk_files = life.files
-    allocate = disk_files.room
-    calls = iter([None, None, 4096 * 2 - 100])
-    disk_files.room = lambda inode: next(calls, allocate(inode))  # type: ignore[method-assign]
-    done = [
-        refusal(life.disk, None, entries(2, 9, 1, 1000)),
-        refusal(life.disk, None, entries(10, 19, 1, 1000)),
-    ]
-    assert any(error is not None and is_full(error) for error in done)
-    disk_files.room = allocate  # type: ignore[method-assign]
-    life.disk.append(None, [])
-    life.disk.sync()
-    disk_files.crash(Survival.EVERYTHING)
-    got = open_disk(disk_files)[1].entries
-    assert got in (entries(1, 1, 1), entries(1, 9, 1, 40)[:1] + entries(2, 9, 1, 1000))
+    tail = life.disk._log._tail
+    write_at = tail.write_at
+
+    def half(offset: int, data: bytes) -> None:
+        write_at(offset, data[: len(data) * 2 // 3])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    tail.write_at = half  # type: ignore[method-assign]
+    error = refusal(life.disk, None, entries(2, 9, 1, 300))
+    assert error is not None
+    assert is_full(error)
+    tail.write_at = write_at  # type: ignore[method-assign]
+    life.append(None, entries(2, 3, 2, 90))
+    life.files.crash(survival)
+    assert found(open_disk(life.files)[1]) in life.journal.possible()
 
 
 def test_after_a_failed_sync_nothing_is_written_any_more() -> None:
