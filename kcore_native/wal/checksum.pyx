@@ -1,8 +1,8 @@
 # cython: language_level=3
 """CRC32C (Castagnoli, RFC 3720 appendix B.4; reflected polynomial 0x82F63B78) of a buffer.
 
-``crc32c(b, crc32c(a))`` is ``crc32c(a + b)``. A processor with SSE4.2 does eight bytes an instruction (7 to 10 GB/s,
-chosen when the module is loaded); every other machine uses eight tables of 256 words (about 1.5 GB/s).
+``crc32c(b, crc32c(a))`` is ``crc32c(a + b)``. A processor with SSE4.2 does eight bytes an instruction, chosen when the
+module is loaded; every other machine uses eight tables of 256 words, about four times slower (bench_store_wal.py).
 """
 
 from libc.stdint cimport uint32_t, uint64_t
