@@ -1,0 +1,1 @@
+"""Tests of the log's records and of the data directory."""
