@@ -180,12 +180,10 @@ def cluster_id(member_ids: Iterable[int]) -> int:
 
 
 def first_members(initial_cluster: Mapping[str, Sequence[str]], token: str) -> list[MemberInfo]:
-    """The members of a new cluster by id, from name -> peer URLs: the same on every member.
-
-    The names are left out: a member's is set when it has started.
-    """
+    """The members of a new cluster by id, from name -> peer URLs: the same on every member."""
     infos = [
-        MemberInfo(member_id(urls, token), "", tuple(sorted(urls)), ()) for urls in initial_cluster.values()
+        MemberInfo(member_id(urls, token), name, tuple(sorted(urls)), ())
+        for name, urls in initial_cluster.items()
     ]
     return sorted(infos, key=lambda info: info.id)
 
