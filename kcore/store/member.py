@@ -41,7 +41,6 @@ from kcore_native.raft import (
     MSG_SNAP,
     MSG_VOTE,
     MSG_VOTE_RESP,
-    STATE_LEADER,
     Config,
     ConfChange,
     ConfChangeSingle,
@@ -49,15 +48,14 @@ from kcore_native.raft import (
     ConfState,
     Entry,
     HardState,
-    MemoryStorage,
     Message,
     ProposalDropped,
-    RawNode,
-    Ready,
     Snapshot,
     SnapshotMetadata,
     StepPeerNotFound,
 )
+from kcore_native.raft.rawnode import LEADER, RawNode, Ready
+from kcore_native.raft.storage import MemoryStorage
 
 REQUEST_TIMEOUT_MS: Final = 5_000  # and two election timeouts: how long a request waits, as etcd's ReqTimeout
 UNCOMMITTED_BYTES_MAX: Final = 64 << 20  # of the leader's log; more waits in the queue
@@ -490,7 +488,7 @@ class Member:
             pass  # the proposer's ticket times out; an answer of one who is no member says nothing
 
     def _note_leader(self, leader: int, role: int) -> None:
-        was_leader, self.is_leader = self.is_leader, role == STATE_LEADER
+        was_leader, self.is_leader = self.is_leader, role == LEADER
         if leader != self.leader:
             self.leader_changes += 1
             if leader:
@@ -535,8 +533,7 @@ class Member:
     def _apply_change(self, entry: Entry) -> None:
         v1 = entry.type == ENTRY_CONF_CHANGE
         change: ConfChange | ConfChangeV2 = (ConfChange if v1 else ConfChangeV2).decode(entry.data)
-        context = membership.read_context(change.context)
-        result = self.machine.apply_conf_change(entry.index, entry.term, context.changes)
+        request_id, result = self.machine.apply_conf_change(entry.index, entry.term, change.context)
         self.applied_term = entry.term
         if isinstance(result, StoreError):
             self.conf_state = self.node.apply_conf_change(ConfChangeV2(0, [ConfChangeSingle(0, 0)]))
@@ -547,11 +544,10 @@ class Member:
                 self.removed = True
             for gone in self.machine.removed:
                 self.heard_ms.pop(gone, None)
-        if context.request_id == self._change_in_flight:
+        if request_id == self._change_in_flight:
             self._change_in_flight = 0
         self._note_freshness()
-        answer = result if isinstance(result, StoreError) else self.members()
-        self.proposals.answer([(context.request_id, answer)])
+        self.proposals.answer([(request_id, result if isinstance(result, StoreError) else self.members())])
 
     def _restore(self, snapshot: Snapshot) -> None:
         metadata = snapshot.metadata
