@@ -8,7 +8,8 @@ Everywhere ``username`` is None for a caller that is trusted (the process that h
 An empty name is a caller that has not said who it is. ``auth_revision`` is that of the table when the caller was
 authenticated; 0 with an empty name.
 
-Kinds 1 to 31 of ``command.other`` entries are this file's.
+Kinds of ``command.other`` entries from 100 on are this file's: the machine passes the frame's identity and the log index on
+to ``apply(kind, body, username, auth_revision, index)``.
 """
 
 from bisect import bisect_left, bisect_right, insort

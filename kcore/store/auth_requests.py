@@ -131,13 +131,14 @@ Request = (
     | RoleAdd | RoleDelete | RoleGrantPermission | RoleRevokePermission | Authenticate
 )  # fmt: skip
 
+KIND_FIRST: Final = 100  # of ``command.other`` entries; lower ones are the machine's
+
 # The number of each kind is written to disk: only ever add to the end.
 KINDS: Final[tuple[type, ...]] = (
     Enable, Disable, UserAdd, UserDelete, UserChangePassword, UserGrantRole, UserRevokeRole,
     RoleAdd, RoleDelete, RoleGrantPermission, RoleRevokePermission, Authenticate,
 )  # fmt: skip
-KIND_OF: Final[dict[type, int]] = {request: number for number, request in enumerate(KINDS, start=1)}
-KIND_MAX: Final = 31
+KIND_OF: Final[dict[type, int]] = {request: number for number, request in enumerate(KINDS, start=KIND_FIRST)}
 
 ENCODER: Final = msgspec.msgpack.Encoder()
 DECODERS: Final[dict[int, msgspec.msgpack.Decoder[Any]]] = {

@@ -7,7 +7,7 @@ ones, which other machines judge too. Chance is not: the caller makes prefixes (
 import re
 import string
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeGuard
 
 SIMPLE_TTL_MS: Final = 300_000
 SIGNED_TTL_MS: Final = 300_000
@@ -169,7 +169,7 @@ class SignedTokens:
         return Bearer(username, int(revision))
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and value == value
 
 
@@ -199,7 +199,10 @@ def _key_pair(method: str, private_key: bytes, public_key: bytes) -> tuple[Any, 
         raise ValueError(f"the key of the auth token is unreadable: {wrong}") from None
     if private is None and public is None:
         raise ValueError("auth: missing key data")
-    if not isinstance(private, private_type | None) or not isinstance(public, public_type | None):
+    fits = (private is None or isinstance(private, private_type)) and (
+        public is None or isinstance(public, public_type)
+    )
+    if not fits:
         raise ValueError(f"the key of the auth token does not fit the sign-method {method}")
     if private is None:
         return None, public
