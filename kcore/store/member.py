@@ -190,6 +190,7 @@ class Member:
         self._calls: dict[int, tuple[int, Waiting]] = {}  # call id -> expires at, ticket
         self._transfers: list[tuple[int, int, Waiting]] = []  # target, expires at, ticket
         self._received: dict[tuple[int, int], Callable[[], Iterable[bytes]]] = {}  # (index, term) -> its chunks
+        self._campaign = False  # as soon as it is the only voter
         self._work: Work | None = None
         self._stable = storage.last_index()  # last index on disk
         self._cut_index = storage.first_index() - 1  # the log in memory was last cut at that applied index
@@ -306,6 +307,11 @@ class Member:
         call_id = self.request_id()
         self._calls[call_id] = (self.now_ms + self.config.request_timeout_ms, ticket)
         self._packets.append(Call(to, self.config.id, call_id, kind, args))
+
+    def campaign_alone(self) -> None:
+        """The only voter becomes leader without waiting for an election timeout."""
+        if tuple(self.conf_state.voters) in ((), (self.config.id,)) and not self.leader:
+            self._campaign = True
 
     def report_unreachable(self, member_id: int) -> None:
         """Packets to that member were lost: Raft probes it instead of streaming."""
