@@ -52,10 +52,26 @@ cdef struct Node:
     int64_t max_create_revision
 
 
+cdef class Reader:
+    cdef const char *at
+    cdef const char *end
+    cdef int need(self, Py_ssize_t count) except -1
+    cdef uint8_t u8(self) except? 255
+    cdef uint32_t u32(self) except? 0xFFFFFFFF
+    cdef int64_t i64(self) except? -1
+    cdef const char *raw(self, uint32_t size) except NULL
+
+
 cdef class Frames:
     cdef bytes payload
     cdef Node *nodes
     cdef uint32_t count
     cdef uint32_t room
+    cdef Node *add(self, uint8_t kind, uint8_t flags) except NULL
     cdef int load(self, bytes payload) except -1
+    cdef int frame(self, Reader body) except -1
+    cdef int body(self, Reader body, uint32_t index, int depth) except -1
+    cdef int pair(self, Reader body, Node *node) except -1
+    cdef int txn(self, Reader body, uint32_t index, int depth) except -1
     cdef object op(self, uint32_t index)
+    cdef object request(self, uint32_t index)
