@@ -21,13 +21,13 @@ from kcore_native.mvcc.values import (
 )
 
 __all__ = [
+    "FROM_KEY",
+    "KV",
     "Compare",
     "DeleteOp",
     "DeleteResult",
     "Event",
     "EventType",
-    "FROM_KEY",
-    "KV",
     "KeyValue",
     "LeaseResult",
     "Op",

@@ -5,19 +5,7 @@ request of an entry with a result of ``kcore.store.kv`` or the ``StoreError`` th
 state: this module's head (msgpack), then the keys as ``kcore_native.mvcc.store`` writes them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, Protocol
-
-import msgspec
-
-from kcore.store import errors, membership
-from kcore.store.errors import StoreError
-from kcore.store.face import Alarm, AlarmAction, AlarmType, HashResult, MemberInfo
-from kcore.store.kv import KeyValue, LeaseResult, RangeResult
-from kcore_native.mvcc import command
-from kcore_native.mvcc.lease import LeaseBook
-from kcore_native.mvcc.store import SnapshotReader, Store
-from kcore_native.mvcc.watch import Watcher
+from typing import Any, Final, NamedTuple
 
 # Kinds of ``command.other``; bodies are msgpack.
 MEMBER_ATTRIBUTES: Final = 1  # [member id, name, [client URLs]]
