@@ -8,9 +8,14 @@ from typing import Any, Final
 
 from kcore.store import membership
 from kcore.store.checks import REQUEST_BYTES_MAX, TXN_OPS_MAX
+from kcore.store.disk import Disk
 from kcore.store.face import MemberInfo
+from kcore.store.files import OsFiles
 from kcore.store.machine import Machine
 from kcore.store.peer_tls import PeerTLS
+from kcore.store.recovery import Layout, Recovered
+from kcore.store.refusals import ForeignData
+from kcore.store.segments import list_segments
 from kcore.store.transport import Description, describe
 from kcore_native.raft import Entry, HardState, SnapshotMetadata
 
@@ -56,9 +61,10 @@ class ReplicaConfig:
     def new_machine(self) -> Machine:
         """An empty machine by this configuration."""
         from kcore.store.auth import Auth
+        from kcore.store.tokens import SimpleTokens
 
         election_s = -(-self.election_ms * 3 // 2 // 1000)  # etcd: a lease lives at least 1.5 election timeouts
-        machine = Machine(self.auth() if self.auth else Auth(), min_lease_ttl=max(election_s, 1))
+        machine = Machine(self.auth() if self.auth else Auth(SimpleTokens()), min_lease_ttl=max(election_s, 1))
         machine.quota_bytes = self.quota_bytes if self.quota_bytes else 2 << 30
         return machine
 
@@ -90,41 +96,66 @@ class Founding:
     entries: list[Entry]
     snapshot: SnapshotMetadata | None = None
     chunks: Callable[[], Iterable[bytes]] | None = None
-    disk: Any = None
+    disk: Disk | None = None
 
 
 async def found(config: ReplicaConfig) -> Founding:
     """The member's beginning; its directory is open and locked. Raises ValueError, DataError, OSError."""
-    from kcore.store.disk import Disk
-
     config.check()
     cluster = dict(config.initial_cluster) or {config.name: config.initial_advertise_peer_urls}
-    known = Disk.identity(config.data_dir) if config.data_dir is not None else None
-    if known is not None:
-        members = membership.first_members(cluster, config.initial_cluster_token)
-        disk, recovered = await asyncio.to_thread(_open, config, *known)
-        return Founding(
-            known[0], known[1], members,
-            recovered.hard_state, recovered.entries, recovered.snapshot_metadata, recovered.open_snapshot, disk,
-        )  # fmt: skip
+    if config.data_dir is not None and holds_data(config.data_dir):
+        return await _recovered(config, cluster)
     if config.initial_cluster_state == EXISTING:
         founding = await _join(config, cluster)
     else:
         founding = _found_new(config, cluster)
     if config.data_dir is not None:
-        founding.disk, recovered = await asyncio.to_thread(
+        founding.disk, _ = await asyncio.to_thread(
             _open, config, founding.cluster_id, founding.member_id
         )
-        if founding.entries:
-            founding.disk.append(founding.hard_state, founding.entries)
-            await asyncio.to_thread(founding.disk.sync)
+        await _write_beginning(founding)
     return founding
 
 
-def _open(config: ReplicaConfig, cluster_id: int, member_id: int) -> tuple[Any, Any]:
-    from kcore.store.disk import Disk
+def holds_data(directory: str) -> bool:
+    """True for the data directory of a member that was founded."""
+    layout = Layout(directory.rstrip("/") or "/")
+    return bool(list_segments(OsFiles(), layout.log))
 
+
+def _open(config: ReplicaConfig, cluster_id: int | None, member_id: int | None) -> tuple[Disk, Recovered]:
+    assert config.data_dir is not None
     return Disk.open(config.data_dir, cluster_id=cluster_id, member_id=member_id, fsync=config.fsync)
+
+
+async def _recovered(config: ReplicaConfig, cluster: Mapping[str, Sequence[str]]) -> Founding:
+    """What the directory says; the flags about the first cluster do not count any more, as in etcd."""
+    disk, said = await asyncio.to_thread(_open, config, None, None)
+    founding = Founding(
+        said.cluster_id, said.member_id, membership.first_members(cluster, config.initial_cluster_token),
+        said.hard_state, said.entries, said.snapshot_metadata, said.snapshot_chunks, disk,
+    )  # fmt: skip
+    if not said.entries and said.snapshot_metadata is None and config.initial_cluster_state == NEW:
+        try:
+            fresh = _found_new(config, cluster)
+            if (fresh.cluster_id, fresh.member_id) != (said.cluster_id, said.member_id):
+                raise ForeignData(
+                    f"{config.data_dir} was begun for member {said.member_id:x} of cluster {said.cluster_id:x},"
+                    f" and the flags found member {fresh.member_id:x} of cluster {fresh.cluster_id:x}:"
+                    " choose another directory"
+                )
+            founding.hard_state, founding.entries = fresh.hard_state, fresh.entries
+            await _write_beginning(founding)  # a crash came before the first entries were on disk
+        except BaseException:
+            disk.close()
+            raise
+    return founding
+
+
+async def _write_beginning(founding: Founding) -> None:
+    if founding.entries and founding.disk is not None:
+        founding.disk.append(founding.hard_state, founding.entries)
+        await asyncio.to_thread(founding.disk.sync)
 
 
 def _found_new(config: ReplicaConfig, cluster: Mapping[str, Sequence[str]]) -> Founding:

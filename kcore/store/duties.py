@@ -94,6 +94,10 @@ class Duties:
         self.lessor.demote()
         self._revocations.clear()
 
+    def disk_full(self) -> None:
+        """This member's disk is full: the alarm stops all writes of the cluster, once it can be proposed."""
+        self.raise_alarm(AlarmType.NOSPACE, self.member.config.id)
+
     def raise_alarm(self, kind: int, member_id: int) -> None:
         """The alarm is proposed, once until there is an answer."""
         if self._alarm is None or self._alarm.done():

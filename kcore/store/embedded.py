@@ -9,10 +9,8 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final
 
-import msgspec
-
 from kcore.store import checks, errors, face, membership, passwords, tokens
-from kcore.store.auth_requests import Authenticate, kind_of
+from kcore.store.auth_requests import Authenticate, encode_request
 from kcore.store.bootstrap import ReplicaConfig
 from kcore.store.errors import StoreError
 from kcore.store.face import Alarm, AlarmAction, AlarmType, HashResult, Identity, MemberInfo
@@ -490,8 +488,7 @@ class Embedded:
             if not await asyncio.to_thread(passwords.matches, password, hashed):
                 raise errors.of("AuthFailed")
             prefix = tokens.random_prefix(secrets.SystemRandom().randrange)
-            request = Authenticate(name, prefix)
-            token: str = await self.auth_apply(kind_of(request), msgspec.msgpack.encode(request))
+            token: str = await self.auth_apply(*encode_request(Authenticate(name, prefix)))
             if auth.revision == revision:
                 return token
 

@@ -381,6 +381,9 @@ class Member:
         assert self._work is None, "done() first"
         if self.proposals.frames or self._changes or self.reads.waiting:
             self._flush()
+        if self._campaign and tuple(self.conf_state.voters) == (self.config.id,):
+            self._campaign = False
+            self.node.campaign()
         packets, self._packets = self._packets, []
         if not self.node.has_ready():
             if not packets:

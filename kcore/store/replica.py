@@ -17,6 +17,7 @@ from kcore.store.disk_thread import DiskThread
 from kcore.store.files import is_full
 from kcore.store.machine import Machine
 from kcore.store.member import Member, MemberConfig, Outcome, Work, recover
+from kcore.store.tokens import SimpleTokens
 from kcore.store.transport import Description, SnapshotSink, Transport
 from kcore_native.raft import Message, SnapshotMetadata
 
@@ -140,6 +141,9 @@ class Replica:
                 callbacks, self._leader_lost = self._leader_lost, set()
                 for callback in callbacks:
                     callback()
+        tokens = self.machine.auth.tokens
+        if isinstance(tokens, SimpleTokens):
+            tokens.sweep(now_ms)
         self._ticker = self.loop.call_later(self.config.heartbeat_ms / 1000, self._tick)
         self.kick()
 
@@ -172,7 +176,7 @@ class Replica:
         """True where the work is on disk as far as it must; else ``_finish`` follows when it is."""
         assert self.disk is not None and self._disk_thread is not None
         try:
-            self.disk.append(work.hard_state, work.entries)
+            self.disk.append(work.hard_state, work.entries, work.snapshot)
         except OSError as error:
             if not is_full(error):
                 raise
