@@ -8,10 +8,10 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final, Protocol
 
-from kcore.store import calls, errors, membership
+from kcore.store import calls
 from kcore.store.bootstrap import Founding, ReplicaConfig, found
 from kcore.store.disk_thread import DiskThread
 from kcore.store.files import is_full
@@ -19,7 +19,7 @@ from kcore.store.machine import Machine
 from kcore.store.member import Member, MemberConfig, Outcome, Work, recover
 from kcore.store.tokens import SimpleTokens
 from kcore.store.transport import Description, SnapshotSink, Transport
-from kcore_native.raft import Message, SnapshotMetadata
+from kcore_native.raft import Message
 
 log = logging.getLogger("kcore.store")
 
@@ -51,7 +51,9 @@ class Replica:
         self.transport: Final = Transport(self, founding.cluster_id, founding.member_id, config.peer_tls)
         self.failure = ""  # why it stopped, where nobody asked it to
         self.stopped: Final[asyncio.Event] = asyncio.Event()
-        self.ready: Final[asyncio.Event] = asyncio.Event()  # it has published its name: etcd's "ready to serve"
+        self.ready: Final[asyncio.Event] = (
+            asyncio.Event()
+        )  # it has published its name: etcd's "ready to serve"
         self.fsyncs = 0
         self.fsync_seconds = 0.0
         self.entries_written = 0
@@ -166,7 +168,9 @@ class Replica:
                 self.transport.send(work.messages)
             for message in work.snapshots_to_send:
                 self._send_snapshot(message)
-            if disk is not None and (work.entries or work.hard_state is not None or work.snapshot is not None):
+            if disk is not None and (
+                work.entries or work.hard_state is not None or work.snapshot is not None
+            ):
                 if not self._write(work):
                     return
             self._finish(work)
@@ -257,7 +261,9 @@ class Replica:
         if self.failure:
             return
         self.failure = f"{type(error).__name__}: {error}"
-        log.critical("member %x stops: %s", self.member_id, self.failure, exc_info=not isinstance(error, OSError))
+        log.critical(
+            "member %x stops: %s", self.member_id, self.failure, exc_info=not isinstance(error, OSError)
+        )
         self._writing = None
         self.member.stop()
         self._spawn(self._stop_now())

@@ -48,6 +48,7 @@ class HandDriven:
         self.network: list[Packet] = []
         self.cut: set[tuple[int, int]] = set()  # (from, to)
         self.drop: Callable[[Packet], bool] = lambda packet: False
+        self.arrived: dict[int, list[bytes]] = {}  # index -> chunks of a snapshot that was streamed
         self.now_ms = 0
         self.starts = 0
         for info in self.infos:
@@ -91,8 +92,6 @@ class HandDriven:
                 disk.keep(metadata, reader)
                 member.snapshot_taken()
         raise AssertionError("a member finds no end of work")
-
-    arrived: dict[int, list[bytes]] = {}
 
     def send_snapshot(self, member: Member, message: Message) -> None:
         message, reader = member.snapshot_for(message)
