@@ -106,8 +106,8 @@ def test_a_member_joins_by_snapshot_and_becomes_a_voter(tmp_path: Path) -> None:
         for i in range(200):
             await store.put(b"k%d" % i, bytes(5000))
         url = f"http://127.0.0.1:{free_ports(1)[0]}"
+        cluster.urls["m1"] = url
         with pytest.raises(ValueError, match="add the member to the cluster first"):
-            cluster.urls["m1"] = url
             await cluster.start("m1", initial_cluster_state="existing")
         info, members = await store.member_add((url,), is_learner=True)
         assert info.is_learner and len(members) == 2
