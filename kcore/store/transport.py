@@ -28,7 +28,7 @@ from kcore.store import calls
 from kcore.store.calls import Packet
 from kcore.store.face import MemberInfo
 from kcore.store.peer_tls import PeerTLS, check_peer_address
-from kcore_native.raft import Message
+from kcore_native.raft import MSG_PROP, MSG_READ_INDEX, MSG_TRANSFER_LEADER, Message
 
 log = logging.getLogger("kcore.store")
 
@@ -50,6 +50,9 @@ RECONNECT_SECONDS: Final = 0.1  # after a failed attempt, doubled up to the maxi
 RECONNECT_SECONDS_MAX: Final = 1.0
 SNAPSHOT_SECONDS_MAX: Final = 600.0  # for the receiver to say that a snapshot is on its disk
 SNAPSHOT_BUFFER_BYTES: Final = 1 << 20  # unsent, before the next chunk is taken
+
+# A follower passes these on to the leader under the name of who began them.
+PASSED_ON: Final = frozenset({MSG_PROP, MSG_READ_INDEX, MSG_TRANSFER_LEADER})
 
 PING: Final = b"p"
 PONG: Final = b"q"
@@ -427,8 +430,7 @@ class Transport:
                 writer.write(pong)
                 continue
             packet = calls.decode(body)
-            if packet.from_ != from_:
-                # a follower passes on what a learner proposed under its own name only; anything else is forged
+            if packet.from_ != from_ and not (isinstance(packet, Message) and packet.type in PASSED_ON):
                 raise ValueError(f"a packet of member {packet.from_:x} on the connection of {from_:x}")
             self.owner.packet_received(packet)
 
