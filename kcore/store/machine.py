@@ -7,7 +7,7 @@ etcd refuses: the CORRUPT alarm, the NOSPACE alarm, permissions, then the reques
 as ``kcore_native.mvcc.snapshot`` writes them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -184,18 +184,16 @@ class Machine:
 
     # -- what changes it
 
-    def apply(
-        self, index: int, term: int, payload: bytes, *, results: bool = True
-    ) -> Sequence[tuple[int, Any]]:
+    def apply(self, index: int, term: int, payload: bytes, *, results: bool = True) -> list[tuple[int, Any]]:
         """(request id, outcome) of an entry's requests in order; empty where ``results`` is false (nobody here waits).
 
         An entry already applied changes nothing. Raises ValueError, having changed nothing, where the payload is garbage.
         """
         if index <= self.applied_index:
-            return ()
+            return []
         if not payload:
             self.applied_index, self.applied_term = index, term
-            return ()
+            return []
 
         def act(request: command.Request) -> object:
             return self._act(index, request)
@@ -387,6 +385,4 @@ def _cost(op: Op) -> int:
 
 def _puts(request: command.Request) -> bool:
     """True for what the NOSPACE alarm refuses."""
-    return request.kind == command.PUT or (
-        request.kind == command.TXN and txn_cost(txn_op(request.op)) > 0
-    )
+    return request.kind == command.PUT or (request.kind == command.TXN and txn_cost(txn_op(request.op)) > 0)
