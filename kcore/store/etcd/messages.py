@@ -21,7 +21,9 @@ def pool() -> Any:
     """The private DescriptorPool with all our files."""
     built = files("kcore.store.etcd") / BUILT
     if not built.is_file():
-        raise ImportError(f"kcore/store/etcd/{BUILT} is missing; `make build` or `setup.py build_ext` makes it")
+        raise ImportError(
+            f"kcore/store/etcd/{BUILT} is missing; `make build` or `setup.py build_ext` makes it"
+        )
     made = descriptor_pool.DescriptorPool()
     left = list(descriptor_pb2.FileDescriptorSet.FromString(built.read_bytes()).file)
     known: set[str] = set()
