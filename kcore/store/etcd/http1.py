@@ -126,7 +126,7 @@ class Http1Connection:
             self._last_words(400, f"400 Bad Request: {error}\n")
 
     def _last_words(self, status: int, text: str) -> None:
-        reason = text.split(":")[0].strip()
+        reason = text.split(":", maxsplit=1)[0].strip()
         body = text.encode()
         self.transport.write(
             b"HTTP/1.1 %s\r\ncontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"

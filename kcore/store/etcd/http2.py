@@ -213,7 +213,9 @@ class Http2Connection:
         if call.method is UNKNOWN:
             raise unknown_method(call.context.path, self.methods)
         if encoding not in (b"", b"identity", b"gzip"):
-            text = f'grpc: Decompressor is not installed for grpc-encoding "{encoding.decode(errors="replace")}"'
+            text = (
+                f'grpc: Decompressor is not installed for grpc-encoding "{encoding.decode(errors="replace")}"'
+            )
             raise StoreError(Code.UNIMPLEMENTED, text)
         if timeout:
             call.timer = self.loop.call_later(timeout_seconds(timeout), self._timed_out, call)
@@ -231,7 +233,7 @@ class Http2Connection:
         if call.partial:
             call.partial += data
             if len(call.partial) < call.wanted:
-                return
+                return None
             data = bytes(call.partial)
             call.partial.clear()
         try:
@@ -243,6 +245,7 @@ class Http2Connection:
         if len(call.queue) > REQUESTS_QUEUED_MAX and self.reading:
             self.reading = False
             self.transport.pause_reading()
+        return None
 
     def _cut(self, call: Ongoing, data: bytes) -> None:
         """Queues the whole messages at the head of the bytes and keeps the rest; refuses what is too long."""
@@ -274,9 +277,11 @@ class Http2Connection:
         if call.method.streaming:
             if call.reader is not None and not call.reader.done():
                 call.reader.set_result(None)
-            return
+            return None
         if len(call.queue) != 1 or call.partial:
-            return self._refuse(call, StoreError(Code.INTERNAL, "a unary call has exactly one request message"))
+            return self._refuse(
+                call, StoreError(Code.INTERNAL, "a unary call has exactly one request message")
+            )
         work = self._serve_unary(call, call.queue.popleft())
         try:
             waits_for = work.send(None)  # a call that need not wait is answered in this very turn

@@ -1,16 +1,11 @@
 """The KV service (etcd ``v3rpc/key.go``): ranges, puts, deletions, transactions, compaction."""
 
-from typing import Any, Final
+from typing import Any
 
-from kcore.store import errors
 from kcore.store.etcd import messages
 from kcore.store.etcd.access import Access
 from kcore.store.etcd.requests import (
     Headers,
-    check_delete,
-    check_put,
-    check_range,
-    check_txn,
     delete_response,
     put_response,
     range_response,
@@ -20,24 +15,18 @@ from kcore.store.etcd.requests import (
 from kcore.store.etcd.rpc import Context
 from kcore.store.face import Store
 
-# etcd measures the request as it goes into the log: with an id, and wrapped into a message of all requests
-LOG_OVERHEAD_BYTES: Final = 20
-
 
 class KeyService:
     """``etcdserverpb.KV``."""
 
-    def __init__(self, store: Store, access: Access, *, txn_ops_max: int, request_bytes_max: int) -> None:
-        self.store = store
+    def __init__(self, store: Store, access: Access) -> None:
         self.headers = Headers(store)
         self.access = access
-        self.txn_ops_max = txn_ops_max
-        self.request_bytes_max = request_bytes_max - LOG_OVERHEAD_BYTES
 
     async def range(self, request: Any, context: Context) -> Any:
         """Reads."""
-        check_range(request)
-        result = await self.access.store(context).range(
+        store = self.access.open(context) or await self.access.store(context)
+        result = await store.range(
             request.key,
             request.range_end or None,
             limit=request.limit,
@@ -56,9 +45,8 @@ class KeyService:
 
     async def put(self, request: Any, context: Context) -> Any:
         """Writes one key."""
-        check_put(request)
-        self._check_size(context)
-        result = await self.access.store(context).put(
+        store = self.access.open(context) or await self.access.store(context)
+        result = await store.put(
             request.key,
             request.value,
             lease=request.lease,
@@ -70,27 +58,19 @@ class KeyService:
 
     async def delete_range(self, request: Any, context: Context) -> Any:
         """Deletes."""
-        check_delete(request)
-        self._check_size(context)
-        result = await self.access.store(context).delete_range(
-            request.key, request.range_end or None, prev_kv=request.prev_kv
-        )
+        store = self.access.open(context) or await self.access.store(context)
+        result = await store.delete_range(request.key, request.range_end or None, prev_kv=request.prev_kv)
         return delete_response(result, self.headers.at(result.revision))
 
     async def txn(self, request: Any, context: Context) -> Any:
         """Compares, then does one branch."""
-        check_txn(request, self.txn_ops_max)
-        self._check_size(context)
         op = txn_op(request)
-        result = await self.access.store(context).txn(op.compares, op.success, op.failure)
+        store = self.access.open(context) or await self.access.store(context)
+        result = await store.txn(op.compares, op.success, op.failure)
         return txn_response(result, self.headers.at(result.revision))
 
     async def compact(self, request: Any, context: Context) -> Any:
         """Forgets what was superseded up to a revision."""
-        store = self.access.administrator(context)
+        store = await self.access.administrator(context)
         revision = await store.compact(request.revision, physical=request.physical)
         return messages.CompactionResponse(header=self.headers.at(revision))
-
-    def _check_size(self, context: Context) -> None:
-        if context.body_bytes > self.request_bytes_max:
-            raise errors.of("RequestTooLarge")

@@ -1,10 +1,9 @@
-"""Messages to the store's values and back: what is asked of the kv face, checked as etcd's ``v3rpc/key.go`` checks it.
+"""Messages to the store's values and back. What a request may be is the store's to judge (``kcore.store.checks``).
 
-Results become messages here too; ``Headers`` fills what every response begins with.
+``Headers`` fills what every response begins with.
 """
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from kcore.store import errors
@@ -23,15 +22,11 @@ from kcore.store.kv import (
     RangeResult,
     Relation,
     Result,
-    SortOrder,
-    SortTarget,
     Target,
     TxnOp,
     TxnResult,
 )
 
-SORT_ORDERS: Final = frozenset(SortOrder)
-SORT_TARGETS: Final = frozenset(SortTarget)
 OPERANDS: Final = {
     Target.VERSION: "version",
     Target.CREATE: "create_revision",
@@ -60,125 +55,6 @@ class Headers:
     def now(self) -> Any:
         """A header with the revision that this member has applied."""
         return self.at(self.store.revision)
-
-
-def check_range(request: Any) -> None:
-    """Refuses a RangeRequest as etcd does."""
-    if not request.key:
-        raise errors.of("EmptyKey")
-    if request.sort_order not in SORT_ORDERS or request.sort_target not in SORT_TARGETS:
-        raise errors.of("InvalidSortOption")
-
-
-def check_put(request: Any) -> None:
-    """Refuses a PutRequest as etcd does."""
-    if not request.key:
-        raise errors.of("EmptyKey")
-    if request.ignore_value and request.value:
-        raise errors.of("ValueProvided")
-    if request.ignore_lease and request.lease:
-        raise errors.of("LeaseProvided")
-
-
-def check_delete(request: Any) -> None:
-    """Refuses a DeleteRangeRequest as etcd does."""
-    if not request.key:
-        raise errors.of("EmptyKey")
-
-
-def check_txn(request: Any, ops_max: int) -> None:
-    """Refuses a TxnRequest as etcd does: too many operations, empty keys, a key written twice."""
-    _check_branches(request, ops_max)
-    _writes(request.success)
-    _writes(request.failure)
-
-
-def _check_branches(request: Any, ops_max: int) -> None:
-    widest = max(len(request.compare), len(request.success), len(request.failure))
-    if widest > ops_max:
-        raise errors.of("TooManyOps")
-    if not all(compare.key for compare in request.compare):
-        raise errors.of("EmptyKey")
-    for branch in (request.success, request.failure):
-        for op in branch:
-            which = op.WhichOneof("request")
-            if which == "request_range":
-                check_range(op.request_range)
-            elif which == "request_put":
-                check_put(op.request_put)
-            elif which == "request_delete_range":
-                check_delete(op.request_delete_range)
-            elif which == "request_txn":
-                _check_branches(op.request_txn, ops_max - widest)
-            else:
-                raise errors.of("KeyNotFound")
-
-
-class Intervals:
-    """A set of half-open intervals of keys, kept disjoint and in order; an end of None is beyond all keys."""
-
-    def __init__(self) -> None:
-        self.starts: list[bytes] = []
-        self.ends: list[bytes | None] = []
-
-    def add(self, start: bytes, end: bytes | None) -> None:
-        """Includes [start, end)."""
-        first = bisect_left(self.starts, start)
-        if first and (self.ends[first - 1] is None or self.ends[first - 1] >= start):  # type: ignore[operator]
-            first -= 1
-        last = len(self.starts) if end is None else bisect_right(self.starts, end)
-        if first < last:
-            start = min(start, self.starts[first])
-            upper = self.ends[last - 1]
-            end = None if end is None or upper is None else max(end, upper)
-        self.starts[first:last] = [start]
-        self.ends[first:last] = [end]
-
-    def covers(self, key: bytes) -> bool:
-        """Whether the key lies in one of them."""
-        index = bisect_right(self.starts, key) - 1
-        if index < 0:
-            return False
-        end = self.ends[index]
-        return end is None or key < end
-
-
-def _writes(ops: Iterable[Any]) -> tuple[set[bytes], Intervals]:
-    """The keys put and the intervals deleted by these operations; refuses where one key is written twice.
-
-    The order of the checks is etcd's ``checkIntervals``: a nested transaction is compared with what its elders wrote.
-    A range whose end is not above its key (from-key deletes among them) counts as that key alone, as in etcd.
-    """
-    deleted = Intervals()
-    put: set[bytes] = set()
-    for op in ops:
-        if op.WhichOneof("request") == "request_delete_range":
-            _delete(deleted, op.request_delete_range.key, op.request_delete_range.range_end)
-    for op in ops:
-        if op.WhichOneof("request") != "request_txn":
-            continue
-        put_then, deleted_then = _writes(op.request_txn.success)
-        put_else, deleted_else = _writes(op.request_txn.failure)
-        if any(key in put or deleted.covers(key) for key in put_then):
-            raise errors.of("DuplicateKey")
-        put |= put_then
-        if any((key in put and key not in put_then) or deleted.covers(key) for key in put_else):
-            raise errors.of("DuplicateKey")
-        put |= put_else
-        for below in (deleted_then, deleted_else):
-            for start, end in zip(below.starts, below.ends, strict=True):
-                deleted.add(start, end)
-    for op in ops:
-        if op.WhichOneof("request") == "request_put":
-            key = op.request_put.key
-            if key in put or deleted.covers(key):
-                raise errors.of("DuplicateKey")
-            put.add(key)
-    return put, deleted
-
-
-def _delete(deleted: Intervals, key: bytes, end: bytes) -> None:
-    deleted.add(key, end if end > key else key + b"\0")
 
 
 def range_op(request: Any) -> RangeOp:
@@ -226,7 +102,7 @@ def txn_op(request: Any) -> TxnOp:
 
 
 def op_of(op: Any) -> Op:
-    """The store's value of a RequestOp."""
+    """The store's value of a RequestOp; refuses one that says nothing as etcd does."""
     which = op.WhichOneof("request")
     if which == "request_range":
         return range_op(op.request_range)
@@ -234,7 +110,9 @@ def op_of(op: Any) -> Op:
         return put_op(op.request_put)
     if which == "request_delete_range":
         return delete_op(op.request_delete_range)
-    return txn_op(op.request_txn)
+    if which == "request_txn":
+        return txn_op(op.request_txn)
+    raise errors.of("KeyNotFound")
 
 
 def compare_of(compare: Any) -> Compare | None:

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable
 from typing import Any, Final
 
 import zttp
@@ -20,7 +19,9 @@ from kcore.store.etcd.rpc import Method, Peer
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SILENT_SECONDS_MAX: Final = 15.0
-PING_SECONDS: Final = 60.0  # a connection that was silent so long is asked whether it lives; cut off after as much again
+PING_SECONDS: Final = (
+    60.0  # a connection that was silent so long is asked whether it lives; cut off after as much again
+)
 BACKLOG: Final = 1024
 WRITE_BUFFER_BYTES_MAX: Final = 1 << 20
 
@@ -57,7 +58,10 @@ class ClientProtocol(asyncio.Protocol):
         try:
             self.spoken.receive(data)
         except zttp.ProtocolError as error:
-            log.warning("closed a connection that broke its protocol", extra={"peer": self._address(), "error": str(error)})
+            log.warning(
+                "closed a connection that broke its protocol",
+                extra={"peer": self._address(), "error": str(error)},
+            )
             if isinstance(self.spoken, Http2Connection):
                 self.spoken.flush()
             self.transport.close()
@@ -177,5 +181,3 @@ class Server:
             for connection in self.connections
             if isinstance(connection.spoken, Http2Connection)
         )
-
-
