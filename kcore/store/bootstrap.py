@@ -63,8 +63,12 @@ class ReplicaConfig:
         from kcore.store.auth import Auth
         from kcore.store.tokens import SimpleTokens
 
-        election_s = -(-self.election_ms * 3 // 2 // 1000)  # etcd: a lease lives at least 1.5 election timeouts
-        machine = Machine(self.auth() if self.auth else Auth(SimpleTokens()), min_lease_ttl=max(election_s, 1))
+        election_s = -(
+            -self.election_ms * 3 // 2 // 1000
+        )  # etcd: a lease lives at least 1.5 election timeouts
+        machine = Machine(
+            self.auth() if self.auth else Auth(SimpleTokens()), min_lease_ttl=max(election_s, 1)
+        )
         machine.quota_bytes = self.quota_bytes if self.quota_bytes else 2 << 30
         return machine
 
@@ -76,11 +80,15 @@ class ReplicaConfig:
                 f" heartbeat-interval[{self.heartbeat_ms}ms]"
             )
         if self.election_ms > 50_000:
-            raise ValueError(f"election-timeout[{self.election_ms}ms] is too long, and should be set less than 50000ms")
+            raise ValueError(
+                f"election-timeout[{self.election_ms}ms] is too long, and should be set less than 50000ms"
+            )
         if self.heartbeat_ms <= 0:
             raise ValueError(f"heartbeat-interval must be >0 (set to {self.heartbeat_ms}ms)")
         if self.initial_cluster_state not in (NEW, EXISTING):
-            raise ValueError(f"initial cluster state {self.initial_cluster_state!r} is neither new nor existing")
+            raise ValueError(
+                f"initial cluster state {self.initial_cluster_state!r} is neither new nor existing"
+            )
         if self.initial_cluster and self.name not in self.initial_cluster:
             raise ValueError(f"couldn't find local name {self.name!r} in the initial cluster configuration")
 
@@ -110,9 +118,7 @@ async def found(config: ReplicaConfig) -> Founding:
     else:
         founding = _found_new(config, cluster)
     if config.data_dir is not None:
-        founding.disk, _ = await asyncio.to_thread(
-            _open, config, founding.cluster_id, founding.member_id
-        )
+        founding.disk, _ = await asyncio.to_thread(_open, config, founding.cluster_id, founding.member_id)
         await _write_beginning(founding)
     return founding
 

@@ -6,6 +6,7 @@ CORRUPT alarm for a member that differs at equal compaction, or is ahead of what
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from kcore.store import calls
@@ -39,10 +40,8 @@ class HashComparison:
 
     def _answered(self, other: int, ticket: Ticket) -> None:
         if ticket.error is None:
-            try:
+            with contextlib.suppress(TypeError, ValueError):  # not an answer: as if none had come
                 self.answers[other] = HashResult(*map(int, ticket.value))
-            except (TypeError, ValueError):
-                pass  # not an answer: as if none had come
         elif not isinstance(ticket.error, StoreError):
             raise ticket.error
         self._left -= 1

@@ -441,11 +441,8 @@ class Embedded:
         """etcd's ``StatusResponse``."""
         self._check_admin()
         member, machine = self._member, self._machine
-        problems = []
-        if not member.leader:
-            problems.append(errors.of("NoLeader").text)
-        for alarm in machine.alarms:
-            problems.append(f"memberID:{alarm.member_id} alarm:{AlarmType(alarm.type).name} ")
+        problems = [] if member.leader else [errors.of("NoLeader").text]
+        problems += [f"memberID:{a.member_id} alarm:{AlarmType(a.type).name} " for a in machine.alarms]
         return Status(
             version=VERSION,
             db_size=machine.size_bytes,

@@ -193,9 +193,12 @@ class Status(NamedTuple):
 class KV(Protocol):
     """A store. Reads are linearizable unless ``serializable``; a write that returned is durable on a majority."""
 
-    cluster_id: int
-    member_id: int
-    raft_term: int
+    @property
+    def cluster_id(self) -> int: ...
+    @property
+    def member_id(self) -> int: ...
+    @property
+    def raft_term(self) -> int: ...
 
     async def range(
         self,

@@ -19,6 +19,7 @@ while the disk was busy shares the next write. ``apply_early`` may be called in 
 before.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -35,27 +36,29 @@ from kcore.store.tickets import Proposals, Ticket, Waiting, first_request_id
 from kcore_native.raft import (
     ENTRY_CONF_CHANGE,
     ENTRY_NORMAL,
+    LEADER,
     MSG_APP_RESP,
     MSG_PRE_VOTE,
     MSG_PRE_VOTE_RESP,
     MSG_SNAP,
     MSG_VOTE,
     MSG_VOTE_RESP,
-    Config,
     ConfChange,
     ConfChangeSingle,
     ConfChangeV2,
+    Config,
     ConfState,
     Entry,
     HardState,
+    MemoryStorage,
     Message,
     ProposalDropped,
+    RawNode,
+    Ready,
     Snapshot,
     SnapshotMetadata,
     StepPeerNotFound,
 )
-from kcore_native.raft.rawnode import LEADER, RawNode, Ready
-from kcore_native.raft.storage import MemoryStorage
 
 REQUEST_TIMEOUT_MS: Final = 5_000  # and two election timeouts: how long a request waits, as etcd's ReqTimeout
 UNCOMMITTED_BYTES_MAX: Final = 64 << 20  # of the leader's log; more waits in the queue
@@ -189,7 +192,9 @@ class Member:
         self._change_in_flight = 0  # request id of the change proposed and not applied
         self._calls: dict[int, tuple[int, Waiting]] = {}  # call id -> expires at, ticket
         self._transfers: list[tuple[int, int, Waiting]] = []  # target, expires at, ticket
-        self._received: dict[tuple[int, int], Callable[[], Iterable[bytes]]] = {}  # (index, term) -> its chunks
+        self._received: dict[
+            tuple[int, int], Callable[[], Iterable[bytes]]
+        ] = {}  # (index, term) -> its chunks
         self._campaign = False  # as soon as it is the only voter
         self._work: Work | None = None
         self._stable = storage.last_index()  # last index on disk
@@ -325,7 +330,9 @@ class Member:
         self.fresh = False
         self.proposals.fail(lambda: errors.of("Stopped"))
         self.reads.fail(lambda: errors.of("Stopped"))
-        waiting = [ticket for _, ticket in self._calls.values()] + [ticket for _, _, ticket in self._transfers]
+        waiting = [ticket for _, ticket in self._calls.values()] + [
+            ticket for _, _, ticket in self._transfers
+        ]
         self._calls, self._transfers = {}, []
         for ticket in waiting:
             if not ticket.done():
@@ -491,10 +498,9 @@ class Member:
             self.node.read_index(context)
 
     def _step(self, message: Message) -> None:
-        try:
+        # dropped: the proposer's ticket times out; not found: an answer of one who is no member says nothing
+        with contextlib.suppress(ProposalDropped, StepPeerNotFound):
             self.node.step(message)
-        except (ProposalDropped, StepPeerNotFound):
-            pass  # the proposer's ticket times out; an answer of one who is no member says nothing
 
     def _note_leader(self, leader: int, role: int) -> None:
         was_leader, self.is_leader = self.is_leader, role == LEADER

@@ -210,7 +210,9 @@ def parse_initial_cluster(text: str) -> dict[str, tuple[str, ...]]:
             raise ValueError(f"initial cluster {text!r}: {part!r} is not NAME=URL")
         check = urlsplit(url)
         if check.scheme not in ("http", "https") or not check.hostname:
-            raise ValueError(f"initial cluster {text!r}: {url!r} is not http://HOST:PORT or https://HOST:PORT")
+            raise ValueError(
+                f"initial cluster {text!r}: {url!r} is not http://HOST:PORT or https://HOST:PORT"
+            )
         found.setdefault(name, []).append(url)
     if not found:
         raise ValueError("the initial cluster is empty")

@@ -8,18 +8,19 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import Any, Final, Protocol
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, Final
 
-from kcore.store import calls, errors, membership
+from kcore.store import calls
 from kcore.store.bootstrap import Founding, ReplicaConfig, found
 from kcore.store.disk_thread import DiskThread
 from kcore.store.files import is_full
 from kcore.store.machine import Machine
 from kcore.store.member import Member, MemberConfig, Outcome, Work, recover
+from kcore.store.snapshots import SnapshotWriter
 from kcore.store.tokens import SimpleTokens
 from kcore.store.transport import Description, SnapshotSink, Transport
-from kcore_native.raft import Message, SnapshotMetadata
+from kcore_native.raft import Message
 
 log = logging.getLogger("kcore.store")
 
@@ -27,14 +28,6 @@ FULL_RETRY_SECONDS: Final = 1.0  # between attempts to write to a full disk
 SNAPSHOT_CHUNKS_PER_TURN: Final = 1  # of a snapshot on its way to disk, between turns of the loop
 TURNS_IN_A_ROW_MAX: Final = 64  # of work without the disk, before the loop may do something else
 LEADERLESS_ELECTIONS: Final = 3  # election timeouts without a leader, until streams are told
-
-
-class ChunkStore(Protocol):
-    """A snapshot being written to disk (``kcore.store.disk``)."""
-
-    def write(self, chunk: bytes) -> None: ...
-    def commit(self) -> None: ...
-    def abort(self) -> None: ...
 
 
 class Replica:
@@ -51,7 +44,9 @@ class Replica:
         self.transport: Final = Transport(self, founding.cluster_id, founding.member_id, config.peer_tls)
         self.failure = ""  # why it stopped, where nobody asked it to
         self.stopped: Final[asyncio.Event] = asyncio.Event()
-        self.ready: Final[asyncio.Event] = asyncio.Event()  # it has published its name: etcd's "ready to serve"
+        self.ready: Final[asyncio.Event] = (
+            asyncio.Event()
+        )  # it has published its name: etcd's "ready to serve"
         self.fsyncs = 0
         self.fsync_seconds = 0.0
         self.entries_written = 0
@@ -166,7 +161,9 @@ class Replica:
                 self.transport.send(work.messages)
             for message in work.snapshots_to_send:
                 self._send_snapshot(message)
-            if disk is not None and (work.entries or work.hard_state is not None or work.snapshot is not None):
+            if disk is not None and (
+                work.entries or work.hard_state is not None or work.snapshot is not None
+            ):
                 if not self._write(work):
                     return
             self._finish(work)
@@ -249,7 +246,7 @@ class Replica:
     async def _stop_later(self) -> None:
         # the others must hear that the removal is applied before this member is gone, as in etcd
         await asyncio.sleep(self.member.config.election_ms / 1000)
-        self._tasks.discard(asyncio.current_task())  # type: ignore[arg-type]
+        self._tasks.discard(asyncio.current_task())
         await self.stop()
 
     def _fail(self, error: BaseException) -> None:
@@ -257,13 +254,15 @@ class Replica:
         if self.failure:
             return
         self.failure = f"{type(error).__name__}: {error}"
-        log.critical("member %x stops: %s", self.member_id, self.failure, exc_info=not isinstance(error, OSError))
+        log.critical(
+            "member %x stops: %s", self.member_id, self.failure, exc_info=not isinstance(error, OSError)
+        )
         self._writing = None
         self.member.stop()
         self._spawn(self._stop_now())
 
     async def _stop_now(self) -> None:
-        self._tasks.discard(asyncio.current_task())  # type: ignore[arg-type]
+        self._tasks.discard(asyncio.current_task())
         await self.stop()
 
     def _spawn(self, coroutine: Any) -> None:
@@ -282,7 +281,7 @@ class Replica:
         disk = self.disk
         assert disk is not None
         metadata, reader = self.member.open_snapshot()
-        writer: ChunkStore = disk.begin_snapshot(metadata)
+        writer: SnapshotWriter = disk.begin_snapshot(metadata)
         done = False
         try:
             for chunk in reader:
@@ -365,7 +364,7 @@ class Replica:
 class _DiskSink:
     """A snapshot that arrives, on its way to the disk."""
 
-    def __init__(self, replica: Replica, message: Message, writer: ChunkStore) -> None:
+    def __init__(self, replica: Replica, message: Message, writer: SnapshotWriter) -> None:
         self._replica = replica
         self._message = message
         self._writer = writer

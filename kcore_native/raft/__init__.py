@@ -6,10 +6,20 @@ messages, applies the committed entries, and calls ``advance()``. No clock, sock
 election timeouts follow from ``Config.seed``.
 """
 
+from kcore_native.raft.confchange import (
+    Changer,
+    Configuration,
+)
 from kcore_native.raft.config import (
     NO_LIMIT,
     Config,
     Storage,
+)
+from kcore_native.raft.core import (
+    CANDIDATE,
+    FOLLOWER,
+    LEADER,
+    PRE_CANDIDATE,
 )
 from kcore_native.raft.entry import (
     CONF_CHANGE_ADD_LEARNER_NODE,
@@ -75,8 +85,23 @@ from kcore_native.raft.message import (
     is_local_message,
     is_local_target,
 )
+from kcore_native.raft.progress import (
+    PROBE,
+    REPLICATE,
+    SNAPSHOT,
+    Progress,
+)
+from kcore_native.raft.rawnode import (
+    RawNode,
+    Ready,
+    Status,
+)
+from kcore_native.raft.storage import (
+    MemoryStorage,
+)
 
 __all__ = [
+    "CANDIDATE",
     "CONF_CHANGE_ADD_LEARNER_NODE",
     "CONF_CHANGE_ADD_NODE",
     "CONF_CHANGE_REMOVE_NODE",
@@ -84,6 +109,8 @@ __all__ = [
     "ENTRY_CONF_CHANGE",
     "ENTRY_CONF_CHANGE_V2",
     "ENTRY_NORMAL",
+    "FOLLOWER",
+    "LEADER",
     "LOCAL_APPEND_THREAD",
     "LOCAL_APPLY_THREAD",
     "MSG_APP",
@@ -112,9 +139,14 @@ __all__ = [
     "MSG_VOTE_RESP",
     "NONE",
     "NO_LIMIT",
+    "PRE_CANDIDATE",
+    "PROBE",
+    "REPLICATE",
+    "SNAPSHOT",
     "TRANSITION_AUTO",
     "TRANSITION_JOINT_EXPLICIT",
     "TRANSITION_JOINT_IMPLICIT",
+    "Changer",
     "Compacted",
     "ConfChange",
     "ConfChangeError",
@@ -122,16 +154,22 @@ __all__ = [
     "ConfChangeV2",
     "ConfState",
     "Config",
+    "Configuration",
     "Entry",
     "HardState",
     "InvariantViolated",
+    "MemoryStorage",
     "Message",
+    "Progress",
     "ProposalDropped",
     "RaftError",
+    "RawNode",
+    "Ready",
     "Snapshot",
     "SnapshotMetadata",
     "SnapshotOutOfDate",
     "SnapshotTemporarilyUnavailable",
+    "Status",
     "StepLocalMessage",
     "StepPeerNotFound",
     "Storage",

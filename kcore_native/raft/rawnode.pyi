@@ -1,5 +1,4 @@
-from typing import Final
-
+from kcore_native.raft.confchange import Configuration
 from kcore_native.raft.config import Config
 from kcore_native.raft.entry import (
     ConfChange,
@@ -10,14 +9,7 @@ from kcore_native.raft.entry import (
     Snapshot,
 )
 from kcore_native.raft.message import Message
-
-FOLLOWER: Final = 0
-CANDIDATE: Final = 1
-LEADER: Final = 2
-PRE_CANDIDATE: Final = 3
-PROBE: Final = 0
-REPLICATE: Final = 1
-SNAPSHOT: Final = 2
+from kcore_native.raft.progress import Progress
 
 class Ready:
     @property
@@ -37,26 +29,6 @@ class Ready:
     @property
     def must_sync(self) -> bool: ...
 
-class ProgressStatus:
-    @property
-    def match(self) -> int: ...
-    @property
-    def next(self) -> int: ...
-    @property
-    def state(self) -> int: ...
-    @property
-    def pending_snapshot(self) -> int: ...
-    @property
-    def recent_active(self) -> bool: ...
-    @property
-    def paused(self) -> bool: ...
-    @property
-    def inflight(self) -> int: ...
-    @property
-    def inflight_full(self) -> bool: ...
-    @property
-    def is_learner(self) -> bool: ...
-
 class Status:
     @property
     def id(self) -> int: ...
@@ -71,9 +43,11 @@ class Status:
     @property
     def lead_transferee(self) -> int: ...
     @property
+    def configuration(self) -> Configuration: ...
+    @property
     def conf_state(self) -> ConfState: ...
     @property
-    def progress(self) -> dict[int, ProgressStatus]: ...  # of all nodes, on the leader; elsewhere empty
+    def progress(self) -> dict[int, Progress]: ...  # of all nodes, on the leader; elsewhere empty
 
 class RawNode:
     def __init__(self, config: Config) -> None: ...
@@ -95,6 +69,8 @@ class RawNode:
     def lead_transferee(self) -> int: ...
     @property
     def is_learner(self) -> bool: ...
+    @property
+    def configuration(self) -> Configuration: ...
     @property
     def conf_state(self) -> ConfState: ...
     @property
