@@ -278,7 +278,7 @@ class Duties:
         ticket = Ticket()
         request_id = self.member.request_id()
         try:
-            self.member.propose(request_id, frame_of(request_id), ticket)
+            self.member.propose(request_id, frame_of(request_id), ticket, own=True)
         except StoreError as error:
             ticket.set_exception(error)
         return ticket

@@ -238,9 +238,14 @@ class Member:
         """A new request id: goes into the frame and into ``propose``."""
         return self.proposals.next_id()
 
-    def propose(self, request_id: int, frame: bytes, ticket: Waiting | None = None) -> Waiting:
-        """The ticket has the request's result once it is applied here; raises StoreError where it is not taken."""
-        if self.write_refusal:
+    def propose(
+        self, request_id: int, frame: bytes, ticket: Waiting | None = None, *, own: bool = False
+    ) -> Waiting:
+        """The ticket has the request's result once it is applied here; raises StoreError where it is not taken.
+
+        ``own``: this member's own request, which waits even for a disk that is full.
+        """
+        if self.write_refusal and not own:
             raise errors.of(self.write_refusal)
         if self.removed:
             raise errors.of("Stopped")
