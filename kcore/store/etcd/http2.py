@@ -15,7 +15,7 @@ import zlib
 from collections import deque
 from collections.abc import Collection, Coroutine, Generator
 from types import coroutine
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import zttp
 
@@ -121,24 +121,27 @@ def parsed(method: Method, context: Context, body: bytes) -> Any:
         raise StoreError(Code.INTERNAL, f"grpc: error unmarshalling request: {error}") from None
 
 
+class Port(Protocol):
+    """What a connection needs of its server, and counts there."""
+
+    methods: dict[bytes, Method]
+    loop: asyncio.AbstractEventLoop
+    message_bytes_max: int
+    bytes_sent: int
+    handled: dict[tuple[bytes, Code], int]
+
+
 class Http2Connection:
     """The gRPC side of one connection, over bytes that ``receive`` is given and ``write`` takes."""
 
-    def __init__(
-        self,
-        methods: dict[bytes, Method],
-        peer: Peer,
-        transport: asyncio.Transport,
-        *,
-        loop: asyncio.AbstractEventLoop,
-        message_bytes_max: int,
-    ) -> None:
+    def __init__(self, server: Port, peer: Peer, transport: asyncio.Transport) -> None:
         self.engine = zttp.Connection(zttp.SERVER, zttp.HTTP2)
-        self.methods = methods
+        self.server = server
+        self.methods = server.methods
         self.peer = peer
         self.transport = transport
-        self.loop = loop
-        self.message_bytes_max = message_bytes_max
+        self.loop = server.loop
+        self.message_bytes_max = server.message_bytes_max
         self.calls: dict[int, Ongoing] = {}
         self.long_count = 0  # streaming calls under way
         self.leaving = False  # GOAWAY is out
@@ -323,7 +326,7 @@ class Http2Connection:
             if not isinstance(answer, bytes):
                 answer = answer.SerializeToString()
             self.send(call, answer)
-            self._finish(call, OK)
+            self._finish(call, Code.OK, OK)
         except StoreError as error:
             self._refuse(call, error)
         except asyncio.CancelledError:
@@ -337,7 +340,7 @@ class Http2Connection:
         try:
             await call.method.call(call, call.context)
             if not call.over:
-                self._finish(call, OK)
+                self._finish(call, Code.OK, OK)
         except StoreError as error:
             self._refuse(call, error)
         except asyncio.CancelledError:
@@ -358,8 +361,12 @@ class Http2Connection:
         stream.send_data(b"\0" + len(payload).to_bytes(4, "big") + payload)
         self.flush_soon()
 
-    def _finish(self, call: Ongoing, trailers: list[tuple[bytes, bytes]]) -> None:
+    def _finish(self, call: Ongoing, code: Code, trailers: list[tuple[bytes, bytes]]) -> None:
         self._forget(call)
+        if call.method is not UNKNOWN:
+            counted = (call.method.path, code)
+            handled = self.server.handled
+            handled[counted] = handled.get(counted, 0) + 1
         stream = self.engine.stream(call.id)
         if call.started:
             stream.end_message(trailers)
@@ -373,14 +380,9 @@ class Http2Connection:
         """Ends the call with the error, unless it is over."""
         if call.over:
             return
+        status = [(b"grpc-status", b"%d" % error.code), (b"grpc-message", percent_encoded(error.text))]
         try:
-            self._finish(
-                call,
-                [
-                    (b"grpc-status", b"%d" % error.code),
-                    (b"grpc-message", percent_encoded(error.text)),
-                ],
-            )
+            self._finish(call, error.code, status)
         finally:
             if call.task is not None:
                 call.task.cancel()
@@ -424,6 +426,7 @@ class Http2Connection:
         self.flushing = False
         data = self.engine.data_to_send()
         if data and not self.transport.is_closing():
+            self.server.bytes_sent += len(data)
             self.transport.write(data)
 
     # -- life -------------------------------------------------------------------------------------------------------

@@ -2,16 +2,13 @@
 
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
 
 from kcore.store import errors
-from kcore.store.etcd import messages
+from kcore.store.etcd import addresses, messages
 from kcore.store.etcd.access import Access
 from kcore.store.etcd.requests import Headers
 from kcore.store.etcd.rpc import Context
 from kcore.store.face import MemberInfo, Store
-
-SCHEMES = ("http", "https", "unix", "unixs")
 
 
 class MemberService:
@@ -67,19 +64,11 @@ def member(info: MemberInfo) -> Any:
 
 
 def checked_urls(urls: Iterable[str]) -> tuple[str, ...]:
-    """The URLs sorted; refuses what etcd's ``types.NewURLs`` refuses: none, another scheme, a path, no port."""
-    checked = []
-    for url in urls:
-        try:
-            parts = urlsplit(url.strip())
-            port = parts.port
-        except ValueError:
-            raise errors.of("MemberBadURLs") from None
-        if parts.scheme not in SCHEMES or parts.path:
-            raise errors.of("MemberBadURLs")
-        if parts.scheme in ("http", "https") and port is None:
-            raise errors.of("MemberBadURLs")
-        checked.append(url.strip())
+    """The URLs sorted; refuses what etcd's ``types.NewURLs`` refuses."""
+    try:
+        checked = sorted(addresses.checked(url.strip()) for url in urls)
+    except ValueError:
+        checked = []
     if not checked:
         raise errors.of("MemberBadURLs")
-    return tuple(sorted(checked))
+    return tuple(checked)

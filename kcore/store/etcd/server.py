@@ -9,10 +9,13 @@ import asyncio
 import logging
 import socket
 import ssl
+import time
+from collections.abc import Collection, Coroutine
 from typing import Any, Final
 
 import zttp
 
+from kcore.store.errors import Code
 from kcore.store.etcd.http1 import Http1Connection, Pages
 from kcore.store.etcd.http2 import Http2Connection
 from kcore.store.etcd.rpc import Method, Peer
@@ -22,8 +25,11 @@ SILENT_SECONDS_MAX: Final = 15.0
 PING_SECONDS: Final = (
     60.0  # a connection that was silent so long is asked whether it lives; cut off after as much again
 )
+STOP_POLL_SECONDS: Final = 0.02
 BACKLOG: Final = 1024
 WRITE_BUFFER_BYTES_MAX: Final = 1 << 20
+
+BOTH, GRPC, PAGES = "both", "grpc", "pages"  # what a listener speaks
 
 log = logging.getLogger("kcore.store.etcd")
 
@@ -31,8 +37,9 @@ log = logging.getLogger("kcore.store.etcd")
 class ClientProtocol(asyncio.Protocol):
     """One accepted connection until its first bytes say what it speaks; then that protocol's connection gets all."""
 
-    def __init__(self, server: "Server") -> None:
+    def __init__(self, server: "Server", speaks: str) -> None:
         self.server = server
+        self.speaks = speaks
         self.spoken: Http2Connection | Http1Connection | None = None
         self.first = b""
         self.transport: Any = None
@@ -72,17 +79,22 @@ class ClientProtocol(asyncio.Protocol):
             return b""
         assert self.timer is not None
         self.timer.cancel()
-        peer = Peer(self._address(), common_name(self.transport.get_extra_info("peercert")))
-        if data.startswith(PREFACE):
-            self.spoken = Http2Connection(
-                self.server.methods,
-                peer,
-                self.transport,
-                loop=self.server.loop,
-                message_bytes_max=self.server.message_bytes_max,
+        server = self.server
+        certificate = self.transport.get_extra_info("peercert")
+        if not bears_one_of(certificate, server.hostnames):
+            log.warning(
+                "closed a connection whose certificate has none of the names demanded",
+                extra={"peer": self._address()},
             )
+            self.transport.close()
+            return b""
+        peer = Peer(self._address(), common_name(certificate))
+        if data.startswith(PREFACE) and self.speaks != PAGES:
+            self.spoken = Http2Connection(server, peer, self.transport)
+        elif self.speaks != GRPC:
+            self.spoken = Http1Connection(server.pages, peer, self.transport, loop=server.loop)
         else:
-            self.spoken = Http1Connection(self.server.pages, peer, self.transport, loop=self.server.loop)
+            self.transport.close()
         return data
 
     def _address(self) -> str:
@@ -121,38 +133,59 @@ def common_name(certificate: dict[str, Any] | None) -> str:
     return ""
 
 
+def bears_one_of(certificate: dict[str, Any] | None, hostnames: Collection[str]) -> bool:
+    """Whether the certificate has one of the names among its alternative names, or none are demanded."""
+    if not hostnames or certificate is None:
+        return True
+    return any(value in hostnames for _, value in certificate.get("subjectAltName", ()))
+
+
 class Server:
     """All listeners of the client port and their connections."""
 
-    def __init__(self, methods: dict[bytes, Method], pages: Pages, *, message_bytes_max: int) -> None:
+    def __init__(
+        self,
+        methods: dict[bytes, Method],
+        pages: Pages,
+        *,
+        message_bytes_max: int,
+        ping_seconds: float = PING_SECONDS,
+        hostnames: Collection[str] = (),
+    ) -> None:
         self.methods = methods
         self.pages = pages
         self.message_bytes_max = message_bytes_max
+        self.hostnames = hostnames
         self.loop = asyncio.get_running_loop()
+        self.started_s = time.time()
         self.connections: set[ClientProtocol] = set()
         self.bytes_received = 0
-        self._listeners: list[asyncio.Server] = []
-        self._pinging = self.loop.create_task(self._ping())
+        self.bytes_sent = 0
+        self.handled: dict[tuple[bytes, Code], int] = {}  # (path, code) -> calls that ended so
+        self._listeners: list[asyncio.AbstractServer] = []
+        self._tasks: list[asyncio.Future[None]] = []
+        if ping_seconds:
+            self.keep(self._ping(ping_seconds))
 
-    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None) -> list[tuple[str, int]]:
-        """Accepts on that address from now on; gives the addresses bound (port 0 takes a free one)."""
-        listener = await self.loop.create_server(
-            self._protocol,
-            host or None,
-            port,
-            ssl=tls,
-            backlog=BACKLOG,
-            **({"ssl_handshake_timeout": SILENT_SECONDS_MAX} if tls else {}),
-        )
+    def keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs the coroutine until the server stops."""
+        self._tasks.append(asyncio.ensure_future(work))
+
+    async def listen(self, bound: socket.socket, tls: ssl.SSLContext | None, *, speaks: str = BOTH) -> None:
+        """Accepts on the bound socket from now on: BOTH protocols, GRPC alone, or PAGES alone."""
+
+        def accept() -> ClientProtocol:
+            return ClientProtocol(self, speaks)
+
+        if bound.family == socket.AF_UNIX:
+            listener = await self.loop.create_unix_server(accept, sock=bound, ssl=tls, backlog=BACKLOG)
+        else:
+            listener = await self.loop.create_server(accept, sock=bound, ssl=tls, backlog=BACKLOG)
         self._listeners.append(listener)
-        return [one.getsockname()[:2] for one in listener.sockets]
 
-    def _protocol(self) -> ClientProtocol:
-        return ClientProtocol(self)
-
-    async def _ping(self) -> None:
+    async def _ping(self, seconds: float) -> None:
         while True:
-            await asyncio.sleep(PING_SECONDS)
+            await asyncio.sleep(seconds)
             for connection in list(self.connections):
                 spoken = connection.spoken
                 if isinstance(spoken, Http2Connection) and not spoken.ping():
@@ -160,7 +193,8 @@ class Server:
 
     async def stop(self, grace_seconds: float) -> None:
         """Accepts nothing more, lets calls that run finish within the grace, then closes all connections."""
-        self._pinging.cancel()
+        for task in self._tasks:
+            task.cancel()
         for listener in self._listeners:
             listener.close()
         for connection in list(self.connections):
@@ -170,12 +204,13 @@ class Server:
                 connection.transport.close()
         until = self.loop.time() + grace_seconds
         while self._busy() and self.loop.time() < until:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(STOP_POLL_SECONDS)
         for connection in list(self.connections):
             connection.transport.close()
         await asyncio.sleep(0)
 
     def _busy(self) -> bool:
+        """Whether an answer is owed; streams are not waited for, they may never end."""
         return any(
             any(not call.method.streaming for call in connection.spoken.calls.values())
             for connection in self.connections
