@@ -69,7 +69,7 @@ async def serve(settings: Settings) -> int:
             server = await _open(store, settings, tokens, ports)
             gc.collect()
             gc.freeze()
-            log.info("ready to serve client requests", extra={"name": settings["name"]})
+            log.info("ready to serve client requests", extra={"member": settings["name"]})
             await _first(stop.wait(), replica.stopped.wait())
     finally:
         if server is not None:
