@@ -86,7 +86,7 @@ class Etcd:
         members: dict[bytes, list[bytes]] = {}
         for key in known:
             members.setdefault(root(key), []).append(key)
-        for name, group in groups.items():
+        for group in groups.values():
             self._reveal(group)
         self._end = max(self._taken, default=1) + 1
         self._gaps = [revision for revision in range(2, self._end) if revision not in self._taken]
