@@ -1,0 +1,64 @@
+"""Members compare the hashes of their keys at one revision: who differs is corrupt (etcd ``corrupt.go``).
+
+A comparison begins on the leader with its own hash, asks all others for theirs at that revision, and raises the
+CORRUPT alarm for a member that differs at equal compaction, or is ahead of what the leader has since committed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from kcore.store import calls
+from kcore.store.errors import StoreError
+from kcore.store.face import AlarmType, HashResult
+from kcore.store.tickets import Ticket
+
+if TYPE_CHECKING:
+    from kcore.store.member import Member
+
+
+class HashComparison:
+    """One round of questions; ``mismatches`` is complete when ``done``."""
+
+    def __init__(self, member: Member, *, alarm: bool = True) -> None:
+        self.member = member
+        self.alarm = alarm
+        self.mismatches: list[int] = []
+        self.answers: dict[int, HashResult] = {}
+        self.own = member.machine.hash_kv(0)
+        others = [i for i in member.machine.members if i != member.config.id]
+        self._left = len(others)
+        for other in others:
+            ticket = Ticket(lambda ticket, other=other: self._answered(other, ticket))
+            member.call(other, calls.HASH, [self.own.hash_revision], ticket)
+
+    @property
+    def done(self) -> bool:
+        """True where every other member has answered or timed out."""
+        return self._left <= 0
+
+    def _answered(self, other: int, ticket: Ticket) -> None:
+        if ticket.error is None:
+            with contextlib.suppress(TypeError, ValueError):  # not an answer: as if none had come
+                self.answers[other] = HashResult(*map(int, ticket.value))
+        elif not isinstance(ticket.error, StoreError):
+            raise ticket.error
+        self._left -= 1
+        if self.done:
+            # Answers are compared with what the leader has applied by a later linearizable read: a follower may be
+            # ahead of the leader's state when it was asked, never of what the leader knows to be committed now.
+            try:
+                self.member.read(Ticket(lambda read: self._compare() if read.error is None else None))
+            except StoreError:
+                return  # too busy, or stopped: the next comparison is soon
+
+    def _compare(self) -> None:
+        machine = self.member.machine
+        for other, answer in sorted(self.answers.items()):
+            differs = answer.compact_revision == self.own.compact_revision and answer.hash != self.own.hash
+            ahead = answer.revision > machine.revision or answer.compact_revision > machine.compact_revision
+            if differs or ahead:
+                self.mismatches.append(other)
+        if self.mismatches and self.alarm:
+            self.member.duties.raise_alarm(AlarmType.CORRUPT, self.mismatches[0])

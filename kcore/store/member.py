@@ -1,0 +1,721 @@
+"""One member of the cluster, sans-IO: Raft, the replicated machine, and the requests that wait.
+
+What goes in: ``tick``, ``receive``, ``propose``, ``read``, ``propose_member_change``, ``transfer_leader``,
+``snapshot_received``. What comes out: ``work()`` says what to write to disk and which packets to send, before and
+after; when that is done, ``done(work)`` applies what is committed, answers tickets, and says what else there is to do.
+``kcore.store.replica`` drives it with a disk and a network, ``tests/simulation`` with virtual ones. No clock, chance,
+file, socket or thread in here: the same inputs give the same outputs.
+
+The turn of a driver::
+
+    while (work := member.work()) is not None:
+        send(work.messages)                    # may leave before the disk has anything (Raft thesis 10.2.1)
+        write(work.snapshot, work.hard_state, work.entries); if work.must_sync: sync
+        outcome = member.done(work, now_ms)    # applies, answers
+        send(outcome.messages)                 # these promise what is now on disk
+
+Between ``work`` and ``done`` all inputs are welcome; they take effect in the next turn, so that everything that came
+while the disk was busy shares the next write. ``apply_early`` may be called in between: it applies what was on disk
+before.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from kcore.store import errors, membership
+from kcore.store.calls import Call, Packet, Reply
+from kcore.store.duties import Duties
+from kcore.store.errors import StoreError
+from kcore.store.face import MemberInfo
+from kcore.store.machine import Machine
+from kcore.store.membership import Change
+from kcore.store.reads import Reads
+from kcore.store.tickets import Proposals, Ticket, Waiting, first_request_id
+from kcore_native.raft import (
+    ENTRY_CONF_CHANGE,
+    ENTRY_NORMAL,
+    MSG_APP_RESP,
+    MSG_PRE_VOTE,
+    MSG_PRE_VOTE_RESP,
+    MSG_SNAP,
+    MSG_VOTE,
+    MSG_VOTE_RESP,
+    ConfChange,
+    ConfChangeSingle,
+    ConfChangeV2,
+    Config,
+    ConfState,
+    Entry,
+    HardState,
+    Message,
+    ProposalDropped,
+    Snapshot,
+    SnapshotMetadata,
+    StepPeerNotFound,
+)
+from kcore_native.raft.rawnode import LEADER, RawNode, Ready
+from kcore_native.raft.storage import MemoryStorage
+
+REQUEST_TIMEOUT_MS: Final = 5_000  # and two election timeouts: how long a request waits, as etcd's ReqTimeout
+UNCOMMITTED_BYTES_MAX: Final = 64 << 20  # of the leader's log; more waits in the queue
+MESSAGE_BYTES_MAX: Final = 1 << 20  # of the entries in one append message
+INFLIGHT_MESSAGES_MAX: Final = 512  # append messages to one follower without an answer
+READS_MAX: Final = 200_000  # linearizable reads that wait; more is "too many requests"
+SNAPSHOT_LOG_BYTES: Final = 64 << 20  # of log since the last snapshot on disk before the next one is taken
+ENTRY_OVERHEAD_BYTES: Final = 32  # of an entry on disk beside its data
+LOST_LEADER_ELECTIONS: Final = 3  # election timeouts without a leader until streams are told
+
+# Answers that promise something about this member's disk: they leave after the sync.
+_PROMISES: Final = frozenset({MSG_APP_RESP, MSG_VOTE_RESP, MSG_PRE_VOTE_RESP})
+
+PLANTED: Final = frozenset({"no_fsync", "no_read_index", "learner_votes"})
+
+
+@dataclass(frozen=True, slots=True)
+class MemberConfig:
+    """A member's constants. ``unix_ms`` is when it was started: request ids and members' ids are made of it."""
+
+    id: int
+    cluster_id: int
+    name: str = "default"
+    client_urls: tuple[str, ...] = ()
+    tick_ms: int = 100  # etcd's --heartbeat-interval
+    election_ticks: int = 10
+    snapshot_count: int = 10_000  # entries applied until the log in memory is cut
+    catch_up_entries: int = 5_000  # of those cut, kept for slow followers
+    snapshot_log_bytes: int = SNAPSHOT_LOG_BYTES
+    pre_vote: bool = True
+    check_quorum: bool = True
+    strict_reconfig_check: bool = True
+    auto_compaction_mode: str = "periodic"
+    auto_compaction_retention: int = 0  # milliseconds, or revisions; 0: none
+    corrupt_check_ms: int = 0  # how often the leader compares hashes; 0: never
+    lease_checkpoints: bool = False
+    seed: int = 0
+    unix_ms: int = 0
+
+    @property
+    def election_ms(self) -> int:
+        return self.tick_ms * self.election_ticks
+
+    @property
+    def request_timeout_ms(self) -> int:
+        return REQUEST_TIMEOUT_MS + 2 * self.election_ms
+
+
+class Work:
+    """What a driver must do before ``Member.done``. ``messages`` may be sent at once, in order.
+
+    ``snapshot``: it becomes the newest on disk before ``hard_state`` and ``entries`` are written (its chunks were
+    given to ``snapshot_received``). ``must_sync``: all of it is on disk before ``done``. ``snapshots_to_send``: for
+    each, ask ``snapshot_for`` and stream it.
+    """
+
+    __slots__ = (
+        "entries", "hard_state", "messages", "must_sync", "ready", "snapshot", "snapshots_to_send", "to_apply",
+    )  # fmt: skip
+
+    def __init__(self, messages: list[Packet], ready: Ready | None = None) -> None:
+        self.messages = messages
+        self.ready = ready
+        self.hard_state: HardState | None = ready.hard_state if ready else None
+        self.entries: list[Entry] = ready.entries if ready else []
+        self.snapshot: SnapshotMetadata | None = ready.snapshot.metadata if ready and ready.snapshot else None
+        self.must_sync: bool = bool(ready and ready.must_sync) or self.snapshot is not None
+        self.snapshots_to_send: list[Message] = []
+        self.to_apply: list[Entry] = ready.committed_entries if ready else []
+
+
+class Outcome:
+    """What follows from work that is done. ``messages`` are sent now.
+
+    ``take_snapshot``: call ``open_snapshot`` and write it to disk, in pieces between turns. ``members_changed``: the
+    network learns of new members and forgets the removed. ``removed``: this member is none any more; it stops.
+    """
+
+    __slots__ = ("members_changed", "messages", "removed", "take_snapshot")
+
+    def __init__(self) -> None:
+        self.messages: list[Packet] = []
+        self.take_snapshot = False
+        self.members_changed = False
+        self.removed = False
+
+
+class Member:
+    """See the module. ``planted`` names bugs for the simulator to find: "no_fsync" (``must_sync`` is never set),
+    "no_read_index" (any member answers reads at once), "learner_votes" (a learner's vote is counted as a voter's).
+    """
+
+    def __init__(
+        self,
+        config: MemberConfig,
+        machine: Machine,
+        storage: MemoryStorage,
+        now_ms: int,
+        *,
+        planted: frozenset[str] = frozenset(),
+    ) -> None:
+        assert planted <= PLANTED, planted
+        self.config: Final = config
+        self.machine: Final = machine
+        self.storage: Final = storage
+        self.planted: Final = planted
+        self.now_ms = now_ms
+        hard_state, conf_state = storage.initial_state()
+        self.hard_state: HardState = hard_state
+        self.conf_state: ConfState = conf_state
+        self.node: Final = RawNode(_raft_config(config, storage, machine.applied_index))
+        first_id = first_request_id(config.id, config.unix_ms)
+        self.proposals: Final = Proposals(first_id, config.request_timeout_ms)
+        self.reads: Final = Reads(config.request_timeout_ms, first_id)
+        self.duties: Final = Duties(self, now_ms)
+        self.leader = 0  # the leader this member follows; 0: none known
+        self.is_leader = False
+        self.leads_term = False  # leader, and an entry of its own term is applied here
+        self.fresh = False  # a linearizable read may be answered from this member's state at once
+        self.write_refusal = ""  # the name of the error that every write gets, "" for none (a full disk)
+        self.removed = False
+        self.applied_term = 0
+        self.leader_elected_ms = -(1 << 60)
+        self.leaderless_since_ms = now_ms
+        self.heard_ms: dict[int, int] = {}  # member -> when its last packet came
+        self.unreachable: set[int] = set()
+        self.leader_changes = 0
+        self.proposals_applied = 0
+        self._packets: list[Packet] = []
+        self._changes: list[tuple[int, ConfChange | ConfChangeV2]] = []  # wait to be proposed
+        self._change_in_flight = 0  # request id of the change proposed and not applied
+        self._calls: dict[int, tuple[int, Waiting]] = {}  # call id -> expires at, ticket
+        self._transfers: list[tuple[int, int, Waiting]] = []  # target, expires at, ticket
+        self._received: dict[
+            tuple[int, int], Callable[[], Iterable[bytes]]
+        ] = {}  # (index, term) -> its chunks
+        self._campaign = False  # as soon as it is the only voter
+        self._work: Work | None = None
+        self._stable = storage.last_index()  # last index on disk
+        self._cut_index = storage.first_index() - 1  # the log in memory was last cut at that applied index
+        self._log_bytes = 0
+        self._snapshotting = False
+        self._members_changed = False
+
+    # -- inputs --------------------------------------------------------------------------------------------------
+
+    def tick(self, now_ms: int) -> None:
+        """One tick has passed: elections and heartbeats go on, what waited too long fails, the leader's duties."""
+        late = now_ms - self.now_ms > 3 * self.config.tick_ms
+        self.now_ms = max(self.now_ms, now_ms)
+        self.node.tick()
+        self.proposals.expire(now_ms, self._timeout_error)
+        self.reads.expire(now_ms, self._timeout_error)
+        self._expire_others(now_ms)
+        if (context := self.reads.again(now_ms)) is not None:
+            self._ask_index(context)
+        self.duties.tick(now_ms, late=late)
+
+    def receive(self, packet: Packet, now_ms: int) -> None:
+        """A packet has come. Those for others, of removed members, and snapshots without their state are dropped."""
+        if packet.to != self.config.id or packet.from_ in self.machine.removed:
+            return
+        self.now_ms = max(self.now_ms, now_ms)
+        self.heard_ms[packet.from_] = now_ms
+        self.unreachable.discard(packet.from_)
+        if isinstance(packet, Message):
+            if packet.type != MSG_SNAP:
+                if "learner_votes" in self.planted:
+                    self._forge_vote(packet)
+                self._step(packet)
+        elif isinstance(packet, Call):
+            self.duties.answer(packet)
+        else:
+            self._reply(packet)
+
+    def request_id(self) -> int:
+        """A new request id: goes into the frame and into ``propose``."""
+        return self.proposals.next_id()
+
+    def propose(self, request_id: int, frame: bytes, ticket: Waiting | None = None) -> Waiting:
+        """The ticket has the request's result once it is applied here; raises StoreError where it is not taken."""
+        if self.write_refusal:
+            raise errors.of(self.write_refusal)
+        if self.removed:
+            raise errors.of("Stopped")
+        if ticket is None:
+            ticket = Ticket()
+        self.proposals.add(request_id, frame, ticket)
+        return ticket
+
+    def read(self, ticket: Waiting | None = None) -> Waiting:
+        """The ticket is done when this member's state is as fresh as any answer given before this call.
+
+        Where ``fresh`` is true nobody need call this.
+        """
+        if ticket is None:
+            ticket = Ticket()
+        if self.fresh or "no_read_index" in self.planted:
+            ticket.set_result(self.machine.applied_index)
+        elif self.removed:
+            raise errors.of("Stopped")
+        elif len(self.reads.waiting) >= READS_MAX:
+            raise errors.of("RequestTooManyRequests")
+        else:
+            self.reads.waiting.append(ticket)
+        return ticket
+
+    def propose_member_change(
+        self, changes: Sequence[Change], ticket: Waiting | None = None, *, checked: bool = False
+    ) -> Waiting:
+        """The ticket has the members (by id) once the change is applied here; several steps are one joint change.
+
+        Raises etcd's error where the change is refused at once. ``checked``: the leader has been asked.
+        """
+        if not checked:
+            for change in changes:
+                if change.kind in (membership.ADD, membership.ADD_LEARNER, membership.UPDATE):
+                    membership.check_urls(change.peer_urls)
+                if self.config.strict_reconfig_check:
+                    self.duties.check_change(change)
+        refused = membership.apply_changes(self.machine.members, self.machine.removed, changes)
+        if isinstance(refused, StoreError):
+            raise refused
+        request_id = self.request_id()
+        ticket = ticket if ticket is not None else Ticket()
+        self.proposals.wait(request_id, ticket)
+        self._changes.append((request_id, membership.conf_change(request_id, changes)))
+        return ticket
+
+    def promote_member(self, member_id: int, ticket: Waiting | None = None) -> Waiting:
+        """A learner in sync becomes a voter: the leader checks and proposes, whoever is asked (etcd)."""
+        return self.duties.promote(member_id, ticket if ticket is not None else Ticket())
+
+    def transfer_leader(self, target: int, ticket: Waiting | None = None) -> Waiting:
+        """The ticket is done when ``target`` leads; raises NotLeader, BadLeaderTransferee."""
+        ticket = ticket if ticket is not None else Ticket()
+        info = self.machine.members.get(target)
+        if not self.is_leader:
+            raise errors.of("NotLeader")
+        if info is None or info.is_learner:
+            raise errors.of("BadLeaderTransferee")
+        if target == self.config.id:
+            ticket.set_result(None)
+            return ticket
+        self.node.transfer_leader(target)
+        self._transfers.append((target, self.now_ms + self.config.request_timeout_ms, ticket))
+        return ticket
+
+    def call(self, to: int, kind: str, args: list[Any], ticket: Waiting) -> None:
+        """Another member is asked; the ticket has its answer, or Timeout."""
+        call_id = self.request_id()
+        self._calls[call_id] = (self.now_ms + self.config.request_timeout_ms, ticket)
+        self._packets.append(Call(to, self.config.id, call_id, kind, args))
+
+    def campaign_alone(self) -> None:
+        """The only voter becomes leader without waiting for an election timeout."""
+        if tuple(self.conf_state.voters) in ((), (self.config.id,)) and not self.leader:
+            self._campaign = True
+
+    def report_unreachable(self, member_id: int) -> None:
+        """Packets to that member were lost: Raft probes it instead of streaming."""
+        self.unreachable.add(member_id)
+        self.heard_ms.pop(member_id, None)
+        self.node.report_unreachable(member_id)
+
+    def stop(self) -> None:
+        """Every request that waits has "server stopped"."""
+        self.removed = True
+        self.fresh = False
+        self.proposals.fail(lambda: errors.of("Stopped"))
+        self.reads.fail(lambda: errors.of("Stopped"))
+        waiting = [ticket for _, ticket in self._calls.values()] + [
+            ticket for _, _, ticket in self._transfers
+        ]
+        self._calls, self._transfers = {}, []
+        for ticket in waiting:
+            if not ticket.done():
+                ticket.set_exception(errors.of("Stopped"))
+
+    # -- snapshots -----------------------------------------------------------------------------------------------
+
+    def snapshot_for(self, message: Message) -> tuple[Message, Any]:
+        """The message of ``Work.snapshots_to_send`` made to fit this member's state as of now, and that state.
+
+        The receiver gives both to ``snapshot_received``; the sender calls ``snapshot_sent``, and closes the reader.
+        """
+        metadata, reader = self._state_now()
+        message.snapshot = Snapshot(b"", metadata)
+        return message, reader
+
+    def snapshot_sent(self, to: int, *, failed: bool) -> None:
+        """The follower has the whole snapshot on its disk, or the stream broke."""
+        self.node.report_snapshot(to, failed)
+
+    def accepts_snapshot(self, metadata: SnapshotMetadata) -> bool:
+        """True where that snapshot would bring this member forward: worth receiving."""
+        return metadata.index > max(self.machine.applied_index, self.hard_state.commit)
+
+    def snapshot_received(self, message: Message, chunks: Callable[[], Iterable[bytes]], now_ms: int) -> None:
+        """The snapshot that ``message`` tells of is here, whole and on disk; ``chunks`` gives its state."""
+        if message.to != self.config.id or message.from_ in self.machine.removed:
+            return
+        assert message.snapshot is not None
+        metadata = message.snapshot.metadata
+        self.heard_ms[message.from_] = now_ms
+        self._received[metadata.index, metadata.term] = chunks
+        self._step(message)
+
+    def open_snapshot(self) -> tuple[SnapshotMetadata, Any]:
+        """The state as of now, to be written to disk in pieces; ``snapshot_taken`` says how it went."""
+        self._snapshotting = True
+        self._log_bytes = 0
+        return self._state_now()
+
+    def snapshot_taken(self) -> None:
+        """The snapshot of ``open_snapshot`` is on disk, or was given up; the next may be taken."""
+        self._snapshotting = False
+
+    def _state_now(self) -> tuple[SnapshotMetadata, Any]:
+        metadata = SnapshotMetadata(self.conf_state, self.machine.applied_index, self.applied_term)
+        return metadata, self.machine.snapshot()
+
+    # -- turns ---------------------------------------------------------------------------------------------------
+
+    def work(self) -> Work | None:
+        """What there is to write and to send now; None for nothing. ``done`` must follow before the next."""
+        assert self._work is None, "done() first"
+        if self.proposals.frames or self._changes or self.reads.waiting:
+            self._flush()
+        if self._campaign and tuple(self.conf_state.voters) == (self.config.id,):
+            self._campaign = False
+            self.node.campaign()
+        packets, self._packets = self._packets, []
+        if not self.node.has_ready():
+            if not packets:
+                return None
+            self._work = Work(packets)
+            return self._work
+        ready = self.node.ready()
+        work = self._work = Work(packets, ready)
+        if ready.soft_state is not None:
+            self._note_leader(*ready.soft_state)
+        for index, context in ready.read_states:
+            self.reads.confirm(context, index)
+        for message in ready.messages:
+            if message.type == MSG_SNAP:
+                work.snapshots_to_send.append(message)
+            elif message.type not in _PROMISES:
+                packets.append(message)
+        if "learner_votes" in self.planted:
+            packets.extend(self._votes_asked_of_learners(ready.messages))
+        if "no_fsync" in self.planted:
+            work.must_sync = False
+        if ready.read_states:
+            self.reads.applied(self.machine.applied_index)
+        if ready.entries:
+            self._stable = min(self._stable, ready.entries[0].index - 1)
+            self._log_bytes += sum(len(e.data) + ENTRY_OVERHEAD_BYTES for e in ready.entries)
+        if ready.hard_state is not None:
+            self.hard_state = ready.hard_state
+        return work
+
+    def apply_early(self, work: Work) -> None:
+        """What is committed and was on disk before this work is applied: while the disk writes, tickets are answered."""
+        if work.snapshot is None and work.to_apply and work.to_apply[0].index <= self._stable:
+            stable = self._stable
+            count = sum(entry.index <= stable for entry in work.to_apply)
+            early, work.to_apply = work.to_apply[:count], work.to_apply[count:]
+            self._apply(early)
+
+    def done(self, work: Work, now_ms: int) -> Outcome:
+        """The work is written (and synced, where it must be): what is committed is applied, tickets are answered."""
+        assert work is self._work
+        self._work = None
+        self.now_ms = max(self.now_ms, now_ms)
+        outcome = Outcome()
+        ready = work.ready
+        if ready is not None:
+            if work.snapshot is not None:
+                self._restore(ready.snapshot)
+            if ready.hard_state is not None:
+                self.storage.set_hard_state(ready.hard_state)
+            if ready.entries:
+                self.storage.append(ready.entries)
+                self._stable = ready.entries[-1].index
+            self._apply(work.to_apply)
+            self.node.advance()
+            outcome.messages.extend(m for m in ready.messages if m.type in _PROMISES)
+            self._cut_log()
+        outcome.members_changed, self._members_changed = self._members_changed, False
+        outcome.removed = self.removed
+        if not self._snapshotting and self._log_bytes >= max(
+            self.config.snapshot_log_bytes, self.machine.size_bytes
+        ):
+            outcome.take_snapshot = True
+        return outcome
+
+    # -- what they are made of -----------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Queued frames become entries, as far as Raft takes them; waiting reads begin a round."""
+        if self.leader:
+            self._flush_proposals()
+            if self._changes and not self._change_in_flight:
+                request_id, change = self._changes.pop(0)
+                try:
+                    self.node.propose_conf_change(change)
+                    self._change_in_flight = request_id
+                except ProposalDropped:
+                    self._changes.insert(0, (request_id, change))
+        if (context := self.reads.begin(self.now_ms)) is not None:
+            self._ask_index(context)
+
+    def _flush_proposals(self) -> None:
+        proposals = self.proposals
+        while proposals.frames:
+            payload, count = proposals.payload()
+            try:
+                self.node.propose(payload)
+            except ProposalDropped:
+                return  # too much is uncommitted, or leadership is on the move: the next turn tries again
+            proposals.taken(count, len(payload))
+
+    def propose_as_leader(self, request_id: int, frame: bytes, ticket: Waiting) -> bool:
+        """The frame is an entry of this leader's log, or never proposed at all (it is not handed to another leader)."""
+        if not self.is_leader or self.write_refusal:
+            return False
+        try:
+            self.node.propose(frame)
+        except ProposalDropped:
+            return False
+        self.proposals.wait(request_id, ticket)
+        return True
+
+    def _ask_index(self, context: bytes) -> None:
+        if self.leader:
+            self.node.read_index(context)
+
+    def _step(self, message: Message) -> None:
+        # dropped: the proposer's ticket times out; not found: an answer of one who is no member says nothing
+        with contextlib.suppress(ProposalDropped, StepPeerNotFound):
+            self.node.step(message)
+
+    def _note_leader(self, leader: int, role: int) -> None:
+        was_leader, self.is_leader = self.is_leader, role == LEADER
+        if leader != self.leader:
+            self.leader_changes += 1
+            if leader:
+                self.leader_elected_ms = self.now_ms
+                self.reads.leader_changed()
+            else:
+                self.leaderless_since_ms = self.now_ms
+            self.leader = leader
+            if leader and (context := self.reads.again(self.now_ms, at_once=True)) is not None:
+                self._ask_index(context)
+        if was_leader and not self.is_leader:
+            self.leads_term = False
+            self.duties.demote()
+        self._settle_transfers()
+        self._note_freshness()
+
+    def _note_freshness(self) -> None:
+        conf = self.conf_state
+        alone = tuple(conf.voters) == (self.config.id,)
+        alone = alone and not (conf.learners or conf.voters_outgoing or conf.learners_next)
+        self.fresh = self.leads_term and alone and not self.removed
+
+    def _apply(self, entries: list[Entry]) -> None:
+        machine, answer = self.machine, self.proposals.answer
+        for entry in entries:
+            if entry.type == ENTRY_NORMAL:
+                outcomes = machine.apply(entry.index, entry.term, entry.data)
+                self.applied_term = entry.term
+                if entry.data:
+                    self.proposals_applied += len(outcomes)
+                    answer(outcomes)
+                elif self.is_leader and not self.leads_term and entry.term == self.hard_state.term:
+                    self.leads_term = True
+                    self.duties.promote_lessor(self.now_ms)
+                    self._note_freshness()
+            else:
+                self._apply_change(entry)
+        if entries:
+            self.reads.applied(machine.applied_index)
+            self.duties.after_apply()
+
+    def _apply_change(self, entry: Entry) -> None:
+        v1 = entry.type == ENTRY_CONF_CHANGE
+        change: ConfChange | ConfChangeV2 = (ConfChange if v1 else ConfChangeV2).decode(entry.data)
+        request_id, result = self.machine.apply_conf_change(entry.index, entry.term, change.context)
+        self.applied_term = entry.term
+        if isinstance(result, StoreError):
+            self.conf_state = self.node.apply_conf_change(ConfChangeV2(0, [ConfChangeSingle(0, 0)]))
+        else:
+            self.conf_state = self.node.apply_conf_change(change)
+            self._members_changed = True
+            if self.config.id in self.machine.removed:
+                self.removed = True
+            for gone in self.machine.removed:
+                self.heard_ms.pop(gone, None)
+        if request_id == self._change_in_flight:
+            self._change_in_flight = 0
+        self._note_freshness()
+        self.proposals.answer([(request_id, result if isinstance(result, StoreError) else self.members())])
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        metadata = snapshot.metadata
+        chunks = self._received.pop((metadata.index, metadata.term))
+        self._received.clear()
+        self.machine.restore(chunks())
+        assert self.machine.applied_index == metadata.index
+        self.storage.apply_snapshot(snapshot)
+        self.applied_term = metadata.term
+        self.conf_state = metadata.conf_state
+        self._stable = self._cut_index = metadata.index
+        self._members_changed = True
+        self._note_freshness()
+        self.reads.applied(metadata.index)
+
+    def _cut_log(self) -> None:
+        """The log in memory keeps what slow followers may ask for, and what is not applied."""
+        applied = self.machine.applied_index
+        if applied - self._cut_index < self.config.snapshot_count:
+            return
+        self._cut_index = applied
+        self.storage.create_snapshot(applied, self.conf_state, b"")
+        keep_from = applied - self.config.catch_up_entries
+        if keep_from >= self.storage.first_index():
+            self.storage.compact(keep_from)
+
+    # -- waiting -------------------------------------------------------------------------------------------------
+
+    def _timeout_error(self, asked_ms: int) -> StoreError:
+        """Why a request of that time got no answer, as far as this member knows (etcd ``parseProposeCtxErr``)."""
+        lost_ms = self.leader_elected_ms - 2 * self.config.election_ms
+        if lost_ms < asked_ms < self.leader_elected_ms:
+            return errors.of("TimeoutDueToLeaderFail")
+        if self.is_leader:
+            voters = self.conf_state.voters
+            heard = sum(v == self.config.id or self.active(v) for v in voters)
+            if heard < len(voters) // 2 + 1:
+                return errors.of("TimeoutDueToConnectionLost")
+        elif self.leader and not self.active(self.leader):
+            return errors.of("TimeoutDueToConnectionLost")
+        return errors.of("Timeout")
+
+    def active(self, member_id: int) -> bool:
+        """True where that member was heard from within two election timeouts, or nothing is known against it."""
+        heard = self.heard_ms.get(member_id)
+        if heard is not None and self.now_ms - heard <= 2 * self.config.election_ms:
+            return True
+        return not self.is_leader and member_id != self.leader and member_id not in self.unreachable
+
+    def _expire_others(self, now_ms: int) -> None:
+        if self._calls:
+            late = [call_id for call_id, (until, _) in self._calls.items() if until <= now_ms]
+            for call_id in late:
+                _, ticket = self._calls.pop(call_id)
+                if not ticket.done():
+                    ticket.set_exception(errors.of("Timeout"))
+        if self._transfers:
+            for _, until, ticket in self._transfers:
+                if until <= now_ms and not ticket.done():
+                    ticket.set_exception(errors.of("Timeout"))
+            self._transfers = [t for t in self._transfers if not t[2].done()]
+        if self._change_in_flight and self._change_in_flight not in self.proposals.pending:
+            self._change_in_flight = 0
+        self._changes = [c for c in self._changes if c[0] in self.proposals.pending]
+        if self.reads.waiting and not self.leader and self.reads.asked is None:
+            pass  # the next round begins in work(), and times out from then on
+
+    def _settle_transfers(self) -> None:
+        for target, _, ticket in self._transfers:
+            if target == self.leader and not ticket.done():
+                ticket.set_result(None)
+
+    def _reply(self, reply: Reply) -> None:
+        waiting = self._calls.pop(reply.id, None)
+        if waiting is None or waiting[1].done():
+            return
+        error = reply.error()
+        if error is not None:
+            waiting[1].set_exception(error)
+        else:
+            waiting[1].set_result(reply.result)
+
+    def send(self, packet: Packet) -> None:
+        """The packet leaves with the next work."""
+        self._packets.append(packet)
+
+    def members(self) -> list[MemberInfo]:
+        """The members, by id."""
+        return [self.machine.members[i] for i in sorted(self.machine.members)]
+
+    # -- planted bugs --------------------------------------------------------------------------------------------
+
+    def _votes_asked_of_learners(self, messages: list[Message]) -> list[Packet]:
+        asked: list[Packet] = []
+        votes = [m for m in messages if m.type in (MSG_VOTE, MSG_PRE_VOTE)]
+        for learner in self.conf_state.learners if votes else ():
+            copy = Message.decode(votes[0].encode())
+            copy.to = learner
+            asked.append(copy)
+        return asked
+
+    def _forge_vote(self, message: Message) -> None:
+        if message.type in (MSG_VOTE_RESP, MSG_PRE_VOTE_RESP) and message.from_ in self.conf_state.learners:
+            others = [v for v in self.conf_state.voters if v != self.config.id]
+            if others:
+                message.from_ = min(others, key=lambda v: self.heard_ms.get(v, -1))
+
+
+def _raft_config(config: MemberConfig, storage: MemoryStorage, applied: int) -> Config:
+    return Config(
+        id=config.id,
+        election_tick=config.election_ticks,
+        heartbeat_tick=1,
+        storage=storage,
+        applied=applied,
+        max_size_per_message=MESSAGE_BYTES_MAX,
+        max_uncommitted_size=UNCOMMITTED_BYTES_MAX,
+        max_inflight_messages=INFLIGHT_MESSAGES_MAX,
+        check_quorum=config.check_quorum,
+        pre_vote=config.pre_vote,
+        seed=config.seed,
+    )
+
+
+def recover(
+    config: MemberConfig,
+    machine: Machine,
+    hard_state: HardState,
+    entries: list[Entry],
+    snapshot: SnapshotMetadata | None,
+    chunks: Callable[[], Iterable[bytes]] | None,
+    now_ms: int,
+    *,
+    planted: frozenset[str] = frozenset(),
+) -> Member:
+    """The member as its disk knows it: the snapshot's state, and the log after it.
+
+    What is committed since is applied in the first turns. A crash between a received snapshot and the hard state
+    leaves a hard state that is older than the snapshot: the snapshot is committed, so it is brought up to it.
+    """
+    storage = MemoryStorage()
+    applied_term = 0
+    if snapshot is not None and snapshot.index:
+        assert chunks is not None
+        machine.restore(chunks())
+        storage.apply_snapshot(Snapshot(b"", snapshot))
+        applied_term = snapshot.term
+        entries = [entry for entry in entries if entry.index > snapshot.index]
+        if hard_state.term < snapshot.term:
+            hard_state = HardState(snapshot.term, 0, hard_state.commit)
+        if hard_state.commit < snapshot.index:
+            hard_state = HardState(hard_state.term, hard_state.vote, snapshot.index)
+    storage.set_hard_state(hard_state)
+    if entries:
+        storage.append(entries)
+    member = Member(config, machine, storage, now_ms, planted=planted)
+    member.applied_term = applied_term
+    return member
