@@ -100,7 +100,8 @@ class Duties:
 
     def raise_alarm(self, kind: int, member_id: int) -> None:
         """The alarm is proposed, once until there is an answer."""
-        if self._alarm is None or self._alarm.done():
+        raised = any(a.member_id == member_id and a.type == kind for a in self.member.machine.alarms)
+        if not raised and (self._alarm is None or self._alarm.done()):
             self._alarm = self._propose(
                 lambda request_id: command.alarm(request_id, AlarmAction.ACTIVATE, member_id, kind)
             )
@@ -148,10 +149,10 @@ class Duties:
 
     def renew_now(self, lease: int) -> int:
         """The lease's full TTL, renewed; raises LeaseNotFound. Only on the leader."""
-        machine = self.member.machine
-        if lease not in machine.leases:
+        ttl: int = self.lessor.renew(lease, self.member.now_ms)
+        if ttl < 0:
             raise errors.of("LeaseNotFound")
-        return self.lessor.renew(lease, self.member.now_ms)
+        return ttl
 
     def _ttl_now(self, lease: int, *, keys: bool) -> list[Any]:
         book = self.member.machine.leases
@@ -277,7 +278,7 @@ class Duties:
         ticket = Ticket()
         request_id = self.member.request_id()
         try:
-            self.member.propose(request_id, frame_of(request_id), ticket)
+            self.member.propose(request_id, frame_of(request_id), ticket, own=True)
         except StoreError as error:
             ticket.set_exception(error)
         return ticket

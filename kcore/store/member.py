@@ -36,6 +36,7 @@ from kcore.store.tickets import Proposals, Ticket, Waiting, first_request_id
 from kcore_native.raft import (
     ENTRY_CONF_CHANGE,
     ENTRY_NORMAL,
+    LEADER,
     MSG_APP_RESP,
     MSG_PRE_VOTE,
     MSG_PRE_VOTE_RESP,
@@ -49,14 +50,15 @@ from kcore_native.raft import (
     ConfState,
     Entry,
     HardState,
+    MemoryStorage,
     Message,
     ProposalDropped,
+    RawNode,
+    Ready,
     Snapshot,
     SnapshotMetadata,
     StepPeerNotFound,
 )
-from kcore_native.raft.rawnode import LEADER, RawNode, Ready
-from kcore_native.raft.storage import MemoryStorage
 
 REQUEST_TIMEOUT_MS: Final = 5_000  # and two election timeouts: how long a request waits, as etcd's ReqTimeout
 UNCOMMITTED_BYTES_MAX: Final = 64 << 20  # of the leader's log; more waits in the queue
@@ -236,9 +238,14 @@ class Member:
         """A new request id: goes into the frame and into ``propose``."""
         return self.proposals.next_id()
 
-    def propose(self, request_id: int, frame: bytes, ticket: Waiting | None = None) -> Waiting:
-        """The ticket has the request's result once it is applied here; raises StoreError where it is not taken."""
-        if self.write_refusal:
+    def propose(
+        self, request_id: int, frame: bytes, ticket: Waiting | None = None, *, own: bool = False
+    ) -> Waiting:
+        """The ticket has the request's result once it is applied here; raises StoreError where it is not taken.
+
+        ``own``: this member's own request, which waits even for a disk that is full.
+        """
+        if self.write_refusal and not own:
             raise errors.of(self.write_refusal)
         if self.removed:
             raise errors.of("Stopped")

@@ -196,8 +196,8 @@ class Replica:
         if not self.disk_full:
             self.disk_full = True
             log.error("the disk is full: %s; writes are refused until there is space", error)
-            self.member.duties.disk_full()
             self.member.write_refusal = "NoSpace"
+        self.member.duties.disk_full()
         self._writing = work
 
         def again() -> None:

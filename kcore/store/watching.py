@@ -1,10 +1,14 @@
 """A watch as an asynchronous iterator: one wake-up for all the batches that are there."""
 
+from __future__ import annotations
+
 import asyncio
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kcore.store.kv import WatchBatch
-from kcore_native.mvcc.watch import Watcher
+
+if TYPE_CHECKING:
+    from kcore_native.mvcc.watch import Watcher
 
 PROGRESS_SECONDS: Final = 600.0  # between progress marks where nothing happens, as etcd's
 
@@ -26,7 +30,7 @@ class EmbeddedWatch:
         if progress_notify:
             self._timer = loop.call_later(PROGRESS_SECONDS, self._progress)
 
-    def __aiter__(self) -> "EmbeddedWatch":
+    def __aiter__(self) -> EmbeddedWatch:
         return self
 
     async def __anext__(self) -> WatchBatch:

@@ -1,4 +1,6 @@
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from kcore_native.mvcc.values cimport KeyValue
 
 cdef enum:
     LEAF_MAX = 128  # keys of one leaf of the ordered index
@@ -62,6 +64,7 @@ cdef inline bint exists(KeyNode *node) noexcept nogil:
 
 
 cdef int compare(const char *left, uint32_t left_size, const char *right, uint32_t right_size) noexcept nogil
+cdef KeyValue key_value(Rec *rec, bint keys_only)
 cdef uint32_t hash_of(const char *key, uint32_t size) noexcept nogil
 cdef Rec *record_at(KeyNode *node, int64_t revision) noexcept nogil
 cdef uint32_t position_at(KeyNode *node, int64_t revision) noexcept nogil
@@ -83,6 +86,10 @@ cdef class Keyspace:
     cdef Py_ssize_t key_count  # also of keys that are deleted and not yet compacted
     cdef Py_ssize_t live_count
     cdef int64_t bytes_held  # keys and records, without the index
+    cdef int64_t revision
+    cdef int64_t compact_revision  # -1 until the first compaction
+    cdef uint64_t boundary_seq  # no record at or after compact_revision is before this place
+    cdef Py_ssize_t pins  # open snapshots; what they read is not dropped
     cdef uint64_t epoch  # changes when records change their places in the log
 
     cdef KeyNode *find(self, const char *key, uint32_t size, uint32_t hash) noexcept nogil
@@ -99,7 +106,8 @@ cdef class Keyspace:
     cdef uint64_t seq_from(self, uint64_t low, int64_t revision, uint32_t sub) noexcept nogil
     cdef int squeeze(self) except -1
     cdef void clear(self) noexcept
-    cdef void swap(self, Keyspace other) noexcept
+    cdef int drop_compacted(self) except -1
+    cdef bint is_kept_at(self, Rec *rec, int64_t revision) noexcept nogil
     cdef int grow_table(self) except -1
     cdef int index(self, KeyNode *node) except -1
     cdef int new_leaf(self, Py_ssize_t at) except -1

@@ -8,9 +8,12 @@ a million keys once in 64 insertions, which measured cheaper than the levels of 
 (main, sub) order in chunks; what compaction drops leaves a hole until there are more holes than records.
 """
 
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memmove, memset
+
+from kcore_native.mvcc.values cimport KeyValue
 
 cdef extern from *:
     """
@@ -78,6 +81,18 @@ cdef Rec *record_at(KeyNode *node, int64_t revision) noexcept nogil:
     return revs_of(node)[position - 1] if position else NULL
 
 
+cdef KeyValue key_value(Rec *rec, bint keys_only):
+    """The record as a value of the kv face; a tombstone has key and mod_revision only."""
+    cdef KeyValue kv = KeyValue.__new__(KeyValue)
+    kv.key = PyBytes_FromStringAndSize(key_bytes(rec.key), rec.key.size)
+    kv.value = b"" if keys_only else PyBytes_FromStringAndSize(value_bytes(rec), value_size(rec))
+    kv.create_revision = rec.create
+    kv.mod_revision = rec.main
+    kv.version = rec.version
+    kv.lease = lease_of(rec)
+    return kv
+
+
 cdef inline int64_t rec_bytes(const Rec *rec) noexcept nogil:
     return <int64_t>sizeof(Rec) + value_size(rec) + (rec.size >> 31) * 8
 
@@ -86,7 +101,8 @@ cdef class Keyspace:
     """All keys with all their versions; ``Store`` gives them their meaning."""
 
     def __cinit__(self):
-        self.hint = 0
+        self.revision = 1
+        self.compact_revision = -1
         self.grow_table()
 
     def __dealloc__(self):
@@ -116,29 +132,9 @@ cdef class Keyspace:
         if self.table != NULL:
             memset(self.table, 0, (<size_t>self.table_mask + 1) * sizeof(void *))
         self.leaf_count = self.chunk_count = self.hint = self.key_count = self.live_count = 0
-        self.first_seq = self.end_seq = self.holes = 0
+        self.first_seq = self.end_seq = self.holes = self.boundary_seq = 0
         self.bytes_held = 0
         self.epoch += 1
-
-    cdef void swap(self, Keyspace other) noexcept:
-        """Both have what the other had."""
-        self.table, other.table = other.table, self.table
-        self.table_mask, other.table_mask = other.table_mask, self.table_mask
-        self.leaves, other.leaves = other.leaves, self.leaves
-        self.leaf_count, other.leaf_count = other.leaf_count, self.leaf_count
-        self.leaf_room, other.leaf_room = other.leaf_room, self.leaf_room
-        self.hint, other.hint = other.hint, self.hint
-        self.chunks, other.chunks = other.chunks, self.chunks
-        self.chunk_count, other.chunk_count = other.chunk_count, self.chunk_count
-        self.chunk_room, other.chunk_room = other.chunk_room, self.chunk_room
-        self.first_seq, other.first_seq = other.first_seq, self.first_seq
-        self.end_seq, other.end_seq = other.end_seq, self.end_seq
-        self.holes, other.holes = other.holes, self.holes
-        self.key_count, other.key_count = other.key_count, self.key_count
-        self.live_count, other.live_count = other.live_count, self.live_count
-        self.bytes_held, other.bytes_held = other.bytes_held, self.bytes_held
-        self.epoch += 1
-        other.epoch += 1
 
     # The table.
 
@@ -469,8 +465,48 @@ cdef class Keyspace:
         else:
             memmove(revs, revs + count, node.count * sizeof(void *))
 
+    cdef bint is_kept_at(self, Rec *rec, int64_t revision) noexcept nogil:
+        """True for a record that compaction at ``revision`` does not drop: it is newer, or what its key was then.
+
+        A tombstone goes unless it is of that very revision (etcd ``keyIndex.compact``).
+        """
+        if rec.main > revision:
+            return True
+        return record_at(rec.key, revision) == rec and (rec.version != 0 or rec.main == revision)
+
+    cdef int drop_compacted(self) except -1:
+        """What nobody can read any more since ``compact_revision`` is freed."""
+        cdef uint64_t seq = self.boundary_seq
+        cdef bint found = False
+        cdef uint32_t count
+        cdef KeyNode *node
+        cdef Rec *rec
+        while seq < self.end_seq:
+            rec = self.record(seq)
+            if rec != NULL:
+                if not found and rec.main >= self.compact_revision:
+                    found = True
+                    self.boundary_seq = seq
+                if rec.main > self.compact_revision:
+                    break
+                node = rec.key
+                count = position_at(node, self.compact_revision)
+                rec = revs_of(node)[count - 1]
+                if rec.version != 0 or rec.main == self.compact_revision:
+                    count -= 1
+                if count:
+                    self.drop_front(node, count)
+                    if node.count == 0:
+                        self.remove(node)
+            seq += 1
+        if not found:
+            self.boundary_seq = self.end_seq
+        if self.squeeze():
+            self.boundary_seq = self.seq_from(self.first_seq, self.compact_revision, 0)
+        return 0
+
     cdef int squeeze(self) except -1:
-        """No holes are left in the log, where there were more of them than records."""
+        """No holes are left in the log, where there were more of them than records; 1 if so, else 0."""
         cdef uint64_t records = self.end_seq - self.first_seq - self.holes, seq, kept = 0
         cdef Py_ssize_t chunks
         cdef Rec *rec
@@ -489,7 +525,7 @@ cdef class Keyspace:
         self.end_seq = self.first_seq + kept
         self.holes = 0
         self.epoch += 1
-        return 0
+        return 1
 
 
 cdef uint32_t place_in(Leaf *leaf, const char *key, uint32_t size) noexcept nogil:
