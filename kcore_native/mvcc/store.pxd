@@ -7,13 +7,6 @@ from kcore_native.mvcc.values cimport DeleteResult, KeyValue, PutResult, RangeRe
 from kcore_native.mvcc.watch cimport Hub
 
 
-cdef class Hits:
-    cdef Rec **recs
-    cdef Py_ssize_t count
-    cdef Py_ssize_t room
-    cdef int add(self, Rec *rec) except -1
-
-
 cdef class Store:
     cdef Keyspace keys
     cdef readonly LeaseBook leases
@@ -34,15 +27,8 @@ cdef class Store:
     cdef int check_put(self, Node *node) except -1
     cdef PutResult do_put(self, Node *node)
     cdef DeleteResult do_delete(self, Node *node)
-    cdef RangeResult do_range(self, Node *node)
-    cdef int64_t find_range(self, Node *node, int64_t revision, Py_ssize_t wanted, Hits hits) except -1
-    cdef int find_in_leaf(
-        self, Node *node, Py_ssize_t leaf, uint32_t first, int64_t revision, Py_ssize_t wanted, Hits hits,
-        int64_t *count,
-    ) except -1
     cdef TxnResult do_txn(self, Frames frames, uint32_t index)
     cdef int compare_path(self, Frames frames, uint32_t index) except -1
-    cdef bint holds(self, Node *node) except -1
     cdef int check_txn(self, Frames frames, uint32_t index) except -1
     cdef TxnResult run_txn(self, Frames frames, uint32_t index)
     cdef object execute(self, Frames frames, uint32_t index)

@@ -33,6 +33,7 @@ from kcore_native.mvcc.keyspace cimport (
     value_size,
 )
 from kcore_native.mvcc.lease cimport Lease, LeaseBook
+from kcore_native.mvcc.ranges cimport Hits, find_range, holds, node_of, range_result
 from kcore_native.mvcc.snapshot cimport SnapshotLoader, SnapshotReader
 from kcore_native.mvcc.values cimport DeleteResult, KeyValue, PutResult, RangeResult, TxnResult
 from kcore_native.mvcc.watch cimport Hub
@@ -40,58 +41,8 @@ from kcore_native.mvcc.watch cimport Hub
 from kcore_native.mvcc.command import txn as txn_frame
 from kcore_native.mvcc.lease import LEASE_TTL_MAX
 
-cdef enum:
-    TARGET_VERSION = 0  # of comparisons
-    TARGET_CREATE = 1
-    TARGET_MOD = 2
-    TARGET_VALUE = 3
-    SORT_NONE = 0
-    SORT_DESCEND = 2
-    SORT_KEY = 0
-    SORT_VERSION = 1
-    SORT_CREATE = 2
-    SORT_MOD = 3
-    SORT_VALUE = 4
-
-
 class Refused(Exception):
     """A request was refused; ``args[0]`` is the error's name in etcd's table."""
-
-
-cdef class Hits:
-    """Records found by a range."""
-
-    def __dealloc__(self):
-        PyMem_Free(self.recs)
-
-    cdef int add(self, Rec *rec) except -1:
-        cdef Py_ssize_t room
-        cdef Rec **grown
-        if self.count == self.room:
-            room = max(16, self.room * 2)
-            grown = <Rec **>PyMem_Realloc(self.recs, room * sizeof(void *))
-            if grown == NULL:
-                raise MemoryError
-            self.recs = grown
-            self.room = room
-        self.recs[self.count] = rec
-        self.count += 1
-        return 0
-
-
-cdef Node node_of(bytes key, bytes end) noexcept:
-    cdef Node node
-    memset(&node, 0, sizeof(Node))
-    node.key = PyBytes_AS_STRING(key)
-    node.key_size = <uint32_t>PyBytes_GET_SIZE(key)
-    if end is not None and PyBytes_GET_SIZE(end):
-        node.end = PyBytes_AS_STRING(end)
-        node.end_size = <uint32_t>PyBytes_GET_SIZE(end)
-    return node
-
-
-cdef inline bint to_the_end(Node *node) noexcept nogil:
-    return node.end_size == 1 and node.end[0] == 0
 
 
 cdef class Store:
@@ -225,7 +176,7 @@ cdef class Store:
         cdef Hits hits = Hits.__new__(Hits)
         cdef DeleteResult result = DeleteResult.__new__(DeleteResult)
         cdef Py_ssize_t i
-        self.find_range(node, self.now(), 0, hits)
+        find_range(self.keys, node, self.now(), True, 0, hits)
         result.previous = []
         if node.flags & command.FLAG_PREV_KV:
             for i in range(hits.count):
@@ -234,103 +185,6 @@ cdef class Store:
             self.erase(hits.recs[i].key)
         result.deleted = hits.count
         result.revision = self.now()
-        return result
-
-    # Reads.
-
-    cdef int64_t find_range(self, Node *node, int64_t revision, Py_ssize_t wanted, Hits hits) except -1:
-        """How many keys exist in the range at the revision; ``hits`` gets those that pass the filters, in key order.
-
-        At most ``wanted``, 0 for all; ``hits`` may be None.
-        """
-        cdef Keyspace keys = self.keys
-        cdef bint latest = revision >= self.now()
-        cdef int64_t count = 0
-        cdef KeyNode *found
-        cdef KeyNode *last
-        cdef Rec *rec
-        cdef Leaf_Place place
-        if node.end == NULL:
-            found = keys.find(node.key, node.key_size, hash_of(node.key, node.key_size))
-            if found != NULL:
-                rec = newest(found) if latest else record_at(found, revision)
-                if rec != NULL and rec.version != 0:
-                    count = 1
-                    if hits is not None and passes(node, rec):
-                        hits.add(rec)
-            return count
-        keys.lower_bound(node.key, node.key_size, &place.leaf, &place.at)
-        while place.leaf < keys.leaf_count:
-            last = keys.leaves[place.leaf].keys[keys.leaves[place.leaf].count - 1]
-            if to_the_end(node) or compare(key_bytes(last), last.size, node.end, node.end_size) < 0:
-                if latest and place.at == 0 and (hits is None or (wanted and hits.count >= wanted)):
-                    count += keys.leaves[place.leaf].live  # the whole leaf is in the range
-                else:
-                    self.find_in_leaf(node, place.leaf, place.at, revision, wanted, hits, &count)
-                place.leaf += 1
-                place.at = 0
-            else:
-                self.find_in_leaf(node, place.leaf, place.at, revision, wanted, hits, &count)
-                break
-        return count
-
-    cdef int find_in_leaf(
-        self, Node *node, Py_ssize_t leaf, uint32_t first, int64_t revision, Py_ssize_t wanted, Hits hits,
-        int64_t *count,
-    ) except -1:
-        cdef bint latest = revision >= self.now(), open_end = to_the_end(node)
-        cdef uint32_t k
-        cdef KeyNode *found
-        cdef Rec *rec
-        for k in range(first, self.keys.leaves[leaf].count):
-            found = self.keys.leaves[leaf].keys[k]
-            if not open_end and compare(key_bytes(found), found.size, node.end, node.end_size) >= 0:
-                break
-            rec = newest(found) if latest else record_at(found, revision)
-            if rec != NULL and rec.version != 0:
-                count[0] += 1
-                if hits is not None and (wanted == 0 or hits.count < wanted) and passes(node, rec):
-                    hits.add(rec)
-        return 0
-
-    cdef RangeResult do_range(self, Node *node):
-        """A range as etcd's ``executeRange``: filters, then order, then the limit; the count is of all keys."""
-        cdef int64_t now = self.now(), revision = node.number
-        cdef Py_ssize_t i, wanted = 0
-        cdef bint filtered, ordered, keys_only = (node.flags & command.FLAG_KEYS_ONLY) != 0
-        cdef Hits hits
-        cdef RangeResult result = RangeResult.__new__(RangeResult)
-        cdef list kvs = []
-        result.revision = now
-        result.kvs = kvs
-        if revision > now:
-            raise self.refuse("FutureRev")
-        if revision <= 0:
-            revision = now
-        if revision < self.keys.compact_revision:
-            raise self.refuse("Compacted")
-        if node.flags & command.FLAG_COUNT_ONLY:
-            result.count = self.find_range(node, revision, 0, None)
-            return result
-        filtered = (
-            node.min_mod_revision or node.max_mod_revision or node.min_create_revision or node.max_create_revision
-        )
-        ordered = node.target == SORT_KEY and node.relation != SORT_DESCEND
-        hits = Hits.__new__(Hits)
-        if ordered and not filtered and 0 < node.limit < 0x7FFFFFFF:
-            wanted = <Py_ssize_t>node.limit + 1
-        result.count = self.find_range(node, revision, wanted, hits)
-        wanted = hits.count
-        if node.limit > 0 and hits.count > node.limit:
-            wanted = <Py_ssize_t>node.limit
-            result.more = True
-        if ordered:
-            for i in range(wanted):
-                kvs.append(key_value(hits.recs[i], keys_only))
-        else:
-            for place in sort_hits(hits, node.target, node.relation == SORT_DESCEND)[:wanted]:
-                i = place
-                kvs.append(key_value(hits.recs[i], keys_only))
         return result
 
     # Transactions.
@@ -350,7 +204,7 @@ cdef class Store:
         cdef Node *nodes = frames.nodes
         cdef bint taken = True
         for i in range(nodes[index].compare_count):
-            if taken and not self.holds(&nodes[child]):
+            if taken and not holds(self.keys, &nodes[child]):
                 taken = False
             child = nodes[child].next
         nodes[index].taken = taken
@@ -360,21 +214,6 @@ cdef class Store:
                     self.compare_path(frames, child)
                 child = nodes[child].next
         return 0
-
-    cdef bint holds(self, Node *node) except -1:
-        """True where every key in the comparison's range stands in the relation.
-
-        No key: as one with all numbers 0, but a comparison of values fails.
-        """
-        cdef Hits hits = Hits.__new__(Hits)
-        cdef Py_ssize_t i
-        cdef int64_t count = self.find_range(node, self.now(), 0, hits)
-        if count == 0:
-            return node.target != TARGET_VALUE and stands(node, NULL)
-        for i in range(hits.count):
-            if not stands(node, hits.recs[i]):
-                return False
-        return True
 
     cdef int check_txn(self, Frames frames, uint32_t index) except -1:
         cdef uint32_t child = first_taken(frames, index), i
@@ -402,7 +241,7 @@ cdef class Store:
             if nodes[child].kind == command.KIND_PUT:
                 results.append(self.do_put(&nodes[child]))
             elif nodes[child].kind == command.KIND_RANGE:
-                results.append(self.do_range(&nodes[child]))
+                results.append(range_result(self.keys, &nodes[child], self.now(), self.refuse))
             elif nodes[child].kind == command.KIND_DELETE:
                 results.append(self.do_delete(&nodes[child]))
             else:
@@ -520,7 +359,7 @@ cdef class Store:
         node.max_mod_revision = max_mod_revision
         node.min_create_revision = min_create_revision
         node.max_create_revision = max_create_revision
-        return self.do_range(&node)
+        return range_result(self.keys, &node, self.keys.revision, self.refuse)
 
     def get(self, bytes key not None):
         """The key as it is now, or None."""
@@ -619,56 +458,23 @@ cdef class Store:
         """A reader of the whole store as it is now, ``head`` in front; close it."""
         return SnapshotReader(self.keys, self.leases, head, self.unpinned)
 
-    def restore(self, chunks):
+    def restore(self, chunks, accept=None):
         """Everything is as the snapshot says, and open watches go on; answers the head.
 
-        ValueError, and nothing has changed, where it is not a whole snapshot.
+        ValueError, and nothing has changed, where it is not a whole snapshot. ``accept(head)`` may raise its own before
+        anything changes.
         """
         cdef SnapshotLoader loader = SnapshotLoader()
         for chunk in chunks:
             loader.feed(chunk)
         head = loader.finish()
+        if accept is not None:
+            accept(head)
         loader.install(self.leases)
         self.keys = loader.keys
         self.hub.rebase(self.keys)
         self.hub.publish()
         return head
-
-
-cdef struct Leaf_Place:
-    Py_ssize_t leaf
-    uint32_t at
-
-
-cdef inline bint passes(Node *node, Rec *rec) noexcept nogil:
-    """True where the record passes the range's filters."""
-    if node.max_mod_revision and rec.main > node.max_mod_revision:
-        return False
-    if node.min_mod_revision and rec.main < node.min_mod_revision:
-        return False
-    if node.max_create_revision and rec.create > node.max_create_revision:
-        return False
-    return not (node.min_create_revision and rec.create < node.min_create_revision)
-
-
-cdef list sort_hits(Hits hits, int target, bint descend):
-    """Places of the hits in the order wanted; equal ones stay in key order."""
-    cdef Py_ssize_t i
-    cdef list fields = []
-    cdef Rec *rec
-    if target == SORT_KEY:
-        return list(range(hits.count - 1, -1, -1)) if descend else list(range(hits.count))
-    for i in range(hits.count):
-        rec = hits.recs[i]
-        if target == SORT_VERSION:
-            fields.append(rec.version)
-        elif target == SORT_CREATE:
-            fields.append(rec.create)
-        elif target == SORT_MOD:
-            fields.append(rec.main)
-        else:
-            fields.append(value_bytes(rec)[: value_size(rec)])
-    return sorted(range(hits.count), key=fields.__getitem__, reverse=descend)
 
 
 cdef inline uint32_t first_taken(Frames frames, uint32_t index) noexcept:
@@ -680,29 +486,3 @@ cdef inline uint32_t first_taken(Frames frames, uint32_t index) noexcept:
     for i in range(skipped):
         child = nodes[child].next
     return child
-
-
-cdef bint stands(Node *node, Rec *rec) noexcept nogil:
-    """True where the record, NULL for none, stands in the comparison's relation."""
-    cdef int64_t value = 0
-    cdef int order
-    if node.target == TARGET_VALUE:
-        order = compare(value_bytes(rec), value_size(rec), node.value, node.value_size)
-    else:
-        if rec != NULL:
-            if node.target == TARGET_VERSION:
-                value = rec.version
-            elif node.target == TARGET_CREATE:
-                value = rec.create
-            elif node.target == TARGET_MOD:
-                value = rec.main
-            else:
-                value = lease_of(rec)
-        order = (value > node.number) - (value < node.number)
-    if node.relation == 0:
-        return order == 0
-    if node.relation == 1:
-        return order > 0
-    if node.relation == 2:
-        return order < 0
-    return order != 0

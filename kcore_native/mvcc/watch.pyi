@@ -6,6 +6,10 @@ from kcore_native.mvcc.values import WatchBatch
 BATCH_REVISIONS_MAX: Final[int]
 BATCH_BYTES_MAX: Final[int]
 BACKLOG_EVENTS_MAX: Final[int]
+BACKLOG_BYTES_MAX: Final[int]
+EVENTS_SHARED_MAX: Final[int]
+EVENTS_SHARED_BYTES_MAX: Final[int]
+EMPTY_RANGE: Final[str]
 
 class Watcher:
     on_ready: Callable[[Watcher], object] | None

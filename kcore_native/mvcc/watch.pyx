@@ -334,7 +334,7 @@ cdef class Hub:
             count = size = 0
             for batch in watcher.backlog:
                 count += len(batch.events)
-            while watcher.next_revision < revision and count < C_BACKLOG_EVENTS and size < C_BACKLOG_BYTES:
+            while watcher.next_revision <= revision and count < C_BACKLOG_EVENTS and size < C_BACKLOG_BYTES:
                 batch = watcher.collect()
                 if batch is None:
                     break
@@ -346,6 +346,7 @@ cdef class Hub:
                 watcher.finish(WatchBatch(self.keys.revision, [], False, revision))
             if watcher.backlog and watcher.callback is not None:
                 self.due.append(watcher)
+        self.forget_events()  # some have a previous value that nobody else would be given
         return 0
 
     cdef int rebase(self, Keyspace keys) except -1:
