@@ -36,6 +36,8 @@ STORAGE_VERSION: Final = "3.6.0"
 LEASE_RETRY_SECONDS: Final = 0.05  # between attempts where the leader has changed
 LEASE_GONE: Final = -1
 
+_put = command.put
+
 
 class Embedded:
     """A store in this process. ``username`` None is trusted; ``as_user`` gives a store that checks permissions."""
@@ -48,6 +50,7 @@ class Embedded:
         self._machine = replica.machine
         self._proposals = replica.member.proposals
         self._loop = replica.loop
+        self._create_future = replica.loop.create_future
         self._kick = replica.kick
         self._range = replica.machine.range
         self._get = replica.machine.get
@@ -211,10 +214,13 @@ class Embedded:
 
     def _propose(self, request_id: int, frame: bytes) -> Awaitable[Any]:
         """What the request comes to, when it is applied."""
+        proposals = self._proposals
         if len(frame) > self._request_bytes_max:
             raise errors.of("RequestTooLarge")
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self._member.propose(request_id, frame, future)
+        if proposals.refusal:
+            raise errors.of(proposals.refusal)
+        future: asyncio.Future[Any] = self._create_future()
+        proposals.add(request_id, frame, future)
         if not self.replica.kicked:
             self._kick()
         return future
@@ -232,8 +238,9 @@ class Embedded:
         """The key has the value, durably on a majority."""
         if not key or ignore_value or ignore_lease:
             checks.check_put(key, value, lease, ignore_value, ignore_lease)
-        request_id = self._proposals.next_id()
-        frame = command.put(
+        proposals = self._proposals
+        request_id = proposals.last_id = proposals.last_id + 1
+        frame = _put(
             request_id, key, value, lease, prev_kv, ignore_value, ignore_lease, self._username, self._auth_revision
         )  # fmt: skip
         result: PutResult = await self._propose(request_id, frame)

@@ -178,7 +178,6 @@ class Member:
         self.is_leader = False
         self.leads_term = False  # leader, and an entry of its own term is applied here
         self.fresh = False  # a linearizable read may be answered from this member's state at once
-        self.write_refusal = ""  # the name of the error that every write gets, "" for none (a full disk)
         self.removed = False
         self.applied_term = 0
         self.leader_elected_ms = -(1 << 60)
@@ -245,10 +244,8 @@ class Member:
 
         ``own``: this member's own request, which waits even for a disk that is full.
         """
-        if self.write_refusal and not own:
-            raise errors.of(self.write_refusal)
-        if self.removed:
-            raise errors.of("Stopped")
+        if self.proposals.refusal and not (own and not self.removed):
+            raise errors.of(self.proposals.refusal)
         if ticket is None:
             ticket = Ticket()
         self.proposals.add(request_id, frame, ticket)
@@ -332,6 +329,7 @@ class Member:
     def stop(self) -> None:
         """Every request that waits has "server stopped"."""
         self.removed = True
+        self.proposals.refusal = "Stopped"
         self.fresh = False
         self.proposals.fail(lambda: errors.of("Stopped"))
         self.reads.fail(lambda: errors.of("Stopped"))
@@ -489,7 +487,7 @@ class Member:
 
     def propose_as_leader(self, request_id: int, frame: bytes, ticket: Waiting) -> bool:
         """The frame is an entry of this leader's log, or never proposed at all (it is not handed to another leader)."""
-        if not self.is_leader or self.write_refusal:
+        if not self.is_leader or self.proposals.refusal:
             return False
         try:
             self.node.propose(frame)
@@ -562,6 +560,7 @@ class Member:
             self._members_changed = True
             if self.config.id in self.machine.removed:
                 self.removed = True
+                self.proposals.refusal = "Stopped"
             for gone in self.machine.removed:
                 self.heard_ms.pop(gone, None)
         if request_id == self._change_in_flight:

@@ -181,7 +181,7 @@ class Replica:
             return False
         if self.disk_full:
             self.disk_full = False
-            self.member.write_refusal = ""
+            self.member.proposals.refusal = ""
             log.info("the disk has space again")
         self.entries_written += len(work.entries)
         if not work.must_sync:
@@ -196,7 +196,7 @@ class Replica:
         if not self.disk_full:
             self.disk_full = True
             log.error("the disk is full: %s; writes are refused until there is space", error)
-            self.member.write_refusal = "NoSpace"
+            self.member.proposals.refusal = "NoSpace"
         self.member.duties.disk_full()
         self._writing = work
 

@@ -250,6 +250,7 @@ class Transport:
         self.peers: dict[int, Peer] = {}
         self.received_bytes = 0
         self.refused = 0
+        self._closing = False
         self._servers: list[asyncio.Server] = []
         self._incoming: set[asyncio.Task[None]] = set()
         self._snapshots: set[asyncio.Task[None]] = set()
@@ -327,6 +328,7 @@ class Transport:
 
     async def close(self) -> None:
         """No connection is open, none is taken."""
+        self._closing = True
         for server in self._servers:
             server.close()
         for peer in list(self.peers.values()):
@@ -382,8 +384,8 @@ class Transport:
         except (OSError, asyncio.IncompleteReadError):
             pass  # the other side went away; its own log says why
         except asyncio.CancelledError:
-            if not self._servers:
-                return  # closing; asyncio.start_server would log the cancellation
+            if self._closing:
+                return  # asyncio.start_server would log the cancellation
             raise
         finally:
             self._incoming.discard(task)
