@@ -7,6 +7,7 @@ CORRUPT alarm for a member that differs at equal compaction, or is ahead of what
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kcore.store import calls
@@ -30,8 +31,7 @@ class HashComparison:
         others = [i for i in member.machine.members if i != member.config.id]
         self._left = len(others)
         for other in others:
-            ticket = Ticket(lambda ticket, other=other: self._answered(other, ticket))
-            member.call(other, calls.HASH, [self.own.hash_revision], ticket)
+            member.call(other, calls.HASH, [self.own.hash_revision], Ticket(partial(self._answered, other)))
 
     @property
     def done(self) -> bool:

@@ -21,7 +21,6 @@ before.
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from kcore.store import errors, membership
@@ -31,17 +30,17 @@ from kcore.store.errors import StoreError
 from kcore.store.face import MemberInfo
 from kcore.store.machine import Machine
 from kcore.store.membership import Change
+from kcore.store.planted import PLANTED, forge_vote, votes_asked_of_learners
 from kcore.store.reads import Reads
 from kcore.store.tickets import Proposals, Ticket, Waiting, first_request_id
+from kcore.store.turn import MemberConfig, Outcome, Work
 from kcore_native.raft import (
     ENTRY_CONF_CHANGE,
     ENTRY_NORMAL,
     LEADER,
     MSG_APP_RESP,
-    MSG_PRE_VOTE,
     MSG_PRE_VOTE_RESP,
     MSG_SNAP,
-    MSG_VOTE,
     MSG_VOTE_RESP,
     ConfChange,
     ConfChangeSingle,
@@ -54,102 +53,23 @@ from kcore_native.raft import (
     Message,
     ProposalDropped,
     RawNode,
-    Ready,
     Snapshot,
     SnapshotMetadata,
     StepPeerNotFound,
 )
 
-REQUEST_TIMEOUT_MS: Final = 5_000  # and two election timeouts: how long a request waits, as etcd's ReqTimeout
 UNCOMMITTED_BYTES_MAX: Final = 64 << 20  # of the leader's log; more waits in the queue
 MESSAGE_BYTES_MAX: Final = 1 << 20  # of the entries in one append message
 INFLIGHT_MESSAGES_MAX: Final = 512  # append messages to one follower without an answer
 READS_MAX: Final = 200_000  # linearizable reads that wait; more is "too many requests"
-SNAPSHOT_LOG_BYTES: Final = 64 << 20  # of log since the last snapshot on disk before the next one is taken
 ENTRY_OVERHEAD_BYTES: Final = 32  # of an entry on disk beside its data
-LOST_LEADER_ELECTIONS: Final = 3  # election timeouts without a leader until streams are told
 
 # Answers that promise something about this member's disk: they leave after the sync.
 _PROMISES: Final = frozenset({MSG_APP_RESP, MSG_VOTE_RESP, MSG_PRE_VOTE_RESP})
 
-PLANTED: Final = frozenset({"no_fsync", "no_read_index", "learner_votes"})
-
-
-@dataclass(frozen=True, slots=True)
-class MemberConfig:
-    """A member's constants. ``unix_ms`` is when it was started: request ids and members' ids are made of it."""
-
-    id: int
-    cluster_id: int
-    name: str = "default"
-    client_urls: tuple[str, ...] = ()
-    tick_ms: int = 100  # etcd's --heartbeat-interval
-    election_ticks: int = 10
-    snapshot_count: int = 10_000  # entries applied until the log in memory is cut
-    catch_up_entries: int = 5_000  # of those cut, kept for slow followers
-    snapshot_log_bytes: int = SNAPSHOT_LOG_BYTES
-    pre_vote: bool = True
-    check_quorum: bool = True
-    strict_reconfig_check: bool = True
-    auto_compaction_mode: str = "periodic"
-    auto_compaction_retention: int = 0  # milliseconds, or revisions; 0: none
-    corrupt_check_ms: int = 0  # how often the leader compares hashes; 0: never
-    lease_checkpoints: bool = False
-    seed: int = 0
-    unix_ms: int = 0
-
-    @property
-    def election_ms(self) -> int:
-        return self.tick_ms * self.election_ticks
-
-    @property
-    def request_timeout_ms(self) -> int:
-        return REQUEST_TIMEOUT_MS + 2 * self.election_ms
-
-
-class Work:
-    """What a driver must do before ``Member.done``. ``messages`` may be sent at once, in order.
-
-    ``snapshot``: it becomes the newest on disk before ``hard_state`` and ``entries`` are written (its chunks were
-    given to ``snapshot_received``). ``must_sync``: all of it is on disk before ``done``. ``snapshots_to_send``: for
-    each, ask ``snapshot_for`` and stream it.
-    """
-
-    __slots__ = (
-        "entries", "hard_state", "messages", "must_sync", "ready", "snapshot", "snapshots_to_send", "to_apply",
-    )  # fmt: skip
-
-    def __init__(self, messages: list[Packet], ready: Ready | None = None) -> None:
-        self.messages = messages
-        self.ready = ready
-        self.hard_state: HardState | None = ready.hard_state if ready else None
-        self.entries: list[Entry] = ready.entries if ready else []
-        self.snapshot: SnapshotMetadata | None = ready.snapshot.metadata if ready and ready.snapshot else None
-        self.must_sync: bool = bool(ready and ready.must_sync) or self.snapshot is not None
-        self.snapshots_to_send: list[Message] = []
-        self.to_apply: list[Entry] = ready.committed_entries if ready else []
-
-
-class Outcome:
-    """What follows from work that is done. ``messages`` are sent now.
-
-    ``take_snapshot``: call ``open_snapshot`` and write it to disk, in pieces between turns. ``members_changed``: the
-    network learns of new members and forgets the removed. ``removed``: this member is none any more; it stops.
-    """
-
-    __slots__ = ("members_changed", "messages", "removed", "take_snapshot")
-
-    def __init__(self) -> None:
-        self.messages: list[Packet] = []
-        self.take_snapshot = False
-        self.members_changed = False
-        self.removed = False
-
 
 class Member:
-    """See the module. ``planted`` names bugs for the simulator to find: "no_fsync" (``must_sync`` is never set),
-    "no_read_index" (any member answers reads at once), "learner_votes" (a learner's vote is counted as a voter's).
-    """
+    """See the module. ``planted``: bugs for the simulator to find (``kcore.store.planted``)."""
 
     def __init__(
         self,
@@ -158,7 +78,7 @@ class Member:
         storage: MemoryStorage,
         now_ms: int,
         *,
-        planted: frozenset[str] = frozenset(),
+        planted: frozenset[str] = frozenset(),  # see kcore.store.planted
     ) -> None:
         assert planted <= PLANTED, planted
         self.config: Final = config
@@ -226,7 +146,7 @@ class Member:
         if isinstance(packet, Message):
             if packet.type != MSG_SNAP:
                 if "learner_votes" in self.planted:
-                    self._forge_vote(packet)
+                    forge_vote(packet, self.config.id, self.conf_state, self.heard_ms)
                 self._step(packet)
         elif isinstance(packet, Call):
             self.duties.answer(packet)
@@ -412,7 +332,7 @@ class Member:
             elif message.type not in _PROMISES:
                 packets.append(message)
         if "learner_votes" in self.planted:
-            packets.extend(self._votes_asked_of_learners(ready.messages))
+            packets.extend(votes_asked_of_learners(self.conf_state, ready.messages))
         if "no_fsync" in self.planted:
             work.must_sync = False
         if ready.read_states:
@@ -440,7 +360,7 @@ class Member:
         outcome = Outcome()
         ready = work.ready
         if ready is not None:
-            if work.snapshot is not None:
+            if ready.snapshot:
                 self._restore(ready.snapshot)
             if ready.hard_state is not None:
                 self.storage.set_hard_state(ready.hard_state)
@@ -657,23 +577,6 @@ class Member:
         """The members, by id."""
         return [self.machine.members[i] for i in sorted(self.machine.members)]
 
-    # -- planted bugs --------------------------------------------------------------------------------------------
-
-    def _votes_asked_of_learners(self, messages: list[Message]) -> list[Packet]:
-        asked: list[Packet] = []
-        votes = [m for m in messages if m.type in (MSG_VOTE, MSG_PRE_VOTE)]
-        for learner in self.conf_state.learners if votes else ():
-            copy = Message.decode(votes[0].encode())
-            copy.to = learner
-            asked.append(copy)
-        return asked
-
-    def _forge_vote(self, message: Message) -> None:
-        if message.type in (MSG_VOTE_RESP, MSG_PRE_VOTE_RESP) and message.from_ in self.conf_state.learners:
-            others = [v for v in self.conf_state.voters if v != self.config.id]
-            if others:
-                message.from_ = min(others, key=lambda v: self.heard_ms.get(v, -1))
-
 
 def _raft_config(config: MemberConfig, storage: MemoryStorage, applied: int) -> Config:
     return Config(
@@ -689,39 +592,3 @@ def _raft_config(config: MemberConfig, storage: MemoryStorage, applied: int) -> 
         pre_vote=config.pre_vote,
         seed=config.seed,
     )
-
-
-def recover(
-    config: MemberConfig,
-    machine: Machine,
-    hard_state: HardState,
-    entries: list[Entry],
-    snapshot: SnapshotMetadata | None,
-    chunks: Callable[[], Iterable[bytes]] | None,
-    now_ms: int,
-    *,
-    planted: frozenset[str] = frozenset(),
-) -> Member:
-    """The member as its disk knows it: the snapshot's state, and the log after it.
-
-    What is committed since is applied in the first turns. A crash between a received snapshot and the hard state
-    leaves a hard state that is older than the snapshot: the snapshot is committed, so it is brought up to it.
-    """
-    storage = MemoryStorage()
-    applied_term = 0
-    if snapshot is not None and snapshot.index:
-        assert chunks is not None
-        machine.restore(chunks())
-        storage.apply_snapshot(Snapshot(b"", snapshot))
-        applied_term = snapshot.term
-        entries = [entry for entry in entries if entry.index > snapshot.index]
-        if hard_state.term < snapshot.term:
-            hard_state = HardState(snapshot.term, 0, hard_state.commit)
-        if hard_state.commit < snapshot.index:
-            hard_state = HardState(hard_state.term, hard_state.vote, snapshot.index)
-    storage.set_hard_state(hard_state)
-    if entries:
-        storage.append(entries)
-    member = Member(config, machine, storage, now_ms, planted=planted)
-    member.applied_term = applied_term
-    return member

@@ -16,10 +16,12 @@ from kcore.store.bootstrap import Founding, ReplicaConfig, found
 from kcore.store.disk_thread import DiskThread
 from kcore.store.files import is_full
 from kcore.store.machine import Machine
-from kcore.store.member import Member, MemberConfig, Outcome, Work, recover
+from kcore.store.member import Member
+from kcore.store.revival import recover
 from kcore.store.snapshots import SnapshotWriter
 from kcore.store.tokens import SimpleTokens
 from kcore.store.transport import Description, SnapshotSink, Transport
+from kcore.store.turn import MemberConfig, Outcome, Work
 from kcore_native.raft import Message
 
 log = logging.getLogger("kcore.store")
@@ -173,7 +175,7 @@ class Replica:
         """True where the work is on disk as far as it must; else ``_finish`` follows when it is."""
         assert self.disk is not None and self._disk_thread is not None
         try:
-            self.disk.append(work.hard_state, work.entries, work.snapshot)
+            self.disk.append(work.hard_state, work.entries)
         except OSError as error:
             if not is_full(error):
                 raise

@@ -250,7 +250,6 @@ class Transport:
         self.peers: dict[int, Peer] = {}
         self.received_bytes = 0
         self.refused = 0
-        self._closing = False
         self._servers: list[asyncio.Server] = []
         self._incoming: set[asyncio.Task[None]] = set()
         self._snapshots: set[asyncio.Task[None]] = set()
@@ -328,7 +327,6 @@ class Transport:
 
     async def close(self) -> None:
         """No connection is open, none is taken."""
-        self._closing = True
         for server in self._servers:
             server.close()
         for peer in list(self.peers.values()):
@@ -384,9 +382,7 @@ class Transport:
         except (OSError, asyncio.IncompleteReadError):
             pass  # the other side went away; its own log says why
         except asyncio.CancelledError:
-            if self._closing:
-                return  # asyncio.start_server would log the cancellation
-            raise
+            pass  # the task ends here anyway, and asyncio.start_server would log the cancellation
         finally:
             self._incoming.discard(task)
             writer.close()
