@@ -16,9 +16,11 @@ from kcore.store.disk import Disk
 from kcore.store.face import MemberInfo
 from kcore.store.files import is_full
 from kcore.store.machine import Machine
-from kcore.store.member import Member, MemberConfig, Outcome, Work, recover
+from kcore.store.member import Member
 from kcore.store.membership import Change
 from kcore.store.refusals import DataError
+from kcore.store.revival import recover
+from kcore.store.turn import MemberConfig, Outcome, Work
 from kcore_native.raft import ENTRY_CONF_CHANGE, ENTRY_NORMAL, HardState, Message
 from kcore_native.raft import Compacted as RaftCompacted
 from kcore_native.raft import Unavailable as RaftUnavailable
@@ -262,7 +264,7 @@ class Host:
         if work.entries:
             self.world.judge.wrote(self.id, work.entries, self._term(work.entries[0].index - 1))
         try:
-            self.disk.append(work.hard_state, work.entries, work.snapshot)
+            self.disk.append(work.hard_state, work.entries)
         except OSError as error:
             if not is_full(error):
                 raise

@@ -16,10 +16,10 @@ def forgets_votes(host: Host) -> None:
     assert host.disk is not None
     append = host.disk.append
 
-    def forgetful(hard_state: HardState | None, entries: Any, snapshot: Any = None) -> None:
+    def forgetful(hard_state: HardState | None, entries: Any) -> None:
         if hard_state is not None:
             hard_state = HardState(hard_state.term, 0, hard_state.commit)
-        append(hard_state, entries, snapshot)
+        append(hard_state, entries)
 
     host.disk.append = forgetful  # type: ignore[method-assign]
 
