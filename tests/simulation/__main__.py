@@ -6,6 +6,7 @@ A failure prints the one command that reproduces it, and ends the run with exit 
 from __future__ import annotations
 
 import argparse
+import logging
 import multiprocessing
 import sys
 import time
@@ -96,6 +97,7 @@ def main() -> int:
     parser.add_argument("--failures", type=int, default=1, help="stop many after so many")
     parser.add_argument("-v", "--verbose", action="store_true", help="print the trace")
     given = parser.parse_args()
+    logging.disable(logging.CRITICAL)  # what a member logs of torn ends and full disks is not for people here
     if given.seed is None:
         return _many(given)
     _, wrong, count = run(given, given.seed)

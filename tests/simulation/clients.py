@@ -121,16 +121,16 @@ class KeyValueClients:
         if host.machine is not None and not host.paused:
             self._serializable.append((request, host.machine.range(request.key, request.end)))
 
-    def ask_last(self, world: World, hosts: list[Host], left: list[int]) -> int:
-        """Every host is asked for every key; ``left[0]`` goes down with each answer."""
+    def ask_last(self, world: World, hosts: list[Host], left: list[int]) -> None:
+        """Every host is asked for every key; ``left[0]`` goes up with each question and down with each answer."""
 
         def answered() -> None:
             left[0] -= 1
 
         for host in hosts:
             for key in self.keys:
+                left[0] += 1
                 self.ask(world, 10_000 + host.id, host, RangeOp(key), answered)
-        return len(hosts) * len(self.keys)
 
     def check(self, world: World) -> None:
         """The history is linearizable; what stale reads saw was once true."""

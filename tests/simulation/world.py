@@ -216,7 +216,7 @@ class World:
         left = [0]
         for workload in self.scenario.clients:
             if hasattr(workload, "ask_last"):
-                left[0] += workload.ask_last(self, [host for host in members if not self._is_learner(host)], left)
+                workload.ask_last(self, [host for host in members if not self._is_learner(host)], left)
         until_us = self.timeline.now_us + 20_000_000
         while left[0] and self.timeline.now_us < until_us:
             self.timeline.step()
