@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from kcore.store import errors, membership
 from kcore.store.calls import Call, Packet, Reply
+from kcore.store.contact import Contact
 from kcore.store.duties import Duties
 from kcore.store.errors import StoreError
 from kcore.store.face import MemberInfo
@@ -33,7 +34,7 @@ from kcore.store.membership import Change
 from kcore.store.planted import PLANTED, forge_vote, votes_asked_of_learners
 from kcore.store.reads import Reads
 from kcore.store.tickets import Proposals, Ticket, Waiting, first_request_id
-from kcore.store.turn import MemberConfig, Outcome, Work
+from kcore.store.turn import MemberConfig, Outcome, Work, raft_config
 from kcore_native.raft import (
     ENTRY_CONF_CHANGE,
     ENTRY_NORMAL,
@@ -45,7 +46,6 @@ from kcore_native.raft import (
     ConfChange,
     ConfChangeSingle,
     ConfChangeV2,
-    Config,
     ConfState,
     Entry,
     HardState,
@@ -58,9 +58,6 @@ from kcore_native.raft import (
     StepPeerNotFound,
 )
 
-UNCOMMITTED_BYTES_MAX: Final = 64 << 20  # of the leader's log; more waits in the queue
-MESSAGE_BYTES_MAX: Final = 1 << 20  # of the entries in one append message
-INFLIGHT_MESSAGES_MAX: Final = 512  # append messages to one follower without an answer
 READS_MAX: Final = 200_000  # linearizable reads that wait; more is "too many requests"
 ENTRY_OVERHEAD_BYTES: Final = 32  # of an entry on disk beside its data
 
@@ -89,7 +86,7 @@ class Member:
         hard_state, conf_state = storage.initial_state()
         self.hard_state: HardState = hard_state
         self.conf_state: ConfState = conf_state
-        self.node: Final = RawNode(_raft_config(config, storage, machine.applied_index))
+        self.node: Final = RawNode(raft_config(config, storage, machine.applied_index))
         first_id = first_request_id(config.id, config.unix_ms)
         self.proposals: Final = Proposals(first_id, config.request_timeout_ms)
         self.reads: Final = Reads(config.request_timeout_ms, first_id)
@@ -99,11 +96,7 @@ class Member:
         self.leads_term = False  # leader, and an entry of its own term is applied here
         self.fresh = False  # a linearizable read may be answered from this member's state at once
         self.removed = False
-        self.applied_term = 0
-        self.leader_elected_ms = -(1 << 60)
-        self.leaderless_since_ms = now_ms
-        self.heard_ms: dict[int, int] = {}  # member -> when its last packet came
-        self.unreachable: set[int] = set()
+        self.contact: Final = Contact(config.id, config.election_ms, now_ms)
         self.leader_changes = 0
         self.proposals_applied = 0
         self._packets: list[Packet] = []
@@ -141,12 +134,11 @@ class Member:
         if packet.to != self.config.id or packet.from_ in self.machine.removed:
             return
         self.now_ms = max(self.now_ms, now_ms)
-        self.heard_ms[packet.from_] = now_ms
-        self.unreachable.discard(packet.from_)
+        self.contact.heard(packet.from_, now_ms)
         if isinstance(packet, Message):
             if packet.type != MSG_SNAP:
                 if "learner_votes" in self.planted:
-                    forge_vote(packet, self.config.id, self.conf_state, self.heard_ms)
+                    forge_vote(packet, self.config.id, self.conf_state, self.contact.heard_ms)
                 self._step(packet)
         elif isinstance(packet, Call):
             self.duties.answer(packet)
@@ -242,8 +234,7 @@ class Member:
 
     def report_unreachable(self, member_id: int) -> None:
         """Packets to that member were lost: Raft probes it instead of streaming."""
-        self.unreachable.add(member_id)
-        self.heard_ms.pop(member_id, None)
+        self.contact.lost(member_id)
         self.node.report_unreachable(member_id)
 
     def stop(self) -> None:
@@ -286,7 +277,7 @@ class Member:
             return
         assert message.snapshot is not None
         metadata = message.snapshot.metadata
-        self.heard_ms[message.from_] = now_ms
+        self.contact.heard(message.from_, now_ms)
         self._received[metadata.index, metadata.term] = chunks
         self._step(message)
 
@@ -301,7 +292,7 @@ class Member:
         self._snapshotting = False
 
     def _state_now(self) -> tuple[SnapshotMetadata, Any]:
-        metadata = SnapshotMetadata(self.conf_state, self.machine.applied_index, self.applied_term)
+        metadata = SnapshotMetadata(self.conf_state, self.machine.applied_index, self.machine.applied_term)
         return metadata, self.machine.snapshot()
 
     # -- turns ---------------------------------------------------------------------------------------------------
@@ -427,16 +418,14 @@ class Member:
 
     def _note_leader(self, leader: int, role: int) -> None:
         was_leader, self.is_leader = self.is_leader, role == LEADER
+        self.contact.leads(leader, self.now_ms, is_leader=self.is_leader)
         if leader != self.leader:
             self.leader_changes += 1
-            if leader:
-                self.leader_elected_ms = self.now_ms
-                self.reads.leader_changed()
-            else:
-                self.leaderless_since_ms = self.now_ms
             self.leader = leader
-            if leader and (context := self.reads.again(self.now_ms, at_once=True)) is not None:
-                self._ask_index(context)
+            if leader:
+                self.reads.leader_changed()
+                if (context := self.reads.again(self.now_ms, at_once=True)) is not None:
+                    self._ask_index(context)
         if was_leader and not self.is_leader:
             self.leads_term = False
             self.duties.demote()
@@ -454,7 +443,6 @@ class Member:
         for entry in entries:
             if entry.type == ENTRY_NORMAL:
                 outcomes = machine.apply(entry.index, entry.term, entry.data)
-                self.applied_term = entry.term
                 if entry.data:
                     self.proposals_applied += len(outcomes)
                     answer(outcomes)
@@ -472,7 +460,6 @@ class Member:
         v1 = entry.type == ENTRY_CONF_CHANGE
         change: ConfChange | ConfChangeV2 = (ConfChange if v1 else ConfChangeV2).decode(entry.data)
         request_id, result = self.machine.apply_conf_change(entry.index, entry.term, change.context)
-        self.applied_term = entry.term
         if isinstance(result, StoreError):
             self.conf_state = self.node.apply_conf_change(ConfChangeV2(0, [ConfChangeSingle(0, 0)]))
         else:
@@ -482,7 +469,7 @@ class Member:
                 self.removed = True
                 self.proposals.refusal = "Stopped"
             for gone in self.machine.removed:
-                self.heard_ms.pop(gone, None)
+                self.contact.heard_ms.pop(gone, None)
         if request_id == self._change_in_flight:
             self._change_in_flight = 0
         self._note_freshness()
@@ -495,10 +482,12 @@ class Member:
         self.machine.restore(chunks())
         assert self.machine.applied_index == metadata.index
         self.storage.apply_snapshot(snapshot)
-        self.applied_term = metadata.term
         self.conf_state = metadata.conf_state
         self._stable = self._cut_index = metadata.index
         self._members_changed = True
+        if self.config.id in self.machine.removed:
+            self.removed = True
+            self.proposals.refusal = "Stopped"
         self._note_freshness()
         self.reads.applied(metadata.index)
 
@@ -516,25 +505,7 @@ class Member:
     # -- waiting -------------------------------------------------------------------------------------------------
 
     def _timeout_error(self, asked_ms: int) -> StoreError:
-        """Why a request of that time got no answer, as far as this member knows (etcd ``parseProposeCtxErr``)."""
-        lost_ms = self.leader_elected_ms - 2 * self.config.election_ms
-        if lost_ms < asked_ms < self.leader_elected_ms:
-            return errors.of("TimeoutDueToLeaderFail")
-        if self.is_leader:
-            voters = self.conf_state.voters
-            heard = sum(v == self.config.id or self.active(v) for v in voters)
-            if heard < len(voters) // 2 + 1:
-                return errors.of("TimeoutDueToConnectionLost")
-        elif self.leader and not self.active(self.leader):
-            return errors.of("TimeoutDueToConnectionLost")
-        return errors.of("Timeout")
-
-    def active(self, member_id: int) -> bool:
-        """True where that member was heard from within two election timeouts, or nothing is known against it."""
-        heard = self.heard_ms.get(member_id)
-        if heard is not None and self.now_ms - heard <= 2 * self.config.election_ms:
-            return True
-        return not self.is_leader and member_id != self.leader and member_id not in self.unreachable
+        return self.contact.timeout(asked_ms, self.now_ms, self.conf_state.voters)
 
     def _expire_others(self, now_ms: int) -> None:
         if self._calls:
@@ -551,8 +522,6 @@ class Member:
         if self._change_in_flight and self._change_in_flight not in self.proposals.pending:
             self._change_in_flight = 0
         self._changes = [c for c in self._changes if c[0] in self.proposals.pending]
-        if self.reads.waiting and not self.leader and self.reads.asked is None:
-            pass  # the next round begins in work(), and times out from then on
 
     def _settle_transfers(self) -> None:
         for target, _, ticket in self._transfers:
@@ -578,17 +547,33 @@ class Member:
         return [self.machine.members[i] for i in sorted(self.machine.members)]
 
 
-def _raft_config(config: MemberConfig, storage: MemoryStorage, applied: int) -> Config:
-    return Config(
-        id=config.id,
-        election_tick=config.election_ticks,
-        heartbeat_tick=1,
-        storage=storage,
-        applied=applied,
-        max_size_per_message=MESSAGE_BYTES_MAX,
-        max_uncommitted_size=UNCOMMITTED_BYTES_MAX,
-        max_inflight_messages=INFLIGHT_MESSAGES_MAX,
-        check_quorum=config.check_quorum,
-        pre_vote=config.pre_vote,
-        seed=config.seed,
-    )
+def recover(
+    config: MemberConfig,
+    machine: Machine,
+    hard_state: HardState,
+    entries: list[Entry],
+    snapshot: SnapshotMetadata | None,
+    chunks: Callable[[], Iterable[bytes]] | None,
+    now_ms: int,
+    *,
+    planted: frozenset[str] = frozenset(),
+) -> Member:
+    """The member as its disk knows it: the snapshot's state, and the log after it.
+
+    What is committed since is applied in the first turns. A crash between a received snapshot and the hard state
+    leaves a hard state that is older than the snapshot: the snapshot is committed, so it is brought up to it.
+    """
+    storage = MemoryStorage()
+    if snapshot is not None and snapshot.index:
+        assert chunks is not None
+        machine.restore(chunks())
+        storage.apply_snapshot(Snapshot(b"", snapshot))
+        entries = [entry for entry in entries if entry.index > snapshot.index]
+        if hard_state.term < snapshot.term:
+            hard_state = HardState(snapshot.term, 0, hard_state.commit)
+        if hard_state.commit < snapshot.index:
+            hard_state = HardState(hard_state.term, hard_state.vote, snapshot.index)
+    storage.set_hard_state(hard_state)
+    if entries:
+        storage.append(entries)
+    return Member(config, machine, storage, now_ms, planted=planted)

@@ -16,8 +16,7 @@ from kcore.store.bootstrap import Founding, ReplicaConfig, found
 from kcore.store.disk_thread import DiskThread
 from kcore.store.files import is_full
 from kcore.store.machine import Machine
-from kcore.store.member import Member
-from kcore.store.revival import recover
+from kcore.store.member import Member, recover
 from kcore.store.snapshots import SnapshotWriter
 from kcore.store.tokens import SimpleTokens
 from kcore.store.transport import Description, SnapshotSink, Transport
@@ -134,7 +133,7 @@ class Replica:
         if not self.ready.is_set() and member.duties.published:
             self.ready.set()
         if self._leader_lost and not member.leader:
-            if now_ms - member.leaderless_since_ms > LEADERLESS_ELECTIONS * member.config.election_ms:
+            if now_ms - member.contact.leaderless_since_ms > LEADERLESS_ELECTIONS * member.config.election_ms:
                 callbacks, self._leader_lost = self._leader_lost, set()
                 for callback in callbacks:
                     callback()

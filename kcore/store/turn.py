@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from kcore.store.calls import Packet
-from kcore_native.raft import Entry, HardState, Message, Ready, SnapshotMetadata
+from kcore_native.raft import Config, Entry, HardState, MemoryStorage, Message, Ready, SnapshotMetadata
 
 REQUEST_TIMEOUT_MS: Final = 5_000  # and two election timeouts: how long a request waits, as etcd's ReqTimeout
+UNCOMMITTED_BYTES_MAX: Final = 64 << 20  # of the leader's log; more waits in the queue
+MESSAGE_BYTES_MAX: Final = 1 << 20  # of the entries in one append message
+INFLIGHT_MESSAGES_MAX: Final = 512  # append messages to one follower without an answer
 SNAPSHOT_LOG_BYTES: Final = 64 << 20  # of log since the last snapshot on disk before the next one is taken
 
 
@@ -79,3 +82,20 @@ class Outcome:
         self.take_snapshot = False
         self.members_changed = False
         self.removed = False
+
+
+def raft_config(config: MemberConfig, storage: MemoryStorage, applied: int) -> Config:
+    """Raft's constants for that member."""
+    return Config(
+        id=config.id,
+        election_tick=config.election_ticks,
+        heartbeat_tick=1,
+        storage=storage,
+        applied=applied,
+        max_size_per_message=MESSAGE_BYTES_MAX,
+        max_uncommitted_size=UNCOMMITTED_BYTES_MAX,
+        max_inflight_messages=INFLIGHT_MESSAGES_MAX,
+        check_quorum=config.check_quorum,
+        pre_vote=config.pre_vote,
+        seed=config.seed,
+    )

@@ -29,6 +29,7 @@ cdef class Raft:
     cdef list messages
     cdef list messages_after_append
     cdef uint64_t pending_conf_index
+    cdef uint64_t restored_index
     cdef uint64_t uncommitted_size
     cdef uint64_t max_message_size
     cdef uint64_t max_uncommitted_size

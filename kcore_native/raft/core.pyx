@@ -30,14 +30,15 @@ cdef class Raft:
     ``append_entries`` are acknowledged to ourselves only after they are on the disk. A message that vouches for
     something written (a vote, an append) waits in ``messages_after_append`` until all that is unstable is on the disk;
     any other may leave at once from ``messages``. ``pending_conf_index`` is not below the last configuration change
-    that is not applied. ``uncommitted_size`` is never more than the payload of a leader's uncommitted entries.
+    that is not applied; the configuration is not older than ``restored_index``, where the last snapshot taken in stands.
+    ``uncommitted_size`` is never more than the payload of a leader's uncommitted entries.
     """
 
     def __cinit__(self, config):
         cdef uint64_t size = config.max_size_per_message
         config.validate()
         self.id = config.id
-        self.log = RaftLog(config.storage, config.max_committed_size_per_ready or size)
+        self.log = RaftLog(config.storage, config.max_committed_size_per_ready or size or 1)
         self.max_message_size = size
         self.max_uncommitted_size = config.max_uncommitted_size or NO_LIMIT
         self.tracker = Tracker(Configuration(), config.max_inflight_messages, config.max_inflight_bytes)
@@ -290,7 +291,7 @@ cdef class Raft:
         cdef Entry entry
         cdef list page
         while low < high:  # in pages, lest all be held in memory
-            page = self.log.slice(low, high, self.log.max_applying_size)
+            page = self.log.unapplied(low, high, self.log.max_applying_size)
             if not page:
                 raise InvariantViolated(f"got 0 entries in [{low}, {high})")
             for entry in page:
@@ -315,6 +316,7 @@ cdef class Raft:
             self.log.commit_to(index)
             return False
         self.log.restore(snapshot)
+        self.restored_index = index
         self.tracker = Tracker(Configuration(), self.tracker.max_inflight, self.tracker.max_inflight_bytes)
         configuration, progress = self.changer().restore(state)
         if not self.switch_to(configuration, progress).equivalent(state):

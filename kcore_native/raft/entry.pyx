@@ -22,6 +22,8 @@ cdef class Entry:
     """One entry of the log."""
 
     def __init__(self, uint64_t term=0, uint64_t index=0, int type=ENTRY_NORMAL, bytes data not None=b""):
+        if type < 0 or type > ENTRY_CONF_CHANGE_V2:
+            raise ValueError(f"unknown type of entry {type}")
         self.term = term
         self.index = index
         self.type = type

@@ -57,4 +57,5 @@ cdef class RaftLog:
     cdef int restore(self, Snapshot snapshot) except -1
     cdef list entries_from(self, uint64_t index, uint64_t max_size)
     cdef list slice(self, uint64_t low, uint64_t high, uint64_t max_size)
+    cdef list unapplied(self, uint64_t low, uint64_t high, uint64_t max_size)
     cdef list stored(self, uint64_t low, uint64_t high, uint64_t max_size)

@@ -263,7 +263,7 @@ cdef class RaftLog:
             raise InvariantViolated(
                 f"applying entry size ({self.max_applying_size}-{self.applying_size}) not positive"
             )
-        return self.slice(
+        return self.unapplied(
             self.applying + 1,
             self.max_appliable_index(allow_unstable) + 1,
             self.max_applying_size - self.applying_size,
@@ -333,6 +333,12 @@ cdef class RaftLog:
             return self.storage.entries(low, high, max_size)
         except Unavailable:
             raise InvariantViolated(f"entries[{low}:{high}) is unavailable from storage") from None
+
+    cdef list unapplied(self, uint64_t low, uint64_t high, uint64_t max_size):
+        try:
+            return self.slice(low, high, max_size)
+        except Compacted:
+            raise InvariantViolated(f"entries from {low} on were compacted before they were applied") from None
 
     cdef list slice(self, uint64_t low, uint64_t high, uint64_t max_size):
         # entries of [low, high), at most max_size bytes of them but at least one; Compacted where low is gone

@@ -3,7 +3,8 @@
 
 Source: etcd-io/raft, rawnode.go, node.go, status.go, and README.md on the order in which a Ready is handled:
 
-    1. write hard state, entries and snapshot to the disk, and wait for it if ``must_sync`` (or there is a snapshot);
+    1. write snapshot, entries (which may follow a snapshot of the same Ready) and hard state to the disk, and wait for
+       it if ``must_sync`` or there is a snapshot;
     2. send the messages; ``report_unreachable`` and ``report_snapshot`` tell what became of them;
     3. apply the snapshot and the committed entries, ``apply_conf_change`` for each configuration change among them;
     4. ``advance()``.
@@ -17,7 +18,7 @@ cimport cython
 
 from kcore_native.raft.core cimport LEADER
 from kcore_native.raft.entry cimport (
-    ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2, ENTRY_NORMAL, ConfChange, ConfChangeV2, Entry, entries_size, new_entry,
+    CONF_CHANGE_ADD_NODE, ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2, ENTRY_NORMAL, ConfChange, ConfChangeV2, Entry, entries_size, new_entry,
 )
 from kcore_native.raft.message cimport (
     MSG_FORGET_LEADER, MSG_HUP, MSG_PROP, MSG_READ_INDEX, MSG_SNAP_STATUS, MSG_STORAGE_APPEND,
@@ -149,6 +150,31 @@ cdef class RawNode:
             raise ValueError("an election timeout is at least one tick")
         self.raft.randomized_election_timeout = ticks
 
+    def bootstrap(self, peers) -> None:
+        """The log of a new group begins with its members, (id, context) each, as committed changes of term 1.
+
+        The storage must be empty. The first Ready hands the changes out, to be applied as any other. All first
+        members do the same; one that joins later starts empty and gets these entries like the rest of the log.
+        """
+        cdef Raft raft = self.raft
+        cdef list entries = []
+        cdef uint64_t node_id
+        cdef bytes context
+        if not peers:
+            raise ValueError("must provide at least one peer to Bootstrap")
+        if raft.log.last_index() != 0:
+            raise ValueError("can't bootstrap a nonempty Storage")
+        for node_id, context in peers:
+            change = ConfChange(CONF_CHANGE_ADD_NODE, node_id, context)
+            entries.append(new_entry(1, len(entries) + 1, ENTRY_CONF_CHANGE, change.encode()))
+        self.told_term = self.told_vote = self.told_commit = 0  # nothing of it has been saved
+        raft.become_follower(1, 0)
+        raft.log.append(entries)
+        raft.log.committed = <uint64_t>len(entries)
+        # in force at once, so that an election may start; the application applies them once more, to no effect
+        for node_id, context in peers:
+            raft.apply_conf_change(ConfChange(CONF_CHANGE_ADD_NODE, node_id).as_v2())
+
     def tick(self) -> None:
         """One tick has passed."""
         tick(self.raft)
@@ -185,12 +211,15 @@ cdef class RawNode:
         message.entry_list = [entry]
         step(self.raft, message)
 
-    def apply_conf_change(self, change):
+    def apply_conf_change(self, change, uint64_t index=0):
         """The change is in force; the configuration is returned. ConfChangeError, and nothing changed, if it cannot be.
 
         To be called for each committed configuration change, in order; one that the application turns down may be
-        left out.
+        left out. A snapshot brings its own configuration as soon as its message is stepped; who may still have older
+        entries to apply then gives the entry's ``index``, and a change that the snapshot holds already does nothing.
         """
+        if index != 0 and index <= self.raft.restored_index:
+            return self.raft.tracker.configuration.conf_state()
         return self.raft.apply_conf_change(change.as_v2())
 
     def step(self, Message message not None) -> None:

@@ -1,0 +1,1 @@
+"""The Raft core against the rules of the paper, against its slow twin, and under random faults."""
