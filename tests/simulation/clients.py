@@ -366,7 +366,7 @@ class Leases:
 
         def start(host: Host, ticket: Ticket) -> None:
             assert host.member is not None
-            host.member.duties.renew(lease.id, ticket)
+            host.member.duties.renew(lease.id, ticket, host.now_ms())
 
         requests.ask(world, world.any_host(), 1_000_000, start, renewed)
 

@@ -270,12 +270,12 @@ class Host:
                 raise
             self.world.trace("%s: disk full", self.name)
             self.member.duties.disk_full()
-            self.member.write_refusal = "NoSpace"
+            self.member.proposals.refusal = "NoSpace"
             self._writing = work
             self.member.apply_early(work)
             self.at(FULL_RETRY_US, lambda: self._write_again(work))
             return False
-        self.member.write_refusal = ""
+        self.member.proposals.refusal = ""
         if not work.must_sync:
             return True
         self._writing = work
