@@ -322,7 +322,9 @@ class Embedded:
             held = self._machine.leases.keys(id)
             self._machine.auth.check_lease(self._username, self._auth_revision, held)
         try:
-            ttl = await self._ask_leader(lambda future: self._member.duties.renew(id, future))
+            ttl = await self._ask_leader(
+                lambda future: self._member.duties.renew(id, future, int(self._loop.time() * 1000))
+            )
         except StoreError as error:
             if error.text != errors.of("LeaseNotFound").text:
                 raise
