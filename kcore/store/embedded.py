@@ -324,8 +324,9 @@ class Embedded:
         if self._username is not None and id in self._machine.leases:
             held = self._machine.leases.keys(id)
             self._machine.auth.check_lease(self._username, self._auth_revision, held)
-        ttl = await self._ask_leader(lambda future: self._member.duties.renew(id, future))
-        return LeaseResult(self._machine.revision, id, ttl, ttl)
+        ttl = await self._ask_leader(
+            lambda future: self._member.duties.renew(id, future, int(self._loop.time() * 1000))
+        )
 
     async def lease_time_to_live(self, id: int, *, keys: bool = False) -> LeaseResult:  # noqa: A002
         """Seconds left by the leader's clock, -1 where the lease is gone."""
