@@ -455,7 +455,9 @@ class Embedded:
         self._check_admin()
         request_id = self._proposals.next_id()
         body = msgspec.msgpack.encode(target)
-        await self._propose(request_id, command.other(request_id, DOWNGRADE, body, self._username, self._auth_revision))
+        await self._propose(
+            request_id, command.other(request_id, DOWNGRADE, body, self._username, self._auth_revision)
+        )
 
     async def status(self) -> Status:
         """etcd's ``StatusResponse``."""
