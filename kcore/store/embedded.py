@@ -9,6 +9,8 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from kcore.store import checks, errors, face, membership, passwords, tokens
 from kcore.store.auth_requests import Authenticate, encode_request
 from kcore.store.bootstrap import ReplicaConfig
@@ -328,6 +330,7 @@ class Embedded:
         ttl = await self._ask_leader(
             lambda future: self._member.duties.renew(id, future, int(self._loop.time() * 1000))
         )
+        return LeaseResult(self._machine.revision, id, ttl, ttl)
 
     async def lease_time_to_live(self, id: int, *, keys: bool = False) -> LeaseResult:  # noqa: A002
         """Seconds left by the leader's clock, -1 where the lease is gone."""
