@@ -33,7 +33,12 @@ def compile_messages() -> None:
     sources, made = sorted(MESSAGES.glob("*.proto")), MESSAGES / "messages.binpb"
     if made.exists() and made.stat().st_mtime >= max(source.stat().st_mtime for source in sources):
         return
-    arguments = ["protoc", f"-I{MESSAGES}", f"--descriptor_set_out={made}", *(str(source) for source in sources)]
+    arguments = [
+        "protoc",
+        f"-I{MESSAGES}",
+        f"--descriptor_set_out={made}",
+        *(str(source) for source in sources),
+    ]
     if protoc.main(arguments) != 0:
         raise SystemExit("kcore: protoc refused kcore/store/etcd/*.proto")
 

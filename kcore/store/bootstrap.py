@@ -139,7 +139,7 @@ async def _recovered(config: ReplicaConfig, cluster: Mapping[str, Sequence[str]]
     disk, said = await asyncio.to_thread(_open, config, None, None)
     founding = Founding(
         said.cluster_id, said.member_id, membership.first_members(cluster, config.initial_cluster_token),
-        said.hard_state, said.entries, said.snapshot_metadata, said.snapshot_chunks, disk,
+        said.hard_state, said.entries, said.snapshot_metadata, said.open_snapshot, disk,
     )  # fmt: skip
     if not said.entries and said.snapshot_metadata is None and config.initial_cluster_state == NEW:
         try:

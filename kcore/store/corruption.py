@@ -4,24 +4,21 @@ A comparison begins on the leader with its own hash, asks all others for theirs 
 CORRUPT alarm for a member that differs at equal compaction, or is ahead of what the leader has since committed.
 """
 
-from __future__ import annotations
-
 import contextlib
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
 
 from kcore.store import calls
 from kcore.store.errors import StoreError
-from kcore.store.face import AlarmType, HashResult
+from kcore.store.face import HashResult
+from kcore.store.principal import Principal
 from kcore.store.tickets import Ticket
-
-if TYPE_CHECKING:
-    from kcore.store.member import Member
 
 
 class HashComparison:
     """One round of questions; ``mismatches`` is complete when ``done``."""
 
-    def __init__(self, member: Member, *, alarm: bool = True) -> None:
+    def __init__(self, member: Principal, alarm: Callable[[int], None] = lambda member_id: None) -> None:
         self.member = member
         self.alarm = alarm
         self.mismatches: list[int] = []
@@ -30,8 +27,7 @@ class HashComparison:
         others = [i for i in member.machine.members if i != member.config.id]
         self._left = len(others)
         for other in others:
-            ticket = Ticket(lambda ticket, other=other: self._answered(other, ticket))
-            member.call(other, calls.HASH, [self.own.hash_revision], ticket)
+            member.call(other, calls.HASH, [self.own.hash_revision], Ticket(partial(self._answered, other)))
 
     @property
     def done(self) -> bool:
@@ -60,5 +56,5 @@ class HashComparison:
             ahead = answer.revision > machine.revision or answer.compact_revision > machine.compact_revision
             if differs or ahead:
                 self.mismatches.append(other)
-        if self.mismatches and self.alarm:
-            self.member.duties.raise_alarm(AlarmType.CORRUPT, self.mismatches[0])
+        if self.mismatches:
+            self.alarm(self.mismatches[0])

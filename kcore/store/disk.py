@@ -8,9 +8,9 @@
 
 The caller groups commits: ``append`` as often as it likes, then one ``sync`` in a thread, then it acknowledges.
 
-Order for a snapshot: ``begin_snapshot``, chunks, ``commit``; then ``append(..., snapshot=metadata)`` and ``sync``. From
-there on it counts, and ``release`` may take what lies before it. A file that no record names is removed at the next
-opening: so a snapshot that a leader streamed here means nothing until Raft has accepted it.
+A snapshot, taken here or sent by the leader, is written by ``begin_snapshot``, chunks, ``commit``. It counts from the
+first ``append`` on whose hard state is committed up to its index: a record in the log then names it. So one that a
+leader sent means nothing until Raft has accepted it, and a file that no record names is removed at the next opening.
 
 A full disk (``files.is_full``) fails an ``append`` whole and leaves the log as it was: go on reading, retry later.
 Any other OSError of ``append``, and every OSError of ``sync``, should end the member: what was not synced may be lost.
@@ -25,7 +25,7 @@ from typing import Final
 import msgspec
 
 from kcore.store.files import AlreadyLocked, File, Files, Lock, OsFiles
-from kcore.store.recovery import Layout, Loaded, Meta, Recovered, load, read_meta
+from kcore.store.recovery import Layout, Loaded, Meta, Recovered, load, owner, read_meta
 from kcore.store.refusals import CorruptData, ForeignData, LockedData
 from kcore.store.segments import FORMAT, SEGMENT_BYTES, TEMPORARY, Identity, Log, Position
 from kcore.store.snapshots import SnapshotReader, SnapshotWriter, list_snapshots, snapshot_path
@@ -104,6 +104,11 @@ class Disk:
         return cls(files, layout, wanted, lock, wal, fsync=fsync), recovered
 
     @staticmethod
+    def identity(directory: str, files: Files | None = None) -> Identity | None:
+        """Cluster and member of the directory; None where nothing was ever appended to its log. CorruptData, NewerData."""
+        return owner(files or OsFiles(), Layout(directory.rstrip("/") or "/"))
+
+    @staticmethod
     def read(directory: str, files: Files | None = None) -> Recovered:
         """What the directory of a member that is down holds; nothing is repaired or changed. Raises as ``open`` does."""
         files = files or OsFiles()
@@ -121,22 +126,9 @@ class Disk:
             raise CorruptData(layout.log, 0, "there is no log", "give a member's data directory")
         return loaded.recovered
 
-    def append(
-        self,
-        hard_state: HardState | None,
-        entries: Sequence[Entry],
-        snapshot: SnapshotMetadata | None = None,
-    ) -> None:
-        """All of it is written, in the order snapshot, entries, hard state; durable after the next ``sync``.
-
-        ``snapshot``: one whose file is committed now counts. On an error nothing of it is in the log.
-        """
-        position = None
-        if snapshot is not None:
-            position = Position(snapshot.index, snapshot.term)
-            if not self._files.exists(snapshot_path(self._layout.snapshots, position)):
-                raise ValueError(f"the snapshot of entry {position.index} was never committed")
-        self._log.append(hard_state, entries, position)
+    def append(self, hard_state: HardState | None, entries: Sequence[Entry]) -> None:
+        """Both are written, entries first; durable after the next ``sync``. On an error nothing of it is in the log."""
+        self._log.append(hard_state, entries)
 
     def sync(self) -> None:
         """All that was appended before the call survives a loss of power."""
@@ -146,7 +138,8 @@ class Disk:
         """A writer of the snapshot's file; the ones there stay as they are."""
         self._serial += 1
         return SnapshotWriter(
-            self._files, self._layout.snapshots, self._identity, metadata, serial=self._serial, fsync=self._fsync
+            self._files, self._layout.snapshots, self._identity, metadata, self._log.offer_snapshot,
+            serial=self._serial, fsync=self._fsync,
         )  # fmt: skip
 
     def snapshot_chunks(self, metadata: SnapshotMetadata) -> Iterator[bytes]:
@@ -158,8 +151,10 @@ class Disk:
     def release(self, index: int) -> int:
         """Segments with no entry beyond the index are gone, and snapshots that are no use; answers how many segments.
 
-        Never more than a durable snapshot makes up for, whatever the index.
+        Never more than a durable snapshot makes up for, whatever the index. It may sync: call it in a thread.
         """
+        if self._log.awaits_sync:
+            self._log.sync()
         durable = self._log.snapshots
         if not durable:
             return 0

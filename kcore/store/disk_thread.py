@@ -30,12 +30,12 @@ class DiskThread:
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        sync, answer = self._disk.sync, self._loop.call_soon_threadsafe
+        answer = self._loop.call_soon_threadsafe
         while (synced := self._asked.get()) is not None:
             began = time.perf_counter()
             failure: BaseException | None = None
             try:
-                sync()
+                self._disk.sync()
             except BaseException as error:  # noqa: BLE001 - the loop decides: the member stops
                 failure = error
             try:

@@ -1,13 +1,13 @@
-"""What a member does of itself, beside answering: as leader it expires leases, compacts, compares hashes and decides
-promotions; as any member it publishes its name and raises the alarm when its quota is used up. Sans-IO, as ``Member``.
+"""What a member does of itself, beside answering. Sans-IO, as ``Member``.
+
+As leader it expires leases, compacts, compares hashes and decides promotions; as any member it publishes its name and
+raises the alarm when its quota is used up.
 
 A revocation is an entry of this leader's own log or nothing: one who was leader and has not noticed must not hand it to
 the next leader, who may have renewed the lease (etcd issue 15247).
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -18,12 +18,10 @@ from kcore.store.errors import StoreError
 from kcore.store.face import AlarmAction, AlarmType, HashResult
 from kcore.store.machine import MEMBER_ATTRIBUTES
 from kcore.store.membership import Change
+from kcore.store.principal import Principal
 from kcore.store.tickets import Ticket, Waiting
 from kcore_native.mvcc import command
 from kcore_native.mvcc.lease import Lessor
-
-if TYPE_CHECKING:
-    from kcore.store.member import Member
 
 REVOKED_PER_TICK_MAX: Final = 1_000  # leases that expire in one tick; the rest in the next
 PUBLISH_RETRY_MS: Final = 5_000  # between attempts to publish this member's name
@@ -32,7 +30,7 @@ PUBLISH_RETRY_MS: Final = 5_000  # between attempts to publish this member's nam
 class Duties:
     """The duties of one member."""
 
-    def __init__(self, member: Member, now_ms: int) -> None:
+    def __init__(self, member: Principal, now_ms: int) -> None:
         config = member.config
         self.member = member
         self.lessor = Lessor(member.machine.leases)
@@ -63,8 +61,10 @@ class Duties:
                 self._expire_leases(now_ms)
             if member.config.corrupt_check_ms and now_ms >= self._compare_ms:
                 self._compare_ms = now_ms + member.config.corrupt_check_ms
-                self._comparison = HashComparison(member)
-        if not self.published and member.leader and now_ms >= self._publish_ms:
+                self._comparison = HashComparison(
+                    member, lambda who: self.raise_alarm(AlarmType.CORRUPT, who)
+                )
+        if not self.published and member.contact.leader and now_ms >= self._publish_ms:
             self._publish(now_ms)
 
     def after_apply(self) -> None:
@@ -139,8 +139,9 @@ class Duties:
                     request_id, command.lease_checkpoint(request_id, due), self._checkpoint
                 )
 
-    def renew(self, lease: int, ticket: Waiting) -> None:
+    def renew(self, lease: int, ticket: Waiting, now_ms: int) -> None:
         """The ticket has the lease's full TTL in seconds, renewed by the leader; LeaseNotFound where it is gone."""
+        self.member.now_ms = max(self.member.now_ms, now_ms)
         self._ask_leader(calls.LEASE_RENEW, [lease], ticket)
 
     def time_to_live(self, lease: int, ticket: Waiting, *, keys: bool) -> None:
@@ -148,7 +149,13 @@ class Duties:
         self._ask_leader(calls.LEASE_TTL, [lease, keys], ticket)
 
     def renew_now(self, lease: int) -> int:
-        """The lease's full TTL, renewed; raises LeaseNotFound. Only on the leader."""
+        """The lease's full TTL, renewed; raises LeaseNotFound. Only on the leader.
+
+        One who has slept may lead no more without knowing it, and the next leader would not hear of the renewal:
+        LeaderChanged until a majority has confirmed it (etcd ``ensureLeadership``).
+        """
+        if self.member.overslept(self.member.now_ms) or not self._confirmed():
+            raise errors.of("LeaderChanged")
         ttl: int = self.lessor.renew(lease, self.member.now_ms)
         if ttl < 0:
             raise errors.of("LeaseNotFound")
@@ -165,7 +172,7 @@ class Duties:
 
     def promote(self, member_id: int, ticket: Waiting) -> Waiting:
         """The ticket has the members once the learner is a voter; the leader checks that it is in sync."""
-        if self.member.is_leader:
+        if self.member.leads_term:
             self._promote_here(member_id, ticket)
         else:
             self._ask_leader(calls.PROMOTE, [member_id], ticket)
@@ -187,13 +194,13 @@ class Duties:
         members = member.machine.members
         membership.check_started(members, change)
         voters = [m.id for m in members.values() if not m.is_learner]
-        up = sum(v == member.config.id or member.active(v) for v in voters)
+        up = sum(member.contact.active(v, member.now_ms) for v in voters)
         if change.kind in (membership.ADD, membership.ADD_LEARNER):
             count = len(voters) + (change.kind == membership.ADD)
             if len(voters) > 1 and up < count // 2 + 1:
                 raise errors.of("Unhealthy")
         elif change.kind == membership.REMOVE and change.id in voters:
-            if change.id != member.config.id and not member.active(change.id):
+            if not member.contact.active(change.id, member.now_ms):
                 return  # it is down: removing it can only help
             if up - 1 < 1 + (len(voters) - 1) // 2 and len(voters) > 1:
                 raise errors.of("Unhealthy")
@@ -206,8 +213,8 @@ class Duties:
         member = self.member
         if member.leads_term:
             self._answer_here(kind, args, ticket)
-        elif member.leader and member.leader != member.config.id:
-            member.call(member.leader, kind, args, ticket)
+        elif member.contact.leader and member.contact.leader != member.config.id:
+            member.call(member.contact.leader, kind, args, ticket)
         else:
             raise errors.of("NoLeader")
 
@@ -278,7 +285,7 @@ class Duties:
         ticket = Ticket()
         request_id = self.member.request_id()
         try:
-            self.member.propose(request_id, frame_of(request_id), ticket)
+            self.member.propose(request_id, frame_of(request_id), ticket, own=True)
         except StoreError as error:
             ticket.set_exception(error)
         return ticket

@@ -21,32 +21,31 @@ before.
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from kcore.store import errors, membership
 from kcore.store.calls import Call, Packet, Reply
+from kcore.store.contact import Contact
 from kcore.store.duties import Duties
 from kcore.store.errors import StoreError
 from kcore.store.face import MemberInfo
 from kcore.store.machine import Machine
 from kcore.store.membership import Change
+from kcore.store.planted import PLANTED, forge_vote, votes_asked_of_learners
 from kcore.store.reads import Reads
 from kcore.store.tickets import Proposals, Ticket, Waiting, first_request_id
+from kcore.store.turn import MemberConfig, Outcome, Work, raft_config
 from kcore_native.raft import (
     ENTRY_CONF_CHANGE,
     ENTRY_NORMAL,
     LEADER,
     MSG_APP_RESP,
-    MSG_PRE_VOTE,
     MSG_PRE_VOTE_RESP,
     MSG_SNAP,
-    MSG_VOTE,
     MSG_VOTE_RESP,
     ConfChange,
     ConfChangeSingle,
     ConfChangeV2,
-    Config,
     ConfState,
     Entry,
     HardState,
@@ -54,102 +53,21 @@ from kcore_native.raft import (
     Message,
     ProposalDropped,
     RawNode,
-    Ready,
     Snapshot,
     SnapshotMetadata,
     StepPeerNotFound,
 )
 
-REQUEST_TIMEOUT_MS: Final = 5_000  # and two election timeouts: how long a request waits, as etcd's ReqTimeout
-UNCOMMITTED_BYTES_MAX: Final = 64 << 20  # of the leader's log; more waits in the queue
-MESSAGE_BYTES_MAX: Final = 1 << 20  # of the entries in one append message
-INFLIGHT_MESSAGES_MAX: Final = 512  # append messages to one follower without an answer
 READS_MAX: Final = 200_000  # linearizable reads that wait; more is "too many requests"
-SNAPSHOT_LOG_BYTES: Final = 64 << 20  # of log since the last snapshot on disk before the next one is taken
+OVERSLEPT_TICKS: Final = 3  # without a tick: the process stood still
 ENTRY_OVERHEAD_BYTES: Final = 32  # of an entry on disk beside its data
-LOST_LEADER_ELECTIONS: Final = 3  # election timeouts without a leader until streams are told
 
 # Answers that promise something about this member's disk: they leave after the sync.
 _PROMISES: Final = frozenset({MSG_APP_RESP, MSG_VOTE_RESP, MSG_PRE_VOTE_RESP})
 
-PLANTED: Final = frozenset({"no_fsync", "no_read_index", "learner_votes"})
-
-
-@dataclass(frozen=True, slots=True)
-class MemberConfig:
-    """A member's constants. ``unix_ms`` is when it was started: request ids and members' ids are made of it."""
-
-    id: int
-    cluster_id: int
-    name: str = "default"
-    client_urls: tuple[str, ...] = ()
-    tick_ms: int = 100  # etcd's --heartbeat-interval
-    election_ticks: int = 10
-    snapshot_count: int = 10_000  # entries applied until the log in memory is cut
-    catch_up_entries: int = 5_000  # of those cut, kept for slow followers
-    snapshot_log_bytes: int = SNAPSHOT_LOG_BYTES
-    pre_vote: bool = True
-    check_quorum: bool = True
-    strict_reconfig_check: bool = True
-    auto_compaction_mode: str = "periodic"
-    auto_compaction_retention: int = 0  # milliseconds, or revisions; 0: none
-    corrupt_check_ms: int = 0  # how often the leader compares hashes; 0: never
-    lease_checkpoints: bool = False
-    seed: int = 0
-    unix_ms: int = 0
-
-    @property
-    def election_ms(self) -> int:
-        return self.tick_ms * self.election_ticks
-
-    @property
-    def request_timeout_ms(self) -> int:
-        return REQUEST_TIMEOUT_MS + 2 * self.election_ms
-
-
-class Work:
-    """What a driver must do before ``Member.done``. ``messages`` may be sent at once, in order.
-
-    ``snapshot``: it becomes the newest on disk before ``hard_state`` and ``entries`` are written (its chunks were
-    given to ``snapshot_received``). ``must_sync``: all of it is on disk before ``done``. ``snapshots_to_send``: for
-    each, ask ``snapshot_for`` and stream it.
-    """
-
-    __slots__ = (
-        "entries", "hard_state", "messages", "must_sync", "ready", "snapshot", "snapshots_to_send", "to_apply",
-    )  # fmt: skip
-
-    def __init__(self, messages: list[Packet], ready: Ready | None = None) -> None:
-        self.messages = messages
-        self.ready = ready
-        self.hard_state: HardState | None = ready.hard_state if ready else None
-        self.entries: list[Entry] = ready.entries if ready else []
-        self.snapshot: SnapshotMetadata | None = ready.snapshot.metadata if ready and ready.snapshot else None
-        self.must_sync: bool = bool(ready and ready.must_sync) or self.snapshot is not None
-        self.snapshots_to_send: list[Message] = []
-        self.to_apply: list[Entry] = ready.committed_entries if ready else []
-
-
-class Outcome:
-    """What follows from work that is done. ``messages`` are sent now.
-
-    ``take_snapshot``: call ``open_snapshot`` and write it to disk, in pieces between turns. ``members_changed``: the
-    network learns of new members and forgets the removed. ``removed``: this member is none any more; it stops.
-    """
-
-    __slots__ = ("members_changed", "messages", "removed", "take_snapshot")
-
-    def __init__(self) -> None:
-        self.messages: list[Packet] = []
-        self.take_snapshot = False
-        self.members_changed = False
-        self.removed = False
-
 
 class Member:
-    """See the module. ``planted`` names bugs for the simulator to find: "no_fsync" (``must_sync`` is never set),
-    "no_read_index" (any member answers reads at once), "learner_votes" (a learner's vote is counted as a voter's).
-    """
+    """See the module. ``planted``: bugs for the simulator to find (``kcore.store.planted``)."""
 
     def __init__(
         self,
@@ -158,7 +76,7 @@ class Member:
         storage: MemoryStorage,
         now_ms: int,
         *,
-        planted: frozenset[str] = frozenset(),
+        planted: frozenset[str] = frozenset(),  # see kcore.store.planted
     ) -> None:
         assert planted <= PLANTED, planted
         self.config: Final = config
@@ -166,10 +84,11 @@ class Member:
         self.storage: Final = storage
         self.planted: Final = planted
         self.now_ms = now_ms
+        self._ticked_ms = now_ms
         hard_state, conf_state = storage.initial_state()
         self.hard_state: HardState = hard_state
         self.conf_state: ConfState = conf_state
-        self.node: Final = RawNode(_raft_config(config, storage, machine.applied_index))
+        self.node: Final = RawNode(raft_config(config, storage, machine.applied_index))
         first_id = first_request_id(config.id, config.unix_ms)
         self.proposals: Final = Proposals(first_id, config.request_timeout_ms)
         self.reads: Final = Reads(config.request_timeout_ms, first_id)
@@ -178,13 +97,8 @@ class Member:
         self.is_leader = False
         self.leads_term = False  # leader, and an entry of its own term is applied here
         self.fresh = False  # a linearizable read may be answered from this member's state at once
-        self.write_refusal = ""  # the name of the error that every write gets, "" for none (a full disk)
         self.removed = False
-        self.applied_term = 0
-        self.leader_elected_ms = -(1 << 60)
-        self.leaderless_since_ms = now_ms
-        self.heard_ms: dict[int, int] = {}  # member -> when its last packet came
-        self.unreachable: set[int] = set()
+        self.contact: Final = Contact(config.id, config.election_ms, now_ms)
         self.leader_changes = 0
         self.proposals_applied = 0
         self._packets: list[Packet] = []
@@ -207,8 +121,9 @@ class Member:
 
     def tick(self, now_ms: int) -> None:
         """One tick has passed: elections and heartbeats go on, what waited too long fails, the leader's duties."""
-        late = now_ms - self.now_ms > 3 * self.config.tick_ms
+        late = self.overslept(now_ms)
         self.now_ms = max(self.now_ms, now_ms)
+        self._ticked_ms = now_ms
         self.node.tick()
         self.proposals.expire(now_ms, self._timeout_error)
         self.reads.expire(now_ms, self._timeout_error)
@@ -217,17 +132,20 @@ class Member:
             self._ask_index(context)
         self.duties.tick(now_ms, late=late)
 
+    def overslept(self, now_ms: int) -> bool:
+        """True where ticks are overdue: the process stood still, and others may have elected a leader meanwhile."""
+        return now_ms - self._ticked_ms > OVERSLEPT_TICKS * self.config.tick_ms
+
     def receive(self, packet: Packet, now_ms: int) -> None:
         """A packet has come. Those for others, of removed members, and snapshots without their state are dropped."""
         if packet.to != self.config.id or packet.from_ in self.machine.removed:
             return
         self.now_ms = max(self.now_ms, now_ms)
-        self.heard_ms[packet.from_] = now_ms
-        self.unreachable.discard(packet.from_)
+        self.contact.heard(packet.from_, now_ms)
         if isinstance(packet, Message):
             if packet.type != MSG_SNAP:
                 if "learner_votes" in self.planted:
-                    self._forge_vote(packet)
+                    forge_vote(packet, self.config.id, self.conf_state, self.contact.heard_ms)
                 self._step(packet)
         elif isinstance(packet, Call):
             self.duties.answer(packet)
@@ -238,12 +156,15 @@ class Member:
         """A new request id: goes into the frame and into ``propose``."""
         return self.proposals.next_id()
 
-    def propose(self, request_id: int, frame: bytes, ticket: Waiting | None = None) -> Waiting:
-        """The ticket has the request's result once it is applied here; raises StoreError where it is not taken."""
-        if self.write_refusal:
-            raise errors.of(self.write_refusal)
-        if self.removed:
-            raise errors.of("Stopped")
+    def propose(
+        self, request_id: int, frame: bytes, ticket: Waiting | None = None, *, own: bool = False
+    ) -> Waiting:
+        """The ticket has the request's result once it is applied here; raises StoreError where it is not taken.
+
+        ``own``: this member's own request, which waits even for a disk that is full.
+        """
+        if self.proposals.refusal and not (own and not self.removed):
+            raise errors.of(self.proposals.refusal)
         if ticket is None:
             ticket = Ticket()
         self.proposals.add(request_id, frame, ticket)
@@ -320,13 +241,13 @@ class Member:
 
     def report_unreachable(self, member_id: int) -> None:
         """Packets to that member were lost: Raft probes it instead of streaming."""
-        self.unreachable.add(member_id)
-        self.heard_ms.pop(member_id, None)
+        self.contact.lost(member_id)
         self.node.report_unreachable(member_id)
 
     def stop(self) -> None:
         """Every request that waits has "server stopped"."""
         self.removed = True
+        self.proposals.refusal = "Stopped"
         self.fresh = False
         self.proposals.fail(lambda: errors.of("Stopped"))
         self.reads.fail(lambda: errors.of("Stopped"))
@@ -363,7 +284,7 @@ class Member:
             return
         assert message.snapshot is not None
         metadata = message.snapshot.metadata
-        self.heard_ms[message.from_] = now_ms
+        self.contact.heard(message.from_, now_ms)
         self._received[metadata.index, metadata.term] = chunks
         self._step(message)
 
@@ -378,7 +299,7 @@ class Member:
         self._snapshotting = False
 
     def _state_now(self) -> tuple[SnapshotMetadata, Any]:
-        metadata = SnapshotMetadata(self.conf_state, self.machine.applied_index, self.applied_term)
+        metadata = SnapshotMetadata(self.conf_state, self.machine.applied_index, self.machine.applied_term)
         return metadata, self.machine.snapshot()
 
     # -- turns ---------------------------------------------------------------------------------------------------
@@ -409,7 +330,7 @@ class Member:
             elif message.type not in _PROMISES:
                 packets.append(message)
         if "learner_votes" in self.planted:
-            packets.extend(self._votes_asked_of_learners(ready.messages))
+            packets.extend(votes_asked_of_learners(self.conf_state, ready.messages))
         if "no_fsync" in self.planted:
             work.must_sync = False
         if ready.read_states:
@@ -437,7 +358,7 @@ class Member:
         outcome = Outcome()
         ready = work.ready
         if ready is not None:
-            if work.snapshot is not None:
+            if ready.snapshot:
                 self._restore(ready.snapshot)
             if ready.hard_state is not None:
                 self.storage.set_hard_state(ready.hard_state)
@@ -484,7 +405,7 @@ class Member:
 
     def propose_as_leader(self, request_id: int, frame: bytes, ticket: Waiting) -> bool:
         """The frame is an entry of this leader's log, or never proposed at all (it is not handed to another leader)."""
-        if not self.is_leader or self.write_refusal:
+        if not self.is_leader or self.proposals.refusal:
             return False
         try:
             self.node.propose(frame)
@@ -504,16 +425,14 @@ class Member:
 
     def _note_leader(self, leader: int, role: int) -> None:
         was_leader, self.is_leader = self.is_leader, role == LEADER
+        self.contact.leads(leader, self.now_ms, is_leader=self.is_leader)
         if leader != self.leader:
             self.leader_changes += 1
-            if leader:
-                self.leader_elected_ms = self.now_ms
-                self.reads.leader_changed()
-            else:
-                self.leaderless_since_ms = self.now_ms
             self.leader = leader
-            if leader and (context := self.reads.again(self.now_ms, at_once=True)) is not None:
-                self._ask_index(context)
+            if leader:
+                self.reads.leader_changed()
+                if (context := self.reads.again(self.now_ms, at_once=True)) is not None:
+                    self._ask_index(context)
         if was_leader and not self.is_leader:
             self.leads_term = False
             self.duties.demote()
@@ -531,7 +450,6 @@ class Member:
         for entry in entries:
             if entry.type == ENTRY_NORMAL:
                 outcomes = machine.apply(entry.index, entry.term, entry.data)
-                self.applied_term = entry.term
                 if entry.data:
                     self.proposals_applied += len(outcomes)
                     answer(outcomes)
@@ -549,7 +467,6 @@ class Member:
         v1 = entry.type == ENTRY_CONF_CHANGE
         change: ConfChange | ConfChangeV2 = (ConfChange if v1 else ConfChangeV2).decode(entry.data)
         request_id, result = self.machine.apply_conf_change(entry.index, entry.term, change.context)
-        self.applied_term = entry.term
         if isinstance(result, StoreError):
             self.conf_state = self.node.apply_conf_change(ConfChangeV2(0, [ConfChangeSingle(0, 0)]))
         else:
@@ -557,8 +474,9 @@ class Member:
             self._members_changed = True
             if self.config.id in self.machine.removed:
                 self.removed = True
+                self.proposals.refusal = "Stopped"
             for gone in self.machine.removed:
-                self.heard_ms.pop(gone, None)
+                self.contact.heard_ms.pop(gone, None)
         if request_id == self._change_in_flight:
             self._change_in_flight = 0
         self._note_freshness()
@@ -571,10 +489,12 @@ class Member:
         self.machine.restore(chunks())
         assert self.machine.applied_index == metadata.index
         self.storage.apply_snapshot(snapshot)
-        self.applied_term = metadata.term
         self.conf_state = metadata.conf_state
         self._stable = self._cut_index = metadata.index
         self._members_changed = True
+        if self.config.id in self.machine.removed:
+            self.removed = True
+            self.proposals.refusal = "Stopped"
         self._note_freshness()
         self.reads.applied(metadata.index)
 
@@ -592,25 +512,7 @@ class Member:
     # -- waiting -------------------------------------------------------------------------------------------------
 
     def _timeout_error(self, asked_ms: int) -> StoreError:
-        """Why a request of that time got no answer, as far as this member knows (etcd ``parseProposeCtxErr``)."""
-        lost_ms = self.leader_elected_ms - 2 * self.config.election_ms
-        if lost_ms < asked_ms < self.leader_elected_ms:
-            return errors.of("TimeoutDueToLeaderFail")
-        if self.is_leader:
-            voters = self.conf_state.voters
-            heard = sum(v == self.config.id or self.active(v) for v in voters)
-            if heard < len(voters) // 2 + 1:
-                return errors.of("TimeoutDueToConnectionLost")
-        elif self.leader and not self.active(self.leader):
-            return errors.of("TimeoutDueToConnectionLost")
-        return errors.of("Timeout")
-
-    def active(self, member_id: int) -> bool:
-        """True where that member was heard from within two election timeouts, or nothing is known against it."""
-        heard = self.heard_ms.get(member_id)
-        if heard is not None and self.now_ms - heard <= 2 * self.config.election_ms:
-            return True
-        return not self.is_leader and member_id != self.leader and member_id not in self.unreachable
+        return self.contact.timeout(asked_ms, self.now_ms, self.conf_state.voters)
 
     def _expire_others(self, now_ms: int) -> None:
         if self._calls:
@@ -627,8 +529,6 @@ class Member:
         if self._change_in_flight and self._change_in_flight not in self.proposals.pending:
             self._change_in_flight = 0
         self._changes = [c for c in self._changes if c[0] in self.proposals.pending]
-        if self.reads.waiting and not self.leader and self.reads.asked is None:
-            pass  # the next round begins in work(), and times out from then on
 
     def _settle_transfers(self) -> None:
         for target, _, ticket in self._transfers:
@@ -653,39 +553,6 @@ class Member:
         """The members, by id."""
         return [self.machine.members[i] for i in sorted(self.machine.members)]
 
-    # -- planted bugs --------------------------------------------------------------------------------------------
-
-    def _votes_asked_of_learners(self, messages: list[Message]) -> list[Packet]:
-        asked: list[Packet] = []
-        votes = [m for m in messages if m.type in (MSG_VOTE, MSG_PRE_VOTE)]
-        for learner in self.conf_state.learners if votes else ():
-            copy = Message.decode(votes[0].encode())
-            copy.to = learner
-            asked.append(copy)
-        return asked
-
-    def _forge_vote(self, message: Message) -> None:
-        if message.type in (MSG_VOTE_RESP, MSG_PRE_VOTE_RESP) and message.from_ in self.conf_state.learners:
-            others = [v for v in self.conf_state.voters if v != self.config.id]
-            if others:
-                message.from_ = min(others, key=lambda v: self.heard_ms.get(v, -1))
-
-
-def _raft_config(config: MemberConfig, storage: MemoryStorage, applied: int) -> Config:
-    return Config(
-        id=config.id,
-        election_tick=config.election_ticks,
-        heartbeat_tick=1,
-        storage=storage,
-        applied=applied,
-        max_size_per_message=MESSAGE_BYTES_MAX,
-        max_uncommitted_size=UNCOMMITTED_BYTES_MAX,
-        max_inflight_messages=INFLIGHT_MESSAGES_MAX,
-        check_quorum=config.check_quorum,
-        pre_vote=config.pre_vote,
-        seed=config.seed,
-    )
-
 
 def recover(
     config: MemberConfig,
@@ -704,12 +571,10 @@ def recover(
     leaves a hard state that is older than the snapshot: the snapshot is committed, so it is brought up to it.
     """
     storage = MemoryStorage()
-    applied_term = 0
     if snapshot is not None and snapshot.index:
         assert chunks is not None
         machine.restore(chunks())
         storage.apply_snapshot(Snapshot(b"", snapshot))
-        applied_term = snapshot.term
         entries = [entry for entry in entries if entry.index > snapshot.index]
         if hard_state.term < snapshot.term:
             hard_state = HardState(snapshot.term, 0, hard_state.commit)
@@ -718,6 +583,4 @@ def recover(
     storage.set_hard_state(hard_state)
     if entries:
         storage.append(entries)
-    member = Member(config, machine, storage, now_ms, planted=planted)
-    member.applied_term = applied_term
-    return member
+    return Member(config, machine, storage, now_ms, planted=planted)

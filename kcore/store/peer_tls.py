@@ -20,6 +20,7 @@ class PeerTLS:
     trusted_ca_file: str = ""
     client_cert_auth: bool = False  # one who connects must show a certificate
     allowed_cn: str = ""  # and it must be of that common name, "" for any
+    unverified: bool = False  # certificates sign themselves (--peer-auto-tls): encrypted, but nobody is known
 
     def server_context(self) -> ssl.SSLContext:
         """For the side that is connected to; raises OSError, ssl.SSLError where the files are no good."""
@@ -38,6 +39,9 @@ class PeerTLS:
         """For the side that connects; the other's certificate must fit the URL's host."""
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=self.trusted_ca_file or None)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.unverified:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
         if self.cert_file:
             context.load_cert_chain(self.cert_file, self.key_file)
         return context

@@ -6,6 +6,7 @@ reaches from it past the newest one: then nothing is lost. All else is refused.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
@@ -24,8 +25,9 @@ from kcore.store.segments import (
 )
 from kcore.store.snapshots import SnapshotReader, list_snapshots, snapshot_path
 from kcore_native.raft import Entry, HardState, SnapshotMetadata
+from kcore_native.wal import DURABLE, METADATA
 
-META_BYTES_MAX = 4096
+META_BYTES_MAX: Final = 4096
 
 
 class Meta(msgspec.Struct, frozen=True):
@@ -79,12 +81,12 @@ class Recovered:
     cluster_id: int
     member_id: int
     hard_state: HardState
-    entries: list[Entry]
+    entries: list[Entry] = field(repr=False)
     snapshot_metadata: SnapshotMetadata | None
     snapshot_path: str
-    files: Files
+    files: Files = field(repr=False)
 
-    def snapshot_chunks(self) -> Iterator[bytes]:
+    def open_snapshot(self) -> Iterator[bytes]:
         """The snapshot's chunks, checked as they are read; none without a snapshot. CorruptData."""
         if self.snapshot_metadata is not None:
             with SnapshotReader(self.files, self.snapshot_path) as reader:
@@ -123,6 +125,18 @@ def read_meta(files: Files, layout: Layout) -> Identity | None:
     if meta.format > FORMAT:
         raise NewerData(layout.meta, meta.format, FORMAT)
     return identity
+
+
+def owner(files: Files, layout: Layout) -> Identity | None:
+    """Whose directory it is; None where nothing was ever appended to its log. CorruptData, NewerData."""
+    segments = list_segments(files, layout.log)
+    if not segments:
+        return read_meta(files, layout)
+    content = read_segment(files, segments[-1], None, last=True)
+    blank = segments[-1].sequence == 0 and all(
+        kind in (METADATA, DURABLE) for kind, _, _ in content.scan.records
+    )
+    return None if blank else content.identity
 
 
 def read_log(files: Files, segments: list[Segment]) -> list[SegmentContent]:

@@ -16,10 +16,11 @@ from kcore.store.bootstrap import Founding, ReplicaConfig, found
 from kcore.store.disk_thread import DiskThread
 from kcore.store.files import is_full
 from kcore.store.machine import Machine
-from kcore.store.member import Member, MemberConfig, Outcome, Work, recover
+from kcore.store.member import Member, recover
 from kcore.store.snapshots import SnapshotWriter
 from kcore.store.tokens import SimpleTokens
 from kcore.store.transport import Description, SnapshotSink, Transport
+from kcore.store.turn import MemberConfig, Outcome, Work
 from kcore_native.raft import Message
 
 log = logging.getLogger("kcore.store")
@@ -132,7 +133,7 @@ class Replica:
         if not self.ready.is_set() and member.duties.published:
             self.ready.set()
         if self._leader_lost and not member.leader:
-            if now_ms - member.leaderless_since_ms > LEADERLESS_ELECTIONS * member.config.election_ms:
+            if now_ms - member.contact.leaderless_since_ms > LEADERLESS_ELECTIONS * member.config.election_ms:
                 callbacks, self._leader_lost = self._leader_lost, set()
                 for callback in callbacks:
                     callback()
@@ -173,7 +174,7 @@ class Replica:
         """True where the work is on disk as far as it must; else ``_finish`` follows when it is."""
         assert self.disk is not None and self._disk_thread is not None
         try:
-            self.disk.append(work.hard_state, work.entries, work.snapshot)
+            self.disk.append(work.hard_state, work.entries)
         except OSError as error:
             if not is_full(error):
                 raise
@@ -181,7 +182,7 @@ class Replica:
             return False
         if self.disk_full:
             self.disk_full = False
-            self.member.write_refusal = ""
+            self.member.proposals.refusal = ""
             log.info("the disk has space again")
         self.entries_written += len(work.entries)
         if not work.must_sync:
@@ -196,8 +197,8 @@ class Replica:
         if not self.disk_full:
             self.disk_full = True
             log.error("the disk is full: %s; writes are refused until there is space", error)
-            self.member.duties.disk_full()
-            self.member.write_refusal = "NoSpace"
+            self.member.proposals.refusal = "NoSpace"
+        self.member.duties.disk_full()
         self._writing = work
 
         def again() -> None:

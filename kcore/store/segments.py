@@ -188,9 +188,9 @@ class Log:
         self._vouched = 0  # what the last DURABLE record says
         self._last_index = 0
         self._hard_state = HardState()
-        self._snapshots: list[
-            tuple[Position, int]
-        ] = []  # with the offset after its record; 0: earlier segment
+        # those that count, each with the offset after its record in this segment, or 0
+        self._snapshots: list[tuple[Position, int]] = []
+        self._offered: list[Position] = []  # beyond the commit index: Raft has not accepted them yet
         self._failure = ""
         self._append_mutex: Final = threading.Lock()
         self._sync_mutex: Final = threading.Lock()  # taken before the other one
@@ -249,41 +249,70 @@ class Log:
         return self._segments[0].first_index
 
     @property
+    def awaits_sync(self) -> bool:
+        """True where a snapshot counts but that is not durable yet."""
+        with self._append_mutex:
+            return self._fsync and any(end > self._durable for _, end in self._snapshots)
+
+    @property
     def snapshots(self) -> list[Position]:
         """The snapshots that the log says were put in place, and does so durably."""
         with self._append_mutex:
             return [position for position, end in self._snapshots if end <= self._durable or not self._fsync]
 
-    def append(
-        self, hard_state: HardState | None, entries: Sequence[Entry], snapshot: Position | None = None
-    ) -> None:
-        """The records are written, in the order snapshot, entries, hard state; durable after the next ``sync``."""
+    def append(self, hard_state: HardState | None, entries: Sequence[Entry]) -> None:
+        """The records are written, those of snapshots that now count first, then entries, then hard state."""
         with self._append_mutex:
-            self._refuse_after_failure()
-            encoder = self._encoder
-            offset, previous = encoder.offset, encoder.previous
-            try:
-                if self._durable > self._vouched:
-                    encoder.add_durable(self._durable)
-                if snapshot is not None:
-                    encoder.add(SNAPSHOT, POSITION.pack(snapshot.index, snapshot.term))
-                if entries:
-                    encoder.add_entries(entries)
-                if hard_state is not None:
-                    encoder.add(STATE, _packed(hard_state))
-                if data := encoder.take():
-                    self._write(offset, data)
-            except BaseException:
-                encoder.rewind(offset, previous)
-                raise
-            self._vouched = self._durable
-            if snapshot is not None:
-                self._snapshots.append((snapshot, encoder.offset))
-                self._last_index = max(self._last_index, snapshot.index)
+            commit = hard_state.commit if hard_state is not None else self._hard_state.commit
+            counting = [position for position in self._offered if position.index <= commit]
+            self._append(hard_state, entries, counting)
+
+    def offer_snapshot(self, position: Position) -> None:
+        """The snapshot's file is in place; a record says so as soon as the hard state's commit index reaches it.
+
+        Until then it may be one that a leader sent and Raft has not looked at, or will refuse.
+        """
+        with self._append_mutex:
+            if position in self._offered or any(position == known for known, _ in self._snapshots):
+                return
+            self._offered.append(position)
+            if position.index <= self._hard_state.commit:
+                try:
+                    self._append(None, (), [position])
+                except OSError as error:
+                    if not is_full(error):
+                        raise
+                    log.warning("%s: a snapshot is noted later: %s", self._segments[-1].path, error.strerror)
+
+    def _append(
+        self, hard_state: HardState | None, entries: Sequence[Entry], counting: Sequence[Position]
+    ) -> None:
+        self._refuse_after_failure()
+        encoder = self._encoder
+        offset, previous = encoder.offset, encoder.previous
+        try:
+            if self._durable > self._vouched:
+                encoder.add_durable(self._durable)
+            for position in counting:
+                encoder.add(SNAPSHOT, POSITION.pack(position.index, position.term))
             if entries:
-                self._last_index = entries[-1].index
+                encoder.add_entries(entries)
             if hard_state is not None:
-                self._hard_state = hard_state
+                encoder.add(STATE, _packed(hard_state))
+            if data := encoder.take():
+                self._write(offset, data)
+        except BaseException:
+            encoder.rewind(offset, previous)
+            raise
+        self._vouched = self._durable
+        for position in counting:
+            self._offered.remove(position)
+            self._snapshots.append((position, encoder.offset))
+            self._last_index = max(self._last_index, position.index)
+        if entries:
+            self._last_index = entries[-1].index
+        if hard_state is not None:
+            self._hard_state = hard_state
 
     def sync(self) -> None:
         """All that was appended before this call is durable; where the segment is full, a new one is begun."""

@@ -17,7 +17,7 @@ doubled or out of order shows. A file is written under a temporary name, synced,
 import contextlib
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Final
 
@@ -83,11 +83,20 @@ class SnapshotWriter:
     """
 
     def __init__(
-        self, files: Files, directory: str, identity: Identity, metadata: SnapshotMetadata, *, serial: int, fsync: bool
-    ) -> None:  # fmt: skip
+        self,
+        files: Files,
+        directory: str,
+        identity: Identity,
+        metadata: SnapshotMetadata,
+        committed: Callable[[Position], None],
+        *,
+        serial: int,
+        fsync: bool,
+    ) -> None:
         self.position: Final = Position(metadata.index, metadata.term)
         self._files: Final = files
         self._directory: Final = directory
+        self._committed: Final = committed
         self._fsync: Final = fsync
         self._path: Final = snapshot_path(directory, self.position)
         self._temporary: Final = f"{self._path}.{serial:x}{TEMPORARY}"
@@ -126,7 +135,7 @@ class SnapshotWriter:
             self._synced = self._offset
 
     def commit(self) -> int:
-        """The snapshot's file is in place and durable, in bytes; it counts once the log names it."""
+        """The snapshot's file is in place and durable; it counts once the log names it. Answers its bytes."""
         sums = SUMS.pack(self._bytes, self._pieces)
         self._crc = crc32c(sums, crc32c(bytes(4), self._crc))
         self._put(PIECE.pack(0, self._crc) + sums)
@@ -137,6 +146,7 @@ class SnapshotWriter:
         self._file.close()
         if self._fsync:
             self._files.sync_directory(self._directory)
+        self._committed(self.position)
         return self._offset
 
     def abort(self) -> None:

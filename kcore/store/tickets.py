@@ -7,10 +7,12 @@ time the ticket gets etcd's "timed out", which says: unknown.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import takewhile
 from typing import Any, Final, Protocol
 
 from kcore.store import errors
+from kcore_native.mvcc import command
 
 ENTRY_BYTES_MAX: Final = 1 << 20  # requests of one turn go into one log entry up to this size
 QUEUE_BYTES_MAX: Final = 256 << 20  # frames that wait to be proposed; more is "too many requests"
@@ -74,17 +76,19 @@ def first_request_id(member_id: int, unix_ms: int) -> int:
 
 
 class Proposals:
-    """Frames to propose, in order, and the tickets of all that were proposed and are not applied yet."""
+    """Frames to propose, in order, and the tickets of all that were proposed and are not applied yet.
+
+    Invariant: ids in ``pending`` ascend, as they are given out and waited for in order.
+    """
 
     def __init__(self, first_id: int, timeout_ms: int) -> None:
         self.last_id = first_id
         self.timeout_ms = timeout_ms
-        self.frames: list[bytes] = []  # Invariant: as long as ``ids``
-        self.ids: list[int] = []
+        self.refusal = ""  # the name of the error that every new request gets
+        self.frames: list[bytes] = []
         self.queued_bytes = 0
         self.pending: dict[int, Waiting] = {}
-        self._recent: list[int] = []
-        self._deadlines: deque[tuple[int, int, list[int]]] = deque()  # (asked at, expires at, request ids)
+        self._boundaries: deque[tuple[int, int]] = deque()  # (ms, last id given out by then)
 
     def next_id(self) -> int:
         """A request id that no other request of this member has."""
@@ -97,14 +101,11 @@ class Proposals:
             raise errors.of("RequestTooManyRequests")
         self.pending[request_id] = ticket
         self.frames.append(frame)
-        self.ids.append(request_id)
-        self._recent.append(request_id)
         self.queued_bytes += len(frame)
 
     def wait(self, request_id: int, ticket: Waiting) -> None:
         """The ticket waits for that id, which is proposed by other means (a change of the membership)."""
         self.pending[request_id] = ticket
-        self._recent.append(request_id)
 
     def payload(self) -> tuple[bytes, int]:
         """The next entry's bytes and how many frames it holds; (b"", 0) where nothing waits."""
@@ -123,13 +124,12 @@ class Proposals:
         """The first ``count`` frames, ``size`` bytes, were proposed."""
         if count == len(self.frames):
             self.frames = []
-            self.ids = []
             self.queued_bytes = 0
         else:
-            del self.frames[:count], self.ids[:count]
+            del self.frames[:count]
             self.queued_bytes -= size
 
-    def answer(self, outcomes: list[tuple[int, Any]]) -> None:
+    def answer(self, outcomes: Iterable[tuple[int, Any]]) -> None:
         """Tickets of this member among the applied requests have their results; others' ids are passed over."""
         pop = self.pending.pop
         for request_id, result in outcomes:
@@ -143,30 +143,26 @@ class Proposals:
 
     def expire(self, now_ms: int, error_of: Callable[[int], Exception]) -> None:
         """Those that waited ``timeout_ms`` have ``error_of(asked at)``; what is still queued is never proposed."""
-        if self._recent:
-            self._deadlines.append((now_ms, now_ms + self.timeout_ms, self._recent))
-            self._recent = []
-        expired: set[int] = set()
-        while self._deadlines and self._deadlines[0][1] <= now_ms:
-            asked_ms, _, ids = self._deadlines.popleft()
-            for request_id in ids:
-                ticket = self.pending.pop(request_id, None)
-                if ticket is not None:
-                    expired.add(request_id)
-                    if not ticket.done():
-                        ticket.set_exception(error_of(asked_ms))
-        if expired and self.ids:
-            kept = [(i, f) for i, f in zip(self.ids, self.frames, strict=True) if i not in expired]
-            self.ids = [i for i, _ in kept]
-            self.frames = [f for _, f in kept]
+        if self.pending:
+            self._boundaries.append((now_ms, self.last_id))
+        gone: set[int] = set()
+        while self._boundaries and self._boundaries[0][0] + self.timeout_ms <= now_ms:
+            asked_ms, last_id = self._boundaries.popleft()
+            late = list(takewhile(last_id.__ge__, self.pending))
+            for request_id in late:
+                ticket = self.pending.pop(request_id)
+                gone.add(request_id)
+                if not ticket.done():
+                    ticket.set_exception(error_of(asked_ms))
+        if gone and self.frames:
+            self.frames = [f for f in self.frames if not gone.intersection(command.request_ids(f))]
             self.queued_bytes = sum(map(len, self.frames))
 
     def fail(self, error: Callable[[], Exception]) -> None:
         """Every ticket that waits has that error; nothing is queued."""
         pending, self.pending = self.pending, {}
-        self.frames, self.ids, self.queued_bytes = [], [], 0
-        self._recent = []
-        self._deadlines.clear()
+        self.frames, self.queued_bytes = [], 0
+        self._boundaries.clear()
         for ticket in pending.values():
             if not ticket.done():
                 ticket.set_exception(error())

@@ -382,9 +382,7 @@ class Transport:
         except (OSError, asyncio.IncompleteReadError):
             pass  # the other side went away; its own log says why
         except asyncio.CancelledError:
-            if not self._servers:
-                return  # closing; asyncio.start_server would log the cancellation
-            raise
+            pass  # the task ends here anyway, and asyncio.start_server would log the cancellation
         finally:
             self._incoming.discard(task)
             writer.close()

@@ -8,9 +8,10 @@ from kcore.store.auth import Auth
 from kcore.store.calls import Packet, decode, encode
 from kcore.store.face import MemberInfo
 from kcore.store.machine import Machine
-from kcore.store.member import Member, MemberConfig, recover
+from kcore.store.member import Member, recover
 from kcore.store.membership import Change
 from kcore.store.tickets import Ticket
+from kcore.store.turn import MemberConfig
 from kcore_native.mvcc import command
 from kcore_native.raft import Entry, HardState, Message, SnapshotMetadata
 

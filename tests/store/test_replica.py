@@ -148,6 +148,7 @@ def test_a_full_disk_refuses_writes_and_loses_nothing(tmp_path: Path) -> None:
         assert kv is not None and kv.value == b"1"
         disk.append = append  # type: ignore[method-assign]
         assert (await waits).revision == 3
+        await until(lambda: store.replica.machine.alarms)
         assert [alarm.type for alarm in await store.alarm(0)] == [1]  # an operator must look at it
         with pytest.raises(StoreError, match="database space exceeded"):
             await store.put(b"a", b"4")
@@ -244,9 +245,9 @@ def test_configurations_that_cannot_be_are_refused(tmp_path: Path) -> None:
             ({"heartbeat_ms": 100, "election_ms": 200}, "at least as 5 times"),
             ({"initial_cluster": {"other": ("http://x:1",)}}, "couldn't find local name"),
             ({"initial_cluster_state": "old"}, "neither new nor existing"),
-            ({"initial_cluster": {"default": ("http://x:1",)}}, "missing from --initial-advertise-peer-urls"),
+            ({"initial_cluster": {"m0": ("http://x:1",)}}, "missing from --initial-advertise-peer-urls"),
         ):
-            config = Loopback(tmp_path, 1).config("m0", name="default", **{"initial_cluster": {}, **options})
+            config = Loopback(tmp_path, 1).config("m0", **{"initial_cluster": {}, **options})
             with pytest.raises(ValueError, match=why):
                 await Replica.start(config)
 
