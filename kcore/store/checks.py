@@ -1,0 +1,110 @@
+"""Requests that are refused before they are proposed (etcd ``server/etcdserver/api/v3rpc/key.go``). Pure."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from kcore.store import errors
+from kcore.store.kv import Compare, DeleteOp, Op, PutOp, RangeOp, TxnOp
+
+TXN_OPS_MAX: Final = 128  # operations of a transaction, etcd's --max-txn-ops
+REQUEST_BYTES_MAX: Final = 3 << 19  # of one request, etcd's --max-request-bytes (1.5 MiB)
+SORT_ORDER_MAX: Final = 2
+SORT_TARGET_MAX: Final = 4
+
+
+def check_range(key: bytes, sort_order: int, sort_target: int) -> None:
+    """Raises EmptyKey, InvalidSortOption."""
+    if not key:
+        raise errors.of("EmptyKey")
+    if not (0 <= sort_order <= SORT_ORDER_MAX and 0 <= sort_target <= SORT_TARGET_MAX):
+        raise errors.of("InvalidSortOption")
+
+
+def check_put(key: bytes, value: bytes, lease: int, ignore_value: bool, ignore_lease: bool) -> None:
+    """Raises EmptyKey, ValueProvided, LeaseProvided."""
+    if not key:
+        raise errors.of("EmptyKey")
+    if ignore_value and value:
+        raise errors.of("ValueProvided")
+    if ignore_lease and lease:
+        raise errors.of("LeaseProvided")
+
+
+def check_txn(
+    compares: Sequence[Compare], success: Sequence[Op], failure: Sequence[Op], ops_max: int = TXN_OPS_MAX
+) -> bool:
+    """True where the transaction only reads; raises TooManyOps, EmptyKey, DuplicateKey and the errors of its parts."""
+    reads = _check_parts(compares, success, failure, ops_max)
+    if not reads:
+        for branch in (success, failure):
+            _check_overlaps(branch)
+    return reads
+
+
+def _check_parts(
+    compares: Sequence[Compare], success: Sequence[Op], failure: Sequence[Op], ops_max: int
+) -> bool:
+    count = max(len(compares), len(success), len(failure))
+    if count > ops_max:
+        raise errors.of("TooManyOps")
+    for compare in compares:
+        if not compare.key:
+            raise errors.of("EmptyKey")
+    reads = True
+    for op in (*success, *failure):
+        if isinstance(op, PutOp):
+            key, value, lease, _, ignore_value, ignore_lease = op
+            reads = False
+            if not key or ignore_value or ignore_lease:
+                check_put(key, value, lease, ignore_value, ignore_lease)
+        elif isinstance(op, RangeOp):
+            check_range(op.key, op.sort_order, op.sort_target)
+        elif isinstance(op, DeleteOp):
+            reads = False
+            if not op.key:
+                raise errors.of("EmptyKey")
+        elif isinstance(op, TxnOp):
+            reads &= _check_parts(op.compares, op.success, op.failure, ops_max - count)
+        else:
+            raise errors.of("KeyNotFound")  # etcd's answer to an operation that is none
+    return reads
+
+
+Interval = tuple[bytes, bytes]  # [begin, end)
+
+
+def _check_overlaps(ops: Sequence[Op]) -> tuple[set[bytes], list[Interval]]:
+    """Keys put and ranges deleted by one branch; raises DuplicateKey where a key is changed twice."""
+    deleted = [_interval(op) for op in ops if isinstance(op, DeleteOp)]
+    put: set[bytes] = set()
+    for op in ops:
+        if not isinstance(op, TxnOp):
+            continue
+        put_then, deleted_then = _check_overlaps(op.success)
+        put_else, deleted_else = _check_overlaps(op.failure)
+        _add_puts(put, put_then, deleted, ())
+        _add_puts(put, put_else, deleted, put_then)
+        deleted += deleted_then + deleted_else
+    keys = [op.key for op in ops if isinstance(op, PutOp)]
+    if not put and not deleted and len(set(keys)) == len(keys):
+        return set(keys), deleted  # the usual transaction
+    for key in keys:
+        _add_puts(put, (key,), deleted, ())
+    return put, deleted
+
+
+def _add_puts(
+    put: set[bytes], keys: Iterable[bytes], deleted: Sequence[Interval], exclusive: Iterable[bytes]
+) -> None:
+    """The keys are put too; those of ``exclusive`` are of the other branch, so both may be."""
+    for key in keys:
+        if key in put and key not in exclusive:
+            raise errors.of("DuplicateKey")
+        if any(begin <= key < end for begin, end in deleted):
+            raise errors.of("DuplicateKey")
+        put.add(key)
+
+
+def _interval(op: DeleteOp) -> Interval:
+    # a zero byte for "all from here on" is taken as a key, and so such a range overlaps nothing: as etcd has it
+    return op.key, op.end or op.key + b"\0"

@@ -1,0 +1,106 @@
+"""Services as the transport sees them: a table from a call's path to a coroutine, and what a call may ask and say.
+
+A service is an object with one coroutine a method, named as the method in lower_snake_case. Unary methods take
+``(request, context)`` and give the response, as a message or as its encoded bytes; streaming ones take
+``(stream, context)``. ``table`` pairs them with the descriptions in ``messages``. Refusals are ``StoreError``.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final, NamedTuple, Protocol
+
+from kcore.store.errors import Code, StoreError
+from kcore.store.etcd import messages
+
+CODE_NAMES: Final = {
+    Code.OK: "OK",
+    Code.CANCELLED: "Canceled",
+    Code.UNKNOWN: "Unknown",
+    Code.INVALID_ARGUMENT: "InvalidArgument",
+    Code.DEADLINE_EXCEEDED: "DeadlineExceeded",
+    Code.NOT_FOUND: "NotFound",
+    Code.ALREADY_EXISTS: "AlreadyExists",
+    Code.PERMISSION_DENIED: "PermissionDenied",
+    Code.RESOURCE_EXHAUSTED: "ResourceExhausted",
+    Code.FAILED_PRECONDITION: "FailedPrecondition",
+    Code.ABORTED: "Aborted",
+    Code.OUT_OF_RANGE: "OutOfRange",
+    Code.UNIMPLEMENTED: "Unimplemented",
+    Code.INTERNAL: "Internal",
+    Code.UNAVAILABLE: "Unavailable",
+    Code.DATA_LOSS: "DataLoss",
+    Code.UNAUTHENTICATED: "Unauthenticated",
+}
+
+
+class Peer(NamedTuple):
+    """Who is at the other end of a connection; ``common_name`` is of a verified client certificate, else empty."""
+
+    address: str
+    common_name: str = ""
+
+
+class Context:
+    """What is known of one call beside its messages."""
+
+    __slots__ = ("body_bytes", "headers", "path", "peer")
+
+    def __init__(self, path: bytes, headers: list[tuple[bytes, bytes]], peer: Peer) -> None:
+        self.path = path
+        self.headers = headers
+        self.peer = peer
+        self.body_bytes = 0  # size of the last request message as it came
+
+    def get(self, name: bytes) -> bytes | None:
+        """The first value of that metadata key (lower case), or None."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+class Stream(Protocol):
+    """The two directions of a streaming call."""
+
+    async def receive(self) -> Any:
+        """The client's next message; None where it will send no more."""
+
+    async def send(self, message: Any) -> None:
+        """Returns once the message is on its way and not too much waits before it (bytes are sent as they are)."""
+
+
+Call = Callable[[Any, Context], Awaitable[Any]]
+
+
+class Method(NamedTuple):
+    """One row of the table."""
+
+    path: bytes
+    parse: Callable[[bytes], Any]
+    call: Call
+    streaming: bool  # in either direction
+
+
+def snake_case(name: str) -> str:
+    """``MemberAdd`` -> ``member_add``, ``HashKV`` -> ``hash_kv``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def table(services: Iterable[tuple[str, object]]) -> dict[bytes, Method]:
+    """All methods by path; each service comes with its full name, and must have every method of its description."""
+    methods = {}
+    for full_name, service in services:
+        for described in messages.service(full_name).methods:
+            path = f"/{full_name}/{described.name}".encode()
+            methods[path] = Method(
+                path,
+                messages.message(described.input_type.full_name).FromString,
+                getattr(service, snake_case(described.name)),
+                described.client_streaming or described.server_streaming,
+            )
+    return methods
+
+
+def go_text(error: StoreError) -> str:
+    """The error as Go's gRPC prints it: etcd puts this form into ``cancel_reason``."""
+    return f"rpc error: code = {CODE_NAMES[error.code]} desc = {error.text}"

@@ -1,0 +1,430 @@
+"""The only driver of a member: asyncio loop, disk thread, network. Persist, send, apply; one fsync for all that waits.
+
+What comes while the disk writes shares the next write. Nothing here decides: that is ``kcore.store.member``.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, Final
+
+from kcore.store import calls
+from kcore.store.bootstrap import Founding, ReplicaConfig, found
+from kcore.store.disk_thread import DiskThread
+from kcore.store.files import is_full
+from kcore.store.machine import Machine
+from kcore.store.member import Member, recover
+from kcore.store.snapshots import SnapshotWriter
+from kcore.store.tokens import SimpleTokens
+from kcore.store.transport import Description, SnapshotSink, Transport
+from kcore.store.turn import MemberConfig, Outcome, Work
+from kcore_native.raft import Message
+
+log = logging.getLogger("kcore.store")
+
+FULL_RETRY_SECONDS: Final = 1.0  # between attempts to write to a full disk
+SNAPSHOT_CHUNKS_PER_TURN: Final = 1  # of a snapshot on its way to disk, between turns of the loop
+TURNS_IN_A_ROW_MAX: Final = 64  # of work without the disk, before the loop may do something else
+LEADERLESS_ELECTIONS: Final = 3  # election timeouts without a leader, until streams are told
+
+
+class Replica:
+    """A running member. ``member`` may be read at any time, and asked; ``kick`` makes the loop see what was asked."""
+
+    def __init__(self, config: ReplicaConfig, founding: Founding, machine: Machine) -> None:
+        self.config: Final = config
+        self.loop: Final = asyncio.get_running_loop()
+        self.machine: Final = machine
+        self.disk: Final = founding.disk
+        self.cluster_id: Final = founding.cluster_id
+        self.member_id: Final = founding.member_id
+        self.member: Final = _member(config, founding, machine, self._now_ms())
+        self.transport: Final = Transport(self, founding.cluster_id, founding.member_id, config.peer_tls)
+        self.failure = ""  # why it stopped, where nobody asked it to
+        self.stopped: Final[asyncio.Event] = asyncio.Event()
+        self.ready: Final[asyncio.Event] = (
+            asyncio.Event()
+        )  # it has published its name: etcd's "ready to serve"
+        self.fsyncs = 0
+        self.fsync_seconds = 0.0
+        self.entries_written = 0
+        self.disk_full = False
+        self._disk_thread = DiskThread(self.disk, self.loop) if self.disk is not None else None
+        self.kicked = False  # a turn is due
+        self._writing: Work | None = None
+        self._stopping = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._ticker: asyncio.TimerHandle | None = None
+        self._incoming_snapshot = False
+        self._leader_lost: set[Callable[[], None]] = set()
+
+    @classmethod
+    async def start(cls, config: ReplicaConfig) -> "Replica":
+        """A member that runs: recovered from its directory, or founded with its cluster.
+
+        Raises ValueError for a configuration that cannot be, DataError for a directory that is refused, OSError.
+        """
+        founding = await found(config)
+        replica = None
+        try:
+            replica = cls(config, founding, config.new_machine())
+            if config.listen_peer_urls:
+                await replica.transport.listen(config.listen_peer_urls)
+        except BaseException:
+            if replica is not None:
+                await replica.transport.close()
+            if founding.disk is not None:
+                founding.disk.close()
+            raise
+        replica._set_peers(founding)
+        replica._tick()
+        replica.kick()
+        return replica
+
+    async def stop(self) -> None:
+        """Nothing runs; all that was acknowledged is on disk; requests that wait get "server stopped"."""
+        if self._stopping:
+            await self.stopped.wait()
+            return
+        self._stopping = True
+        if self._ticker is not None:
+            self._ticker.cancel()
+        self.member.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.transport.close()
+        if self._disk_thread is not None:
+            await self._disk_thread.stop()
+        if self.disk is not None:
+            self.disk.close()
+        self.stopped.set()
+
+    def kick(self) -> None:
+        """A turn of the loop will soon see what the member was asked."""
+        if not self.kicked:
+            self.kicked = True
+            self.loop.call_soon(self._turn)
+
+    @staticmethod
+    def unix_ms() -> int:
+        """Milliseconds since the epoch."""
+        return int(time.time() * 1000)
+
+    def on_leader_lost(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Calls back once when no leader was known for three election timeouts; the answer takes it back."""
+        self._leader_lost.add(callback)
+        return lambda: self._leader_lost.discard(callback)
+
+    # -- the loop ------------------------------------------------------------------------------------------------
+
+    def _now_ms(self) -> int:
+        return int(self.loop.time() * 1000)
+
+    def _tick(self) -> None:
+        if self._stopping:
+            return
+        member = self.member
+        now_ms = self._now_ms()
+        member.tick(now_ms)
+        if not self.ready.is_set() and member.duties.published:
+            self.ready.set()
+        if self._leader_lost and not member.leader:
+            if now_ms - member.contact.leaderless_since_ms > LEADERLESS_ELECTIONS * member.config.election_ms:
+                callbacks, self._leader_lost = self._leader_lost, set()
+                for callback in callbacks:
+                    callback()
+        tokens = self.machine.auth.tokens
+        if isinstance(tokens, SimpleTokens):
+            tokens.sweep(now_ms)
+        self._ticker = self.loop.call_later(self.config.heartbeat_ms / 1000, self._tick)
+        self.kick()
+
+    def _turn(self) -> None:
+        self.kicked = False
+        if self._writing is not None or self._stopping:
+            return  # the end of the write begins the next turn
+        try:
+            self._work_off()
+        except Exception as error:  # noqa: BLE001 - a broken invariant: nothing may be written or answered any more
+            self._fail(error)
+
+    def _work_off(self) -> None:
+        member, disk = self.member, self.disk
+        for _ in range(TURNS_IN_A_ROW_MAX):
+            work = member.work()
+            if work is None:
+                return
+            if work.messages:
+                self.transport.send(work.messages)
+            for message in work.snapshots_to_send:
+                self._send_snapshot(message)
+            if disk is not None and (
+                work.entries or work.hard_state is not None or work.snapshot is not None
+            ):
+                if not self._write(work):
+                    return
+            self._finish(work)
+        self.kick()
+
+    def _write(self, work: Work) -> bool:
+        """True where the work is on disk as far as it must; else ``_finish`` follows when it is."""
+        assert self.disk is not None and self._disk_thread is not None
+        try:
+            self.disk.append(work.hard_state, work.entries)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self._wait_for_space(work, error)
+            return False
+        if self.disk_full:
+            self.disk_full = False
+            self.member.proposals.refusal = ""
+            log.info("the disk has space again")
+        self.entries_written += len(work.entries)
+        if not work.must_sync:
+            return True
+        self._writing = work
+        self._disk_thread.sync(self._synced)
+        self.member.apply_early(work)
+        return False
+
+    def _wait_for_space(self, work: Work, error: OSError) -> None:
+        """Writes are refused, reads go on; the same work is tried again."""
+        if not self.disk_full:
+            self.disk_full = True
+            log.error("the disk is full: %s; writes are refused until there is space", error)
+            self.member.proposals.refusal = "NoSpace"
+        self.member.duties.disk_full()
+        self._writing = work
+
+        def again() -> None:
+            self._writing = None
+            if self._stopping:
+                return
+            try:
+                if self._write(work):
+                    self._finish(work)
+                    self._work_off()
+            except Exception as failure:  # noqa: BLE001 - as in _turn
+                self._fail(failure)
+
+        self.member.apply_early(work)
+        self.loop.call_later(FULL_RETRY_SECONDS, again)
+
+    def _synced(self, seconds: float, error: BaseException | None) -> None:
+        work, self._writing = self._writing, None
+        if error is not None:
+            self._fail(error)
+            return
+        self.fsyncs += 1
+        self.fsync_seconds += seconds
+        if self._stopping:
+            return
+        assert work is not None
+        try:
+            self._finish(work)
+            self._work_off()
+        except Exception as failure:  # noqa: BLE001 - as in _turn
+            self._fail(failure)
+
+    def _finish(self, work: Work) -> None:
+        outcome: Outcome = self.member.done(work, self._now_ms())
+        if outcome.messages:
+            self.transport.send(outcome.messages)
+        if outcome.members_changed:
+            self._set_peers()
+        if outcome.take_snapshot and self.disk is not None:
+            self._spawn(self._take_snapshot())
+        if outcome.removed:
+            self.failure = "this member was removed from the cluster; its data directory is of no more use"
+            log.warning("%s", self.failure)
+            self._spawn(self._stop_later())
+
+    async def _stop_later(self) -> None:
+        # the others must hear that the removal is applied before this member is gone, as in etcd
+        await asyncio.sleep(self.member.config.election_ms / 1000)
+        self._tasks.discard(asyncio.current_task())
+        await self.stop()
+
+    def _fail(self, error: BaseException) -> None:
+        """The member stops with one line: its disk or its own state cannot be trusted."""
+        if self.failure:
+            return
+        self.failure = f"{type(error).__name__}: {error}"
+        log.critical(
+            "member %x stops: %s", self.member_id, self.failure, exc_info=not isinstance(error, OSError)
+        )
+        self._writing = None
+        self.member.stop()
+        self._spawn(self._stop_now())
+
+    async def _stop_now(self) -> None:
+        self._tasks.discard(asyncio.current_task())
+        await self.stop()
+
+    def _spawn(self, coroutine: Any) -> None:
+        task = self.loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _set_peers(self, founding: Founding | None = None) -> None:
+        members = self.machine.members or {m.id: m for m in (founding.members if founding else ())}
+        self.transport.set_peers({m.id: m.peer_urls for m in members.values() if m.id != self.member_id})
+
+    # -- snapshots -----------------------------------------------------------------------------------------------
+
+    async def _take_snapshot(self) -> None:
+        """The state as of now is on disk, written in pieces between turns; older log is released."""
+        disk = self.disk
+        assert disk is not None
+        metadata, reader = self.member.open_snapshot()
+        writer: SnapshotWriter = disk.begin_snapshot(metadata)
+        done = False
+        try:
+            for chunk in reader:
+                await asyncio.to_thread(writer.write, chunk)
+            await asyncio.to_thread(writer.commit)
+            done = True
+            await asyncio.to_thread(disk.release, metadata.index)
+        except OSError as error:
+            log.error("no snapshot was written: %s", error)
+        finally:
+            if not done:
+                writer.abort()
+            reader.close()
+            self.member.snapshot_taken()
+
+    def _send_snapshot(self, message: Message) -> None:
+        to = message.to
+        message, reader = self.member.snapshot_for(message)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            for chunk in reader:
+                yield chunk
+                await asyncio.sleep(0)
+
+        def finished(failed: bool) -> None:
+            reader.close()
+            if not self._stopping:
+                self.member.snapshot_sent(to, failed=failed)
+                self.kick()
+
+        assert message.snapshot is not None
+        log.info("a snapshot of index %d goes to member %x", message.snapshot.metadata.index, to)
+        self.transport.send_snapshot(message, chunks, finished)
+
+    # -- what the transport asks (transport.Owner) ---------------------------------------------------------------
+
+    def packet_received(self, packet: calls.Packet) -> None:
+        """The member has the packet."""
+        if not self._stopping:
+            try:
+                self.member.receive(packet, self._now_ms())
+            except Exception as error:  # noqa: BLE001 - as in _turn
+                self._fail(error)
+            self.kick()
+
+    def peer_unreachable(self, member_id: int) -> None:
+        """Raft probes that member until it answers."""
+        if not self._stopping:
+            self.member.report_unreachable(member_id)
+
+    def is_removed(self, member_id: int) -> bool:
+        """True for one that was a member."""
+        return member_id in self.machine.removed
+
+    def snapshot_begins(self, message: Message) -> SnapshotSink | str:
+        """Where the snapshot is written, or why it is not wanted."""
+        assert message.snapshot is not None
+        if self._incoming_snapshot or self._stopping:
+            return "another snapshot is on its way"
+        if not self.member.accepts_snapshot(message.snapshot.metadata):
+            return "this member is not behind that snapshot"
+        self._incoming_snapshot = True
+        if self.disk is None:
+            return _MemorySink(self, message)
+        return _DiskSink(self, message, self.disk.begin_snapshot(message.snapshot.metadata))
+
+    def snapshot_ends(self, message: Message, chunks: Callable[[], Iterable[bytes]] | None) -> None:
+        """The snapshot is whole and on disk (``chunks`` reads it), or the stream broke (None)."""
+        self._incoming_snapshot = False
+        if chunks is not None and not self._stopping:
+            self.member.snapshot_received(message, chunks, self._now_ms())
+            self.kick()
+
+    def describe(self) -> Description:
+        """What one who wants to join must know."""
+        rows = [tuple(info) for info in self.member.members()]
+        return Description(self.cluster_id, self.member_id, rows)  # type: ignore[arg-type]
+
+
+class _DiskSink:
+    """A snapshot that arrives, on its way to the disk."""
+
+    def __init__(self, replica: Replica, message: Message, writer: SnapshotWriter) -> None:
+        self._replica = replica
+        self._message = message
+        self._writer = writer
+
+    def write(self, chunk: bytes) -> None:
+        self._writer.write(chunk)
+
+    async def commit(self) -> None:
+        await asyncio.to_thread(self._writer.commit)
+        disk, message = self._replica.disk, self._message
+        assert disk is not None and message.snapshot is not None
+        metadata = message.snapshot.metadata
+        self._replica.snapshot_ends(message, lambda: disk.snapshot_chunks(metadata))
+
+    def abort(self) -> None:
+        with contextlib.suppress(OSError):
+            self._writer.abort()
+        self._replica.snapshot_ends(self._message, None)
+
+
+class _MemorySink:
+    """A snapshot that arrives at a member without a disk."""
+
+    def __init__(self, replica: Replica, message: Message) -> None:
+        self._replica = replica
+        self._message = message
+        self._chunks: list[bytes] = []
+
+    def write(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+
+    async def commit(self) -> None:
+        chunks = self._chunks
+        self._replica.snapshot_ends(self._message, lambda: iter(chunks))
+
+    def abort(self) -> None:
+        self._replica.snapshot_ends(self._message, None)
+
+
+def _member(config: ReplicaConfig, founding: Founding, machine: Machine, now_ms: int) -> Member:
+    constants = MemberConfig(
+        id=founding.member_id,
+        cluster_id=founding.cluster_id,
+        name=config.name,
+        client_urls=config.advertise_client_urls,
+        tick_ms=config.heartbeat_ms,
+        election_ticks=max(config.election_ms // config.heartbeat_ms, 2),
+        snapshot_count=config.snapshot_count,
+        catch_up_entries=config.catch_up_entries,
+        snapshot_log_bytes=config.snapshot_log_bytes,
+        pre_vote=config.pre_vote,
+        strict_reconfig_check=config.strict_reconfig_check,
+        auto_compaction_mode=config.auto_compaction_mode,
+        auto_compaction_retention=config.auto_compaction_retention,
+        corrupt_check_ms=config.corrupt_check_ms,
+        lease_checkpoints=config.lease_checkpoints,
+        seed=int.from_bytes(os.urandom(8), "big"),
+        unix_ms=Replica.unix_ms(),
+    )
+    return recover(
+        constants, machine, founding.hard_state, founding.entries, founding.snapshot, founding.chunks, now_ms
+    )
