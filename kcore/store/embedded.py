@@ -26,6 +26,7 @@ from kcore.store.kv import (
     TxnOp,
     TxnResult,
 )
+from kcore.store.machine import DOWNGRADE
 from kcore.store.membership import Change
 from kcore.store.replica import Replica
 from kcore.store.watching import EmbeddedWatch
@@ -443,6 +444,20 @@ class Embedded:
     async def defragment(self) -> None:
         """Memory that compaction freed is used again: it always is, so there is nothing to do."""
         self._check_admin()
+
+    @property
+    def downgrade(self) -> str:
+        """The version that the cluster is to go back to; empty for none."""
+        return self._machine.downgrade
+
+    async def set_downgrade(self, target: str) -> None:
+        """Every member knows that version as the one to go back to; "" for none."""
+        self._check_admin()
+        request_id = self._proposals.next_id()
+        body = msgspec.msgpack.encode(target)
+        await self._propose(
+            request_id, command.other(request_id, DOWNGRADE, body, self._username, self._auth_revision)
+        )
 
     async def status(self) -> Status:
         """etcd's ``StatusResponse``."""
