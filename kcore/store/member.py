@@ -59,6 +59,7 @@ from kcore_native.raft import (
 )
 
 READS_MAX: Final = 200_000  # linearizable reads that wait; more is "too many requests"
+OVERSLEPT_TICKS: Final = 3  # without a tick: the process stood still
 ENTRY_OVERHEAD_BYTES: Final = 32  # of an entry on disk beside its data
 
 # Answers that promise something about this member's disk: they leave after the sync.
@@ -83,6 +84,7 @@ class Member:
         self.storage: Final = storage
         self.planted: Final = planted
         self.now_ms = now_ms
+        self._ticked_ms = now_ms
         hard_state, conf_state = storage.initial_state()
         self.hard_state: HardState = hard_state
         self.conf_state: ConfState = conf_state
@@ -119,8 +121,9 @@ class Member:
 
     def tick(self, now_ms: int) -> None:
         """One tick has passed: elections and heartbeats go on, what waited too long fails, the leader's duties."""
-        late = now_ms - self.now_ms > 3 * self.config.tick_ms
+        late = self.overslept(now_ms)
         self.now_ms = max(self.now_ms, now_ms)
+        self._ticked_ms = now_ms
         self.node.tick()
         self.proposals.expire(now_ms, self._timeout_error)
         self.reads.expire(now_ms, self._timeout_error)
@@ -128,6 +131,10 @@ class Member:
         if (context := self.reads.again(now_ms)) is not None:
             self._ask_index(context)
         self.duties.tick(now_ms, late=late)
+
+    def overslept(self, now_ms: int) -> bool:
+        """True where ticks are overdue: the process stood still, and others may have elected a leader meanwhile."""
+        return now_ms - self._ticked_ms > OVERSLEPT_TICKS * self.config.tick_ms
 
     def receive(self, packet: Packet, now_ms: int) -> None:
         """A packet has come. Those for others, of removed members, and snapshots without their state are dropped."""
