@@ -9,6 +9,8 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from kcore.store import checks, errors, face, membership, passwords, tokens
 from kcore.store.auth_requests import Authenticate, encode_request
 from kcore.store.bootstrap import ReplicaConfig
