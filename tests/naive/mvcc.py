@@ -153,16 +153,13 @@ class Store:
             SortTarget.MOD: lambda kv: kv.mod_revision,
             SortTarget.VALUE: lambda kv: kv.value,
         }
-        kvs = sorted(
-            kvs, key=fields[SortTarget(op.sort_target)], reverse=op.sort_order == SortOrder.DESCEND
-        )
+        kvs = sorted(kvs, key=fields[SortTarget(op.sort_target)], reverse=op.sort_order == SortOrder.DESCEND)
         more = 0 < op.limit < len(kvs)
         if more:
             kvs = kvs[: op.limit]
         if op.keys_only:
             kvs = [
-                KeyValue(kv.key, b"", kv.create_revision, kv.mod_revision, kv.version, kv.lease)
-                for kv in kvs
+                KeyValue(kv.key, b"", kv.create_revision, kv.mod_revision, kv.version, kv.lease) for kv in kvs
             ]
         return RangeResult(self.now(), kvs, len(found), more)
 
@@ -282,7 +279,7 @@ class Store:
         for v in self.versions:
             if not first <= v.main <= last or not inside(v.key, begin, end):
                 continue
-            if no_put and v.version or no_delete and not v.version:
+            if (no_put and v.version) or (no_delete and not v.version):
                 continue
             before = None
             if prev_kv and v.create != v.main and v.main - 1 >= self.compact_revision:

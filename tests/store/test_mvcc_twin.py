@@ -17,14 +17,22 @@ from tests.naive import mvcc as naive
 
 pytestmark = pytest.mark.differential
 
+
+class Back(int):
+    """So many revisions before the one that the store is at when its step comes."""
+
+
 keys = st.sampled_from([b"", b"a", b"a\0", b"aa", b"ab", b"b", b"b\xff", b"c", b"\xff", b"\xff\xff"])
 ends = st.one_of(st.none(), st.just(b"\0"), st.just(b""), keys)
 values = st.sampled_from([b"", b"1", b"2", b"\xff", b"long" * 100])
-revisions = st.integers(-2, 60)
+revisions = st.integers(-2, 16)
+back = st.integers(-1, 6).map(Back)  # as many revisions ago
 leases = st.integers(0, 3)
 flags = st.booleans()
 
-puts = st.builds(PutOp, keys, values, leases, flags, flags, flags) | st.builds(lambda key, value: PutOp(key, value), keys, values)
+puts = st.builds(PutOp, keys, values, leases, flags, flags, flags) | st.builds(
+    PutOp, keys, values, st.just(0)
+)
 deletions = st.builds(DeleteOp, keys, ends, flags)
 ranges = st.builds(
     RangeOp, keys, ends, st.sampled_from([0, 0, 1, 2, 5, -1]), st.sampled_from([0, 0, -1]) | revisions,
@@ -49,12 +57,8 @@ watches = st.tuples(
     st.just("watch"),
     keys,
     ends,
-    st.sampled_from([0, 0, 1]) | revisions,
-    flags,
-    flags,
-    flags,
-    flags,
-    flags,
+    st.sampled_from([0, 0, 1]) | back,
+    *[flags] * 5,
 )
 steps = st.one_of(
     st.tuples(st.just("put"), puts),
@@ -62,8 +66,9 @@ steps = st.one_of(
     st.tuples(st.just("delete_range"), deletions),
     st.tuples(st.just("txn"), txns),
     st.tuples(st.just("range"), ranges),
-    st.tuples(st.just("compact"), revisions),
-    st.tuples(st.just("hash_kv"), revisions),
+    st.tuples(st.just("range at"), back, ranges),
+    st.tuples(st.just("compact"), back | revisions),
+    st.tuples(st.just("hash_kv"), back | revisions),
     st.tuples(st.just("lease_grant"), leases, st.sampled_from([-1, 1, 5, 9_000_000_001])),
     st.tuples(st.just("lease_revoke"), leases),
     st.tuples(st.just("restore")),
@@ -90,15 +95,18 @@ class Pair:
 
     def step(self, name: str, arguments: tuple[Any, ...]) -> None:
         before = self.twin.revision
+        arguments = tuple(before - a if isinstance(a, Back) else a for a in arguments)
         if name == "watch":
             self.watch(*arguments)
         elif name == "restore":
             reader = self.store.snapshot(b"head")
             chunks = [*reader]
             reader.close()
-            if len(arguments):
-                self.store = Store()
             assert self.store.restore(chunks) == b"head"
+        elif name == "range at":
+            revision, op = arguments
+            op = op._replace(revision=revision)
+            assert outcome(self.store.range, *op) == outcome(self.twin.range, *op), op
         elif name == "read":
             self.read()
         else:
@@ -134,9 +142,7 @@ class Pair:
 
     def due(self, what: tuple[Any, ...], first: int, last: int) -> Any:
         key, end, prev_kv, no_put, no_delete, _ = what
-        return self.twin.events(
-            key, end, first, last, prev_kv=prev_kv, no_put=no_put, no_delete=no_delete
-        )
+        return self.twin.events(key, end, first, last, prev_kv=prev_kv, no_put=no_put, no_delete=no_delete)
 
     def hear(self, before: int) -> None:
         """What happened since is added to what the watches should be told."""
@@ -224,9 +230,7 @@ def test_frames_of_a_payload_do_what_calls_do(entries: list[list[Any]], guarded:
     store.guarded = guarded
     asked: list[Any] = []
     for entry in entries:
-        payload = b"".join(
-            getattr(command, name)(number, *op) for number, (name, op) in enumerate(entry)
-        )
+        payload = b"".join(getattr(command, name)(number, *op) for number, (name, op) in enumerate(entry))
         answers = [(number, outcome(getattr(twin, name), *op)) for number, (name, op) in enumerate(entry)]
         got = [
             (number, result.args[0] if isinstance(result, Refused) else result)
