@@ -16,10 +16,9 @@ from kcore.store.disk import Disk
 from kcore.store.face import MemberInfo
 from kcore.store.files import is_full
 from kcore.store.machine import Machine
-from kcore.store.member import Member
+from kcore.store.member import Member, recover
 from kcore.store.membership import Change
 from kcore.store.refusals import DataError
-from kcore.store.revival import recover
 from kcore.store.turn import MemberConfig, Outcome, Work
 from kcore_native.raft import ENTRY_CONF_CHANGE, ENTRY_NORMAL, HardState, Message
 from kcore_native.raft import Compacted as RaftCompacted
