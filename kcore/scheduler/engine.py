@@ -39,7 +39,7 @@ from kcore.scheduler.settling import settle
 from kcore.scheduler.state import State, World, distinct
 from kcore.scheduler.third_party import Extension
 from kcore.scheduler.typical import FGD, NO_TYPICAL, Typical, count_kinds, read_typical, typical_pods
-from kcore.scheduler.vocab import is_contiguous, window
+from kcore.scheduler.vocab import is_contiguous, taken, window
 
 Progress = Callable[[int, int], None]
 
@@ -96,13 +96,20 @@ class Stretch(NamedTuple):
     placed: np.ndarray  # int32[place] slot, -1
     score: np.ndarray  # int64[place]
 
+    @classmethod
+    def of(cls, rows: np.ndarray, draws: np.ndarray, positions: np.ndarray, result: Decisions) -> Stretch:
+        """The pods at ascending positions; where these follow each other, results are written where they belong."""
+        if is_contiguous(positions):
+            placed, score = window(result.node, positions), window(result.score, positions)
+        else:
+            placed = np.full(len(positions), -1, dtype=np.int32)
+            score = np.zeros(len(positions), dtype=np.int64)
+        return cls(window(rows, positions), window(draws, positions), positions, placed, score)
+
     def hand_over(self, result: Decisions) -> None:
         """Put what was placed into the decisions; the others keep what they have there."""
-        ours = self.placed >= 0
-        if is_contiguous(self.positions) and ours.all():
-            window(result.node, self.positions)[:] = self.placed
-            window(result.score, self.positions)[:] = self.score
-        else:
+        if not is_contiguous(self.positions):
+            ours = self.placed >= 0
             result.node[self.positions[ours]] = self.placed[ours]
             result.score[self.positions[ours]] = self.score[ours]
 
@@ -201,7 +208,7 @@ class Engine:
         """Decide for every pod of ``rows`` and change the state accordingly."""
         rows = np.asarray(rows, dtype=np.int32)
         self.state.version += 1
-        priority = self.state.pods.priority[rows]
+        priority = taken(self.state.pods.priority, rows)
         if options.order == "queue" and len(rows) and priority.min() < priority.max():
             # PrioritySort: higher priority first, then in order of arrival
             rows = rows[np.argsort(-priority.astype(np.int64), kind="stable")]
@@ -213,10 +220,7 @@ class Engine:
         self.kind = "full" if self._batch is None else "incremental"
         chunk_max = options.report_every or (CHUNK_MAX if self._batch is None else BATCH_CHUNK_MAX)
         for profile, positions in _stretches(runnable, profiles):
-            stretch = Stretch(
-                window(rows, positions), window(draws, positions), positions,
-                np.full(len(positions), -1, dtype=np.int32), np.zeros(len(positions), dtype=np.int64),
-            )  # fmt: skip
+            stretch = Stretch.of(rows, draws, positions, result)
             start = 0
             while start < len(positions):
                 stop = min(start + chunk_max, len(positions))
@@ -296,7 +300,7 @@ class Engine:
         """
         state = self.state
         self._forget_gated_nominations()
-        classes = state.pods.spec_class[rows]
+        classes = taken(state.pods.spec_class, rows)
         verdicts = {number: self._judge_class(number, options.waits) for number in distinct(classes)}
         profiles: dict[str, tuple[Profile, list[int]]] = {}
         for number, (profile, _) in verdicts.items():
@@ -307,7 +311,7 @@ class Engine:
         )
         found = []
         for profile, numbers in profiles.values():
-            positions = np.flatnonzero(_members(classes, numbers))
+            positions = _positions(classes, numbers, len(verdicts))
             state.demand(window(rows, positions), profile)
             conflicts = {
                 number: self._conflict_sentence(profile, number, options)
@@ -316,7 +320,9 @@ class Engine:
             }
             self._set_aside(classes, conflicts, result)
             kept = [number for number in numbers if number not in conflicts]
-            found.append((profile, np.flatnonzero(_members(classes, kept))))
+            if conflicts:
+                positions = _positions(classes, kept, len(verdicts))
+            found.append((profile, positions))
         if len(found) == 1:
             return found[0][1], found
         every = [one for _, one in found]
@@ -571,6 +577,13 @@ def _members(numbers: np.ndarray, wanted: list[int]) -> np.ndarray:
     table[wanted] = True
     found: np.ndarray = table[numbers]
     return found
+
+
+def _positions(numbers: np.ndarray, wanted: list[int], kinds: int) -> np.ndarray:
+    """The positions, ascending, at which ``numbers``, of which there are so many kinds, are among the wanted."""
+    if len(wanted) == kinds:
+        return np.arange(len(numbers))
+    return np.flatnonzero(_members(numbers, wanted))
 
 
 def _stretches(

@@ -30,6 +30,7 @@ from kcore.scheduler.pods import START_UNKNOWN, PodTable, RequestTable, parse_st
 from kcore.scheduler.profile import Profile
 from kcore.scheduler.requests import DEFAULT_CPU, DEFAULT_MEMORY, NANO, pod_request, request_key
 from kcore.scheduler.spec import SpecClass, class_key, read_class
+from kcore.scheduler.vocab import only, taken
 
 
 class World(NamedTuple):
@@ -439,17 +440,19 @@ class State:
 
     # -- the kernels' view
 
-    def demand(self, rows: np.ndarray, profile: Profile) -> np.ndarray:
-        """Compile what the pods in ``rows`` demand under a profile into the ``demand`` column and return it."""
-        classes = self.pods.spec_class[rows]
+    def demand(self, rows: np.ndarray, profile: Profile) -> None:
+        """Compile what the pods in ``rows`` demand under a profile into the ``demand`` column."""
+        classes = taken(self.pods.spec_class, rows)
         found = {one: self.demands.find(one, self.classes[one], profile) for one in distinct(classes)}
+        before = taken(self.pods.demand, rows)
+        if len(found) == 1 and only(before) == next(iter(found.values())):
+            return
         table = np.zeros(len(self.classes), dtype=np.int32)
         for one, demand in found.items():
             table[one] = demand
         found_rows: np.ndarray = table[classes]
-        if not np.array_equal(self.pods.demand[rows], found_rows):
+        if not np.array_equal(before, found_rows):
             self.pods.demand[rows] = found_rows
-        return found_rows
 
     def world(self) -> World:
         """Bring everything derived up to date and return the kernels' view."""
@@ -544,6 +547,9 @@ class State:
 
 def distinct(numbers: np.ndarray) -> list[int]:
     """The small integers that occur, ascending."""
+    single = only(numbers)
+    if single is not None:
+        return [single]
     occurs = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=bool)
     occurs[numbers] = True
     found: list[int] = np.flatnonzero(occurs).tolist()

@@ -56,3 +56,19 @@ def window(array: np.ndarray, positions: np.ndarray) -> np.ndarray:
         return array[int(positions[0]) : int(positions[-1]) + 1]
     found: np.ndarray = array[positions]
     return found
+
+
+def taken(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """``array[rows]`` for rows in any order: a view where each follows the one before."""
+    if is_contiguous(rows) and bool((rows[1:] - rows[:-1] == 1).all()):
+        return array[int(rows[0]) : int(rows[-1]) + 1]
+    found: np.ndarray = array[rows]
+    return found
+
+
+def only(numbers: np.ndarray) -> int | None:
+    """The number that all of them are; None where they differ or there is none."""
+    if not len(numbers):
+        return None
+    low, high = int(numbers.min()), int(numbers.max())
+    return low if low == high else None

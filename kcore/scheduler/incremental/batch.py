@@ -30,7 +30,7 @@ from kcore.scheduler.incremental.refuser import Means, Refusal, Refuser
 from kcore.scheduler.incremental.shapes import ShapeTable, number_shapes
 from kcore.scheduler.incremental.views import ViewTable
 from kcore.scheduler.state import State, World, distinct
-from kcore.scheduler.vocab import window
+from kcore.scheduler.vocab import taken, window
 
 KEEP_MIN = 8
 """Pods of a shape from which keeping it pays."""
@@ -81,9 +81,10 @@ class Batch:
         whole = len(runnable) == len(rows)
         tried = rows if whole else rows[runnable]
         number, counts = number_shapes(
-            pods.demand[tried], pods.request[tried], pods.priority[tried], world.requests
+            taken(pods.demand, tried), taken(pods.request, tried), taken(pods.priority, tried), world.requests
         )
         self._number = number
+        self._whole = whole
         if not whole:
             self._number = np.full(len(rows), -1, dtype=np.int32)
             self._number[runnable] = number
@@ -92,8 +93,10 @@ class Batch:
         many = np.argsort(-counts, kind="stable")[:kept_max]
         self._row_of[many[counts[many] >= keep_min]] = NOT_BUILT
         self._row_of_pod: np.ndarray | None = None
-        rare = pods.demand[tried[self._row_of[number] == NOT_KEPT]]
-        self._scanned = set(np.flatnonzero(np.bincount(rare) >= SCAN_MIN).tolist())
+        self._scanned: set[int] = set()
+        if (self._row_of == NOT_KEPT).any():
+            rare = pods.demand[tried[self._row_of[number] == NOT_KEPT]]
+            self._scanned = set(np.flatnonzero(np.bincount(rare) >= SCAN_MIN).tolist())
         self._scans = bool(self._scanned)
         self._room: dict[int, int] = {}
         self._refuser = Refuser(state, world, len(counts))
@@ -213,7 +216,10 @@ class Batch:
     def _rows(self) -> np.ndarray:
         """The row of every pod's shape, by position in the queue."""
         if self._row_of_pod is None:
-            self._row_of_pod = self._row_of[self._number]
+            if len(self._row_of) == 1 and self._whole:
+                self._row_of_pod = np.full(len(self._number), self._row_of[0], dtype=np.int32)
+            else:
+                self._row_of_pod = self._row_of[self._number]
         return self._row_of_pod
 
     def _build_all(
@@ -290,5 +296,6 @@ def _choice(world: World, columns: int, groups: int, terms: int, domains: int) -
         tied=np.zeros(world.nodes.alive.shape[0], dtype=np.uint8),
         shape=np.zeros(SHAPE_FIELDS, dtype=np.int64),
         total=np.zeros(world.nodes.alive.shape[0], dtype=np.int32),
+        some=np.zeros(world.nodes.alive.shape[0] + 1, dtype=np.int32),
         gpu_left=np.zeros(world.nodes.gpu_left.shape[0], dtype=np.int64),
     )

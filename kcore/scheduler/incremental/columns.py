@@ -181,4 +181,5 @@ class Choice(NamedTuple):
     tied: U8  # [node]
     shape: I64  # [shape field] of a pod whose shape is not kept
     total: I32  # [node] local scores of a scan
+    some: I32  # [node and one] the nodes that a shape has to look at again
     gpu_left: I64  # [device] of a node, kept while pods are tried that are nominated to it

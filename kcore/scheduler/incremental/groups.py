@@ -12,6 +12,7 @@ from kcore.scheduler.incremental.columns import (
     GROUPS,
     GROUPS_MAX,
     HEADS,
+    REQUEST,
     STATIC_COLUMNS,
     STATIC_GROUPS,
     TREE,
@@ -19,10 +20,13 @@ from kcore.scheduler.incremental.columns import (
     VIEW,
 )
 from kcore.scheduler.incremental.local import INFEASIBLE, local_score, node_values
+from kcore.scheduler.incremental.scan import can_scan, scan_some
 from kcore.scheduler.incremental.tree import FANOUT, build_tree, set_leaf
 from kcore.scheduler.plugins.gpu_share import take_devices
 
 NO_GROUP = -1
+SOME_MIN = 4
+"""So many touched nodes are looked at together rather than one after the other."""
 
 
 @kernel
@@ -155,6 +159,25 @@ def touch(touched, node):
 
 
 @kernel
+def settle_some(nodes, pods, requests, settings, views, shapes, row, cursor, touched, nominated, choice):
+    """Do as :func:`settle_node` for every node touched after ``cursor``, for a simple shape that can be scanned."""
+    shape = shapes.fixed[row]
+    view, group = shape[VIEW], shape[FIRST]
+    of_node, leaf, some = views.group[view], views.leaf[view], choice.some
+    mask = touched.ring.shape[0] - 1
+    count = 0
+    for step in range(cursor + 1, touched.sequence[0] + 1):
+        node = touched.ring[step & mask]
+        some[count] = node
+        # a node touched again later is looked at then
+        count += 1 if (touched.last[node] == step) & (of_node[node] >= 0) else 0
+    scan_some(nodes, pods, requests, settings, views, shape, nominated, touched.promised, choice, count)
+    size = views.static_size[views.fixed[view, FIRST_GROUP]]
+    for index in range(count):
+        set_score(shapes, group, size, leaf[some[index]], choice.total[index])
+
+
+@kernel
 def catch_up(
     nodes, pods, requests, settings, views, counters, shapes, row, touched, nominated, choice, scratch
 ):
@@ -164,6 +187,12 @@ def catch_up(
     shape[CURSOR] = sequence
     size = touched.ring.shape[0]
     if sequence - cursor < size:
+        missed = sequence - cursor
+        if missed >= SOME_MIN and can_scan(nodes, requests, settings, views, shape[VIEW], shape[REQUEST]):
+            settle_some(
+                nodes, pods, requests, settings, views, shapes, row, cursor, touched, nominated, choice
+            )  # fmt: skip
+            return True
         for step in range(cursor + 1, sequence + 1):
             node = touched.ring[step & (size - 1)]
             # a node touched again later is looked at then

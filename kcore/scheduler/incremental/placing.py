@@ -47,7 +47,7 @@ NEVER = -(1 << 40)
 """Cursor of a shape that is yet to be filled."""
 
 STALE_MIN = 16
-STALE_SHARE = 16
+STALE_SHARE = 3
 """A simple shape that missed more touches than that, and one for so many nodes, is not caught up with but scanned."""
 UNSCANNED_SHARE = 8
 """Where it cannot be scanned: the touches from which it takes the full pass."""

@@ -21,7 +21,7 @@ from kcore.scheduler.incremental.columns import (
     SIMPLE,
     VIEW,
 )
-from kcore.scheduler.incremental.local import INFEASIBLE, fits_beside_nominated
+from kcore.scheduler.incremental.local import INFEASIBLE, fits_beside_nominated, rows_are_empty
 from kcore.scheduler.plugins.node_resources import is_best_effort
 from kcore.scheduler.plugins.resource_pair import (
     CAPACITY,
@@ -33,6 +33,10 @@ from kcore.scheduler.plugins.resource_pair import (
 
 ANYTHING = -1e300
 """What a node must have left of a resource that the pod does not ask for."""
+
+
+BOTH = 0.5
+"""``pair[HALVES]`` of nodes that have CPU and memory; others are not scanned."""
 
 
 @kernel
@@ -58,21 +62,46 @@ def least_left(amount, ignored, row):
 
 
 @kernel
+def score_one(
+    pair, pods_allowed, pod_count, allowed, addend, cpu, memory, cpu_left, memory_left, scored, fit, balanced, node
+):  # fmt: skip
+    """The node's score, INFEASIBLE where it is not allowed or lacks CPU, memory or room for pods."""
+    score = pair_score(pair, node, BOTH, cpu, memory, scored[0], scored[1], fit, balanced)
+    passes = (
+        (allowed[node] != 0)
+        & (pod_count[node] < pods_allowed[node])
+        & (pair[CAPACITY, node] - pair[REQUESTED, node] >= cpu_left)
+        & (pair[CAPACITY + 1, node] - pair[REQUESTED + 1, node] >= memory_left)
+    )
+    return np.int32(score) + addend[node] if passes else INFEASIBLE
+
+
+@kernel
 def score_all(pair, pods_allowed, pod_count, allowed, addend, amount, ignored, scored, weights, total):
-    """Fill ``total`` with every node's score, INFEASIBLE where it is not allowed or lacks CPU, memory or room for pods."""
+    """Fill ``total`` with :func:`score_one` of every node."""
     cpu, memory = float(amount[CPU]), float(amount[MEMORY])
     cpu_left, memory_left = least_left(amount, ignored, CPU), least_left(amount, ignored, MEMORY)
-    scored_cpu, scored_memory = scored
     fit, balanced = float(weights[0]), float(weights[1])
     for node in range(total.shape[0]):
-        score = pair_score(pair, node, cpu, memory, scored_cpu, scored_memory, fit, balanced)
-        passes = (
-            (allowed[node] != 0)
-            & (pod_count[node] < pods_allowed[node])
-            & (pair[CAPACITY, node] - pair[REQUESTED, node] >= cpu_left)
-            & (pair[CAPACITY + 1, node] - pair[REQUESTED + 1, node] >= memory_left)
-        )
-        total[node] = np.int32(score) + addend[node] if passes else INFEASIBLE
+        total[node] = score_one(
+            pair, pods_allowed, pod_count, allowed, addend, cpu, memory, cpu_left, memory_left, scored, fit,
+            balanced, node,
+        )  # fmt: skip
+
+
+@kernel
+def score_some(
+    pair, pods_allowed, pod_count, allowed, addend, amount, ignored, scored, weights, some, count, total
+):  # fmt: skip
+    """Fill ``total[index]`` with :func:`score_one` of ``some[index]``."""
+    cpu, memory = float(amount[CPU]), float(amount[MEMORY])
+    cpu_left, memory_left = least_left(amount, ignored, CPU), least_left(amount, ignored, MEMORY)
+    fit, balanced = float(weights[0]), float(weights[1])
+    for index in range(count):
+        total[index] = score_one(
+            pair, pods_allowed, pod_count, allowed, addend, cpu, memory, cpu_left, memory_left, scored, fit,
+            balanced, some[index],
+        )  # fmt: skip
 
 
 @kernel
@@ -116,6 +145,38 @@ def scan_nodes(nodes, pods, requests, settings, views, shape, nominated, choice,
                 nodes, pods, requests, settings, views, shape, node, nominated, choice
             ):
                 total[node] = INFEASIBLE
+
+
+@kernel
+def scan_some(nodes, pods, requests, settings, views, shape, nominated, promised, choice, count):
+    """Fill ``choice.total[index]`` with what :func:`scan_nodes` says of the nodes ``choice.some[:count]``."""
+    view, request = shape[VIEW], shape[REQUEST]
+    fixed = views.fixed[view]
+    amount = requests.amount[request]
+    some, total = choice.some, choice.total
+    weights = pair_weights(nodes, settings, (fixed[FIT_WEIGHT], fixed[BALANCED_WEIGHT]), amount)
+    score_some(
+        nodes.pair, nodes.pods_allowed, nodes.pod_count, views.allowed[view], views.addend[view], amount,
+        settings.fit_ignored, scored_amounts(requests, request), weights, some, count, total,
+    )  # fmt: skip
+    for row in range(MEMORY + 1, amount.shape[0]):
+        if amount[row] > 0 and settings.fit_ignored[row] == 0:
+            for index in range(count):
+                left = nodes.allocatable[row, some[index]] - nodes.requested[row, some[index]]
+                total[index] = INFEASIBLE if amount[row] > left else total[index]
+    empty = views.empty
+    first, last = empty.ptr[view], empty.ptr[view + 1]
+    if first < last:
+        for index in range(count):
+            if not rows_are_empty(empty, first, last, nodes.domain, nodes.ledger, some[index]):
+                total[index] = INFEASIBLE
+    if nominated.shape[0] > 0:
+        for index in range(count):
+            if promised[some[index]] != 0 and total[index] >= 0:
+                if not fits_beside_nominated(
+                    nodes, pods, requests, settings, views, shape, some[index], nominated, choice
+                ):
+                    total[index] = INFEASIBLE
 
 
 @kernel

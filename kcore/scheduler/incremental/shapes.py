@@ -11,6 +11,7 @@ from kcore.scheduler.incremental.local import INFEASIBLE
 from kcore.scheduler.incremental.placing import NEVER
 from kcore.scheduler.incremental.tree import places_of
 from kcore.scheduler.incremental.views import ViewTable
+from kcore.scheduler.vocab import only
 
 DYNAMIC_GROUPS_MIN = 32
 """Groups that a shape gets room for at least when placements move nodes between groups."""
@@ -119,6 +120,8 @@ def number_shapes(
     demand: np.ndarray, request: np.ndarray, priority: np.ndarray, requests: Requests
 ) -> tuple[np.ndarray, np.ndarray]:
     """Number the pods' distinct (demand, request, priority): ``(int32[pod], int64[shape] how many pods)``."""
+    if only(demand) is not None and only(request) is not None and only(priority) is not None:
+        return np.zeros(len(demand), dtype=np.int32), np.array([len(demand)])
     key = np.multiply(demand, requests.amount.shape[0], dtype=np.int64)
     key += request
     low, high = (int(priority.min()), int(priority.max())) if len(priority) else (0, 0)
