@@ -24,8 +24,8 @@ from kcore_native.raft import (
 )
 
 VALUE = b"v" * 256
-ROUNDS = 7
-PROPOSALS = 2_000  # of one timed round
+ROUNDS = 60  # short and many: a long one is interrupted on a shared machine
+PROPOSALS = 200  # of one timed round
 LOG_MAX = 10_000  # entries kept in memory
 ENTRIES = 64
 ENTRY_BYTES = 1024

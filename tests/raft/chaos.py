@@ -155,12 +155,17 @@ class Chaos:
             self.change(self.lead() or machine)
         elif kind < 0.972:
             self.compact(machine)
-        elif kind < 0.975:
+        elif kind < 0.976:
             self.crash(machine)
-        elif kind < 0.98:
-            self.cut_links()
+        elif kind < 0.977:
+            self.cut_links()  # seldom: a cut should last longer than an election
         else:
             self.disturb(machine)
+        leading = [one for one in self.machines.values() if one.raw.role == LEADER]
+        if len(leading) > 1 and self.random.random() < 0.2:  # an old leader must not answer for the new one
+            for reader in leading:
+                self.read(reader)
+                self.work(reader)
         self.check()
 
     def deliver(self) -> None:
@@ -302,6 +307,9 @@ class Chaos:
             self.cut = set()
             return
         side = set(self.random.sample(range(1, NODES + 1), self.random.randint(1, 2)))
+        lead = self.lead()
+        if lead is not None and self.random.random() < 0.5:
+            side.add(lead.raw.id)
         one_way = self.random.random() < 0.3
         for one in range(1, NODES + 1):
             for other in range(1, NODES + 1):
