@@ -5,9 +5,7 @@ Every round begins on a fresh state. The first pods are decided by the full pass
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -39,12 +37,6 @@ def of(name: str, target: float = 1e6, preemption: str = "off") -> Row:
     return Row(name, lambda: inputs.workload(name), target, preemption)
 
 
-def openb() -> ClusterObjects | None:
-    """The openb trace, None where it is not."""
-    shared = os.environ.get("KCORE_SHARED")
-    return inputs.openb(Path(shared) / "datasets" / "openb") if shared else None
-
-
 def mixed() -> ClusterObjects:
     """The cluster of ``make run``."""
     return traces.make("heterogeneous", nodes=5_000, pods=100_000)
@@ -67,7 +59,7 @@ ROWS = (
     of("SchedulingPreferredAffinityWithNSSelector/5000Nodes_5000Pods"),
     of("SchedulingPreferredAntiAffinityWithNSSelector/5000Nodes_2000Pods"),
     of("MixedSchedulingBasePod/5000Nodes_5000Pods"),
-    Row("openb", openb, 5e5, "nominate"),
+    Row("openb", inputs.openb, 5e5, "nominate"),
     Row("mixed cluster: 100,000 pods of 2,000 shapes, 5,000 nodes", mixed, None),
     Row("all pods differ, 5,000 nodes", inputs.distinct, 1e5),
     of("PreemptionBasic/5000Nodes", 2e4, "evict"),
@@ -110,7 +102,7 @@ def test_workload(benchmark: BenchmarkFixture, figures: Figures, row: Row) -> No
         pytest.skip("full size: --benchmark-enable")
     objects = row.objects()
     if objects is None:
-        pytest.skip("the openb trace is not here: KCORE_SHARED must name a folder that holds datasets/openb")
+        pytest.skip(f"the openb trace is not at {inputs.OPENB}; set KCORE_SHARED")
     benchmark.group = "incremental engine"
     decisions = measure(benchmark, row, objects, compiled=True)
     pods, placed = len(decisions.node), int((decisions.node >= 0).sum())

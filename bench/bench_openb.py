@@ -6,34 +6,23 @@ skipped.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from bench import inputs
 from bench.clusters import Run
 from bench.figures import Figures
-from kcore import traces
 from kcore.cluster import Cluster
 
 ROUNDS = 5
 NODES, PODS = 1_523, 8_152
 
 
-@pytest.fixture(scope="module")
-def folder() -> Path:
-    """The folder of the trace."""
-    found = Path(os.environ.get("KCORE_SHARED", "")) / "datasets" / "openb"
-    if not os.environ.get("KCORE_SHARED") or not found.is_dir():
-        pytest.skip("the openb trace is not here: KCORE_SHARED must name a folder that holds datasets/openb")
-    return found
-
-
-def test_openb(benchmark: BenchmarkFixture, figures: Figures, folder: Path) -> None:
+def test_openb(benchmark: BenchmarkFixture, figures: Figures) -> None:
     """Scheduling takes less than a second, and whoever is not placed is told why."""
-    objects = traces.load_openb(folder)
-    assert objects is not None
+    objects = inputs.openb()
+    if objects is None:
+        pytest.skip(f"the openb trace is not at {inputs.OPENB}; set KCORE_SHARED")
     benchmark.group = "openb"
     if not figures.enabled:
         cluster = benchmark.pedantic(Cluster, args=(objects,))

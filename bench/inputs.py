@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,9 @@ from kcore.cluster import Cluster
 from kcore.scheduler.result import Result
 from kcore.traces.documents import documents, rendered_pods
 from kcore.workloads import Overrides, choose, run, shipped
+from tests.shared import SHARED
+
+OPENB = SHARED / "datasets" / "openb"
 
 
 @dataclass
@@ -74,9 +76,9 @@ def distinct() -> ClusterObjects:
     return plain_pods(5_000, 10_000)
 
 
-def openb(folder: Path) -> ClusterObjects | None:
-    """The openb trace, if it is in that folder."""
-    return traces.load_openb(folder) if folder.is_dir() else None
+def openb() -> ClusterObjects | None:
+    """The openb trace, None where it is not."""
+    return traces.load_openb(OPENB) if OPENB.is_dir() else None
 
 
 def lines(objects: ClusterObjects) -> Iterator[str]:

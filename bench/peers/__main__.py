@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -108,12 +107,9 @@ def gather(names: Sequence[str]) -> list[Entry]:
         if name == DISTINCT:
             found.append(Entry(name, inputs.distinct()))
         elif name == OPENB:
-            folder = Path(os.environ.get("KCORE_SHARED", "../shared")) / "datasets" / "openb"
-            objects = inputs.openb(folder)
+            objects = inputs.openb()
             if objects is None:
-                print(
-                    f"openb is left out: there is no folder {folder.name} under KCORE_SHARED", file=sys.stderr
-                )
+                print(f"openb is left out: the trace is not at {inputs.OPENB}", file=sys.stderr)
             else:
                 found.append(Entry(name, objects))
         else:

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from kcore.api.objects import (
     Affinity,
+    Annotations,
     Container,
     Node,
     NodeAffinity,
@@ -62,7 +63,8 @@ def pod(models: str = "") -> Pod:
         wants = NodeSelectorRequirement(key=GPU_MODEL, operator="In", values=values)
         terms = [NodeSelectorTerm(match_expressions=[wants])]
         spec.affinity = Affinity(node_affinity=NodeAffinity(required=NodeSelector(node_selector_terms=terms)))
-    return Pod(metadata=ObjectMeta(namespace=NAMESPACE), spec=spec)
+    annotations = Annotations(gpu_card_model=models) if models else None  # GpuShare's own word for the same
+    return Pod(metadata=ObjectMeta(namespace=NAMESPACE, annotations=annotations), spec=spec)
 
 
 def gpu_models(nodes: list[Node]) -> set[str]:

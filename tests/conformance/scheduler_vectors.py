@@ -11,7 +11,6 @@ import argparse
 import gzip
 import importlib
 import json
-import os
 import re
 import sys
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.conformance.naive_scenario import run_scenario as run_scenario_naive
+from tests.shared import SHARED
 
 Line = dict[str, Any]
 Run = Callable[[Line], Line]
@@ -210,8 +210,7 @@ def _compare_preemption(
 
 def shared_folder() -> Path:
     """Where the vectors should be, whether or not they are there."""
-    default = Path(__file__).resolve().parents[2].parent / "shared"
-    return Path(os.environ.get("KCORE_SHARED", default)) / "vectors"
+    return SHARED / "vectors"
 
 
 def vectors_are_there() -> bool:

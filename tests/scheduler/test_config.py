@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,8 +20,8 @@ from tests.scheduler.config_documents import (
     with_plugins,
     with_profile,
 )
+from tests.shared import SHARED
 
-SHARED = Path(os.environ.get("KCORE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 VECTORS = SHARED / "vectors"
 
 DEFAULT_FILTERS = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,10 @@ from kcore.sim.reproduce.go_random import GoRandom
 from kcore.sim.reproduce.published import read_published
 from tests.naive.gpu import protocol
 from tests.naive.gpu.fragmentation import typical_pods
+from tests.shared import SHARED
 from tests.sim.tiny_trace import write_curves, write_trace
 
 pytestmark = pytest.mark.differential
-SHARED = Path(os.environ.get("KCORE_SHARED", "/nonexistent"))
 CURVES, TRACE = SHARED / "expected/openb_gpu_allocation.csv", SHARED / "datasets/openb"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import pytest
 from kcore.traces import load_openb, load_trace, make
 from kcore.traces.openb import GPU_MILLI
 from kcore.traces.trace import NodeEvent
+from tests.shared import SHARED
 from tests.traces.published import (
     BATCH_INSTANCE,
     BATCH_TASK,
@@ -33,6 +33,8 @@ from tests.traces.published import (
     owners,
     sqlite_trace,
 )
+
+OPENB = SHARED / "datasets" / "openb"
 
 GIB = 1 << 30
 
@@ -68,12 +70,10 @@ def test_openb_runs_from_when_it_was_scheduled_to_its_deletion(tmp_path: Path) -
     assert len(trace.objects.nodes) == 2
 
 
-@pytest.mark.skipif(
-    "KCORE_SHARED" not in os.environ, reason="needs the trace beside the project (KCORE_SHARED)"
-)
+@pytest.mark.skipif(not OPENB.is_dir(), reason=f"the openb trace is not at {OPENB}; set KCORE_SHARED")
 @pytest.mark.parametrize("pods", ["default", "multigpu50", "gpuspec33"])
 def test_openb_as_a_trace_has_the_pods_of_openb(pods: str) -> None:
-    folder = Path(os.environ["KCORE_SHARED"]) / "datasets" / "openb"
+    folder = OPENB
     file = f"openb_pod_list_{pods}.csv"
     trace, objects = load_trace(folder, pods=file), load_openb(folder, pods=file)
     assert objects is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,9 @@ import pytest
 from kcore.api.errors import InputError
 from kcore.traces import load_openb, make
 from kcore.traces.openb import GPU_MILLI, GPU_MODEL, NODE_FILE, POD_FILE
+from tests.shared import SHARED
+
+OPENB = SHARED / "datasets" / "openb"
 
 NODES = "sn,cpu_milli,memory_mib,gpu,model\nn0,96000,393216,8,G2\nn1,32000,262144,0,\n"
 PODS = (
@@ -112,11 +114,9 @@ def test_wrong_values_are_named(tmp_path: Path, row: str, message: str) -> None:
     assert str(file) in str(caught.value)
 
 
-@pytest.mark.skipif(
-    "KCORE_SHARED" not in os.environ, reason="needs the trace beside the project (KCORE_SHARED)"
-)
+@pytest.mark.skipif(not OPENB.is_dir(), reason=f"the openb trace is not at {OPENB}; set KCORE_SHARED")
 def test_the_public_trace_has_its_published_size() -> None:
-    objects = load_openb(Path(os.environ["KCORE_SHARED"]) / "datasets" / "openb")
+    objects = load_openb(OPENB)
     assert len(objects.nodes) == 1523
     assert len(objects.pod_columns[0].names) == 8152
     assert sum(int(node.status.allocatable.get(GPU_MILLI, 0)) for node in objects.nodes) == 6_212_000

@@ -44,6 +44,24 @@ def test_pods_come_in_order_of_arrival_and_time_begins_with_the_first() -> None:
     assert (trace.pods, trace.jobs, trace.span_ms) == (4, 4, 20)
 
 
+def test_the_first_pods_are_a_trace_of_their_own() -> None:
+    trace = made([30, 10, 20, 10])
+    first = trace.first(3)
+    first.validate()
+    assert list(first.columns.names.to_pylist()) == ["p1", "p3", "p2"]
+    assert first.columns.requests is not None
+    assert first.columns.requests["cpu"].tolist() == [1, 3, 2]
+    assert (first.pods, first.submit_ms.tolist(), first.duration_ms.tolist()) == (3, [0, 0, 10], [5, 5, 5])
+    assert trace.first(4) is trace
+
+
+def test_a_faster_trace_runs_as_long() -> None:
+    trace = made([30, 10, 20, 10])
+    assert trace.faster(4).submit_ms.tolist() == [0, 0, 2, 5]
+    assert trace.faster(0.5).submit_ms.tolist() == [0, 0, 20, 40]
+    assert trace.faster(4).duration_ms.tolist() == [5, 5, 5, 5]
+
+
 def test_pods_of_a_job_that_arrive_together_stand_together() -> None:
     trace = made([0, 0, 0, 0, 7, 7], job=[9, 4, 9, 4, 9, 5])
     assert trace.columns.names.to_pylist() == ["p0", "p2", "p1", "p3", "p4", "p5"]
