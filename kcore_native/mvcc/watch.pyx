@@ -48,7 +48,10 @@ cdef enum:
 
 
 cdef class Watcher:
-    """One open watch. ``pending`` takes what is there; ``on_ready`` is called once when there is more."""
+    """One open watch. ``pending`` takes what is there; ``on_ready`` is called once when there is more.
+
+    Setting ``on_ready`` calls it at once where there is something already.
+    """
 
     @property
     def done(self):
