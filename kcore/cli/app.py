@@ -17,7 +17,7 @@ import typer.main
 from typer.exceptions import TyperException
 
 from kcore.api.errors import KcoreError
-from kcore.cli import bench, datasets, etcd, optimum, plots, reproduce, schedule, simulate, sweep
+from kcore.cli import bench, datasets, etcd, optimum, plots, reproduce, schedule, simulate, snapshot, sweep
 
 DONE, NO, BAD_INPUT, INTERNAL = 0, 1, 2, 3
 INTERRUPTED = 130  # as shells report SIGINT
@@ -43,6 +43,7 @@ app.command("sweep", context_settings=SETTINGS)(sweep.sweep)
 app.command("plot", context_settings=SETTINGS)(plots.plot)
 app.command("reproduce", context_settings=SETTINGS)(reproduce.reproduce)
 app.command("etcd", cls=etcd.EtcdCommand, context_settings=SETTINGS)(etcd.etcd)
+app.add_typer(snapshot.app, name="snapshot")
 app.add_typer(datasets.app, name="datasets")
 
 

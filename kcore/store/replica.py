@@ -28,6 +28,9 @@ log = logging.getLogger("kcore.store")
 FULL_RETRY_SECONDS: Final = 1.0  # between attempts to write to a full disk
 SNAPSHOT_CHUNKS_PER_TURN: Final = 1  # of a snapshot on its way to disk, between turns of the loop
 TURNS_IN_A_ROW_MAX: Final = 64  # of work without the disk, before the loop may do something else
+EARLY_FRAMES_MIN: Final = 64
+EARLY_MEMORY: Final = 8  # of so many syncs the mean counts
+FRAME_SECONDS: Final = 7e-6  # of the loop's time for one request
 LEADERLESS_ELECTIONS: Final = 3  # election timeouts without a leader, until streams are told
 
 
@@ -54,7 +57,8 @@ class Replica:
         self.disk_full = False
         self._disk_thread = DiskThread(self.disk, self.loop) if self.disk is not None else None
         self.kicked = False  # a turn is due
-        self._writing: Work | None = None
+        self.writing: Work | None = None  # on its way to the disk
+        self.early_frames = EARLY_FRAMES_MIN  # that many wait, and the disk is idle: it gets them at once
         self._stopping = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ticker: asyncio.TimerHandle | None = None
@@ -114,6 +118,14 @@ class Replica:
         """Milliseconds since the epoch."""
         return int(time.time() * 1000)
 
+    def turn_early(self) -> None:
+        """The idle disk gets what waits, though more will come in this turn of the loop.
+
+        Worth it where preparing the rest takes longer than a sync: the two then go on at once.
+        """
+        if self.writing is None:
+            self._turn()
+
     def on_leader_lost(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls back once when no leader was known for three election timeouts; the answer takes it back."""
         self._leader_lost.add(callback)
@@ -145,7 +157,7 @@ class Replica:
 
     def _turn(self) -> None:
         self.kicked = False
-        if self._writing is not None or self._stopping:
+        if self.writing is not None or self._stopping:
             return  # the end of the write begins the next turn
         try:
             self._work_off()
@@ -187,7 +199,7 @@ class Replica:
         self.entries_written += len(work.entries)
         if not work.must_sync:
             return True
-        self._writing = work
+        self.writing = work
         self._disk_thread.sync(self._synced)
         self.member.apply_early(work)
         return False
@@ -199,10 +211,10 @@ class Replica:
             log.error("the disk is full: %s; writes are refused until there is space", error)
             self.member.proposals.refusal = "NoSpace"
         self.member.duties.disk_full()
-        self._writing = work
+        self.writing = work
 
         def again() -> None:
-            self._writing = None
+            self.writing = None
             if self._stopping:
                 return
             try:
@@ -216,12 +228,14 @@ class Replica:
         self.loop.call_later(FULL_RETRY_SECONDS, again)
 
     def _synced(self, seconds: float, error: BaseException | None) -> None:
-        work, self._writing = self._writing, None
+        work, self.writing = self.writing, None
         if error is not None:
             self._fail(error)
             return
         self.fsyncs += 1
         self.fsync_seconds += seconds
+        wanted = seconds / FRAME_SECONDS
+        self.early_frames += int((max(wanted, EARLY_FRAMES_MIN) - self.early_frames) / EARLY_MEMORY)
         if self._stopping:
             return
         assert work is not None
@@ -258,7 +272,7 @@ class Replica:
         log.critical(
             "member %x stops: %s", self.member_id, self.failure, exc_info=not isinstance(error, OSError)
         )
-        self._writing = None
+        self.writing = None
         self.member.stop()
         self._spawn(self._stop_now())
 

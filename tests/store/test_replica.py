@@ -170,6 +170,7 @@ def test_a_failing_disk_stops_the_member_with_one_line(
         def broken() -> None:
             raise OSError(errno.EIO, "input/output error")
 
+        disk.begin_sync = lambda: -1  # type: ignore[method-assign]
         disk.sync = broken  # type: ignore[method-assign]
         with pytest.raises(StoreError, match="server stopped"):
             await store.put(b"a", b"1")

@@ -6,6 +6,7 @@ import re
 from typing import Any, Final
 
 from kcore.store import errors
+from kcore.store.embedded import STORAGE_VERSION
 from kcore.store.errors import Code, StoreError
 from kcore.store.etcd import messages
 from kcore.store.etcd.access import Access
@@ -17,7 +18,7 @@ from kcore.store.face import AlarmAction, Store
 SEND_BYTES: Final = 64 << 10  # of a snapshot in one message; etcd's are 32 KiB
 YIELD_CHUNKS: Final = 16
 
-DOWNGRADE_CANCEL: Final = 2
+DOWNGRADE_VALIDATE, DOWNGRADE_ENABLE, DOWNGRADE_CANCEL = 0, 1, 2
 
 
 class MaintenanceService:
@@ -58,7 +59,9 @@ class MaintenanceService:
             isLearner=status.is_learner,
             storageVersion=status.storage_version,
             dbSizeQuota=status.db_size_quota,
-            downgradeInfo=messages.DowngradeInfo(),
+            downgradeInfo=messages.DowngradeInfo(
+                enabled=bool(self.store.downgrade), targetVersion=self.store.downgrade
+            ),
         )
 
     async def defragment(self, request: Any, context: Context) -> Any:
@@ -102,9 +105,9 @@ class MaintenanceService:
             count += 1
             if count % YIELD_CHUNKS == 0:
                 await asyncio.sleep(0)
-        if filling := padding(sent):
-            digest.update(filling)
-            await stream.send(messages.SnapshotResponse(blob=filling, version=version))
+        filling = padding(sent)
+        digest.update(filling)
+        await stream.send(messages.SnapshotResponse(blob=filling, version=version))
         await stream.send(messages.SnapshotResponse(blob=digest.digest(), version=version))
 
     async def move_leader(self, request: Any, context: Context) -> Any:
@@ -116,13 +119,29 @@ class MaintenanceService:
         return messages.MoveLeaderResponse()
 
     async def downgrade(self, request: Any, context: Context) -> Any:
-        """Refuses every target: kcore keeps one format, so there is no older version to go to."""
+        """Whether an older etcd could take over, and that one is to: it is written down, and nothing else happens."""
         store = await self.access.administrator(context)
-        if request.action == DOWNGRADE_CANCEL:
-            raise errors.of("NoInflightDowngrade")
-        if request.action not in (0, 1):
+        if request.action not in (DOWNGRADE_VALIDATE, DOWNGRADE_ENABLE, DOWNGRADE_CANCEL):
             raise StoreError(Code.UNKNOWN, "etcdserver: unknown method")
-        if not re.fullmatch(r"v?\d+\.\d+(\.\d+)?(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?", request.version):
-            raise errors.of("WrongDowngradeVersionFormat")
         await store.linearize()
+        if request.action == DOWNGRADE_CANCEL:
+            await store.set_downgrade("")
+        else:
+            target = downgrade_target(request.version)
+            if store.downgrade:
+                raise errors.of("DowngradeInProcess")
+            if request.action == DOWNGRADE_ENABLE:
+                await store.set_downgrade(target)
+        version = (await self.access.trusted.status()).storage_version.rpartition(".")[0]
+        return messages.DowngradeResponse(header=self.headers.now(), version=version)
+
+
+def downgrade_target(text: str) -> str:
+    """The version before ours; refuses any other as etcd does."""
+    parsed = re.fullmatch(r"(\d+)\.(\d+)(\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?)?", text)
+    if parsed is None:
+        raise errors.of("WrongDowngradeVersionFormat")
+    major, minor, *_ = STORAGE_VERSION.split(".")
+    if (int(parsed[1]), int(parsed[2])) != (int(major), int(minor) - 1):
         raise errors.of("InvalidDowngradeTargetVersion")
+    return f"{parsed[1]}.{parsed[2]}.0"
