@@ -331,9 +331,10 @@ class Replica:
         disk = self.disk
         assert disk is not None
         metadata, reader = self.member.open_snapshot()
-        writer: SnapshotWriter = disk.begin_snapshot(metadata)
+        writer: SnapshotWriter | None = None
         done = False
         try:
+            writer = disk.begin_snapshot(metadata)
             for chunk in reader:
                 await asyncio.to_thread(writer.write, chunk)
             await asyncio.to_thread(writer.commit)
@@ -342,7 +343,7 @@ class Replica:
         except OSError as error:
             log.error("no snapshot was written: %s", error)
         finally:
-            if not done:
+            if not done and writer is not None:
                 writer.abort()
             reader.close()
             self.member.snapshot_taken()
@@ -393,10 +394,15 @@ class Replica:
             return "another snapshot is on its way"
         if not self.member.accepts_snapshot(message.snapshot.metadata):
             return "this member is not behind that snapshot"
-        self._incoming_snapshot = True
         if self.disk is None:
+            self._incoming_snapshot = True
             return _MemorySink(self, message)
-        return _DiskSink(self, message, self.disk.begin_snapshot(message.snapshot.metadata))
+        try:
+            sink = _DiskSink(self, message, self.disk.begin_snapshot(message.snapshot.metadata))
+        except OSError as error:
+            return f"this member cannot write it: {error}"
+        self._incoming_snapshot = True
+        return sink
 
     def snapshot_ends(self, message: Message, chunks: Callable[[], Iterable[bytes]] | None) -> None:
         """The snapshot is whole and on disk (``chunks`` reads it), or the stream broke (None)."""
