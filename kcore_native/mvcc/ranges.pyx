@@ -176,7 +176,8 @@ cdef RangeResult range_result(Keyspace keys, Node *node, int64_t now, refuse):
         node.min_mod_revision or node.max_mod_revision or node.min_create_revision or node.max_create_revision
     )
     ordered = node.target == SORT_KEY and node.relation != SORT_DESCEND
-    if ordered and not filtered and 0 < node.limit < 0x7FFFFFFF:
+    # etcd reads no further than the limit where no order is said, even if a target then sorts what was read
+    if (ordered or node.relation == SORT_NONE) and not filtered and 0 < node.limit < 0x7FFFFFFF:
         wanted = <Py_ssize_t>node.limit + 1
     result.count = find_range(keys, node, revision, revision >= now, wanted, hits)
     wanted = hits.count

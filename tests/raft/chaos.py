@@ -166,10 +166,13 @@ class Chaos:
     def deliver(self) -> None:
         # now and then the oldest, else any
         at = 0 if self.random.random() < 0.5 else self.random.randrange(len(self.messages))
+        if _is_local(self.messages[at]):  # what a node tells itself is neither lost nor reordered
+            to = self.messages[at].to
+            at = next(i for i, message in enumerate(self.messages) if message.to == to and _is_local(message))
         message = self.messages.pop(at)
         lost = self.random.random() < self.loss or (message.from_, message.to) in self.cut
         machine = self.machines[message.to]
-        local = message.from_ == message.to or is_local_target(message.from_)
+        local = _is_local(message)
         sender = self.machines.get(message.from_)
         if lost and not local:
             if message.type == MSG_SNAP and sender is not None:
@@ -289,9 +292,7 @@ class Chaos:
         node_id = machine.raw.id
         # what was on its way to the disk is lost; what this node promised only after it was never sent
         self.messages = [
-            message
-            for message in self.messages
-            if not (message.to == node_id and (message.from_ == node_id or is_local_target(message.from_)))
+            message for message in self.messages if not (message.to == node_id and _is_local(message))
         ]
         restarted = self.start(machine.storage, node_id)
         self.machines[node_id] = restarted
@@ -396,3 +397,8 @@ class Chaos:
         members = [self.machines[node_id] for node_id in configuration.voters | configuration.learners]
         newest = max(self.chosen, default=0)
         return newest > 1 and all(machine.applied >= newest - 3 for machine in members)
+
+
+def _is_local(message: Message) -> bool:
+    """True for a message of a node, or of its storage threads, to itself."""
+    return message.from_ == message.to or is_local_target(message.from_)
