@@ -84,6 +84,16 @@ cdef inline bint passes(Node *node, Rec *rec) noexcept nogil:
     return not (node.min_create_revision and rec.create < node.min_create_revision)
 
 
+cdef Rec *find_one(Keyspace keys, Node *node, int64_t revision, bint latest) noexcept:
+    """The record of the node's one key, NULL where it does not exist then."""
+    cdef KeyNode *found = keys.find(node.key, node.key_size, hash_of(node.key, node.key_size))
+    cdef Rec *rec
+    if found == NULL:
+        return NULL
+    rec = newest(found) if latest else record_at(found, revision)
+    return NULL if rec == NULL or rec.version == 0 else rec
+
+
 cdef int64_t find_range(
     Keyspace keys, Node *node, int64_t revision, bint latest, Py_ssize_t wanted, Hits hits
 ) except -1:
@@ -92,19 +102,14 @@ cdef int64_t find_range(
     At most ``wanted``, 0 for all; ``hits`` may be None. ``latest``: whatever the revision, the newest records.
     """
     cdef int64_t count = 0
-    cdef KeyNode *found
     cdef Rec *rec
     cdef Py_ssize_t leaf = 0, last = 0
     cdef uint32_t at = 0, last_at = 0, stop
     if node.end == NULL:
-        found = keys.find(node.key, node.key_size, hash_of(node.key, node.key_size))
-        if found != NULL:
-            rec = newest(found) if latest else record_at(found, revision)
-            if rec != NULL and rec.version != 0:
-                count = 1
-                if hits is not None and passes(node, rec):
-                    hits.add(rec)
-        return count
+        rec = find_one(keys, node, revision, latest)
+        if rec != NULL and hits is not None and passes(node, rec):
+            hits.add(rec)
+        return rec != NULL
     keys.lower_bound(node.key, node.key_size, &leaf, &at)
     if node.end_size == 1 and node.end[0] == 0:
         last = keys.leaf_count
@@ -145,6 +150,7 @@ cdef RangeResult range_result(Keyspace keys, Node *node, int64_t now, refuse):
     cdef Py_ssize_t i, wanted = 0
     cdef bint filtered, ordered, keys_only = (node.flags & command.FLAG_KEYS_ONLY) != 0
     cdef Hits hits
+    cdef Rec *rec
     cdef RangeResult result = RangeResult.__new__(RangeResult)
     cdef list kvs = []
     result.revision = now
@@ -158,12 +164,20 @@ cdef RangeResult range_result(Keyspace keys, Node *node, int64_t now, refuse):
     if node.flags & command.FLAG_COUNT_ONLY:
         result.count = find_range(keys, node, revision, revision >= now, 0, None)
         return result
+    if node.end == NULL:  # one key needs no order and no limit
+        rec = find_one(keys, node, revision, revision >= now)
+        if rec != NULL:
+            result.count = 1
+            if passes(node, rec):
+                kvs.append(key_value(rec, keys_only))
+        return result
+    hits = Hits.__new__(Hits)
     filtered = (
         node.min_mod_revision or node.max_mod_revision or node.min_create_revision or node.max_create_revision
     )
     ordered = node.target == SORT_KEY and node.relation != SORT_DESCEND
-    hits = Hits.__new__(Hits)
-    if ordered and not filtered and 0 < node.limit < 0x7FFFFFFF:
+    # etcd reads no further than the limit where no order is said, even if a target then sorts what was read
+    if (ordered or node.relation == SORT_NONE) and not filtered and 0 < node.limit < 0x7FFFFFFF:
         wanted = <Py_ssize_t>node.limit + 1
     result.count = find_range(keys, node, revision, revision >= now, wanted, hits)
     wanted = hits.count

@@ -130,6 +130,9 @@ class Pair:
         if end and end != b"\0" and key >= end:
             assert watcher.pending().cancel_reason == "mvcc: watcher range is empty"
             assert watcher.done
+        elif start < 0:
+            assert watcher.pending().cancel_reason == "etcdserver: mvcc: required revision has been compacted"
+            assert watcher.done
         elif start and start < self.twin.compact_revision:
             assert watcher.pending().compact_revision == self.twin.compact_revision
             assert watcher.done

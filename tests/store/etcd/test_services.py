@@ -98,7 +98,7 @@ async def test_leases(port: Port, client: Client) -> None:
     for lease, ttl in ((7, 100), (8, 0)):
         await stream.write(pb.LeaseKeepAliveRequest(ID=lease))
         answer = await stream.read()
-        assert (answer.ID, answer.TTL) == (lease, ttl)
+        assert (lease, ttl) == (answer.ID, answer.TTL)
     await stream.done_writing()
     listed = await client.call(LEASE + "LeaseLeases", pb.LeaseLeasesRequest())
     assert [each.ID for each in listed.leases] == [7]
@@ -112,7 +112,7 @@ async def test_leases(port: Port, client: Client) -> None:
 @served
 async def test_members(port: Port, client: Client) -> None:
     (only,) = (await client.call(CLUSTER + "MemberList", pb.MemberListRequest(linearizable=True))).members
-    assert only.ID == port.store.member_id
+    assert port.store.member_id == only.ID
     for urls in ([], ["foo"], ["http://h"], ["http://h:1/path"], ["ftp://h:1"]):
         add = client.call(CLUSTER + "MemberAdd", pb.MemberAddRequest(peerURLs=urls))
         assert await refused(add) == ("INVALID_ARGUMENT", "etcdserver: given member URLs are invalid"), urls
@@ -142,11 +142,18 @@ async def test_maintenance(port: Port, client: Client) -> None:
     await put(client, b"b")
     assert (await client.call(MAINTENANCE + "HashKV", pb.HashKVRequest())).hash != one.hash
     assert (await client.call(MAINTENANCE + "HashKV", pb.HashKVRequest(revision=2))).hash == one.hash
-    raised = pb.AlarmRequest(action=pb.AlarmRequest.ACTIVATE, memberID=port.store.member_id, alarm=AlarmType.NOSPACE)
+    raised = pb.AlarmRequest(
+        action=pb.AlarmRequest.ACTIVATE, memberID=port.store.member_id, alarm=AlarmType.NOSPACE
+    )
     await client.call(MAINTENANCE + "Alarm", raised)
-    assert await refused(put(client, b"c")) == ("RESOURCE_EXHAUSTED", "etcdserver: mvcc: database space exceeded")
+    assert await refused(put(client, b"c")) == (
+        "RESOURCE_EXHAUSTED",
+        "etcdserver: mvcc: database space exceeded",
+    )
     listed = await client.call(MAINTENANCE + "Alarm", pb.AlarmRequest(action=pb.AlarmRequest.GET))
-    assert [(each.memberID, each.alarm) for each in listed.alarms] == [(port.store.member_id, AlarmType.NOSPACE)]
+    assert [(each.memberID, each.alarm) for each in listed.alarms] == [
+        (port.store.member_id, AlarmType.NOSPACE)
+    ]
     raised.action = pb.AlarmRequest.DEACTIVATE
     await client.call(MAINTENANCE + "Alarm", raised)
     await put(client, b"c")
@@ -169,7 +176,10 @@ async def test_downgrades_are_written_down(port: Port, client: Client) -> None:
     status = await client.call(MAINTENANCE + "Status", pb.StatusRequest())
     assert (status.downgradeInfo.enabled, status.downgradeInfo.targetVersion) == (True, "3.5.0")
     again = client.call(MAINTENANCE + "Downgrade", request(version="3.5"))
-    assert await refused(again) == ("FAILED_PRECONDITION", "etcdserver: cluster has a downgrade job in progress")
+    assert await refused(again) == (
+        "FAILED_PRECONDITION",
+        "etcdserver: cluster has a downgrade job in progress",
+    )
     await client.call(MAINTENANCE + "Downgrade", request(action=request.CANCEL))
     status = await client.call(MAINTENANCE + "Status", pb.StatusRequest())
     assert not status.downgradeInfo.enabled
@@ -210,7 +220,9 @@ async def test_users_and_their_rights(port: Port, client: Client) -> None:
     await client.call(KV + "Put", pb.PutRequest(key=b"p/1", value=b"v"), metadata=mine)
     denied = ("PERMISSION_DENIED", "etcdserver: permission denied")
     assert await refused(client.call(KV + "Put", pb.PutRequest(key=b"q"), metadata=mine)) == denied
-    assert await refused(client.call(KV + "Compact", pb.CompactionRequest(revision=1), metadata=mine)) == denied
+    assert (
+        await refused(client.call(KV + "Compact", pb.CompactionRequest(revision=1), metadata=mine)) == denied
+    )
     assert await refused(client.call(AUTH + "UserList", pb.AuthUserListRequest(), metadata=mine)) == denied
     roles = await client.call(AUTH + "UserGet", pb.AuthUserGetRequest(name="u"), metadata=mine)
     assert list(roles.roles) == ["r"]
@@ -248,7 +260,9 @@ async def test_an_election(port: Port, client: Client) -> None:
     observed = client.answers(ELECTION + "Observe", pb.LeaderRequest(name=b"e"))
     first = await client.call(ELECTION + "Campaign", pb.CampaignRequest(name=b"e", value=b"1"))
     assert (await observed.read()).kv.value == b"1"
-    waits = asyncio.ensure_future(client.call(ELECTION + "Campaign", pb.CampaignRequest(name=b"e", value=b"2")))
+    waits = asyncio.ensure_future(
+        client.call(ELECTION + "Campaign", pb.CampaignRequest(name=b"e", value=b"2"))
+    )
     await client.call(ELECTION + "Proclaim", pb.ProclaimRequest(leader=first.leader, value=b"1b"))
     assert (await observed.read()).kv.value == b"1b"
     assert (await client.call(ELECTION + "Leader", pb.LeaderRequest(name=b"e"))).kv.value == b"1b"

@@ -145,9 +145,13 @@ def test_fragments() -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize(("sizes", "limit", "parts"), [([10], 5, 1), ([10, 10, 10], 1000, 1), ([400, 400, 400], 500, 3)])
+@pytest.mark.parametrize(
+    ("sizes", "limit", "parts"), [([10], 5, 1), ([10, 10, 10], 1000, 1), ([400, 400, 400], 500, 3)]
+)
 def test_responses_are_cut_between_events(sizes: list[int], limit: int, parts: int) -> None:
-    whole = pb.WatchResponse(watch_id=3, events=[pb.Event(kv=pb.KeyValue(value=bytes(size))) for size in sizes])
+    whole = pb.WatchResponse(
+        watch_id=3, events=[pb.Event(kv=pb.KeyValue(value=bytes(size))) for size in sizes]
+    )
 
     async def cut() -> list[Any]:
         return [part async for part in fragments(whole, limit)]
