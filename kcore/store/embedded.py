@@ -224,8 +224,11 @@ class Embedded:
             raise errors.of(proposals.refusal)
         future: asyncio.Future[Any] = self._create_future()
         proposals.add(request_id, frame, future)
-        if not self.replica.kicked:
+        replica = self.replica
+        if not replica.kicked:
             self._kick()
+        elif len(proposals.frames) >= replica.early_frames and replica.writing is None:
+            replica.turn_early()
         return future
 
     async def put(

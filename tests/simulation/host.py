@@ -16,10 +16,9 @@ from kcore.store.disk import Disk
 from kcore.store.face import MemberInfo
 from kcore.store.files import is_full
 from kcore.store.machine import Machine
-from kcore.store.member import Member
+from kcore.store.member import Member, recover
 from kcore.store.membership import Change
 from kcore.store.refusals import DataError
-from kcore.store.revival import recover
 from kcore.store.turn import MemberConfig, Outcome, Work
 from kcore_native.raft import ENTRY_CONF_CHANGE, ENTRY_NORMAL, HardState, Message
 from kcore_native.raft import Compacted as RaftCompacted
@@ -339,19 +338,20 @@ class Host:
         """To disk, one chunk an event."""
         assert self.member is not None and self.disk is not None
         metadata, reader = self.member.open_snapshot()
-        writer = self.disk.begin_snapshot(metadata)
         self.world.trace("%s takes a snapshot at %d", self.name, metadata.index)
-
-        def given_up(error: OSError) -> None:
-            if not is_full(error):
-                raise error
-            writer.abort()
-            ended()
 
         def ended() -> None:
             reader.close()
             assert self.member is not None
             self.member.snapshot_taken()
+
+        try:
+            writer = self.disk.begin_snapshot(metadata)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            ended()
+            return
 
         def piece() -> None:
             assert self.disk is not None
@@ -364,8 +364,9 @@ class Host:
                 writer.commit()
                 self.disk.release(metadata.index)
             except OSError as error:
-                given_up(error)
-                return
+                if not is_full(error):
+                    raise
+                writer.abort()
             ended()
 
         self.at(self.world.chance.randint(50, 5_000), piece)
@@ -413,16 +414,17 @@ class Host:
             metadata = message.snapshot.metadata
             if not self.member.accepts_snapshot(metadata):
                 return
-            disk = self.disk
-            writer = disk.begin_snapshot(metadata)
+            disk, writer = self.disk, None
             try:
+                writer = disk.begin_snapshot(metadata)
                 for chunk in chunks:
                     writer.write(chunk)
                 writer.commit()
             except OSError as error:
                 if not is_full(error):
                     raise
-                writer.abort()
+                if writer is not None:
+                    writer.abort()
                 return
             self.world.trace("%s has a snapshot of %d", self.name, metadata.index)
             self.member.snapshot_received(message, lambda: disk.snapshot_chunks(metadata), self.now_ms())

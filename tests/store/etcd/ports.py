@@ -34,9 +34,10 @@ class Port:
     ) -> tuple[int, bytes]:
         """(status, body) of a page; call it in a thread."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+        with contextlib.closing(connection):
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
 
 
 @contextlib.asynccontextmanager
