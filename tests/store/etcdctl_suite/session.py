@@ -30,6 +30,7 @@ VARIES = (
     (re.compile(r'"(cluster_id|member_id|raft_term|raftTerm|raftIndex|raftAppliedIndex|dbSize|dbSizeInUse|leader|header_revision|hash|ID|id)":"?-?\d+"?'), r'"\1":N'),
     (re.compile(r'"(version|storageVersion)":"3[\d.]+"'), r'"\1":"3.x"'),
     (re.compile(r'"(ClusterID|MemberID|RaftTerm|RaftIndex|RaftAppliedIndex|DBSize|DBSizeInUse|Leader|ID|Hash)" : \d+'), r'"\1" : N'),
+    (re.compile(r'"Lease" : [1-9]\d{9,}'), '"Lease" : N'),
     (re.compile(r'"(Version|StorageVersion)" : "3[\d.]+"'), r'"\1" : "3.x"'),
     (re.compile(r"took = [\d.]+[a-zµ]+|took [\d.]+[a-zµ]+"), "took T"),
     (re.compile(r'"took":"[^"]+"'), '"took":"T"'),
@@ -77,7 +78,12 @@ class Session:
         code, output = self._printed(step, self.command(*shlex.split(command)))
         self._remember(output)
         shown = [self._named(line) for line in output.splitlines() if not line.startswith('{"level"')]
-        return [f"$ etcdctl {step.command} -> {code}", *(f"  {line}".rstrip() for line in shown)]
+        if "lease list" in command:  # in the order of what is left of them, a matter of milliseconds
+            shown.sort()
+        return [
+            f"$ etcdctl {step.command} -> {code}",
+            *(f"  {line}".rstrip() for line in shown if line.strip()),
+        ]
 
     def command(self, *arguments: str) -> list[str]:
         """The command line with the flags that say where and who, unless the arguments say so (both is an error)."""
