@@ -77,7 +77,9 @@ class Access:
         token = context.get(TOKEN) or context.get(AUTHORIZATION)
         if token is not None:
             return await self._bearer(token.decode(errors="replace").removeprefix("Bearer "))
-        if self.client_cert_auth and context.peer.common_name is not None:  # empty: a user that there cannot be
+        if (
+            self.client_cert_auth and context.peer.common_name is not None
+        ):  # empty: a user that there cannot be
             return Identity(context.peer.common_name, self.trusted.auth_state.revision)
         return NOBODY
 

@@ -24,6 +24,12 @@ def etcd_binary() -> str:
     return found
 
 
+def version_of(binary: str) -> tuple[int, ...]:
+    """(major, minor) of an etcd."""
+    printed = subprocess.run([binary, "--version"], capture_output=True, text=True).stdout
+    return tuple(int(part) for part in printed.split()[2].split(".")[:2])
+
+
 def free_ports(count: int) -> list[int]:
     """Ports of loopback that nobody listens on now."""
     held = [socket.socket() for _ in range(count)]
