@@ -77,7 +77,9 @@ class Access:
         token = context.get(TOKEN) or context.get(AUTHORIZATION)
         if token is not None:
             return await self._bearer(token.decode(errors="replace").removeprefix("Bearer "))
-        if self.client_cert_auth and context.peer.common_name:
+        if (
+            self.client_cert_auth and context.peer.common_name is not None
+        ):  # empty: a user that there cannot be
             return Identity(context.peer.common_name, self.trusted.auth_state.revision)
         return NOBODY
 
@@ -130,10 +132,11 @@ class Access:
             if store.is_learner and not learner_may:
                 raise errors.of("NotSupportedForLearner")
             if not self._insists(context):
-                return await call(stream, context)
+                await call(stream, context)
+                return
             if not store.leader_id:
                 raise errors.of("NoLeader")
-            return await self._while_led(call, stream, context)
+            await self._while_led(call, stream, context)
 
         return checked
 

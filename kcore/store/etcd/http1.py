@@ -56,9 +56,11 @@ class Http1Connection:
         self.body = bytearray()
         self.task: asyncio.Task[None] | None = None
         self.deaf = False  # the last words are said
+        self.heard = True  # since the last ``ping``
 
     def receive(self, data: bytes) -> None:
         """Takes bytes of the client; closes the connection where they are not HTTP."""
+        self.heard = True
         if self.deaf:
             return
         try:
@@ -137,6 +139,11 @@ class Http1Connection:
         )
         # closed at once, what the client still sends would reset the connection before it has read the answer
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def ping(self) -> bool:
+        """False where nothing was asked since the last time and nothing is being answered."""
+        heard, self.heard = self.heard, False
+        return heard or self.task is not None
 
     def disconnected(self) -> None:
         """Cancels the page that is being made."""

@@ -34,10 +34,10 @@ CODE_NAMES: Final = {
 
 
 class Peer(NamedTuple):
-    """Who is at the other end of a connection; ``common_name`` is of a verified client certificate, else empty."""
+    """Who is at the other end of a connection; ``common_name`` is of a verified client certificate, else None."""
 
     address: str
-    common_name: str = ""
+    common_name: str | None = None
 
 
 class Context:

@@ -124,9 +124,14 @@ class ClientProtocol(asyncio.Protocol):
             self.spoken.set_choked(False)
 
 
-def common_name(certificate: dict[str, Any] | None) -> str:
-    """The subject's common name of a certificate as ssl's ``getpeercert`` gives it; empty where there is none."""
-    for part in (certificate or {}).get("subject", ()):
+def common_name(certificate: dict[str, Any] | None) -> str | None:
+    """The subject's common name of a certificate as ssl's ``getpeercert`` gives it, empty where it has none.
+
+    None without a certificate.
+    """
+    if not certificate:
+        return None
+    for part in certificate.get("subject", ()):
         for name, value in part:
             if name == "commonName":
                 return str(value)
@@ -187,8 +192,7 @@ class Server:
         while True:
             await asyncio.sleep(seconds)
             for connection in list(self.connections):
-                spoken = connection.spoken
-                if isinstance(spoken, Http2Connection) and not spoken.ping():
+                if connection.spoken is not None and not connection.spoken.ping():
                     connection.transport.abort()
 
     async def stop(self, grace_seconds: float) -> None:

@@ -43,11 +43,12 @@ def credentials(authority: trustme.CA, common_name: str | None = None) -> grpc.C
 
 
 async def is_served(client: Client) -> bool:
-    try:
-        await client.call(RANGE, pb.RangeRequest(key=b"a"), timeout=2)
-    except grpc.aio.AioRpcError as error:
-        assert error.code().name in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+    call = client.call(RANGE, pb.RangeRequest(key=b"a"), timeout=2)
+    (ended,) = await asyncio.gather(call, return_exceptions=True)
+    if isinstance(ended, grpc.aio.AioRpcError):
+        assert ended.code().name in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
         return False
+    assert not isinstance(ended, BaseException), ended
     return True
 
 
@@ -133,12 +134,16 @@ def test_names_demanded_of_clients(authority: trustme.CA, tmp_path: Path) -> Non
     async def run() -> None:
         cert, key, ca = written(authority, tmp_path)
         context = server_context(ServerFiles(cert, key, ca))
-        async with open_port(tls=context, access={"hostnames": ("client",)}) as port:
-            async with connect(port, credentials(authority, "x")) as client:
-                assert await is_served(client)
-        async with open_port(tls=context, access={"hostnames": ("other",)}) as port:
-            async with connect(port, credentials(authority, "x")) as client:
-                assert not await is_served(client)
+        async with (
+            open_port(tls=context, access={"hostnames": ("client",)}) as port,
+            connect(port, credentials(authority, "x")) as client,
+        ):
+            assert await is_served(client)
+        async with (
+            open_port(tls=context, access={"hostnames": ("other",)}) as port,
+            connect(port, credentials(authority, "x")) as client,
+        ):
+            assert not await is_served(client)
 
     asyncio.run(run())
 

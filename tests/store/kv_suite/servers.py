@@ -24,6 +24,12 @@ def etcd_binary() -> str:
     return found
 
 
+def version_of(binary: str) -> tuple[int, ...]:
+    """(major, minor) of an etcd."""
+    printed = subprocess.run([binary, "--version"], capture_output=True, text=True).stdout
+    return tuple(int(part) for part in printed.split()[2].split(".")[:2])
+
+
 def free_ports(count: int) -> list[int]:
     """Ports of loopback that nobody listens on now."""
     held = [socket.socket() for _ in range(count)]
@@ -38,11 +44,12 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def process(command: Sequence[str], port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that listens on the port once the body runs, ended after it."""
+    """A process that listens on the port (0: on any, not waited for) once the body runs, ended after it."""
     with log.open("wb") as output:
         started = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:
-            wait_for_port(port, started, log)
+            if port:
+                wait_for_port(port, started, log)
             yield started
         finally:
             started.terminate()

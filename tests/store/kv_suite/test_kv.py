@@ -7,7 +7,6 @@ import difflib
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +14,13 @@ import pytest
 from kcore.store import remote
 from tests.store.kv_suite.cases import CASES, recorded
 from tests.store.kv_suite.recorder import Case, transcript
-from tests.store.kv_suite.servers import etcd_binary, one_member
+from tests.store.kv_suite.servers import etcd_binary, one_member, version_of
 
+# Where etcd 3.4 (Debian's) differs from the recorded 3.6: case -> why it is left out there.
+NOT_IN_3_4 = {
+    "range_sorted_by_something_unknown": "etcd 3.4 panics",
+    "range_sorted_in_an_unknown_order": "etcd 3.4 panics",
+}
 STORES = ("embedded", "daemon", "etcd")
 
 
@@ -64,7 +68,15 @@ async def run(opened: Any, case: Case) -> list[str]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_answers_as_etcd_does(name: str, opened: Any, wanted: dict[str, list[str]], tmp_path: Path) -> None:
+def test_answers_as_etcd_does(
+    name: str, opened: Any, wanted: dict[str, list[str]], request: pytest.FixtureRequest
+) -> None:
+    if (
+        name in NOT_IN_3_4
+        and request.node.callspec.params["opened"] == "etcd"
+        and version_of(etcd_binary()) < (3, 5)
+    ):
+        pytest.skip(NOT_IN_3_4[name])
     lines = asyncio.run(run(opened, CASES[name]))
     difference = difflib.unified_diff(wanted[name], lines, "etcd", "this store", lineterm="", n=2)
     assert lines == wanted[name], "\n" + "\n".join(difference)
