@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from kcore.store import errors
-from kcore.store.kv import FROM_KEY, Compare, DeleteOp, Op, PutOp, RangeOp, TxnOp
+from kcore.store.kv import Compare, DeleteOp, Op, PutOp, RangeOp, TxnOp
 
 TXN_OPS_MAX: Final = 128  # operations of a transaction, etcd's --max-txn-ops
 REQUEST_BYTES_MAX: Final = 3 << 19  # of one request, etcd's --max-request-bytes (1.5 MiB)
@@ -70,7 +70,7 @@ def _check_parts(
     return reads
 
 
-Interval = tuple[bytes, bytes | None]  # [begin, end); None: no end
+Interval = tuple[bytes, bytes]  # [begin, end)
 
 
 def _check_overlaps(ops: Sequence[Op]) -> tuple[set[bytes], list[Interval]]:
@@ -100,12 +100,11 @@ def _add_puts(
     for key in keys:
         if key in put and key not in exclusive:
             raise errors.of("DuplicateKey")
-        if any(begin <= key and (end is None or key < end) for begin, end in deleted):
+        if any(begin <= key < end for begin, end in deleted):
             raise errors.of("DuplicateKey")
         put.add(key)
 
 
 def _interval(op: DeleteOp) -> Interval:
-    if not op.end:
-        return op.key, op.key + b"\0"
-    return op.key, None if op.end == FROM_KEY else op.end
+    # a zero byte for "all from here on" is taken as a key, and so such a range overlaps nothing: as etcd has it
+    return op.key, op.end or op.key + b"\0"

@@ -134,6 +134,14 @@ class Disk:
         """All that was appended before the call survives a loss of power."""
         self._log.sync()
 
+    def begin_sync(self) -> int:
+        """The descriptor whose fdatasync is all that ``sync`` would do now; ``end_sync`` must follow. Else -1."""
+        return self._log.begin_sync()
+
+    def end_sync(self, failure: int) -> None:
+        """What was appended before ``begin_sync`` is durable; raises OSError where fdatasync said ``failure``."""
+        self._log.end_sync(failure)
+
     def begin_snapshot(self, metadata: SnapshotMetadata) -> SnapshotWriter:
         """A writer of the snapshot's file; the ones there stay as they are."""
         self._serial += 1

@@ -139,8 +139,9 @@ class Duties:
                     request_id, command.lease_checkpoint(request_id, due), self._checkpoint
                 )
 
-    def renew(self, lease: int, ticket: Waiting) -> None:
+    def renew(self, lease: int, ticket: Waiting, now_ms: int) -> None:
         """The ticket has the lease's full TTL in seconds, renewed by the leader; LeaseNotFound where it is gone."""
+        self.member.now_ms = max(self.member.now_ms, now_ms)
         self._ask_leader(calls.LEASE_RENEW, [lease], ticket)
 
     def time_to_live(self, lease: int, ticket: Waiting, *, keys: bool) -> None:
@@ -148,7 +149,13 @@ class Duties:
         self._ask_leader(calls.LEASE_TTL, [lease, keys], ticket)
 
     def renew_now(self, lease: int) -> int:
-        """The lease's full TTL, renewed; raises LeaseNotFound. Only on the leader."""
+        """The lease's full TTL, renewed; raises LeaseNotFound. Only on the leader.
+
+        One who has slept may lead no more without knowing it, and the next leader would not hear of the renewal:
+        LeaderChanged until a majority has confirmed it (etcd ``ensureLeadership``).
+        """
+        if self.member.overslept(self.member.now_ms) or not self._confirmed():
+            raise errors.of("LeaderChanged")
         ttl: int = self.lessor.renew(lease, self.member.now_ms)
         if ttl < 0:
             raise errors.of("LeaseNotFound")

@@ -224,8 +224,11 @@ class Embedded:
             raise errors.of(proposals.refusal)
         future: asyncio.Future[Any] = self._create_future()
         proposals.add(request_id, frame, future)
-        if not self.replica.kicked:
+        replica = self.replica
+        if not replica.kicked:
             self._kick()
+        elif len(proposals.frames) >= replica.early_frames and replica.writing is None:
+            replica.turn_early()
         return future
 
     async def put(
@@ -270,7 +273,7 @@ class Embedded:
                 self._machine.auth.check_txn(
                     self._username, self._auth_revision, TxnOp(compares, success, failure)
                 )
-            return self._machine.txn_read(compares, success, failure)
+            return self._machine.store.txn(compares, success, failure)
         request_id = self._proposals.next_id()
         frame = command.txn(request_id, compares, success, failure, self._username, self._auth_revision)
         result: TxnResult = await self._propose(request_id, frame)
@@ -299,7 +302,10 @@ class Embedded:
         """An open watch from ``start_revision`` on, from the next revision where that is 0."""
         if self._username is not None:
             self._machine.auth.check_range(self._username, self._auth_revision, key, end)
-        watcher = self._machine.watch(key, end, start_revision, prev_kv, no_put, no_delete, fragment)
+        first = max(start_revision, 0)
+        watcher = self._machine.watch(key, end, first, prev_kv, no_put, no_delete, fragment)
+        if start_revision < 0:
+            watcher.cancel(errors.of("Compacted").text)
         return EmbeddedWatch(watcher, self._loop, progress_notify=progress_notify)
 
     # -- leases --------------------------------------------------------------------------------------------------
@@ -320,17 +326,14 @@ class Embedded:
         return self._machine.revision
 
     async def lease_keep_alive(self, id: int) -> LeaseResult:  # noqa: A002
-        """The lease runs anew, by the leader's clock; ``ttl`` -1 where it is gone."""
+        """The lease runs anew, by the leader's clock; raises LeaseNotFound where it is gone."""
         if self._username is not None and id in self._machine.leases:
             held = self._machine.leases.keys(id)
             self._machine.auth.check_lease(self._username, self._auth_revision, held)
-        try:
-            ttl = await self._ask_leader(lambda future: self._member.duties.renew(id, future))
-        except StoreError as error:
-            if error.text != errors.of("LeaseNotFound").text:
-                raise
-            ttl = LEASE_GONE
-        return LeaseResult(self._machine.revision, id, ttl)
+        ttl = await self._ask_leader(
+            lambda future: self._member.duties.renew(id, future, int(self._loop.time() * 1000))
+        )
+        return LeaseResult(self._machine.revision, id, ttl, ttl)
 
     async def lease_time_to_live(self, id: int, *, keys: bool = False) -> LeaseResult:  # noqa: A002
         """Seconds left by the leader's clock, -1 where the lease is gone."""

@@ -108,6 +108,11 @@ class OsFile:
         self._descriptor = descriptor
         self._path = path
 
+    @property
+    def descriptor(self) -> int:
+        """The system's number of the open file."""
+        return self._descriptor
+
     def size(self) -> int:
         """Bytes of the file."""
         return os.fstat(self._descriptor).st_size

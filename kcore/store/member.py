@@ -33,6 +33,7 @@ from kcore.store.machine import Machine
 from kcore.store.membership import Change
 from kcore.store.planted import PLANTED, forge_vote, votes_asked_of_learners
 from kcore.store.reads import Reads
+from kcore.store.retention import Retention
 from kcore.store.tickets import Proposals, Ticket, Waiting, first_request_id
 from kcore.store.turn import MemberConfig, Outcome, Work, raft_config
 from kcore_native.raft import (
@@ -59,7 +60,7 @@ from kcore_native.raft import (
 )
 
 READS_MAX: Final = 200_000  # linearizable reads that wait; more is "too many requests"
-ENTRY_OVERHEAD_BYTES: Final = 32  # of an entry on disk beside its data
+OVERSLEPT_TICKS: Final = 3  # without a tick: the process stood still
 
 # Answers that promise something about this member's disk: they leave after the sync.
 _PROMISES: Final = frozenset({MSG_APP_RESP, MSG_VOTE_RESP, MSG_PRE_VOTE_RESP})
@@ -83,6 +84,7 @@ class Member:
         self.storage: Final = storage
         self.planted: Final = planted
         self.now_ms = now_ms
+        self._ticked_ms = now_ms
         hard_state, conf_state = storage.initial_state()
         self.hard_state: HardState = hard_state
         self.conf_state: ConfState = conf_state
@@ -110,8 +112,7 @@ class Member:
         self._campaign = False  # as soon as it is the only voter
         self._work: Work | None = None
         self._stable = storage.last_index()  # last index on disk
-        self._cut_index = storage.first_index() - 1  # the log in memory was last cut at that applied index
-        self._log_bytes = 0
+        self.retention: Final = Retention(storage, config.snapshot_count, config.catch_up_entries)
         self._snapshotting = False
         self._members_changed = False
 
@@ -119,8 +120,9 @@ class Member:
 
     def tick(self, now_ms: int) -> None:
         """One tick has passed: elections and heartbeats go on, what waited too long fails, the leader's duties."""
-        late = now_ms - self.now_ms > 3 * self.config.tick_ms
+        late = self.overslept(now_ms)
         self.now_ms = max(self.now_ms, now_ms)
+        self._ticked_ms = now_ms
         self.node.tick()
         self.proposals.expire(now_ms, self._timeout_error)
         self.reads.expire(now_ms, self._timeout_error)
@@ -128,6 +130,10 @@ class Member:
         if (context := self.reads.again(now_ms)) is not None:
             self._ask_index(context)
         self.duties.tick(now_ms, late=late)
+
+    def overslept(self, now_ms: int) -> bool:
+        """True where ticks are overdue: the process stood still, and others may have elected a leader meanwhile."""
+        return now_ms - self._ticked_ms > OVERSLEPT_TICKS * self.config.tick_ms
 
     def receive(self, packet: Packet, now_ms: int) -> None:
         """A packet has come. Those for others, of removed members, and snapshots without their state are dropped."""
@@ -221,6 +227,18 @@ class Member:
         self._transfers.append((target, self.now_ms + self.config.request_timeout_ms, ticket))
         return ticket
 
+    def successor(self) -> int:
+        """The voter in touch that holds most of this leader's log; 0 where there is none, or this is no leader."""
+        progress = self.node.status().progress if self.is_leader else {}
+        able = [
+            (each.match, id_)
+            for id_, each in progress.items()
+            if id_ in self.conf_state.voters
+            and id_ != self.config.id
+            and self.contact.active(id_, self.now_ms)
+        ]
+        return max(able)[1] if able else 0
+
     def call(self, to: int, kind: str, args: list[Any], ticket: Waiting) -> None:
         """Another member is asked; the ticket has its answer, or Timeout."""
         call_id = self.request_id()
@@ -284,7 +302,7 @@ class Member:
     def open_snapshot(self) -> tuple[SnapshotMetadata, Any]:
         """The state as of now, to be written to disk in pieces; ``snapshot_taken`` says how it went."""
         self._snapshotting = True
-        self._log_bytes = 0
+        self.retention.disk_bytes = 0
         return self._state_now()
 
     def snapshot_taken(self) -> None:
@@ -330,7 +348,6 @@ class Member:
             self.reads.applied(self.machine.applied_index)
         if ready.entries:
             self._stable = min(self._stable, ready.entries[0].index - 1)
-            self._log_bytes += sum(len(e.data) + ENTRY_OVERHEAD_BYTES for e in ready.entries)
         if ready.hard_state is not None:
             self.hard_state = ready.hard_state
         return work
@@ -358,13 +375,14 @@ class Member:
             if ready.entries:
                 self.storage.append(ready.entries)
                 self._stable = ready.entries[-1].index
+                self.retention.appended(ready.entries)
             self._apply(work.to_apply)
             self.node.advance()
             outcome.messages.extend(m for m in ready.messages if m.type in _PROMISES)
-            self._cut_log()
+            self.retention.cut(self.machine.applied_index, self.conf_state)
         outcome.members_changed, self._members_changed = self._members_changed, False
         outcome.removed = self.removed
-        if not self._snapshotting and self._log_bytes >= max(
+        if not self._snapshotting and self.retention.disk_bytes >= max(
             self.config.snapshot_log_bytes, self.machine.size_bytes
         ):
             outcome.take_snapshot = True
@@ -483,24 +501,14 @@ class Member:
         assert self.machine.applied_index == metadata.index
         self.storage.apply_snapshot(snapshot)
         self.conf_state = metadata.conf_state
-        self._stable = self._cut_index = metadata.index
+        self._stable = metadata.index
+        self.retention.restored(metadata.index)
         self._members_changed = True
         if self.config.id in self.machine.removed:
             self.removed = True
             self.proposals.refusal = "Stopped"
         self._note_freshness()
         self.reads.applied(metadata.index)
-
-    def _cut_log(self) -> None:
-        """The log in memory keeps what slow followers may ask for, and what is not applied."""
-        applied = self.machine.applied_index
-        if applied - self._cut_index < self.config.snapshot_count:
-            return
-        self._cut_index = applied
-        self.storage.create_snapshot(applied, self.conf_state, b"")
-        keep_from = applied - self.config.catch_up_entries
-        if keep_from >= self.storage.first_index():
-            self.storage.compact(keep_from)
 
     # -- waiting -------------------------------------------------------------------------------------------------
 
@@ -576,4 +584,7 @@ def recover(
     storage.set_hard_state(hard_state)
     if entries:
         storage.append(entries)
-    return Member(config, machine, storage, now_ms, planted=planted)
+    member = Member(config, machine, storage, now_ms, planted=planted)
+    for entry in entries:
+        member.retention.appended([entry])
+    return member

@@ -27,6 +27,7 @@ class Principal(Protocol):
     now_ms: int
     leads_term: bool
 
+    def overslept(self, now_ms: int) -> bool: ...
     def request_id(self) -> int: ...
     def propose(
         self, request_id: int, frame: bytes, ticket: Waiting | None = None, *, own: bool = False

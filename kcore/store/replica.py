@@ -13,10 +13,13 @@ from typing import Any, Final
 
 from kcore.store import calls
 from kcore.store.bootstrap import Founding, ReplicaConfig, found
+from kcore.store.corruption import HashComparison
 from kcore.store.disk_thread import DiskThread
+from kcore.store.errors import StoreError
 from kcore.store.files import is_full
 from kcore.store.machine import Machine
 from kcore.store.member import Member, recover
+from kcore.store.refusals import ForeignData
 from kcore.store.snapshots import SnapshotWriter
 from kcore.store.tokens import SimpleTokens
 from kcore.store.transport import Description, SnapshotSink, Transport
@@ -28,6 +31,9 @@ log = logging.getLogger("kcore.store")
 FULL_RETRY_SECONDS: Final = 1.0  # between attempts to write to a full disk
 SNAPSHOT_CHUNKS_PER_TURN: Final = 1  # of a snapshot on its way to disk, between turns of the loop
 TURNS_IN_A_ROW_MAX: Final = 64  # of work without the disk, before the loop may do something else
+EARLY_FRAMES_MIN: Final = 64
+EARLY_MEMORY: Final = 8  # of so many syncs the mean counts
+FRAME_SECONDS: Final = 7e-6  # of the loop's time for one request
 LEADERLESS_ELECTIONS: Final = 3  # election timeouts without a leader, until streams are told
 
 
@@ -54,8 +60,11 @@ class Replica:
         self.disk_full = False
         self._disk_thread = DiskThread(self.disk, self.loop) if self.disk is not None else None
         self.kicked = False  # a turn is due
-        self._writing: Work | None = None
+        self.writing: Work | None = None  # on its way to the disk
+        self.early_frames = EARLY_FRAMES_MIN  # that many wait, and the disk is idle: it gets them at once
         self._stopping = False
+        self._end: asyncio.Task[None] | None = None
+        self._comparison: HashComparison | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ticker: asyncio.TimerHandle | None = None
         self._incoming_snapshot = False
@@ -86,9 +95,13 @@ class Replica:
 
     async def stop(self) -> None:
         """Nothing runs; all that was acknowledged is on disk; requests that wait get "server stopped"."""
-        if self._stopping:
-            await self.stopped.wait()
-            return
+        if self._end is None:
+            self._end = self.loop.create_task(self._stop())
+        await asyncio.shield(self._end)
+
+    async def _stop(self) -> None:
+        if not self.failure and not self.member.removed:
+            await self._hand_over()
         self._stopping = True
         if self._ticker is not None:
             self._ticker.cancel()
@@ -103,6 +116,17 @@ class Replica:
             self.disk.close()
         self.stopped.set()
 
+    async def _hand_over(self) -> None:
+        """Another voter leads where this member did and one is in touch: no election timeout is lost (etcd's Stop)."""
+        target = self.member.successor()
+        if not target:
+            return
+        moved: asyncio.Future[None] = self.loop.create_future()
+        self.member.transfer_leader(target, moved)
+        self.kick()
+        with contextlib.suppress(StoreError, TimeoutError):
+            await asyncio.wait_for(moved, 2 * self.member.config.election_ms / 1000)
+
     def kick(self) -> None:
         """A turn of the loop will soon see what the member was asked."""
         if not self.kicked:
@@ -113,6 +137,14 @@ class Replica:
     def unix_ms() -> int:
         """Milliseconds since the epoch."""
         return int(time.time() * 1000)
+
+    def turn_early(self) -> None:
+        """The idle disk gets what waits, though more will come in this turn of the loop.
+
+        Worth it where preparing the rest takes longer than a sync: the two then go on at once.
+        """
+        if self.writing is None:
+            self._turn()
 
     def on_leader_lost(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls back once when no leader was known for three election timeouts; the answer takes it back."""
@@ -131,7 +163,7 @@ class Replica:
         now_ms = self._now_ms()
         member.tick(now_ms)
         if not self.ready.is_set() and member.duties.published:
-            self.ready.set()
+            self._become_ready()
         if self._leader_lost and not member.leader:
             if now_ms - member.contact.leaderless_since_ms > LEADERLESS_ELECTIONS * member.config.election_ms:
                 callbacks, self._leader_lost = self._leader_lost, set()
@@ -143,9 +175,24 @@ class Replica:
         self._ticker = self.loop.call_later(self.config.heartbeat_ms / 1000, self._tick)
         self.kick()
 
+    def _become_ready(self) -> None:
+        """Ready, where nothing is to be compared first, or nobody's hash differs at equal compaction."""
+        if self.config.initial_corrupt_check:
+            if self._comparison is None:
+                self._comparison = HashComparison(self.member)
+            if not self._comparison.done:
+                return
+            if others := self._comparison.differing():
+                names = ", ".join(f"{other:x}" for other in others)
+                self._fail(
+                    ForeignData(f"this member's data differ from those of {names}: data inconsistency")
+                )
+                return
+        self.ready.set()
+
     def _turn(self) -> None:
         self.kicked = False
-        if self._writing is not None or self._stopping:
+        if self.writing is not None or self._stopping:
             return  # the end of the write begins the next turn
         try:
             self._work_off()
@@ -187,7 +234,7 @@ class Replica:
         self.entries_written += len(work.entries)
         if not work.must_sync:
             return True
-        self._writing = work
+        self.writing = work
         self._disk_thread.sync(self._synced)
         self.member.apply_early(work)
         return False
@@ -199,10 +246,10 @@ class Replica:
             log.error("the disk is full: %s; writes are refused until there is space", error)
             self.member.proposals.refusal = "NoSpace"
         self.member.duties.disk_full()
-        self._writing = work
+        self.writing = work
 
         def again() -> None:
-            self._writing = None
+            self.writing = None
             if self._stopping:
                 return
             try:
@@ -216,12 +263,14 @@ class Replica:
         self.loop.call_later(FULL_RETRY_SECONDS, again)
 
     def _synced(self, seconds: float, error: BaseException | None) -> None:
-        work, self._writing = self._writing, None
+        work, self.writing = self.writing, None
         if error is not None:
             self._fail(error)
             return
         self.fsyncs += 1
         self.fsync_seconds += seconds
+        wanted = seconds / FRAME_SECONDS
+        self.early_frames += int((max(wanted, EARLY_FRAMES_MIN) - self.early_frames) / EARLY_MEMORY)
         if self._stopping:
             return
         assert work is not None
@@ -258,7 +307,7 @@ class Replica:
         log.critical(
             "member %x stops: %s", self.member_id, self.failure, exc_info=not isinstance(error, OSError)
         )
-        self._writing = None
+        self.writing = None
         self.member.stop()
         self._spawn(self._stop_now())
 
@@ -282,9 +331,10 @@ class Replica:
         disk = self.disk
         assert disk is not None
         metadata, reader = self.member.open_snapshot()
-        writer: SnapshotWriter = disk.begin_snapshot(metadata)
+        writer: SnapshotWriter | None = None
         done = False
         try:
+            writer = disk.begin_snapshot(metadata)
             for chunk in reader:
                 await asyncio.to_thread(writer.write, chunk)
             await asyncio.to_thread(writer.commit)
@@ -293,7 +343,7 @@ class Replica:
         except OSError as error:
             log.error("no snapshot was written: %s", error)
         finally:
-            if not done:
+            if not done and writer is not None:
                 writer.abort()
             reader.close()
             self.member.snapshot_taken()
@@ -344,10 +394,15 @@ class Replica:
             return "another snapshot is on its way"
         if not self.member.accepts_snapshot(message.snapshot.metadata):
             return "this member is not behind that snapshot"
-        self._incoming_snapshot = True
         if self.disk is None:
+            self._incoming_snapshot = True
             return _MemorySink(self, message)
-        return _DiskSink(self, message, self.disk.begin_snapshot(message.snapshot.metadata))
+        try:
+            sink = _DiskSink(self, message, self.disk.begin_snapshot(message.snapshot.metadata))
+        except OSError as error:
+            return f"this member cannot write it: {error}"
+        self._incoming_snapshot = True
+        return sink
 
     def snapshot_ends(self, message: Message, chunks: Callable[[], Iterable[bytes]] | None) -> None:
         """The snapshot is whole and on disk (``chunks`` reads it), or the stream broke (None)."""

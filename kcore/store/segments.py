@@ -8,6 +8,7 @@ begun only after all of the old one is synced; a torn end is therefore possible 
 
 import contextlib
 import logging
+import os
 import re
 import struct
 import threading
@@ -185,6 +186,7 @@ class Log:
         self._allocated = 0
         self._cut_at = segment_bytes
         self._durable = 0
+        self._syncing = 0  # what the sync that is under way covers
         self._vouched = 0  # what the last DURABLE record says
         self._last_index = 0
         self._hard_state = HardState()
@@ -331,6 +333,30 @@ class Log:
                     self._durable = max(self._durable, end)
                 if self._encoder.offset >= self._cut_at:
                     self._cut()
+
+    def begin_sync(self) -> int:
+        """The descriptor whose fdatasync is all that ``sync`` would do now; ``end_sync`` must follow. Else -1."""
+        if not self._sync_mutex.acquire(blocking=False):
+            return -1
+        with self._append_mutex:
+            if self._fsync and not self._failure and self._encoder.offset < self._cut_at:
+                descriptor: int = getattr(self._tail, "descriptor", -1)
+                if descriptor >= 0:
+                    self._syncing = self._encoder.offset
+                    return descriptor
+        self._sync_mutex.release()
+        return -1
+
+    def end_sync(self, failure: int) -> None:
+        """What was appended before ``begin_sync`` is durable; raises OSError where fdatasync said ``failure``."""
+        try:
+            with self._append_mutex:
+                if failure:
+                    self._failure = f"a sync failed: {os.strerror(failure)}"
+                    raise OSError(failure, os.strerror(failure), self._segments[-1].path)
+                self._durable = max(self._durable, self._syncing)
+        finally:
+            self._sync_mutex.release()
 
     def release(self, index: int) -> int:
         """Segments that hold nothing beyond the index are removed, oldest first; answers how many."""

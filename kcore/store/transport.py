@@ -392,7 +392,7 @@ class Transport:
     ) -> tuple[int, int] | None:
         """Purpose and sender of a connection of ours; raises ValueError for any other."""
         if writer.get_extra_info("ssl_object") is not None:
-            await check_peer_address(writer)
+            await check_peer_address(writer, self.tls.allowed_cn if self.tls else "")
         magic = await reader.readexactly(len(MAGIC))
         if magic != MAGIC:
             raise ValueError("it does not speak the members' protocol")

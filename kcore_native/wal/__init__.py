@@ -18,6 +18,7 @@ from kcore_native.wal.record import (
     Scan,
     scan,
 )
+from kcore_native.wal.syncer import Syncer
 
 __all__ = [
     "CLEAN",
@@ -34,6 +35,7 @@ __all__ = [
     "TORN",
     "Encoder",
     "Scan",
+    "Syncer",
     "crc32c",
     "crc32c_by_table",
     "scan",

@@ -378,12 +378,12 @@ def test_a_renewal_asked_of_a_follower_counts(three: HandDriven) -> None:
     for _ in range(5):
         three.tick(20)
         ticket = Ticket()
-        other.duties.renew(77, ticket)
+        other.duties.renew(77, ticket, other.now_ms)
         three.settle()
         assert ticket.result() == 3
     assert value(other, b"held") == b"v"
     gone = Ticket()
-    other.duties.renew(78, gone)
+    other.duties.renew(78, gone, other.now_ms)
     three.settle()
     with pytest.raises(StoreError, match="requested lease not found"):
         gone.result()
