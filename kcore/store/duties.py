@@ -183,6 +183,8 @@ class Duties:
         progress = member.node.status().progress
         if member_id not in member.machine.members or member_id not in progress:
             raise errors.of("MemberNotFound")
+        if member.config.id not in progress:
+            raise errors.of("LeaderChanged")  # it leads on only until its own removal is everywhere
         leader_match = progress[member.config.id].match
         if progress[member_id].match * 100 < leader_match * membership.READY_PERCENT:
             raise errors.of("LearnerNotReady")
