@@ -69,7 +69,7 @@ class Crashes(Recurring):
                 host.files.power_fails_at = host.files.steps + chance.randint(1, 30)
                 continue
             host.crash(power=power)
-            world.timeline.after(chance.randint(1_000, 4_000_000), host.start)
+            world.timeline.after(chance.randint(1_000, chance.choice((20_000, 4_000_000))), host.start)
 
     def heal(self, world: World) -> None:
         """No more power failures are planned, and all that are down start."""

@@ -39,10 +39,13 @@ class Observed(Machine):
     """A machine that tells the judge what it applies."""
 
     host: Host
+    skips = 0  # a planted bug: every so many entries one is not applied
 
     def apply(self, index: int, term: int, payload: bytes, *, results: bool = True) -> list[Any]:
         host = self.host
         host.world.judge.applies(host.id, index, term, ENTRY_NORMAL, payload)
+        if self.skips and index % self.skips == 0:
+            return super().apply(index, term, b"", results=results)
         outcomes = super().apply(index, term, payload, results=results)
         host.world.applied(host, index, term, payload, outcomes)
         host.world.judge.state(host.id, index, self)
