@@ -130,10 +130,11 @@ class Access:
             if store.is_learner and not learner_may:
                 raise errors.of("NotSupportedForLearner")
             if not self._insists(context):
-                return await call(stream, context)
+                await call(stream, context)
+                return
             if not store.leader_id:
                 raise errors.of("NoLeader")
-            return await self._while_led(call, stream, context)
+            await self._while_led(call, stream, context)
 
         return checked
 

@@ -62,9 +62,9 @@ def server_context(files: ServerFiles) -> ssl.SSLContext:
                     "new certificates cannot be used, the old ones are kept", extra={"error": str(error)}
                 )
         if (latest := stamps.get("context")) is not None:
-            connection.context = latest  # type: ignore[assignment]
+            connection.context = latest
 
-    context.sni_callback = renewed  # type: ignore[assignment]
+    context.sni_callback = renewed
     return context
 
 
@@ -125,6 +125,7 @@ def self_signed(folder: Path, hosts: Iterable[str], years: int) -> tuple[str, st
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "etcd")])
@@ -135,7 +136,7 @@ def self_signed(folder: Path, hosts: Iterable[str], years: int) -> tuple[str, st
             names.append(x509.IPAddress(ipaddress.ip_address(host)))
         except ValueError:
             names.append(x509.DNSName(host))
-    usage = [x509.ExtendedKeyUsageOID.SERVER_AUTH, x509.ExtendedKeyUsageOID.CLIENT_AUTH]
+    usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     signed = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now)

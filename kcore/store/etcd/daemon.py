@@ -44,7 +44,8 @@ def run(settings: Settings) -> int:
         import uvloop
     except ImportError:
         return asyncio.run(serve(settings))
-    return uvloop.run(serve(settings))
+    code: int = uvloop.run(serve(settings))
+    return code
 
 
 async def serve(settings: Settings) -> int:

@@ -94,11 +94,12 @@ class Gateway:
 
     async def answer(self, request: PageRequest) -> PageAnswer:
         """The method's answer as JSON, or its error as grpc-gateway gives it."""
-        method, kind = self.methods.get(request.path.decode(errors="replace"), (None, None))
-        if method is None:
+        found = self.methods.get(request.path.decode(errors="replace"))
+        if found is None:
             return PageAnswer(404, JSON, orjson.dumps({"code": Code.NOT_FOUND, "message": "Not Found"}))
         if request.method != b"POST":
             return PageAnswer(405, TEXT, b"Method Not Allowed\n")
+        method, kind = found
         headers = [(b"authorization", request.token)] if request.token else []
         # a certificate shown here says nothing of who asks: in etcd it is the gateway's own
         context = Context(method.path, headers, request.peer._replace(common_name=""))

@@ -13,7 +13,7 @@ import zttp
 from kcore.store.etcd.rpc import Peer
 
 BODY_BYTES_MAX: Final = 2 << 20
-PIPELINED_MAX: Final = 32  # requests that wait for their turn on one connection
+LINGER_SECONDS: Final = 0.5  # between the last words and the end of a connection
 
 TEXT: Final = b"text/plain; charset=utf-8"
 JSON: Final = b"application/json"
@@ -55,14 +55,19 @@ class Http1Connection:
         self.head: zttp.Request | None = None
         self.body = bytearray()
         self.task: asyncio.Task[None] | None = None
+        self.deaf = False  # the last words are said
+        self.heard = True  # since the last ``ping``
 
     def receive(self, data: bytes) -> None:
         """Takes bytes of the client; closes the connection where they are not HTTP."""
+        self.heard = True
+        if self.deaf:
+            return
         try:
             self.engine.receive_data(data)
             self._advance()
         except zttp.RemoteProtocolError as error:
-            self._last_words(400, f"400 Bad Request: {error}\n")
+            self._last_words(f"400 Bad Request: {error}\n")
 
     def _advance(self) -> None:
         """Reads on until a request is whole; the next one waits until it is answered."""
@@ -80,7 +85,7 @@ class Http1Connection:
             elif kind is zttp.Data:
                 self.body += event.data
                 if len(self.body) > BODY_BYTES_MAX:
-                    self._last_words(413, "413 Content Too Large\n")
+                    self._last_words("413 Content Too Large\n")
                     return
             elif kind is zttp.EndOfMessage:
                 self._whole()
@@ -123,16 +128,22 @@ class Http1Connection:
         try:
             self._advance()
         except zttp.RemoteProtocolError as error:
-            self._last_words(400, f"400 Bad Request: {error}\n")
+            self._last_words(f"400 Bad Request: {error}\n")
 
-    def _last_words(self, status: int, text: str) -> None:
+    def _last_words(self, text: str) -> None:
         reason = text.split(":", maxsplit=1)[0].strip()
         body = text.encode()
         self.transport.write(
             b"HTTP/1.1 %s\r\ncontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
             % (reason.encode(), TEXT, len(body), body)
         )
-        self.transport.close()
+        # closed at once, what the client still sends would reset the connection before it has read the answer
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def ping(self) -> bool:
+        """False where nothing was asked since the last time and nothing is being answered."""
+        heard, self.heard = self.heard, False
+        return heard or self.task is not None
 
     def disconnected(self) -> None:
         """Cancels the page that is being made."""

@@ -462,11 +462,11 @@ def _rest(work: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any
             work.close()
             raise
         except BaseException as error:  # noqa: BLE001 - cancellation goes in where the coroutine waits
-            step, argument = work.throw, error
+            failure: BaseException | None = error
         else:
-            step, argument = work.send, sent
+            failure = None
         try:
-            waits_for = step(argument)
+            waits_for = work.send(sent) if failure is None else work.throw(failure)
         except StopIteration:
             return
 

@@ -187,8 +187,7 @@ class Server:
         while True:
             await asyncio.sleep(seconds)
             for connection in list(self.connections):
-                spoken = connection.spoken
-                if isinstance(spoken, Http2Connection) and not spoken.ping():
+                if connection.spoken is not None and not connection.spoken.ping():
                     connection.transport.abort()
 
     async def stop(self, grace_seconds: float) -> None:

@@ -1,0 +1,1 @@
+"""The client port: gRPC services, pages, TLS, the daemon and snapshot files."""
