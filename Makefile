@@ -16,7 +16,7 @@ SOURCES := $(shell find kcore_native -name '*.pyx' -o -name '*.pxd')
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n $(WORKERS) --dist worksteal
 
-.PHONY: run build lint test bench bench-peers vectors soak clean
+.PHONY: run build lint test bench bench-peers bench-etcd vectors soak clean
 .DEFAULT_GOAL := build
 
 run: $(READY)
@@ -46,6 +46,14 @@ bench-peers: $(READY)
 	mkdir -p .benchmarks
 	cd bench/peers/kube_scheduler && $(GO) build -o ../../../.benchmarks/kube_scheduler .
 	$(BIN)/python -m bench.peers --scheduler .benchmarks/kube_scheduler --rounds $(PEER_ROUNDS)
+
+# Go builds the real etcd and the client that loads both (a minute the first time); both run on one core, in turn.
+bench-etcd: $(READY)
+	@command -v $(GO) >/dev/null || { echo "kcore: no $(GO) here; install Go 1.26 or newer, or name it with GO=..."; exit 1; }
+	mkdir -p .benchmarks/etcd
+	cd bench/peers/etcd && $(GO) build -o ../../../.benchmarks/etcd/load . && $(GO) build -o ../../../.benchmarks/etcd/etcd go.etcd.io/etcd/server/v3 \
+	    && $(GO) build -o ../../../.benchmarks/etcd/etcdctl go.etcd.io/etcd/etcdctl/v3
+	$(BIN)/python -m bench.peers.etcd --folder .benchmarks/etcd --rounds $(PEER_ROUNDS)
 
 vectors: $(READY)
 	$(BIN)/python -m tests.conformance.scheduler_vectors --engine kcore

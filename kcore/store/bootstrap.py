@@ -55,6 +55,7 @@ class ReplicaConfig:
     auto_compaction_mode: str = "periodic"
     auto_compaction_retention: int = 0
     corrupt_check_ms: int = 0
+    initial_corrupt_check: bool = False  # not ready before the others' hashes agree with this member's
     lease_checkpoints: bool = False
     auth: Callable[[], Any] | None = None  # makes the users' table; None: kcore.store.auth.Auth
 

@@ -49,12 +49,21 @@ class HashComparison:
             except StoreError:
                 return  # too busy, or stopped: the next comparison is soon
 
+    def differing(self) -> list[int]:
+        """Those whose hash differs at equal compaction."""
+        own = self.own
+        return [
+            other
+            for other, answer in sorted(self.answers.items())
+            if answer.compact_revision == own.compact_revision and answer.hash != own.hash
+        ]
+
     def _compare(self) -> None:
         machine = self.member.machine
+        differing = self.differing()
         for other, answer in sorted(self.answers.items()):
-            differs = answer.compact_revision == self.own.compact_revision and answer.hash != self.own.hash
             ahead = answer.revision > machine.revision or answer.compact_revision > machine.compact_revision
-            if differs or ahead:
+            if ahead or other in differing:
                 self.mismatches.append(other)
         if self.mismatches:
             self.alarm(self.mismatches[0])

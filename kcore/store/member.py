@@ -227,6 +227,18 @@ class Member:
         self._transfers.append((target, self.now_ms + self.config.request_timeout_ms, ticket))
         return ticket
 
+    def successor(self) -> int:
+        """The voter in touch that holds most of this leader's log; 0 where there is none, or this is no leader."""
+        progress = self.node.status().progress if self.is_leader else {}
+        able = [
+            (each.match, id_)
+            for id_, each in progress.items()
+            if id_ in self.conf_state.voters
+            and id_ != self.config.id
+            and self.contact.active(id_, self.now_ms)
+        ]
+        return max(able)[1] if able else 0
+
     def call(self, to: int, kind: str, args: list[Any], ticket: Waiting) -> None:
         """Another member is asked; the ticket has its answer, or Timeout."""
         call_id = self.request_id()

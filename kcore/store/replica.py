@@ -13,10 +13,13 @@ from typing import Any, Final
 
 from kcore.store import calls
 from kcore.store.bootstrap import Founding, ReplicaConfig, found
+from kcore.store.corruption import HashComparison
 from kcore.store.disk_thread import DiskThread
+from kcore.store.errors import StoreError
 from kcore.store.files import is_full
 from kcore.store.machine import Machine
 from kcore.store.member import Member, recover
+from kcore.store.refusals import ForeignData
 from kcore.store.snapshots import SnapshotWriter
 from kcore.store.tokens import SimpleTokens
 from kcore.store.transport import Description, SnapshotSink, Transport
@@ -60,6 +63,8 @@ class Replica:
         self.writing: Work | None = None  # on its way to the disk
         self.early_frames = EARLY_FRAMES_MIN  # that many wait, and the disk is idle: it gets them at once
         self._stopping = False
+        self._end: asyncio.Task[None] | None = None
+        self._comparison: HashComparison | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ticker: asyncio.TimerHandle | None = None
         self._incoming_snapshot = False
@@ -90,9 +95,13 @@ class Replica:
 
     async def stop(self) -> None:
         """Nothing runs; all that was acknowledged is on disk; requests that wait get "server stopped"."""
-        if self._stopping:
-            await self.stopped.wait()
-            return
+        if self._end is None:
+            self._end = self.loop.create_task(self._stop())
+        await asyncio.shield(self._end)
+
+    async def _stop(self) -> None:
+        if not self.failure and not self.member.removed:
+            await self._hand_over()
         self._stopping = True
         if self._ticker is not None:
             self._ticker.cancel()
@@ -106,6 +115,17 @@ class Replica:
         if self.disk is not None:
             self.disk.close()
         self.stopped.set()
+
+    async def _hand_over(self) -> None:
+        """Another voter leads where this member did and one is in touch: no election timeout is lost (etcd's Stop)."""
+        target = self.member.successor()
+        if not target:
+            return
+        moved: asyncio.Future[None] = self.loop.create_future()
+        self.member.transfer_leader(target, moved)
+        self.kick()
+        with contextlib.suppress(StoreError, TimeoutError):
+            await asyncio.wait_for(moved, 2 * self.member.config.election_ms / 1000)
 
     def kick(self) -> None:
         """A turn of the loop will soon see what the member was asked."""
@@ -143,7 +163,7 @@ class Replica:
         now_ms = self._now_ms()
         member.tick(now_ms)
         if not self.ready.is_set() and member.duties.published:
-            self.ready.set()
+            self._become_ready()
         if self._leader_lost and not member.leader:
             if now_ms - member.contact.leaderless_since_ms > LEADERLESS_ELECTIONS * member.config.election_ms:
                 callbacks, self._leader_lost = self._leader_lost, set()
@@ -154,6 +174,21 @@ class Replica:
             tokens.sweep(now_ms)
         self._ticker = self.loop.call_later(self.config.heartbeat_ms / 1000, self._tick)
         self.kick()
+
+    def _become_ready(self) -> None:
+        """Ready, where nothing is to be compared first, or nobody's hash differs at equal compaction."""
+        if self.config.initial_corrupt_check:
+            if self._comparison is None:
+                self._comparison = HashComparison(self.member)
+            if not self._comparison.done:
+                return
+            if others := self._comparison.differing():
+                names = ", ".join(f"{other:x}" for other in others)
+                self._fail(
+                    ForeignData(f"this member's data differ from those of {names}: data inconsistency")
+                )
+                return
+        self.ready.set()
 
     def _turn(self) -> None:
         self.kicked = False

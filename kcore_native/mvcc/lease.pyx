@@ -188,6 +188,7 @@ class Lessor:
         self._queue = []  # heap of (ms, id): when to look at the lease next
         self._queued = {}  # id -> ms of its valid row in the heap
         self._checkpoints = []  # heap of (ms, id)
+        self._planned = set()  # ids in it
         self._resets = {}  # ids renewed since their last checkpoint, in order
 
     def promote(self, now_ms, extend_ms=0):
@@ -212,6 +213,7 @@ class Lessor:
         self._queue.clear()
         self._queued.clear()
         self._checkpoints.clear()
+        self._planned.clear()
         self._resets.clear()
 
     def renew(self, id, now_ms):
@@ -275,6 +277,7 @@ class Lessor:
                 due.append((id, 0))
         while self._checkpoints and len(due) < limit and self._checkpoints[0][0] <= now_ms:
             _, id = heappop(self._checkpoints)
+            self._planned.discard(id)
             if id not in self.book:
                 continue
             left_ms, ttl = self._expiry[id] - now_ms, self.book.ttl(id)
@@ -295,7 +298,8 @@ class Lessor:
             self._plan_checkpoint(id, ttl, now_ms)
 
     def _plan_checkpoint(self, id, ttl, now_ms):
-        if 1000 * ttl > self.checkpoint_interval_ms:
+        if 1000 * ttl > self.checkpoint_interval_ms and id not in self._planned:
+            self._planned.add(id)
             heappush(self._checkpoints, (now_ms + self.checkpoint_interval_ms, id))
 
     def _spread(self, now_ms, extend_ms):

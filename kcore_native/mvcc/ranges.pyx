@@ -18,7 +18,6 @@ from kcore_native.mvcc.keyspace cimport (
     Rec,
     compare,
     hash_of,
-    key_bytes,
     key_value,
     lease_of,
     newest,
@@ -74,10 +73,6 @@ cdef Node node_of(bytes key, bytes end) noexcept:
     return node
 
 
-cdef inline bint to_the_end(Node *node) noexcept nogil:
-    return node.end_size == 1 and node.end[0] == 0
-
-
 cdef inline bint passes(Node *node, Rec *rec) noexcept nogil:
     """True where the record passes the range's filters."""
     if node.max_mod_revision and rec.main > node.max_mod_revision:
@@ -98,10 +93,9 @@ cdef int64_t find_range(
     """
     cdef int64_t count = 0
     cdef KeyNode *found
-    cdef KeyNode *last
     cdef Rec *rec
-    cdef Py_ssize_t leaf = 0
-    cdef uint32_t at = 0
+    cdef Py_ssize_t leaf = 0, last = 0
+    cdef uint32_t at = 0, last_at = 0, stop
     if node.end == NULL:
         found = keys.find(node.key, node.key_size, hash_of(node.key, node.key_size))
         if found != NULL:
@@ -112,39 +106,34 @@ cdef int64_t find_range(
                     hits.add(rec)
         return count
     keys.lower_bound(node.key, node.key_size, &leaf, &at)
-    while leaf < keys.leaf_count:
-        last = keys.leaves[leaf].keys[keys.leaves[leaf].count - 1]
-        if to_the_end(node) or compare(key_bytes(last), last.size, node.end, node.end_size) < 0:
-            if latest and at == 0 and (hits is None or (wanted and hits.count >= wanted)):
-                count += keys.leaves[leaf].live  # the whole leaf is in the range
-            else:
-                find_in_leaf(keys.leaves[leaf], at, node, revision, latest, wanted, hits, &count)
-            leaf += 1
-            at = 0
+    if node.end_size == 1 and node.end[0] == 0:
+        last = keys.leaf_count
+    else:
+        keys.lower_bound(node.end, node.end_size, &last, &last_at)
+    while leaf < last or (leaf == last and at < last_at):
+        stop = last_at if leaf == last else keys.leaves[leaf].count
+        if latest and at == 0 and leaf < last and (hits is None or (wanted and hits.count >= wanted)):
+            count += keys.leaves[leaf].live
         else:
-            find_in_leaf(keys.leaves[leaf], at, node, revision, latest, wanted, hits, &count)
-            break
+            count += find_in_leaf(keys.leaves[leaf], at, stop, node, revision, latest, wanted, hits)
+        leaf += 1
+        at = 0
     return count
 
 
-cdef int find_in_leaf(
-    Leaf *leaf, uint32_t first, Node *node, int64_t revision, bint latest, Py_ssize_t wanted, Hits hits,
-    int64_t *count,
+cdef int64_t find_in_leaf(
+    Leaf *leaf, uint32_t first, uint32_t stop, Node *node, int64_t revision, bint latest, Py_ssize_t wanted, Hits hits
 ) except -1:
-    cdef bint open_end = to_the_end(node)
+    cdef int64_t count = 0
     cdef uint32_t k
-    cdef KeyNode *found
     cdef Rec *rec
-    for k in range(first, leaf.count):
-        found = leaf.keys[k]
-        if not open_end and compare(key_bytes(found), found.size, node.end, node.end_size) >= 0:
-            break
-        rec = newest(found) if latest else record_at(found, revision)
+    for k in range(first, stop):
+        rec = newest(leaf.keys[k]) if latest else record_at(leaf.keys[k], revision)
         if rec != NULL and rec.version != 0:
-            count[0] += 1
+            count += 1
             if hits is not None and (wanted == 0 or hits.count < wanted) and passes(node, rec):
                 hits.add(rec)
-    return 0
+    return count
 
 
 cdef RangeResult range_result(Keyspace keys, Node *node, int64_t now, refuse):
@@ -174,7 +163,8 @@ cdef RangeResult range_result(Keyspace keys, Node *node, int64_t now, refuse):
     )
     ordered = node.target == SORT_KEY and node.relation != SORT_DESCEND
     hits = Hits.__new__(Hits)
-    if ordered and not filtered and 0 < node.limit < 0x7FFFFFFF:
+    # etcd reads no further than the limit where no order is said, even if a target then sorts what was read
+    if (ordered or node.relation == SORT_NONE) and not filtered and 0 < node.limit < 0x7FFFFFFF:
         wanted = <Py_ssize_t>node.limit + 1
     result.count = find_range(keys, node, revision, revision >= now, wanted, hits)
     wanted = hits.count

@@ -35,6 +35,7 @@ BACKLOG_EVENTS_MAX = C_BACKLOG_EVENTS  # kept for one watcher when they are comp
 BACKLOG_BYTES_MAX = C_BACKLOG_BYTES
 EVENTS_SHARED_MAX = C_SHARED  # newest events that are kept for the next watcher
 EVENTS_SHARED_BYTES_MAX = C_SHARED_BYTES
+COMPACTED = "etcdserver: mvcc: required revision has been compacted"  # etcd's text for a negative start
 EMPTY_RANGE = "mvcc: watcher range is empty"  # etcd's text
 
 cdef enum:
@@ -281,6 +282,8 @@ cdef class Hub:
         self.watchers[watcher] = None
         if watcher.end is not None and key >= watcher.end:
             watcher.finish(WatchBatch(self.keys.revision, [], False, 0, EMPTY_RANGE))
+        elif start < 0:
+            watcher.finish(WatchBatch(self.keys.revision, [], False, 0, COMPACTED))
         elif start and start < self.keys.compact_revision:
             watcher.finish(WatchBatch(self.keys.revision, [], False, self.keys.compact_revision))
         return watcher

@@ -68,7 +68,9 @@ class Config:
     async_storage_writes: bool = False  # messages to the storage threads in place of advance()
     disable_proposal_forwarding: bool = False  # a follower drops proposals
     disable_conf_change_validation: bool = False  # for who serialises changes above Raft
-    step_down_on_removal: bool = False  # a leader removed or made a learner becomes a follower
+    # A leader removed or made a learner becomes a follower. In a configuration of two that can end all elections: the
+    # other may not have heard that the removal is committed, and needs a vote that the longer log of the removed refuses.
+    step_down_on_removal: bool = False
     seed: int = 0  # of the election timeouts, together with the id
 
     def validate(self) -> None:

@@ -11,7 +11,7 @@ Source: etcd-io/raft, rawnode.go, node.go, status.go, and README.md on the order
 
 With async_storage_writes there is no ``advance()``: messages to LOCAL_APPEND_THREAD and LOCAL_APPLY_THREAD say what to
 write and to apply. Those to one thread are done in their order; when one is done, its responses are delivered, to this
-node or others. All other messages may be sent at once.
+node (those of one thread in their order) or to others. All other messages may be sent at once.
 """
 
 cimport cython

@@ -146,6 +146,9 @@ class Store:
             kvs = [kv for kv in kvs if kv.create_revision <= op.max_create_revision]
         if op.min_create_revision:
             kvs = [kv for kv in kvs if kv.create_revision >= op.min_create_revision]
+        filtered = (op.max_mod_revision, op.min_mod_revision, op.max_create_revision, op.min_create_revision)
+        if op.sort_order == SortOrder.NONE and not any(filtered) and op.limit > 0:
+            kvs = kvs[: op.limit + 1]
         fields = {
             SortTarget.KEY: lambda kv: kv.key,
             SortTarget.VERSION: lambda kv: kv.version,

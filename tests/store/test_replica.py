@@ -253,3 +253,42 @@ def test_configurations_that_cannot_be_are_refused(tmp_path: Path) -> None:
                 await Replica.start(config)
 
     asyncio.run(main())
+
+
+def test_a_leader_that_stops_hands_over(tmp_path: Path) -> None:
+    async def main() -> None:
+        # an election would take longer than the test waits
+        cluster = Loopback(tmp_path, 3)
+        await cluster.start()
+        await cluster.ready()
+        led = cluster.leader()
+        terms = {name: r.member.node.term for name, r in cluster.replicas.items()}
+        await cluster.stop(led)
+        assert any(r.member.is_leader for r in cluster.replicas.values())
+        assert {r.member.node.term - terms[name] for name, r in cluster.replicas.items()} == {1}
+        await cluster.stop()
+
+    asyncio.run(main())
+
+
+def test_a_member_with_other_data_does_not_become_ready(tmp_path: Path) -> None:
+    async def main() -> None:
+        cluster = Loopback(tmp_path, 3)
+        await cluster.start()
+        await cluster.ready()
+        await cluster.store("m0").put(b"a", b"1")
+        await until(lambda: all(r.machine.revision == 2 for r in cluster.replicas.values()))
+        await cluster.stop("m2")
+        await cluster.start("m2", initial_corrupt_check=True)
+        await cluster.ready(["m2"])
+        await cluster.stop("m2")
+        for name in ("m0", "m1"):  # what is in no log
+            cluster.replicas[name].machine.store.put(b"b", b"1")
+        await cluster.start("m2", initial_corrupt_check=True)
+        replica = cluster.replicas["m2"]
+        replica.machine.store.put(b"b", b"2")
+        await asyncio.wait_for(replica.stopped.wait(), 20)
+        assert "data inconsistency" in replica.failure
+        await cluster.stop()
+
+    asyncio.run(main())

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from kcore.store import errors
+from kcore.store.errors import StoreError
 from kcore.store.etcd import messages
 from kcore.store.etcd.access import Access
 from kcore.store.etcd.requests import Headers
@@ -38,8 +40,12 @@ class LeaseService:
                 self.headers.now()
             )  # as of before the renewal: what is revoked later has a higher revision
             store = await self.access.store(context)
-            result = await store.lease_keep_alive(request.ID)
-            ttl = max(result.ttl, 0)
+            try:
+                ttl = max((await store.lease_keep_alive(request.ID)).ttl, 0)
+            except StoreError as refused:
+                if refused.text != errors.of("LeaseNotFound").text:
+                    raise
+                ttl = 0
             await stream.send(messages.LeaseKeepAliveResponse(header=header, ID=request.ID, TTL=ttl))
 
     async def lease_time_to_live(self, request: Any, context: Context) -> Any:

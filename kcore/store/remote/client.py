@@ -188,7 +188,7 @@ class Remote:
         return int(response.header.revision)
 
     async def lease_keep_alive(self, id: int) -> LeaseResult:  # noqa: A002
-        """The lease has its whole time again."""
+        """The lease has its whole time again; raises LeaseNotFound where it is gone."""
 
         async def attempt(connection: Connection, timeout_s: float | None) -> Any:
             path = LEASE_PATH + "LeaseKeepAlive"

@@ -55,6 +55,7 @@ async def compacting_the_present(t: Recorder) -> None:
 
 async def compacting_nothing(t: Recorder) -> None:
     await versions(t)
+    await t.compact(t.at(2))
     await t.compact(0)
     await t.compact(-5)
     await t.compact(1)
