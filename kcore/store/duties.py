@@ -54,7 +54,7 @@ class Duties:
         member = self.member
         if self.compactor is not None:
             self._compact(now_ms)
-        if member.leads_term:
+        if member.leads_term and not member.removed:
             if late:
                 self._confirmation = member.read(Ticket())  # type: ignore[assignment]
             if self._confirmed():
