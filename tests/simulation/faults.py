@@ -37,7 +37,9 @@ class Recurring:
         self._later(world)
 
     def _later(self, world: World) -> None:
-        world.timeline.after(world.chance.randint(self.period_us // 4, self.period_us * 2), self._strike, world)
+        world.timeline.after(
+            world.chance.randint(self.period_us // 4, self.period_us * 2), self._strike, world
+        )
 
     def _strike(self, world: World) -> None:
         if not world.ending:

@@ -20,7 +20,7 @@ from kcore.store.member import Member, recover
 from kcore.store.membership import Change
 from kcore.store.refusals import DataError
 from kcore.store.turn import MemberConfig, Outcome, Work
-from kcore_native.raft import ENTRY_CONF_CHANGE, ENTRY_NORMAL, HardState, Message
+from kcore_native.raft import ENTRY_CONF_CHANGE, ENTRY_NORMAL, Message
 from kcore_native.raft import Compacted as RaftCompacted
 from kcore_native.raft import Unavailable as RaftUnavailable
 from tests.simulation.disk import MemoryFiles, PowerLoss, Survival
@@ -221,7 +221,6 @@ class Host:
 
     def receive(self, packet: Packet) -> None:
         """A packet has come from the network."""
-
 
         def take() -> None:
             assert self.member is not None

@@ -40,7 +40,9 @@ def test_clusters_keep_their_promises(block: int) -> None:
 def traced(seed: int) -> tuple[list[str], int, int, list[str]]:
     world = World(scenario(seed))
     world.run()
-    histories = [str(operation) for each in world.scenario.clients for operation in getattr(each, "history", ())]
+    histories = [
+        str(operation) for each in world.scenario.clients for operation in getattr(each, "history", ())
+    ]
     return [*world.lines], world.timeline.events_count, world.timeline.now_us, histories
 
 

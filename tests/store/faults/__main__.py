@@ -22,7 +22,13 @@ def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix="kcore-faults-"))
     try:
         asyncio.run(
-            run(directory, given.rounds, given.seed, only=tuple(given.only), tell=lambda line: print(line, flush=True))
+            run(
+                directory,
+                given.rounds,
+                given.seed,
+                only=tuple(given.only),
+                tell=lambda line: print(line, flush=True),
+            )
         )
     except AssertionError as wrong:
         print(wrong, f"logs and data are in {directory}", sep="\n")

@@ -28,7 +28,9 @@ def client_of(node: Node) -> Remote:
 class Load:
     """One history: of some keys, for some time."""
 
-    def __init__(self, cluster: Cluster, chance: random.Random, prefix: bytes, clients: int = 6, keys: int = 4) -> None:
+    def __init__(
+        self, cluster: Cluster, chance: random.Random, prefix: bytes, clients: int = 6, keys: int = 4
+    ) -> None:
         self.cluster = cluster
         self.chance = chance
         self.clients = clients
@@ -134,7 +136,8 @@ class Load:
             except StoreError as error:
                 for node in self.cluster.nodes:
                     assert (died := node.died()) == "", died
-                assert asyncio.get_running_loop().time() < until, f"the cluster takes no writes: {error}"
+                if asyncio.get_running_loop().time() >= until:
+                    raise AssertionError("the cluster takes no writes") from error
                 await asyncio.sleep(0.1)
 
     async def close(self) -> None:
