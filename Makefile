@@ -8,6 +8,8 @@ SOAK_ROUNDS ?= 20
 SOAK_MINUTES ?= 120
 SOAK_SEED ?= 1
 SOAK_SIM_MINUTES ?= 30
+SOAK_SEEDS ?= 10000
+SOAK_FAULT_ROUNDS ?= 100
 GO ?= go
 PEER_ROUNDS ?= 3
 BIN := $(VENV)/bin
@@ -61,6 +63,10 @@ vectors: $(READY)
 soak: $(READY)
 	$(BIN)/python -m tests.scheduler.soak --minutes $(SOAK_MINUTES) --seed $(SOAK_SEED)
 	$(BIN)/python -m tests.sim.soak --minutes $(SOAK_SIM_MINUTES) --seed $(SOAK_SEED)
+	$(BIN)/python -m tests.simulation --members 3 --seeds $(SOAK_SEEDS) --jobs $(WORKERS)
+	$(BIN)/python -m tests.simulation --members 5 --seeds $(SOAK_SEEDS) --jobs $(WORKERS)
+	$(BIN)/python -m tests.simulation --seeds $(SOAK_SEEDS) --jobs $(WORKERS)
+	$(BIN)/python -m tests.store.faults --rounds $(SOAK_FAULT_ROUNDS) --seed $(SOAK_SEED)
 	set -e; for seed in $$(seq $(SOAK_ROUNDS)); do echo "seed $$seed"; \
 	    $(PYTEST) -q $(PARALLEL) -m 'slow or differential' --hypothesis-seed=$$seed; done
 

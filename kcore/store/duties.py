@@ -54,7 +54,7 @@ class Duties:
         member = self.member
         if self.compactor is not None:
             self._compact(now_ms)
-        if member.leads_term:
+        if member.leads_term and not member.removed:
             if late:
                 self._confirmation = member.read(Ticket())  # type: ignore[assignment]
             if self._confirmed():
@@ -183,6 +183,8 @@ class Duties:
         progress = member.node.status().progress
         if member_id not in member.machine.members or member_id not in progress:
             raise errors.of("MemberNotFound")
+        if member.config.id not in progress:
+            raise errors.of("LeaderChanged")  # it leads on only until its own removal is everywhere
         leader_match = progress[member.config.id].match
         if progress[member_id].match * 100 < leader_match * membership.READY_PERCENT:
             raise errors.of("LearnerNotReady")

@@ -499,7 +499,8 @@ class Member:
     def _restore(self, snapshot: Snapshot) -> None:
         metadata = snapshot.metadata
         chunks = self._received.pop((metadata.index, metadata.term))
-        self._received.clear()
+        newer = {place: then for place, then in self._received.items() if place[0] > metadata.index}
+        self._received = newer  # one may have come, and Raft taken it, while this one was written
         self.machine.restore(chunks())
         assert self.machine.applied_index == metadata.index
         self.storage.apply_snapshot(snapshot)

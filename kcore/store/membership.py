@@ -104,7 +104,13 @@ def apply_changes(
         else:
             del after[change.id]
             gone.add(change.id)
+    if _has_voter(members) and not _has_voter(after):
+        return errors.of("MemberNotEnoughStarted")  # Raft cannot do it; two removals may have been asked for at once
     return after, gone
+
+
+def _has_voter(members: Mapping[int, MemberInfo]) -> bool:
+    return any(not info.is_learner for info in members.values())
 
 
 def refusal(members: Mapping[int, MemberInfo], removed: Iterable[int], change: Change) -> StoreError | None:

@@ -93,7 +93,12 @@ def main() -> int:
     parser.add_argument("--members", type=int, help="in place of the seed's own number")
     parser.add_argument("--steps", type=int, default=STEPS_MAX, help="events until peace at the latest")
     parser.add_argument("--planted", action="append", default=[], help="a bug to be caught")
-    parser.add_argument("--only", action="append", default=[], help="a fault by its name; without any, they are chosen by the seed")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        help="a fault by its name; without any, they are chosen by the seed",
+    )
     parser.add_argument("--failures", type=int, default=1, help="stop many after so many")
     parser.add_argument("-v", "--verbose", action="store_true", help="print the trace")
     given = parser.parse_args()

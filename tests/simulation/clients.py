@@ -154,10 +154,15 @@ class KeyValueClients:
                 versions.setdefault(change[1], []).append((revision, change))
         for request, result in self._serializable:
             past = [pair for pair in versions.get(request.key, ()) if pair[0] <= result.revision]
-            shown = [(kv.mod_revision, (0, kv.key, kv.value, kv.create_revision, kv.version, kv.lease)) for kv in result.kvs]
+            shown = [
+                (kv.mod_revision, (0, kv.key, kv.value, kv.create_revision, kv.version, kv.lease))
+                for kv in result.kvs
+            ]
             expected = past[-1:] if past and past[-1][1][0] == 0 else []
             if shown != expected and world.judge.complete_from <= (past[0][0] if past else 0):
-                raise Violated(f"a serializable read of {request.key!r} at {result.revision} shows {shown}, not {expected}")
+                raise Violated(
+                    f"a serializable read of {request.key!r} at {result.revision} shows {shown}, not {expected}"
+                )
 
 
 class Compactions:
@@ -201,7 +206,9 @@ class Watch:
 
     def holds(self, key: bytes) -> bool:
         """True for a key that it watches."""
-        return key >= self.key and (key == self.key if self.end is None else self.end == b"\0" or key < self.end)
+        return key >= self.key and (
+            key == self.key if self.end is None else self.end == b"\0" or key < self.end
+        )
 
 
 class Watchers:

@@ -37,7 +37,9 @@ class Recurring:
         self._later(world)
 
     def _later(self, world: World) -> None:
-        world.timeline.after(world.chance.randint(self.period_us // 4, self.period_us * 2), self._strike, world)
+        world.timeline.after(
+            world.chance.randint(self.period_us // 4, self.period_us * 2), self._strike, world
+        )
 
     def _strike(self, world: World) -> None:
         if not world.ending:
@@ -69,7 +71,7 @@ class Crashes(Recurring):
                 host.files.power_fails_at = host.files.steps + chance.randint(1, 30)
                 continue
             host.crash(power=power)
-            world.timeline.after(chance.randint(1_000, 4_000_000), host.start)
+            world.timeline.after(chance.randint(1_000, chance.choice((20_000, 4_000_000))), host.start)
 
     def heal(self, world: World) -> None:
         """No more power failures are planned, and all that are down start."""

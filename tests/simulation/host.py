@@ -20,7 +20,7 @@ from kcore.store.member import Member, recover
 from kcore.store.membership import Change
 from kcore.store.refusals import DataError
 from kcore.store.turn import MemberConfig, Outcome, Work
-from kcore_native.raft import ENTRY_CONF_CHANGE, ENTRY_NORMAL, HardState, Message
+from kcore_native.raft import ENTRY_CONF_CHANGE, ENTRY_NORMAL, Message
 from kcore_native.raft import Compacted as RaftCompacted
 from kcore_native.raft import Unavailable as RaftUnavailable
 from tests.simulation.disk import MemoryFiles, PowerLoss, Survival
@@ -39,10 +39,13 @@ class Observed(Machine):
     """A machine that tells the judge what it applies."""
 
     host: Host
+    skips = 0  # a planted bug: every so many entries one is not applied
 
     def apply(self, index: int, term: int, payload: bytes, *, results: bool = True) -> list[Any]:
         host = self.host
         host.world.judge.applies(host.id, index, term, ENTRY_NORMAL, payload)
+        if self.skips and index % self.skips == 0:
+            return super().apply(index, term, b"", results=results)
         outcomes = super().apply(index, term, payload, results=results)
         host.world.applied(host, index, term, payload, outcomes)
         host.world.judge.state(host.id, index, self)
@@ -218,7 +221,6 @@ class Host:
 
     def receive(self, packet: Packet) -> None:
         """A packet has come from the network."""
-
 
         def take() -> None:
             assert self.member is not None

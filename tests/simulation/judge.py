@@ -29,9 +29,13 @@ class Judge:
 
     def __init__(self) -> None:
         self.leaders: dict[int, int] = {}  # term -> leader
-        self.entries: dict[tuple[int, int], bytes] = {}  # (index, term) -> digest of the entry and its predecessor
+        self.entries: dict[
+            tuple[int, int], bytes
+        ] = {}  # (index, term) -> digest of the entry and its predecessor
         self.applied: dict[int, tuple[int, bytes]] = {}  # index -> term and digest of the entry
-        self.states: dict[int, tuple[int, str]] = {}  # index -> who had it first, digest of the state after it
+        self.states: dict[
+            int, tuple[int, str]
+        ] = {}  # index -> who had it first, digest of the state after it
         self.changes: dict[int, tuple[Change, ...]] = {}  # revision -> its events, in order
         self.highest_applied = 0
         self.compacted = 0  # nobody can ask for what is below

@@ -49,7 +49,9 @@ class Request:
             raise ticket.error
 
 
-def ask(world: World, host: Host, timeout_us: int, start: Callable[[Host, Ticket], None], answer: Answer) -> None:
+def ask(
+    world: World, host: Host, timeout_us: int, start: Callable[[Host, Ticket], None], answer: Answer
+) -> None:
     """``start`` hands the ticket to the host's member; a host that is down or paused does not answer."""
     request = Request(world, host, timeout_us, answer)
     if not host.up:
@@ -92,7 +94,9 @@ def read(world: World, host: Host, timeout_us: int, request: RangeOp, answer: An
     """A linearizable range: read index, then the machine."""
 
     def see(_: Any, maybe: bool) -> None:
-        answer(host.machine.range(request.key, request.end) if host.machine and not maybe and _ else None, False)
+        answer(
+            host.machine.range(request.key, request.end) if host.machine and not maybe and _ else None, False
+        )
 
     def start(host: Host, ticket: Ticket) -> None:
         assert host.member is not None

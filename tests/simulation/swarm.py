@@ -103,8 +103,6 @@ def _faults(chance: random.Random, size: int) -> list[tuple[float, Any]]:
         (0.3, faults.Transfers(period())),
         (
             0.35,
-            faults.MembershipChanges(
-                period(), members_max=min(7, size + 2), promotes=chance.random() < 0.7
-            ),
+            faults.MembershipChanges(period(), members_max=min(7, size + 2), promotes=chance.random() < 0.7),
         ),
     ]

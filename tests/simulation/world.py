@@ -60,7 +60,9 @@ class World:
         self.verbose = verbose
         self._moment = 0
         self._revocations: list[Callable[[World, int], None]] = []
-        founders = [MemberInfo(i, f"m{i}", (f"http://m{i}:2380",), ()) for i in range(1, scenario.members + 1)]
+        founders = [
+            MemberInfo(i, f"m{i}", (f"http://m{i}:2380",), ()) for i in range(1, scenario.members + 1)
+        ]
         for info in founders:
             self._add_host(info.id, founders)
 
