@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kcore.store.errors import TABLE
 from kcore.store.kv import Compare, DeleteOp, Event, PutOp, RangeOp, TxnOp
 from kcore_native.mvcc import command
 from kcore_native.mvcc.store import Refused, Store
@@ -129,6 +130,9 @@ class Pair:
         what = (key, end, prev_kv, no_put, no_delete, start)
         if end and end != b"\0" and key >= end:
             assert watcher.pending().cancel_reason == "mvcc: watcher range is empty"
+            assert watcher.done
+        elif start < 0:
+            assert watcher.pending().cancel_reason == TABLE["Compacted"][1]
             assert watcher.done
         elif start and start < self.twin.compact_revision:
             assert watcher.pending().compact_revision == self.twin.compact_revision
