@@ -34,11 +34,26 @@ def check_txn(
     compares: Sequence[Compare], success: Sequence[Op], failure: Sequence[Op], ops_max: int = TXN_OPS_MAX
 ) -> bool:
     """True where the transaction only reads; raises TooManyOps, EmptyKey, DuplicateKey and the errors of its parts."""
+    if not compares and not failure and 0 < len(success) <= ops_max and _are_plain_puts(success):
+        return False
     reads = _check_parts(compares, success, failure, ops_max)
     if not reads:
         for branch in (success, failure):
             _check_overlaps(branch)
     return reads
+
+
+def _are_plain_puts(ops: Sequence[Op]) -> bool:
+    """True for puts of different keys without conditions: the usual batch, checked in one pass."""
+    keys = []
+    for op in ops:
+        if type(op) is not PutOp:
+            return False
+        key, _, _, _, ignore_value, ignore_lease = op
+        if not key or ignore_value or ignore_lease:
+            return False
+        keys.append(key)
+    return len(set(keys)) == len(keys)
 
 
 def _check_parts(

@@ -68,9 +68,6 @@ class Embedded:
         options.setdefault("election_ms", 1_000)
         config = ReplicaConfig(data_dir=directory, **options)
         replica = await Replica.start(config)
-        if not config.initial_cluster:
-            replica.member.campaign_alone()
-            replica.kick()
         store = cls(replica, owns=True)
         await store.wait_ready()
         return store

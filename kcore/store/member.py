@@ -246,9 +246,8 @@ class Member:
         self._packets.append(Call(to, self.config.id, call_id, kind, args))
 
     def campaign_alone(self) -> None:
-        """The only voter becomes leader without waiting for an election timeout."""
-        if tuple(self.conf_state.voters) in ((), (self.config.id,)) and not self.leader:
-            self._campaign = True
+        """Where this is the only voter, it leads without waiting for an election timeout (as etcd at its start)."""
+        self._campaign = not self.leader
 
     def report_unreachable(self, member_id: int) -> None:
         """Packets to that member were lost: Raft probes it instead of streaming."""
@@ -320,9 +319,10 @@ class Member:
         assert self._work is None, "done() first"
         if self.proposals.frames or self._changes or self.reads.waiting:
             self._flush()
-        if self._campaign and tuple(self.conf_state.voters) == (self.config.id,):
+        if self._campaign and self.conf_state.voters:
             self._campaign = False
-            self.node.campaign()
+            if tuple(self.conf_state.voters) == (self.config.id,):
+                self.node.campaign()
         packets, self._packets = self._packets, []
         if not self.node.has_ready():
             if not packets:
@@ -460,7 +460,10 @@ class Member:
         machine, answer = self.machine, self.proposals.answer
         for entry in entries:
             if entry.type == ENTRY_NORMAL:
-                outcomes = machine.apply(entry.index, entry.term, entry.data)
+                # nobody here waits on most followers: they need make no results
+                outcomes = machine.apply(
+                    entry.index, entry.term, entry.data, results=bool(self.proposals.pending)
+                )
                 if entry.data:
                     self.proposals_applied += len(outcomes)
                     answer(outcomes)

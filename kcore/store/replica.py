@@ -89,6 +89,7 @@ class Replica:
                 founding.disk.close()
             raise
         replica._set_peers(founding)
+        replica.member.campaign_alone()
         replica._tick()
         replica.kick()
         return replica
@@ -286,6 +287,8 @@ class Replica:
             self.transport.send(outcome.messages)
         if outcome.members_changed:
             self._set_peers()
+        if work.snapshot is not None and self.disk is not None:
+            self._spawn(asyncio.to_thread(self.disk.release, work.snapshot.index))
         if outcome.take_snapshot and self.disk is not None:
             self._spawn(self._take_snapshot())
         if outcome.removed:

@@ -54,5 +54,6 @@ class Retention:
     def restored(self, index: int) -> None:
         """A leader's snapshot has taken the place of the log."""
         self.cut_index = index
+        self.disk_bytes = 0
         self._runs.clear()
         self._bytes = 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from kcore.store.kv import WatchBatch
@@ -14,9 +16,12 @@ PROGRESS_SECONDS: Final = 600.0  # between progress marks where nothing happens,
 
 
 class EmbeddedWatch:
-    """``async for batch in watch``; ends after ``cancel``, or after the batch that says why it was cancelled."""
+    """``async for batch in watch``; ends after ``cancel``, or after the batch that says why it was cancelled.
 
-    __slots__ = ("_future", "_loop", "_pending", "_timer", "watcher")
+    The store does not hold it: one that nobody holds any more is cancelled.
+    """
+
+    __slots__ = ("__weakref__", "_future", "_loop", "_pending", "_timer", "watcher")
 
     def __init__(
         self, watcher: Watcher, loop: asyncio.AbstractEventLoop, *, progress_notify: bool = False
@@ -26,9 +31,13 @@ class EmbeddedWatch:
         self._loop = loop
         self._future: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        watcher.on_ready = self._wake
         if progress_notify:
-            self._timer = loop.call_later(PROGRESS_SECONDS, self._progress)
+            self._timer = loop.call_later(PROGRESS_SECONDS, _progress, weakref.ref(self))
+
+    def __del__(self) -> None:
+        self.watcher.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def __aiter__(self) -> EmbeddedWatch:
         return self
@@ -43,7 +52,7 @@ class EmbeddedWatch:
                 self._stop_timer()
                 raise StopAsyncIteration
             future = self._future = self._loop.create_future()
-            self.watcher.on_ready = self._wake
+            self.watcher.on_ready = partial(_wake, future)
             try:
                 await future
             finally:
@@ -57,18 +66,22 @@ class EmbeddedWatch:
         """The watch ends."""
         self._stop_timer()
         self.watcher.cancel()
-        self._wake()
-
-    def _wake(self, _: Any = None) -> None:
-        future = self._future
-        if future is not None and not future.done():
-            future.set_result(None)
-
-    def _progress(self) -> None:
-        self.watcher.request_progress()
-        self._timer = self._loop.call_later(PROGRESS_SECONDS, self._progress)
+        if self._future is not None:
+            _wake(self._future)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _wake(future: asyncio.Future[None], _: Any = None) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _progress(reference: weakref.ref[EmbeddedWatch]) -> None:
+    watch = reference()
+    if watch is not None:
+        watch.watcher.request_progress()
+        watch._timer = watch._loop.call_later(PROGRESS_SECONDS, _progress, reference)

@@ -13,7 +13,7 @@ from kcore.store.embedded import Embedded
 from kcore.store.peer_tls import PeerTLS
 from kcore.store.replica import Replica
 
-WAIT_SECONDS_MAX = 30.0
+WAIT_SECONDS_MAX = 120.0
 
 
 def free_ports(count: int) -> list[int]:

@@ -121,7 +121,7 @@ def test_a_member_joins_by_snapshot_and_becomes_a_voter(tmp_path: Path) -> None:
         await store.move_leader(info.id)
         await until(lambda: cluster.leader() == "m1")
         assert len(await cluster.store("m1").member_remove(cluster.replicas["m0"].member_id)) == 1
-        await asyncio.wait_for(cluster.replicas["m0"].stopped.wait(), 10)
+        await asyncio.wait_for(cluster.replicas["m0"].stopped.wait(), 60)
         assert (await cluster.store("m1").put(b"b", b"1")).revision == 203
         await cluster.stop()
 
@@ -174,7 +174,7 @@ def test_a_failing_disk_stops_the_member_with_one_line(
         disk.sync = broken  # type: ignore[method-assign]
         with pytest.raises(StoreError, match="server stopped"):
             await store.put(b"a", b"1")
-        await asyncio.wait_for(store.replica.stopped.wait(), 10)
+        await asyncio.wait_for(store.replica.stopped.wait(), 60)
         assert "input/output error" in store.replica.failure
         with pytest.raises(StoreError, match="server stopped"):
             await store.put(b"a", b"1")
@@ -287,8 +287,34 @@ def test_a_member_with_other_data_does_not_become_ready(tmp_path: Path) -> None:
         await cluster.start("m2", initial_corrupt_check=True)
         replica = cluster.replicas["m2"]
         replica.machine.store.put(b"b", b"2")
-        await asyncio.wait_for(replica.stopped.wait(), 20)
+        await asyncio.wait_for(replica.stopped.wait(), 60)
         assert "data inconsistency" in replica.failure
         await cluster.stop()
+
+    asyncio.run(main())
+
+
+def test_a_watch_wakes_ends_and_is_not_held(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = await Embedded.open(**QUICK)
+        watch = store.watch(b"a", prev_kv=True)
+        waits = asyncio.ensure_future(anext(watch))
+        await asyncio.sleep(0)
+        await store.put(b"a", b"1")
+        assert [event.kv.value for event in (await waits).events] == [b"1"]
+        watch.request_progress()
+        batch = await asyncio.wait_for(anext(watch), 60)
+        assert (batch.revision, batch.events) == (2, [])
+        waits = asyncio.ensure_future(anext(watch))
+        await asyncio.sleep(0)
+        watch.cancel()
+        with pytest.raises(StopAsyncIteration):
+            await waits
+        dropped = store.watch(b"a")
+        watcher = dropped.watcher
+        assert not watcher.done
+        del dropped
+        assert watcher.done
+        await store.close()
 
     asyncio.run(main())
