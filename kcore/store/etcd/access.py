@@ -74,7 +74,7 @@ class Access:
 
     async def identity(self, context: Context) -> Identity:
         """Who calls: by token, else by the certificate's common name where that counts, else nobody."""
-        token = context.get(TOKEN) or context.get(AUTHORIZATION)
+        token = context.headers.get(TOKEN) or context.headers.get(AUTHORIZATION)
         if token is not None:
             return await self._bearer(token.decode(errors="replace").removeprefix("Bearer "))
         if self.client_cert_auth and context.peer.common_name:
@@ -161,13 +161,10 @@ class Access:
 
     @staticmethod
     def _insists(context: Context) -> bool:
-        insists = False
-        for name, value in context.headers:
-            if name == HAS_LEADER:
-                insists = value == b"true"
-            elif name == CLIENT_API_VERSION and not value.isascii():
-                try:
-                    value.decode()
-                except UnicodeDecodeError:
-                    raise errors.of("InvalidClientAPIVersion") from None
-        return insists
+        version = context.headers.get(CLIENT_API_VERSION)
+        if version is not None and not version.isascii():
+            try:
+                version.decode()
+            except UnicodeDecodeError:
+                raise errors.of("InvalidClientAPIVersion") from None
+        return context.headers.get(HAS_LEADER) == b"true"

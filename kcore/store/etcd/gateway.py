@@ -100,10 +100,9 @@ class Gateway:
         if request.method != b"POST":
             return PageAnswer(405, TEXT, b"Method Not Allowed\n")
         method, kind = found
-        headers = [(b"authorization", request.token)] if request.token else []
+        headers = {b"authorization": request.token} if request.token else {}
         # a certificate shown here says nothing of who asks: in etcd it is the gateway's own
         context = Context(method.path, headers, request.peer._replace(common_name=""))
-        context.body_bytes = len(request.body)
         try:
             message = kind()
             if request.body.strip():

@@ -2,7 +2,7 @@
 
 The flow: ``receive`` feeds the engine and turns its events into calls; a call's answer goes into the engine at once
 and onto the wire with everything else of that turn of the loop. What each side may do is bounded: messages by
-``message_bytes_max``, a client's unread messages by REQUESTS_QUEUED_MAX (then the socket is not read), what waits for
+``message_bytes_max``, a stream's unread messages by REQUESTS_QUEUED_MAX and REQUEST_BYTES_QUEUED_MAX (then the socket is not read), what waits for
 a slow client by SEND_PENDING_BYTES_MAX a stream (then ``send`` waits).
 
 The engine allows 128 streams at once, so a connection whose streams are nearly all long-lived is told to go away
@@ -23,6 +23,7 @@ from kcore.store.errors import Code, StoreError
 from kcore.store.etcd.rpc import Context, Method, Peer
 
 REQUESTS_QUEUED_MAX: Final = 256
+REQUEST_BYTES_QUEUED_MAX: Final = 4 << 20
 SEND_PENDING_BYTES_MAX: Final = 1 << 20
 LONG_STREAMS_MAX: Final = 96  # of the engine's 128; then new calls are sent to another connection
 TIMEOUT_DIGITS_MAX: Final = 8  # of grpc-timeout
@@ -32,8 +33,9 @@ FRAME_PREFIX_BYTES: Final = 5  # gRPC's: compressed or not, length
 TIMEOUT_UNITS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
 CONTENT_TYPE: Final = b"application/grpc"
-RESPONSE: Final = [(b"content-type", CONTENT_TYPE), (b"grpc-accept-encoding", b"identity,gzip")]
-OK: Final = [(b"grpc-status", b"0"), (b"grpc-message", b"")]
+RESPONSE: Final = [(b"content-type", CONTENT_TYPE)]
+OK: Final = [(b"grpc-status", b"0")]
+ONE_MESSAGE: Final = "a unary call has exactly one request message"
 PING: Final = b"\x00\x00\x08\x06\x00\x00\x00\x00\x00kcorealv"  # a whole frame: the engine has no call for it
 
 UNKNOWN: Final = Method(b"", bytes, None, False)  # type: ignore[arg-type] # stands for what is not in the table
@@ -62,7 +64,7 @@ class Ongoing:
 
     __slots__ = (
         "compressed", "connection", "context", "ended", "id", "long", "method", "over", "partial", "queue",
-        "reader", "started", "task", "timer", "wanted", "writer",
+        "queued_bytes", "reader", "started", "task", "timer", "wanted", "writer",
     )  # fmt: skip
 
     def __init__(self, connection: "Http2Connection", id: int, method: Method, context: Context) -> None:  # noqa: A002
@@ -74,6 +76,7 @@ class Ongoing:
         self.partial = bytearray()  # of a message that is not whole yet
         self.wanted = 0  # so many bytes of it must be there before it is looked at again
         self.queue: deque[bytes] = deque()  # whole messages, not parsed
+        self.queued_bytes = 0
         self.ended = False  # the client sends no more
         self.started = False  # response headers are out
         self.over = False  # nothing may be sent any more
@@ -94,9 +97,11 @@ class Ongoing:
             finally:
                 self.reader = None
         body = self.queue.popleft()
-        if len(self.queue) == REQUESTS_QUEUED_MAX // 2:
+        self.queued_bytes -= len(body)
+        few = len(self.queue) <= REQUESTS_QUEUED_MAX // 2
+        if few and self.queued_bytes <= REQUEST_BYTES_QUEUED_MAX // 2:
             self.connection.read_on()
-        return parsed(self.method, self.context, body)
+        return parsed(self.method, body)
 
     async def send(self, message: Any) -> None:
         """Sends; waits where the client is slow."""
@@ -112,9 +117,8 @@ class Ongoing:
                 self.writer = None
 
 
-def parsed(method: Method, context: Context, body: bytes) -> Any:
+def parsed(method: Method, body: bytes) -> Any:
     """The message; INTERNAL, as grpc-go says it, where the bytes are none."""
-    context.body_bytes = len(body)
     try:
         return method.parse(body)
     except Exception as error:  # noqa: BLE001 - protobuf's DecodeError, and UTF-8 errors of some versions
@@ -159,6 +163,7 @@ class Http2Connection:
         """Takes bytes of the client; zttp.RemoteProtocolError where they are not HTTP/2 (send what ``flush`` sends)."""
         engine = self.engine
         self.heard = True
+        self.flushing = True  # below, with all that is answered at once
         engine.receive_data(data)
         credit = False
         while True:
@@ -191,36 +196,31 @@ class Http2Connection:
         if stream_id > self.accepted_max:
             self.engine.stream(stream_id).reset(zttp.H2ErrorCode.REFUSED_STREAM)
             return
-        kind = encoding = timeout = b""
-        for name, value in event.headers:
-            if name == b"content-type":
-                kind = value
-            elif name == b"grpc-timeout":
-                timeout = value
-            elif name == b"grpc-encoding":
-                encoding = value
-        if event.method != b"POST" or not is_grpc(kind):
+        headers = dict(event.headers[::-1])  # of names that come again, the first
+        if event.method != b"POST" or not is_grpc(headers.get(b"content-type", b"")):
             self.engine.stream(stream_id).send_response(415, [(b"content-length", b"0")], True)
             return
         method = self.methods.get(event.path, UNKNOWN)
-        call = Ongoing(self, stream_id, method, Context(event.path, event.headers, self.peer))
-        call.compressed = encoding == b"gzip"
+        call = Ongoing(self, stream_id, method, Context(event.path, headers, self.peer))
         call.ended = event.end_stream
         self.calls[stream_id] = call
         try:
-            self._accept(call, encoding, timeout)
+            self._accept(call, headers)
         except StoreError as error:
             self._refuse(call, error)
 
-    def _accept(self, call: Ongoing, encoding: bytes, timeout: bytes) -> None:
+    def _accept(self, call: Ongoing, headers: dict[bytes, bytes]) -> None:
         if call.method is UNKNOWN:
             raise unknown_method(call.context.path, self.methods)
-        if encoding not in (b"", b"identity", b"gzip"):
-            text = (
-                f'grpc: Decompressor is not installed for grpc-encoding "{encoding.decode(errors="replace")}"'
-            )
-            raise StoreError(Code.UNIMPLEMENTED, text)
-        if timeout:
+        encoding = headers.get(b"grpc-encoding", b"identity")
+        if encoding != b"identity":
+            if encoding != b"gzip":
+                said = encoding.decode(errors="replace")
+                text = f'grpc: Decompressor is not installed for grpc-encoding "{said}"'
+                raise StoreError(Code.UNIMPLEMENTED, text)
+            call.compressed = True
+        timeout = headers.get(b"grpc-timeout")
+        if timeout is not None:
             call.timer = self.loop.call_later(timeout_seconds(timeout), self._timed_out, call)
         if call.method.streaming:
             self.long_count += 1
@@ -245,7 +245,9 @@ class Http2Connection:
             return self._refuse(call, error)
         if call.reader is not None and call.queue and not call.reader.done():
             call.reader.set_result(None)
-        if len(call.queue) > REQUESTS_QUEUED_MAX and self.reading:
+        if self.reading and (
+            len(call.queue) > REQUESTS_QUEUED_MAX or call.queued_bytes > REQUEST_BYTES_QUEUED_MAX
+        ):
             self.reading = False
             self.transport.pause_reading()
         return None
@@ -270,7 +272,10 @@ class Http2Connection:
                     text = "grpc: compressed flag set with identity or empty encoding"
                     raise StoreError(Code.INTERNAL, text)
                 body = inflated(body, self.message_bytes_max)
+            if call.queue and not call.method.streaming:
+                raise StoreError(Code.INTERNAL, ONE_MESSAGE)
             call.queue.append(body)
+            call.queued_bytes += len(body)
             at = start + length
         if at < size:
             call.partial = bytearray(data[at:])
@@ -282,9 +287,7 @@ class Http2Connection:
                 call.reader.set_result(None)
             return None
         if len(call.queue) != 1 or call.partial:
-            return self._refuse(
-                call, StoreError(Code.INTERNAL, "a unary call has exactly one request message")
-            )
+            return self._refuse(call, StoreError(Code.INTERNAL, ONE_MESSAGE))
         work = self._serve_unary(call, call.queue.popleft())
         try:
             waits_for = work.send(None)  # a call that need not wait is answered in this very turn
@@ -320,13 +323,17 @@ class Http2Connection:
     async def _serve_unary(self, call: Ongoing, body: bytes) -> None:
         method = call.method
         try:
-            answer = await method.call(parsed(method, call.context, body), call.context)
+            answer = await method.call(parsed(method, body), call.context)
             if call.over:
                 return
-            if not isinstance(answer, bytes):
-                answer = answer.SerializeToString()
-            self.send(call, answer)
-            self._finish(call, Code.OK, OK)
+            payload = answer if isinstance(answer, bytes) else answer.SerializeToString()
+            self._forget(call)
+            self._count(method, Code.OK)
+            stream = self.engine.stream(call.id)
+            stream.send_response(200, RESPONSE)
+            stream.send_data(b"\0" + len(payload).to_bytes(4, "big") + payload)
+            stream.end_message(OK)
+            self.flush_soon()
         except StoreError as error:
             self._refuse(call, error)
         except asyncio.CancelledError:
@@ -361,12 +368,14 @@ class Http2Connection:
         stream.send_data(b"\0" + len(payload).to_bytes(4, "big") + payload)
         self.flush_soon()
 
+    def _count(self, method: Method, code: Code) -> None:
+        if method is not UNKNOWN:
+            handled = self.server.handled
+            handled[method.path, code] = handled.get((method.path, code), 0) + 1
+
     def _finish(self, call: Ongoing, code: Code, trailers: list[tuple[bytes, bytes]]) -> None:
         self._forget(call)
-        if call.method is not UNKNOWN:
-            counted = (call.method.path, code)
-            handled = self.server.handled
-            handled[counted] = handled.get(counted, 0) + 1
+        self._count(call.method, code)
         stream = self.engine.stream(call.id)
         if call.started:
             stream.end_message(trailers)
@@ -395,7 +404,6 @@ class Http2Connection:
         if call.long:
             call.long = False
             self.long_count -= 1
-        if len(call.queue) > REQUESTS_QUEUED_MAX // 2:
             self.read_on()
 
     def is_choked(self, call: Ongoing) -> bool:

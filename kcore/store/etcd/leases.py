@@ -29,6 +29,7 @@ class LeaseService:
 
     async def lease_revoke(self, request: Any, context: Context) -> Any:
         """The lease and its keys go."""
+        await self.access.known(context)
         store = await self.access.store(context)
         revision = await store.lease_revoke(request.ID)
         return messages.LeaseRevokeResponse(header=self.headers.at(revision))

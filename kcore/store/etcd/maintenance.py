@@ -15,6 +15,7 @@ from kcore.store.etcd.rpc import Context, Stream
 from kcore.store.etcd.saved import BLOCK_BYTES, padding
 from kcore.store.face import AlarmAction, Store
 
+DB_SIZE_BYTES_MIN: Final = 1  # etcdctl divides by it
 SEND_BYTES: Final = 64 << 10  # of a snapshot in one message; etcd's are 32 KiB
 YIELD_CHUNKS: Final = 16
 
@@ -49,7 +50,7 @@ class MaintenanceService:
         return messages.StatusResponse(
             header=self.headers.now(),
             version=status.version,
-            dbSize=status.db_size,
+            dbSize=max(status.db_size, DB_SIZE_BYTES_MIN),
             leader=status.leader,
             raftIndex=status.raft_index,
             raftTerm=status.raft_term,

@@ -41,22 +41,14 @@ class Peer(NamedTuple):
 
 
 class Context:
-    """What is known of one call beside its messages."""
+    """What is known of one call beside its messages; ``headers`` has the first value of each metadata key."""
 
-    __slots__ = ("body_bytes", "headers", "path", "peer")
+    __slots__ = ("headers", "path", "peer")
 
-    def __init__(self, path: bytes, headers: list[tuple[bytes, bytes]], peer: Peer) -> None:
+    def __init__(self, path: bytes, headers: dict[bytes, bytes], peer: Peer) -> None:
         self.path = path
         self.headers = headers
         self.peer = peer
-        self.body_bytes = 0  # size of the last request message as it came
-
-    def get(self, name: bytes) -> bytes | None:
-        """The first value of that metadata key (lower case), or None."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
 
 
 class Stream(Protocol):

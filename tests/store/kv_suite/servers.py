@@ -38,11 +38,12 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def process(command: Sequence[str], port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that listens on the port once the body runs, ended after it."""
+    """A process that listens on the port (0: on any, not waited for) once the body runs, ended after it."""
     with log.open("wb") as output:
         started = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:
-            wait_for_port(port, started, log)
+            if port:
+                wait_for_port(port, started, log)
             yield started
         finally:
             started.terminate()

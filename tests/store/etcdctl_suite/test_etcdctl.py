@@ -1,0 +1,56 @@
+"""etcdctl sees no difference between ``kcore etcd`` and etcd: exit codes and output of every command, TLS on."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.store.etcdctl_suite.record import RECORDED, STEPS
+from tests.store.etcdctl_suite.session import etcdctl_binary, read_recorded, session
+
+pytestmark = pytest.mark.slow
+
+
+def version_of(etcdctl: str) -> tuple[int, ...]:
+    """(major, minor) of the binary."""
+    printed = subprocess.run([etcdctl, "version"], capture_output=True, text=True).stdout
+    found = re.search(r"(\d+)\.(\d+)", printed)
+    assert found, printed
+    return tuple(map(int, found.groups()))
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_every_command_prints_what_it_prints_against_etcd(members: int, tmp_path: Path) -> None:
+    etcdctl = etcdctl_binary()
+    if version_of(etcdctl) != (3, 6):
+        pytest.skip("the recorded output is that of etcdctl 3.6; name one with KCORE_ETCDCTL")
+    wanted = read_recorded(RECORDED[members])
+    with session([sys.executable, "-m", "kcore", "etcd"], etcdctl, members, tmp_path) as opened:
+        found = [opened.run(step) for step in STEPS[members]]
+    assert len(wanted) == len(found)
+    different = [
+        "\n".join(["wanted:", *theirs, "found:", *ours])
+        for theirs, ours in zip(wanted, found, strict=True)
+        if theirs != ours
+    ]
+    assert different == [], f"{len(different)} of {len(found)}\n" + "\n\n".join(different)
+
+
+def test_an_older_etcdctl_runs_against_it(tmp_path: Path) -> None:
+    etcdctl = etcdctl_binary()
+    with session([sys.executable, "-m", "kcore", "etcd"], etcdctl, 1, tmp_path) as opened:
+        for command in (
+            "put / x",
+            "get / --prefix --keys-only",
+            "endpoint status",
+            "member list",
+            "lease grant 60",
+        ):
+            done = subprocess.run(
+                opened.command(*command.split()), env=opened.environment, capture_output=True, text=True
+            )
+            assert done.returncode == 0, f"{command}: {done.stderr}"
