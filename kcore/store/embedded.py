@@ -328,7 +328,7 @@ class Embedded:
             held = self._machine.leases.keys(id)
             self._machine.auth.check_lease(self._username, self._auth_revision, held)
         ttl = await self._ask_leader(
-            lambda future: self._member.duties.renew(id, future, int(self._loop.time() * 1000))
+            lambda future: self._member.duties.renew(id, future, self._now_ms())
         )
         return LeaseResult(self._machine.revision, id, ttl, ttl)
 
@@ -339,7 +339,7 @@ class Embedded:
             self._machine.auth.check_lease(self._username, self._auth_revision, held, writing=False)
         try:
             left, granted, attached = await self._ask_leader(
-                lambda future: self._member.duties.time_to_live(id, future, keys=keys)
+                lambda future: self._member.duties.time_to_live(id, future, self._now_ms(), keys=keys)
             )
         except StoreError as error:
             if error.text != errors.of("LeaseNotFound").text:
@@ -348,12 +348,15 @@ class Embedded:
         return LeaseResult(self._machine.revision, id, left, granted, [bytes(key) for key in attached])
 
     async def leases(self) -> list[int]:
-        """The ids of all leases."""
+        """The ids of all leases: on the leader the next to expire first."""
         if self._username is not None and self._machine.auth.enabled:
             for lease in self._machine.leases.ids():
                 held = self._machine.leases.keys(lease)
                 self._machine.auth.check_lease(self._username, self._auth_revision, held, writing=False)
-        return self._machine.leases.ids()
+        return self._member.duties.lessor.by_expiry(self._now_ms())
+
+    def _now_ms(self) -> int:
+        return int(self._loop.time() * 1000)
 
     async def _ask_leader(self, ask: Callable[[asyncio.Future[Any]], None]) -> Any:
         """The leader's answer; another one is asked where it changes meanwhile."""
