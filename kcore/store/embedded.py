@@ -327,9 +327,7 @@ class Embedded:
         if self._username is not None and id in self._machine.leases:
             held = self._machine.leases.keys(id)
             self._machine.auth.check_lease(self._username, self._auth_revision, held)
-        ttl = await self._ask_leader(
-            lambda future: self._member.duties.renew(id, future, self._now_ms())
-        )
+        ttl = await self._ask_leader(lambda future: self._member.duties.renew(id, future, self._now_ms()))
         return LeaseResult(self._machine.revision, id, ttl, ttl)
 
     async def lease_time_to_live(self, id: int, *, keys: bool = False) -> LeaseResult:  # noqa: A002
