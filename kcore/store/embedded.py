@@ -16,6 +16,7 @@ from kcore.store.auth_requests import Authenticate, encode_request
 from kcore.store.bootstrap import ReplicaConfig
 from kcore.store.errors import StoreError
 from kcore.store.face import Alarm, AlarmAction, AlarmType, HashResult, Identity, MemberInfo
+from kcore.store.histogram import Histogram
 from kcore.store.kv import (
     Compare,
     DeleteResult,
@@ -146,8 +147,9 @@ class Embedded:
             "proposals_pending": len(member.proposals.pending),
             "read_indexes": member.reads.rounds,
             "leases_expired": member.duties.expired_leases,
-            "fsyncs": replica.fsyncs,
-            "fsync_seconds": replica.fsync_seconds,
+            "proposals_failed": member.proposals.failed,
+            "fsyncs": replica.sync_times.count,
+            "fsync_seconds": replica.sync_times.total,
             "entries_written": replica.entries_written,
             "peer_sent_bytes": sent,
             "peer_received_bytes": replica.transport.received_bytes,
@@ -156,7 +158,16 @@ class Embedded:
             "revision": machine.revision,
             "compact_revision": machine.compact_revision,
             "quota_bytes": machine.quota_bytes,
+            "ranges": machine.store.range_count,
+            "puts": machine.store.put_count,
+            "deletes": machine.store.delete_count,
+            "txns": machine.store.txn_count,
+            "put_bytes": machine.store.put_bytes,
         }
+
+    def histograms(self) -> dict[str, Histogram]:
+        """How long syncs of the log took, and how long the entries of a turn took to apply, in seconds."""
+        return {"fsync": self.replica.sync_times, "apply": self.replica.apply_times}
 
     def on_leader_lost(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls back once when no leader was known for three election timeouts; the answer takes it back."""
