@@ -118,7 +118,8 @@ class Http1Connection:
         self.engine.end_message()
         self.transport.write(self.engine.data_to_send())
         if self.engine.should_close():
-            self.transport.close()
+            if not self.transport.is_closing():
+                self.transport.close()
             return
         self.engine.start_next_cycle()
         self.task = None

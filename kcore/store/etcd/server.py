@@ -25,6 +25,7 @@ SILENT_SECONDS_MAX: Final = 15.0
 PING_SECONDS: Final = (
     60.0  # a connection that was silent so long is asked whether it lives; cut off after as much again
 )
+CLOSE_SECONDS_MAX: Final = 1.0  # for connections that are closed to be lost, when the server stops
 STOP_POLL_SECONDS: Final = 0.02
 BACKLOG: Final = 1024
 WRITE_BUFFER_BYTES_MAX: Final = 1 << 20
@@ -53,7 +54,7 @@ class ClientProtocol(asyncio.Protocol):
             if plain.family in (socket.AF_INET, socket.AF_INET6):
                 plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.server.connections.add(self)
-        self.timer = self.server.loop.call_later(SILENT_SECONDS_MAX, self.transport.close)
+        self.timer = self.server.loop.call_later(SILENT_SECONDS_MAX, self.close)
 
     def data_received(self, data: bytes) -> None:
         """Hands the bytes on; a connection that breaks its protocol is closed with one line in the log."""
@@ -71,7 +72,7 @@ class ClientProtocol(asyncio.Protocol):
             )
             if isinstance(self.spoken, Http2Connection):
                 self.spoken.flush()
-            self.transport.close()
+            self.close()
 
     def _choose(self, data: bytes) -> bytes:
         if len(data) < len(PREFACE) and PREFACE.startswith(data):
@@ -86,7 +87,7 @@ class ClientProtocol(asyncio.Protocol):
                 "closed a connection whose certificate has none of the names demanded",
                 extra={"peer": self._address()},
             )
-            self.transport.close()
+            self.close()
             return b""
         peer = Peer(self._address(), common_name(certificate))
         if data.startswith(PREFACE) and self.speaks != PAGES:
@@ -94,8 +95,16 @@ class ClientProtocol(asyncio.Protocol):
         elif self.speaks != GRPC:
             self.spoken = Http1Connection(server.pages, peer, self.transport, loop=server.loop)
         else:
-            self.transport.close()
+            self.close()
         return data
+
+    def close(self) -> None:
+        """The connection ends when what was written is out; a second time changes nothing.
+
+        asyncio's TLS transport must not be closed twice: it then forgets its connection, which nothing can end any more.
+        """
+        if not self.transport.is_closing():
+            self.transport.close()
 
     def _address(self) -> str:
         name = self.transport.get_extra_info("peername")
@@ -205,13 +214,26 @@ class Server:
             if isinstance(connection.spoken, Http2Connection):
                 connection.spoken.leave(refuse_more=True)
             else:
-                connection.transport.close()
+                connection.close()
         until = self.loop.time() + grace_seconds
         while self._busy() and self.loop.time() < until:
             await asyncio.sleep(STOP_POLL_SECONDS)
         for connection in list(self.connections):
-            connection.transport.close()
+            connection.close()
+        if (
+            not await self._all_lost()
+        ):  # TLS waits for the other side's goodbye, a full buffer for its reading
+            for connection in list(self.connections):
+                connection.transport.abort()
+            await self._all_lost()
+
+    async def _all_lost(self) -> bool:
+        """True once no connection is left; False where one is after the time to close."""
+        until = self.loop.time() + CLOSE_SECONDS_MAX
         await asyncio.sleep(0)
+        while self.connections and self.loop.time() < until:
+            await asyncio.sleep(STOP_POLL_SECONDS)
+        return not self.connections
 
     def _busy(self) -> bool:
         """Whether an answer is owed; streams are not waited for, they may never end."""

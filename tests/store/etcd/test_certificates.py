@@ -1,6 +1,7 @@
 """TLS of the client port: who must show a certificate, whose name counts, and certificates that are renewed."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import trustme
 from kcore.api.errors import InputError
 from kcore.store.etcd import messages as pb
 from kcore.store.etcd.certificates import ServerFiles, openssl_name, self_signed, server_context
+from kcore.store.etcd.server import PREFACE
 from tests.store.etcd.ports import Client, connect, open_port, refused
 
 RANGE = "etcdserverpb.KV/Range"
@@ -144,6 +146,29 @@ def test_names_demanded_of_clients(authority: trustme.CA, tmp_path: Path) -> Non
             connect(port, credentials(authority, "x")) as client,
         ):
             assert not await is_served(client)
+
+    asyncio.run(run())
+
+
+def test_no_connection_outlives_the_server(authority: trustme.CA, tmp_path: Path) -> None:
+    def silent(address: tuple[str, int]) -> ssl.SSLSocket:
+        """A client that is refused for its name, and never says goodbye."""
+        context = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
+        authority.issue_cert("x").configure_cert(context)
+        connection = context.wrap_socket(socket.create_connection(address), server_hostname="localhost")
+        connection.sendall(PREFACE)
+        return connection
+
+    async def run() -> None:
+        cert, key, ca = written(authority, tmp_path)
+        context = server_context(ServerFiles(cert, key, ca))
+        async with open_port(tls=context, access={"hostnames": ("other",)}) as port:
+            connection = await asyncio.to_thread(silent, ("127.0.0.1", port.port))
+            async with asyncio.timeout(30):
+                while not any(each.transport.is_closing() for each in port.server.connections):
+                    await asyncio.sleep(0.01)
+        assert not port.server.connections
+        connection.close()
 
     asyncio.run(run())
 
