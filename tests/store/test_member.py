@@ -84,6 +84,7 @@ def test_a_lost_write_times_out_and_never_succeeds(three: HandDriven) -> None:
     assert value(leader, b"a") == b"kept"
     with pytest.raises(StoreError, match="request timed out"):
         lost.result()
+    assert leader.proposals.failed == 1
 
 
 def test_a_write_that_finds_no_leader_in_time_is_never_proposed() -> None:

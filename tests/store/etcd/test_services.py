@@ -102,6 +102,12 @@ async def test_leases(port: Port, client: Client) -> None:
     await stream.done_writing()
     listed = await client.call(LEASE + "LeaseLeases", pb.LeaseLeasesRequest())
     assert [each.ID for each in listed.leases] == [7]
+    for lease, seconds in ((9, 300), (10, 50), (11, 300)):
+        await client.call(LEASE + "LeaseGrant", pb.LeaseGrantRequest(ID=lease, TTL=seconds))
+    listed = await client.call(LEASE + "LeaseLeases", pb.LeaseLeasesRequest())
+    assert [each.ID for each in listed.leases] == [10, 7, 9, 11], "the next to expire first"
+    left = await client.call(LEASE + "LeaseTimeToLive", pb.LeaseTimeToLiveRequest(ID=11))
+    assert left.TTL < left.grantedTTL == 300, "rounded down"
     await client.call(LEASE + "LeaseRevoke", pb.LeaseRevokeRequest(ID=7))
     gone = await client.call(LEASE + "LeaseTimeToLive", pb.LeaseTimeToLiveRequest(ID=7))
     assert (gone.ID, gone.TTL) == (7, -1)
