@@ -105,7 +105,9 @@ def apply_changes(
             del after[change.id]
             gone.add(change.id)
     if _has_voter(members) and not _has_voter(after):
-        return errors.of("MemberNotEnoughStarted")  # Raft cannot do it; two removals may have been asked for at once
+        return errors.of(
+            "MemberNotEnoughStarted"
+        )  # Raft cannot do it; two removals may have been asked for at once
     return after, gone
 
 

@@ -26,6 +26,7 @@ class Principal(Protocol):
 
     now_ms: int
     leads_term: bool
+    removed: bool
 
     def overslept(self, now_ms: int) -> bool: ...
     def request_id(self) -> int: ...
