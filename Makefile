@@ -14,7 +14,7 @@ GO ?= go
 PEER_ROUNDS ?= 3
 BIN := $(VENV)/bin
 READY := $(VENV)/.kcore-ready
-SOURCES := $(shell find kcore_native -name '*.pyx' -o -name '*.pxd')
+SOURCES := $(shell find kcore_native kcore/store/etcd -name '*.pyx' -o -name '*.pxd' -o -name '*.proto')
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n $(WORKERS) --dist worksteal
 

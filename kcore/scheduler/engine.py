@@ -39,7 +39,7 @@ from kcore.scheduler.settling import settle
 from kcore.scheduler.state import State, World, distinct
 from kcore.scheduler.third_party import Extension
 from kcore.scheduler.typical import FGD, NO_TYPICAL, Typical, count_kinds, read_typical, typical_pods
-from kcore.scheduler.vocab import is_contiguous, taken, window
+from kcore.scheduler.vocab import is_contiguous, members_of, positions_of, taken, window
 
 Progress = Callable[[int, int], None]
 
@@ -311,7 +311,7 @@ class Engine:
         )
         found = []
         for profile, numbers in profiles.values():
-            positions = _positions(classes, numbers, len(verdicts))
+            positions = positions_of(classes, numbers, len(verdicts))
             state.demand(window(rows, positions), profile)
             conflicts = {
                 number: self._conflict_sentence(profile, number, options)
@@ -321,7 +321,7 @@ class Engine:
             self._set_aside(classes, conflicts, result)
             kept = [number for number in numbers if number not in conflicts]
             if conflicts:
-                positions = _positions(classes, kept, len(verdicts))
+                positions = positions_of(classes, kept, len(verdicts))
             found.append((profile, positions))
         if len(found) == 1:
             return found[0][1], found
@@ -339,7 +339,7 @@ class Engine:
 
     def _set_aside(self, classes: np.ndarray, reason: dict[int, str], result: Decisions) -> None:
         """Give all pods of some classes their reason; they are not tried."""
-        for position in np.flatnonzero(_members(classes, list(reason))).tolist() if reason else ():
+        for position in np.flatnonzero(members_of(classes, list(reason))).tolist() if reason else ():
             result.reason[position] = reason[int(classes[position])]
             result.untried.add(position)
 
@@ -569,21 +569,6 @@ def post_filter_message(profile: Profile, found: Preemption | None) -> str:
         elif name == "DefaultPreemption" and found is not None:
             parts.append(f"preemption: {found.message}")
     return ", ".join(parts)
-
-
-def _members(numbers: np.ndarray, wanted: list[int]) -> np.ndarray:
-    """Where ``numbers`` (small integers) are among the wanted."""
-    table = np.zeros(int(numbers.max(initial=0)) + 1, dtype=bool)
-    table[wanted] = True
-    found: np.ndarray = table[numbers]
-    return found
-
-
-def _positions(numbers: np.ndarray, wanted: list[int], kinds: int) -> np.ndarray:
-    """The positions, ascending, at which ``numbers``, of which there are so many kinds, are among the wanted."""
-    if len(wanted) == kinds:
-        return np.arange(len(numbers))
-    return np.flatnonzero(_members(numbers, wanted))
 
 
 def _stretches(

@@ -72,3 +72,18 @@ def only(numbers: np.ndarray) -> int | None:
         return None
     low, high = int(numbers.min()), int(numbers.max())
     return low if low == high else None
+
+
+def members_of(numbers: np.ndarray, wanted: list[int]) -> np.ndarray:
+    """Where ``numbers`` (small integers) are among the wanted."""
+    table = np.zeros(int(numbers.max(initial=0)) + 1, dtype=bool)
+    table[wanted] = True
+    found: np.ndarray = table[numbers]
+    return found
+
+
+def positions_of(numbers: np.ndarray, wanted: list[int], kinds: int) -> np.ndarray:
+    """The positions, ascending, at which ``numbers``, of which there are so many kinds, are among the wanted."""
+    if len(wanted) == kinds:
+        return np.arange(len(numbers))
+    return np.flatnonzero(members_of(numbers, wanted))

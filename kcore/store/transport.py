@@ -223,6 +223,8 @@ class Peer:
     async def _ping(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             began = time.monotonic()
+            if writer.is_closing():
+                raise ConnectionResetError("the connection was lost")  # uvloop raises RuntimeError from write
             writer.write(frame(PING))
             async with asyncio.timeout(3 * PING_SECONDS):
                 if await read_frame(reader) != PONG:
@@ -425,6 +427,8 @@ class Transport:
             body = await read_frame(reader)
             self.received_bytes += len(body)
             if body == PING:
+                if writer.is_closing():
+                    return
                 writer.write(pong)
                 continue
             packet = calls.decode(body)

@@ -277,6 +277,11 @@ def spoil(operations: list[Operation], chance: random.Random) -> None:
 
 def shifted(result: Result, by: int) -> Result:
     """The answer of another revision."""
+    revision = max(1, result.revision + by)
     if isinstance(result, TxnResult):
-        result = result._replace(results=[shifted(inner, by) for inner in result.results])
-    return result._replace(revision=max(1, result.revision + by))
+        return TxnResult(revision, result.succeeded, [shifted(inner, by) for inner in result.results])
+    if isinstance(result, RangeResult):
+        return RangeResult(revision, result.kvs, result.count, result.more)
+    if isinstance(result, DeleteResult):
+        return DeleteResult(revision, result.deleted, result.previous)
+    return PutResult(revision, result.previous)

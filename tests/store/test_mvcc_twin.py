@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kcore.store.errors import TABLE
 from kcore.store.kv import Compare, DeleteOp, Event, PutOp, RangeOp, TxnOp
 from kcore_native.mvcc import command
 from kcore_native.mvcc.store import Refused, Store
@@ -131,7 +132,7 @@ class Pair:
             assert watcher.pending().cancel_reason == "mvcc: watcher range is empty"
             assert watcher.done
         elif start < 0:
-            assert watcher.pending().cancel_reason == "etcdserver: mvcc: required revision has been compacted"
+            assert watcher.pending().cancel_reason == TABLE["Compacted"][1]
             assert watcher.done
         elif start and start < self.twin.compact_revision:
             assert watcher.pending().compact_revision == self.twin.compact_revision

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.store.etcdctl_suite.steps import Step
+from tests.store.etcdctl_suite.steps import FIRST_LEADS, Step
 from tests.store.kv_suite.servers import free_ports, process
 
 COMMAND_S_MAX = 30.0
@@ -74,6 +74,8 @@ class Session:
 
     def run(self, step: Step) -> list[str]:
         """The command, its exit code and what it printed."""
+        if step is FIRST_LEADS:
+            return self._let_first_lead()
         command = self._filled(step.command)
         code, output = self._printed(step, self.command(*shlex.split(command)))
         self._remember(output)
@@ -111,6 +113,13 @@ class Session:
         members = {one["Status"]["header"]["member_id"]: one["Endpoint"] for one in status}
         self.known["leader_client"] = members[leader]
         self.known["follower"] = f"{next(member for member in members if member != leader):x}"
+
+    def _let_first_lead(self) -> list[str]:
+        """The first member leads; commands that follow may ask it what only a leader answers."""
+        self._find_leader()
+        if self.known["leader_client"] != self.clients[0]:
+            self._ask("move-leader", self.known["member0"], f"--endpoints={self.known['leader_client']}")
+        return [f"$ etcdctl {FIRST_LEADS.command} -> 0"]
 
     def _ask(self, *arguments: str) -> str:
         done = subprocess.run(

@@ -18,6 +18,10 @@ class Step(NamedTuple):
     during: str = ""
 
 
+FIRST_LEADS = Step(
+    "move-leader {member0}"
+)  # only where it does not lead already, and nothing of it is recorded
+
 KEYS = (
     Step("put foo bar"),
     Step("put foo baz --prev-kv"),
@@ -268,6 +272,7 @@ MEMBERS = (
     Step("defrag --endpoints={all}"),
     Step("alarm list --endpoints={client2}"),
     Step("get / --prefix --keys-only --endpoints={all}"),
+    FIRST_LEADS,
 )
 
 ONE = KEYS + TRANSACTIONS + HISTORY + LEASES + CONCURRENCY + CLUSTER + USERS

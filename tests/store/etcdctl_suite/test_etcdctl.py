@@ -23,6 +23,19 @@ def version_of(etcdctl: str) -> tuple[int, ...]:
     return tuple(map(int, found.groups()))
 
 
+def compared(lines: list[str], members: int) -> list[str]:
+    """The lines as they are of one member; of several, which one is named or comes first is a matter of hashes of ports."""
+    if "lease list" in lines[0]:
+        return [re.sub(r"ID\d+", "ID", line) for line in lines]
+    if members == 1:
+        return lines
+    made = [re.sub(r"(MEMBER|CLIENT|PEER|\bm)\d", r"\1", line) for line in lines[1:]]
+    made = [
+        ",".join(sorted(re.split('[,"]', line))) if "ETCD_INITIAL_CLUSTER=" in line else line for line in made
+    ]
+    return [lines[0], *sorted(made)]
+
+
 @pytest.mark.parametrize("members", [1, 3])
 def test_every_command_prints_what_it_prints_against_etcd(members: int, tmp_path: Path) -> None:
     etcdctl = etcdctl_binary()
@@ -35,7 +48,7 @@ def test_every_command_prints_what_it_prints_against_etcd(members: int, tmp_path
     different = [
         "\n".join(["wanted:", *theirs, "found:", *ours])
         for theirs, ours in zip(wanted, found, strict=True)
-        if theirs != ours
+        if compared(theirs, members) != compared(ours, members)
     ]
     assert different == [], f"{len(different)} of {len(found)}\n" + "\n\n".join(different)
 

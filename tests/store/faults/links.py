@@ -31,8 +31,8 @@ class Links:
             self._tasks.add(task)
             try:
                 await self._connect(reader, writer, peer_port)
-            except (OSError, asyncio.IncompleteReadError):
-                pass
+            except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                pass  # start_server would log the cancellation
             finally:
                 self._tasks.discard(task)
                 writer.transport.abort()

@@ -72,8 +72,10 @@ async def run(
     only: tuple[str, ...] = (),
     tell: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """So many rounds on one cluster; raises Wrong with the fault and what is wrong. The clock is real: seeds repeat
-    faults, not histories."""
+    """So many rounds on one cluster; raises Wrong with the fault and what is wrong.
+
+    The clock is real: a seed repeats the faults, not the histories.
+    """
     chance = random.Random(seed)
     names = list(only or FAULTS)
     cluster = Cluster(directory)
