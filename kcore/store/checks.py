@@ -1,10 +1,11 @@
 """Requests that are refused before they are proposed (etcd ``server/etcdserver/api/v3rpc/key.go``). Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from kcore.store import errors
 from kcore.store.kv import Compare, DeleteOp, Op, PutOp, RangeOp, TxnOp
+from kcore.store.overlaps import check_overlaps
 
 TXN_OPS_MAX: Final = 128  # operations of a transaction, etcd's --max-txn-ops
 REQUEST_BYTES_MAX: Final = 3 << 19  # of one request, etcd's --max-request-bytes (1.5 MiB)
@@ -39,7 +40,7 @@ def check_txn(
     reads = _check_parts(compares, success, failure, ops_max)
     if not reads:
         for branch in (success, failure):
-            _check_overlaps(branch)
+            check_overlaps(branch)
     return reads
 
 
@@ -83,43 +84,3 @@ def _check_parts(
         else:
             raise errors.of("KeyNotFound")  # etcd's answer to an operation that is none
     return reads
-
-
-Interval = tuple[bytes, bytes]  # [begin, end)
-
-
-def _check_overlaps(ops: Sequence[Op]) -> tuple[set[bytes], list[Interval]]:
-    """Keys put and ranges deleted by one branch; raises DuplicateKey where a key is changed twice."""
-    deleted = [_interval(op) for op in ops if isinstance(op, DeleteOp)]
-    put: set[bytes] = set()
-    for op in ops:
-        if not isinstance(op, TxnOp):
-            continue
-        put_then, deleted_then = _check_overlaps(op.success)
-        put_else, deleted_else = _check_overlaps(op.failure)
-        _add_puts(put, put_then, deleted, ())
-        _add_puts(put, put_else, deleted, put_then)
-        deleted += deleted_then + deleted_else
-    keys = [op.key for op in ops if isinstance(op, PutOp)]
-    if not put and not deleted and len(set(keys)) == len(keys):
-        return set(keys), deleted  # the usual transaction
-    for key in keys:
-        _add_puts(put, (key,), deleted, ())
-    return put, deleted
-
-
-def _add_puts(
-    put: set[bytes], keys: Iterable[bytes], deleted: Sequence[Interval], exclusive: Iterable[bytes]
-) -> None:
-    """The keys are put too; those of ``exclusive`` are of the other branch, so both may be."""
-    for key in keys:
-        if key in put and key not in exclusive:
-            raise errors.of("DuplicateKey")
-        if any(begin <= key < end for begin, end in deleted):
-            raise errors.of("DuplicateKey")
-        put.add(key)
-
-
-def _interval(op: DeleteOp) -> Interval:
-    # a zero byte for "all from here on" is taken as a key, and so such a range overlaps nothing: as etcd has it
-    return op.key, op.end or op.key + b"\0"

@@ -144,8 +144,9 @@ class Duties:
         self.member.now_ms = max(self.member.now_ms, now_ms)
         self._ask_leader(calls.LEASE_RENEW, [lease], ticket)
 
-    def time_to_live(self, lease: int, ticket: Waiting, *, keys: bool) -> None:
+    def time_to_live(self, lease: int, ticket: Waiting, now_ms: int, *, keys: bool) -> None:
         """The ticket has [seconds left, granted TTL, keys] as the leader knows; LeaseNotFound where it is gone."""
+        self.member.now_ms = max(self.member.now_ms, now_ms)
         self._ask_leader(calls.LEASE_TTL, [lease, keys], ticket)
 
     def renew_now(self, lease: int) -> int:
@@ -165,8 +166,9 @@ class Duties:
         book = self.member.machine.leases
         if lease not in book:
             raise errors.of("LeaseNotFound")
-        left_ms = self.lessor.remaining_ms(lease, self.member.now_ms)
-        return [left_ms // 1000, book.ttl(lease), book.keys(lease) if keys else []]
+        # whole seconds, rounded down as etcd does: some of this millisecond is gone, so a lease just granted has not all
+        left_ms = self.lessor.remaining_ms(lease, self.member.now_ms) - 1
+        return [max(left_ms, 0) // 1000, book.ttl(lease), book.keys(lease) if keys else []]
 
     # -- what only the leader knows ------------------------------------------------------------------------------
 

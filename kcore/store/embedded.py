@@ -16,6 +16,7 @@ from kcore.store.auth_requests import Authenticate, encode_request
 from kcore.store.bootstrap import ReplicaConfig
 from kcore.store.errors import StoreError
 from kcore.store.face import Alarm, AlarmAction, AlarmType, HashResult, Identity, MemberInfo
+from kcore.store.histogram import Histogram
 from kcore.store.kv import (
     Compare,
     DeleteResult,
@@ -146,8 +147,9 @@ class Embedded:
             "proposals_pending": len(member.proposals.pending),
             "read_indexes": member.reads.rounds,
             "leases_expired": member.duties.expired_leases,
-            "fsyncs": replica.fsyncs,
-            "fsync_seconds": replica.fsync_seconds,
+            "proposals_failed": member.proposals.failed,
+            "fsyncs": replica.sync_times.count,
+            "fsync_seconds": replica.sync_times.total,
             "entries_written": replica.entries_written,
             "peer_sent_bytes": sent,
             "peer_received_bytes": replica.transport.received_bytes,
@@ -156,7 +158,16 @@ class Embedded:
             "revision": machine.revision,
             "compact_revision": machine.compact_revision,
             "quota_bytes": machine.quota_bytes,
+            "ranges": machine.store.range_count,
+            "puts": machine.store.put_count,
+            "deletes": machine.store.delete_count,
+            "txns": machine.store.txn_count,
+            "put_bytes": machine.store.put_bytes,
         }
+
+    def histograms(self) -> dict[str, Histogram]:
+        """How long syncs of the log took, and how long the entries of a turn took to apply, in seconds."""
+        return {"fsync": self.replica.sync_times, "apply": self.replica.apply_times}
 
     def on_leader_lost(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls back once when no leader was known for three election timeouts; the answer takes it back."""
@@ -327,9 +338,7 @@ class Embedded:
         if self._username is not None and id in self._machine.leases:
             held = self._machine.leases.keys(id)
             self._machine.auth.check_lease(self._username, self._auth_revision, held)
-        ttl = await self._ask_leader(
-            lambda future: self._member.duties.renew(id, future, int(self._loop.time() * 1000))
-        )
+        ttl = await self._ask_leader(lambda future: self._member.duties.renew(id, future, self._now_ms()))
         return LeaseResult(self._machine.revision, id, ttl, ttl)
 
     async def lease_time_to_live(self, id: int, *, keys: bool = False) -> LeaseResult:  # noqa: A002
@@ -339,7 +348,7 @@ class Embedded:
             self._machine.auth.check_lease(self._username, self._auth_revision, held, writing=False)
         try:
             left, granted, attached = await self._ask_leader(
-                lambda future: self._member.duties.time_to_live(id, future, keys=keys)
+                lambda future: self._member.duties.time_to_live(id, future, self._now_ms(), keys=keys)
             )
         except StoreError as error:
             if error.text != errors.of("LeaseNotFound").text:
@@ -348,12 +357,15 @@ class Embedded:
         return LeaseResult(self._machine.revision, id, left, granted, [bytes(key) for key in attached])
 
     async def leases(self) -> list[int]:
-        """The ids of all leases."""
+        """The ids of all leases: on the leader the next to expire first."""
         if self._username is not None and self._machine.auth.enabled:
             for lease in self._machine.leases.ids():
                 held = self._machine.leases.keys(lease)
                 self._machine.auth.check_lease(self._username, self._auth_revision, held, writing=False)
-        return self._machine.leases.ids()
+        return self._member.duties.lessor.by_expiry(self._now_ms())
+
+    def _now_ms(self) -> int:
+        return int(self._loop.time() * 1000)
 
     async def _ask_leader(self, ask: Callable[[asyncio.Future[Any]], None]) -> Any:
         """The leader's answer; another one is asked where it changes meanwhile."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
+from kcore.store.histogram import Histogram
 from kcore.store.kv import KV
 
 
@@ -122,6 +123,9 @@ class Local(Protocol):
 
     def statistics(self) -> dict[str, int | float]:
         """Counters and gauges by name; the daemon's /metrics gives them etcd's names."""
+
+    def histograms(self) -> dict[str, Histogram]:
+        """Distributions of seconds by name, for /metrics too."""
 
     def on_leader_lost(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls back once when no leader has been known for three election timeouts; the answer takes it back.

@@ -17,6 +17,7 @@ from kcore.store.corruption import HashComparison
 from kcore.store.disk_thread import DiskThread
 from kcore.store.errors import StoreError
 from kcore.store.files import is_full
+from kcore.store.histogram import Histogram
 from kcore.store.machine import Machine
 from kcore.store.member import Member, recover
 from kcore.store.refusals import ForeignData
@@ -54,8 +55,8 @@ class Replica:
         self.ready: Final[asyncio.Event] = (
             asyncio.Event()
         )  # it has published its name: etcd's "ready to serve"
-        self.fsyncs = 0
-        self.fsync_seconds = 0.0
+        self.sync_times: Final = Histogram()
+        self.apply_times: Final = Histogram()  # of the entries of one turn
         self.entries_written = 0
         self.disk_full = False
         self._disk_thread = DiskThread(self.disk, self.loop) if self.disk is not None else None
@@ -237,7 +238,7 @@ class Replica:
             return True
         self.writing = work
         self._disk_thread.sync(self._synced)
-        self.member.apply_early(work)
+        self._apply_early(work)
         return False
 
     def _wait_for_space(self, work: Work, error: OSError) -> None:
@@ -260,7 +261,7 @@ class Replica:
             except Exception as failure:  # noqa: BLE001 - as in _turn
                 self._fail(failure)
 
-        self.member.apply_early(work)
+        self._apply_early(work)
         self.loop.call_later(FULL_RETRY_SECONDS, again)
 
     def _synced(self, seconds: float, error: BaseException | None) -> None:
@@ -268,8 +269,7 @@ class Replica:
         if error is not None:
             self._fail(error)
             return
-        self.fsyncs += 1
-        self.fsync_seconds += seconds
+        self.sync_times.observe(seconds)
         wanted = seconds / FRAME_SECONDS
         self.early_frames += int((max(wanted, EARLY_FRAMES_MIN) - self.early_frames) / EARLY_MEMORY)
         if self._stopping:
@@ -281,8 +281,17 @@ class Replica:
         except Exception as failure:  # noqa: BLE001 - as in _turn
             self._fail(failure)
 
+    def _apply_early(self, work: Work) -> None:
+        index, began = self.machine.applied_index, time.perf_counter()
+        self.member.apply_early(work)
+        if self.machine.applied_index != index:
+            self.apply_times.observe(time.perf_counter() - began)
+
     def _finish(self, work: Work) -> None:
+        index, began = self.machine.applied_index, time.perf_counter()
         outcome: Outcome = self.member.done(work, self._now_ms())
+        if self.machine.applied_index != index:
+            self.apply_times.observe(time.perf_counter() - began)
         if outcome.messages:
             self.transport.send(outcome.messages)
         if outcome.members_changed:

@@ -87,6 +87,7 @@ class Proposals:
         self.refusal = ""  # the name of the error that every new request gets
         self.frames: list[bytes] = []
         self.queued_bytes = 0
+        self.failed = 0  # that nobody agreed to in time
         self.pending: dict[int, Waiting] = {}
         self._boundaries: deque[tuple[int, int]] = deque()  # (ms, last id given out by then)
 
@@ -152,6 +153,7 @@ class Proposals:
             for request_id in late:
                 ticket = self.pending.pop(request_id)
                 gone.add(request_id)
+                self.failed += 1
                 if not ticket.done():
                     ticket.set_exception(error_of(asked_ms))
         if gone and self.frames:

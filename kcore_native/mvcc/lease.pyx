@@ -237,9 +237,11 @@ class Lessor:
         return max(self._expiry[id] - now_ms, 0)
 
     def by_expiry(self, now_ms):
-        """The ids of all leases, the next to expire first."""
+        """The ids of all leases, the next to expire first; in order of ids where this is not the leader's lessor."""
+        if not self.primary:
+            return self.book.ids()
         self._start_granted(now_ms)
-        return sorted(self.book.ids(), key=lambda id: (self._expiry.get(id, 0), id))
+        return sorted([id for id in self._expiry if id in self.book], key=self._expiry.__getitem__)
 
     def expired(self, now_ms, limit):
         """At most ``limit`` leases that are over and should be revoked; told again after ``retry_ms``."""

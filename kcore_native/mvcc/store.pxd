@@ -17,8 +17,16 @@ cdef class Store:
     cdef int64_t min_lease_ttl
     cdef uint32_t changes  # of the transaction under way
     cdef public bint guarded
+    # What was done since the start, as etcd's metrics count it (server/storage/mvcc/metrics_txn.go).
+    cdef readonly int64_t range_count  # comparisons and looks at a key's previous value, too
+    cdef readonly int64_t put_count
+    cdef readonly int64_t delete_count
+    cdef readonly int64_t txn_count  # of more than one range, put or deletion
+    cdef readonly int64_t put_bytes
 
     cdef int64_t now(self) noexcept nogil
+    cdef int64_t done_count(self) noexcept nogil
+    cdef void count_txn(self, int64_t before) noexcept nogil
     cdef int commit(self) except -1
     cdef int write(
         self, const char *key, uint32_t key_size, const char *value, uint32_t value_size, int64_t lease

@@ -92,6 +92,14 @@ cdef class Store:
         """The revision that reads see: the next one as soon as the transaction under way has changed something."""
         return self.keys.revision + (self.changes != 0)
 
+    cdef int64_t done_count(self) noexcept nogil:
+        return self.range_count + self.put_count + self.delete_count
+
+    cdef void count_txn(self, int64_t before) noexcept nogil:
+        """What was done since is etcd's transaction where it is more than one."""
+        if self.done_count() - before > 1:
+            self.txn_count += 1
+
     cdef int commit(self) except -1:
         if self.changes:
             self.keys.revision += 1
@@ -157,7 +165,9 @@ cdef class Store:
         cdef KeyNode *found
         cdef Rec *rec = NULL
         cdef PutResult result = PutResult.__new__(PutResult)
+        self.put_count += 1
         if node.flags:
+            self.range_count += 1
             found = self.keys.find(node.key, node.key_size, hash_of(node.key, node.key_size))
             if found != NULL and exists(found):
                 rec = newest(found)
@@ -168,6 +178,7 @@ cdef class Store:
                 lease = 0 if rec == NULL else lease_of(rec)
             if node.flags & command.FLAG_PREV_KV and rec != NULL:
                 result.previous = key_value(rec, False)
+        self.put_bytes += node.key_size + size
         self.write(node.key, node.key_size, value, size, lease)
         result.revision = self.keys.revision + 1
         return result
@@ -178,7 +189,9 @@ cdef class Store:
         cdef Py_ssize_t i
         find_range(self.keys, node, self.now(), True, 0, hits)
         result.previous = []
+        self.delete_count += 1
         if node.flags & command.FLAG_PREV_KV:
+            self.range_count += 1
             for i in range(hits.count):
                 result.previous.append(key_value(hits.recs[i], False))
         for i in range(hits.count):
@@ -192,9 +205,14 @@ cdef class Store:
     cdef TxnResult do_txn(self, Frames frames, uint32_t index):
         """All comparisons are made and all operations checked before the first is done (etcd ``txn.Txn``)."""
         cdef TxnResult result
+        cdef int64_t before = self.done_count()
         self.compare_path(frames, index)
         self.check_txn(frames, index)
+        if writes(frames, index):
+            self.count_txn(before)  # etcd has then read in a transaction of its own
+            before = self.done_count()
         result = self.run_txn(frames, index)
+        self.count_txn(before)
         result.revision = self.now()
         return result
 
@@ -204,8 +222,9 @@ cdef class Store:
         cdef Node *nodes = frames.nodes
         cdef bint taken = True
         for i in range(nodes[index].compare_count):
-            if taken and not holds(self.keys, &nodes[child]):
-                taken = False
+            if taken:
+                self.range_count += 1
+                taken = holds(self.keys, &nodes[child])
             child = nodes[child].next
         nodes[index].taken = taken
         for branch in range(2):
@@ -225,6 +244,7 @@ cdef class Store:
                 if nodes[child].number != 0 and nodes[child].number < self.keys.compact_revision:
                     raise self.refuse("Compacted")
             elif nodes[child].kind == command.KIND_PUT:
+                self.range_count += nodes[child].flags != 0
                 self.check_put(&nodes[child])
             elif nodes[child].kind == command.KIND_TXN:
                 self.check_txn(frames, child)
@@ -241,6 +261,7 @@ cdef class Store:
             if nodes[child].kind == command.KIND_PUT:
                 results.append(self.do_put(&nodes[child]))
             elif nodes[child].kind == command.KIND_RANGE:
+                self.range_count += 1
                 results.append(range_result(self.keys, &nodes[child], self.now(), self.refuse))
             elif nodes[child].kind == command.KIND_DELETE:
                 results.append(self.do_delete(&nodes[child]))
@@ -254,12 +275,15 @@ cdef class Store:
     cdef object execute(self, Frames frames, uint32_t index):
         """One frame's put, deletion or transaction, as a transaction of its own."""
         cdef Node *node = &frames.nodes[index]
+        cdef int64_t before = self.done_count()
         if node.kind == command.KIND_PUT:
             if node.number or node.flags:
                 self.check_put(node)
             result = self.do_put(node)
+            self.count_txn(before)
         elif node.kind == command.KIND_DELETE:
             result = self.do_delete(node)
+            self.count_txn(before)
         else:
             result = self.do_txn(frames, index)
         self.commit()
@@ -359,6 +383,7 @@ cdef class Store:
         node.max_mod_revision = max_mod_revision
         node.min_create_revision = min_create_revision
         node.max_create_revision = max_create_revision
+        self.range_count += 1
         return range_result(self.keys, &node, self.keys.revision, self.refuse)
 
     def get(self, bytes key not None):
@@ -367,6 +392,7 @@ cdef class Store:
         cdef uint32_t size = <uint32_t>PyBytes_GET_SIZE(key)
         cdef KeyNode *node = self.keys.find(name, size, hash_of(name, size))
         cdef Rec *rec
+        self.range_count += 1
         if node == NULL:
             return None
         rec = newest(node)
@@ -419,6 +445,7 @@ cdef class Store:
         cdef Lease lease = self.leases.find(id)
         cdef bytes key
         cdef KeyNode *node
+        cdef int64_t before = self.done_count()
         if lease is None:
             raise self.refuse("LeaseNotFound")
         for key in lease.sorted_keys():
@@ -427,6 +454,8 @@ cdef class Store:
                 hash_of(PyBytes_AS_STRING(key), <uint32_t>PyBytes_GET_SIZE(key)),
             )
             self.erase(node)
+            self.delete_count += 1
+        self.count_txn(before)
         self.leases.drop(id)
         self.commit()
         return self.keys.revision
@@ -475,6 +504,19 @@ cdef class Store:
         self.hub.rebase(self.keys)
         self.hub.publish()
         return head
+
+
+cdef inline bint writes(Frames frames, uint32_t index) noexcept:
+    """Whether a branch, taken or not, has more than ranges: what etcd does in a transaction that writes."""
+    cdef Node *nodes = frames.nodes
+    cdef uint32_t child = index + 1, i
+    for i in range(nodes[index].compare_count):
+        child = nodes[child].next
+    for i in range(nodes[index].success_count + nodes[index].failure_count):
+        if nodes[child].kind != command.KIND_RANGE:
+            return True
+        child = nodes[child].next
+    return False
 
 
 cdef inline uint32_t first_taken(Frames frames, uint32_t index) noexcept:

@@ -100,6 +100,20 @@ def test_a_renewed_lease_begins_anew_and_a_granted_one_when_first_seen() -> None
     assert lessor.renew(7, 0) == -1
 
 
+def test_leases_are_listed_by_what_is_left_of_them() -> None:
+    store = store_with(30, 10, 20)
+    lessor = Lessor(store.leases)
+    assert lessor.by_expiry(0) == [1, 2, 3], "nobody knows but the leader"
+    lessor.promote(0)
+    assert lessor.by_expiry(0) == [2, 3, 1]
+    lessor.renew(2, 9_999)
+    store.lease_grant(9, 15)
+    store.lease_grant(8, 15)
+    assert lessor.by_expiry(9_999) == [2, 3, 9, 8, 1]
+    store.lease_revoke(3)
+    assert lessor.by_expiry(9_999) == [2, 9, 8, 1]
+
+
 def test_no_more_expire_at_once_than_asked_for() -> None:
     store = store_with(*[5] * 20)
     lessor = Lessor(store.leases)

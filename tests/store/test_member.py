@@ -388,9 +388,19 @@ def test_a_renewal_asked_of_a_follower_counts(three: HandDriven) -> None:
     with pytest.raises(StoreError, match="requested lease not found"):
         gone.result()
     left = Ticket()
-    other.duties.time_to_live(77, left, keys=True)
+    other.duties.time_to_live(77, left, other.now_ms, keys=True)
     three.settle()
-    assert left.result() == [3, 3, [b"held"]] or left.result() == [2, 3, [b"held"]]
+    assert left.result() == [2, 3, [b"held"]]
+
+
+def test_what_is_left_of_a_lease_is_in_whole_seconds_rounded_down(three: HandDriven) -> None:
+    leader = three.members[1]
+    lease_of(three, leader, 3)
+    for passed_ms, seconds in ((0, 2), (999, 2), (1, 1), (1_000, 0), (999, 0)):
+        three.now_ms += passed_ms
+        left = Ticket()
+        leader.duties.time_to_live(77, left, three.now_ms, keys=False)
+        assert left.result() == [seconds, 3, []], passed_ms
 
 
 def test_a_new_leader_gives_leases_their_time_again(three: HandDriven) -> None:

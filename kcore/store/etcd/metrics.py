@@ -10,6 +10,7 @@ from kcore.store.etcd.rpc import CODE_NAMES
 from kcore.store.etcd.server import Server
 from kcore.store.etcd.services import Services
 from kcore.store.face import Store
+from kcore.store.histogram import Histogram
 
 KIND: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -34,6 +35,11 @@ METRICS: Final = (
     Metric("etcd_server_proposals_failed_total", "counter", "proposals_failed", "The total number of failed proposals seen."),
     Metric("etcd_server_quota_backend_bytes", "gauge", "quota_bytes", "Current backend storage quota size in bytes."),
     Metric("etcd_debugging_server_lease_expired_total", "counter", "leases_expired", "The total number of expired leases."),
+    Metric("etcd_mvcc_range_total", "counter", "ranges", "Total number of ranges seen by this member."),
+    Metric("etcd_mvcc_put_total", "counter", "puts", "Total number of puts seen by this member."),
+    Metric("etcd_mvcc_delete_total", "counter", "deletes", "Total number of deletes seen by this member."),
+    Metric("etcd_mvcc_txn_total", "counter", "txns", "Total number of txns seen by this member."),
+    Metric("etcd_debugging_mvcc_total_put_size_in_bytes", "gauge", "put_bytes", "The total size of put kv pairs seen by this member."),
     Metric("etcd_debugging_mvcc_keys_total", "gauge", "keys", "Total number of keys."),
     Metric("etcd_debugging_mvcc_current_revision", "gauge", "revision", "The current revision of store."),
     Metric("etcd_debugging_mvcc_compact_revision", "gauge", "compact_revision", "The revision of the last compaction in store."),
@@ -42,6 +48,13 @@ METRICS: Final = (
     Metric("etcd_network_peer_sent_bytes_total", "counter", "peer_sent_bytes", "The total number of bytes sent to peers."),
     Metric("etcd_network_peer_received_bytes_total", "counter", "peer_received_bytes", "The total number of bytes received from peers."),
 )  # fmt: skip
+
+# name -> (name in ``Store.histograms``, help). What is a commit of etcd's backend is here the applying of a turn's
+# entries to the state in memory: the time for which nothing else is answered.
+HISTOGRAMS: Final = {
+    "etcd_disk_wal_fsync_duration_seconds": ("fsync", "The latency distributions of fsync called by WAL."),
+    "etcd_disk_backend_commit_duration_seconds": ("apply", "The latency distributions of commit called by backend."),
+}  # fmt: skip
 
 
 def sample(name: str, kind: str, text: str, rows: Iterable[tuple[str, Any]]) -> Iterator[str]:
@@ -59,7 +72,10 @@ def page(store: Store, services: Services, server: Server, health: dict[str, int
     for metric in METRICS:
         if metric.statistic in statistics:
             lines += sample(metric.name, metric.kind, metric.help, [("", statistics[metric.statistic])])
-    lines += _fsyncs(statistics)
+    histograms = store.histograms()
+    for name, (statistic, text) in HISTOGRAMS.items():
+        if statistic in histograms:
+            lines += distribution(name, text, histograms[statistic])
     rows: list[tuple[str, str, str, list[tuple[str, Any]]]] = [
         ("etcd_server_version", "gauge", "Which version is running. 1 for 'server_version' label with current version.", [(f'{{server_version="{version}"}}', 1)]),
         ("etcd_server_id", "gauge", "Server or member ID in hexadecimal format. 1 for 'server_id' label with current ID.", [(f'{{server_id="{store.member_id:x}"}}', 1)]),
@@ -77,20 +93,20 @@ def page(store: Store, services: Services, server: Server, health: dict[str, int
     return ("\n".join(lines) + "\n").encode()
 
 
-def _fsyncs(statistics: dict[str, int | float]) -> Iterator[str]:
-    name = "etcd_disk_wal_fsync_duration_seconds"
-    count = statistics.get("fsyncs", 0)
-    yield f"# HELP {name} The latency distributions of fsync called by WAL."
+def distribution(name: str, text: str, histogram: Histogram) -> Iterator[str]:
+    """The lines of one histogram."""
+    yield f"# HELP {name} {text}"
     yield f"# TYPE {name} histogram"
-    yield f'{name}_bucket{{le="+Inf"}} {count}'
-    yield f"{name}_sum {statistics.get('fsync_seconds', 0.0)}"
-    yield f"{name}_count {count}"
+    for bound, count in histogram.buckets():
+        yield f'{name}_bucket{{le="{bound}"}} {count}'
+    yield f"{name}_sum {histogram.total}"
+    yield f"{name}_count {histogram.count}"
 
 
 def _handled(server: Server) -> Iterator[tuple[str, int]]:
     for (path, code), count in sorted(server.handled.items()):
         service, _, method = path.decode(errors="replace").strip("/").rpartition("/")
-        kind = "bidi_stream" if server.methods[path].streaming else "unary"
+        kind = server.methods[path].kind
         labels = f'grpc_code="{CODE_NAMES[code]}",grpc_method="{method}",grpc_service="{service}",grpc_type="{kind}"'
         yield f"{{{labels}}}", count
 

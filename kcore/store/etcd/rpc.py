@@ -32,6 +32,14 @@ CODE_NAMES: Final = {
     Code.UNAUTHENTICATED: "Unauthenticated",
 }
 
+# By whether the client, and whether the server, sends a stream.
+KINDS: Final = {
+    (False, False): "unary",
+    (True, False): "client_stream",
+    (False, True): "server_stream",
+    (True, True): "bidi_stream",
+}
+
 
 class Peer(NamedTuple):
     """Who is at the other end of a connection; ``common_name`` is of a verified client certificate, else None."""
@@ -71,6 +79,7 @@ class Method(NamedTuple):
     parse: Callable[[bytes], Any]
     call: Call
     streaming: bool  # in either direction
+    kind: str = "unary"  # as go-grpc-prometheus calls it
 
 
 def snake_case(name: str) -> str:
@@ -89,6 +98,7 @@ def table(services: Iterable[tuple[str, object]]) -> dict[bytes, Method]:
                 messages.message(described.input_type.full_name).FromString,
                 getattr(service, snake_case(described.name)),
                 described.client_streaming or described.server_streaming,
+                KINDS[described.client_streaming, described.server_streaming],
             )
     return methods
 

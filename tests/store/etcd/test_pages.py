@@ -73,6 +73,16 @@ async def test_metrics_have_etcds_names(port: Port) -> None:
     assert values["etcd_debugging_mvcc_keys_total"] == "1"
     label = 'grpc_code="OK",grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary"'
     assert values[f"grpc_server_handled_total{{{label}}}"] == "1"
+    assert values["etcd_mvcc_put_total"] == "1" and values["etcd_mvcc_txn_total"] == "0"
+    assert values["etcd_server_proposals_failed_total"] == "0"
+    for name in ("etcd_disk_wal_fsync_duration_seconds", "etcd_disk_backend_commit_duration_seconds"):
+        bounds = [key for key in values if key.startswith(f"{name}_bucket")]
+        assert bounds[0] == f'{name}_bucket{{le="0.001"}}' and bounds[-2:] == [
+            f'{name}_bucket{{le="8.192"}}',
+            f'{name}_bucket{{le="+Inf"}}',
+        ]
+        assert len(bounds) == 15 and values[bounds[-1]] == values[f"{name}_count"]
+    assert int(values["etcd_disk_backend_commit_duration_seconds_count"]) > 0
     for line in text.splitlines():
         if line.startswith("# TYPE"):
             assert line.split()[-1] in ("gauge", "counter", "histogram")
