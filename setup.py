@@ -15,6 +15,8 @@ DEBUG = os.environ.get("KCORE_CYTHON_DEBUG", "0") not in ("", "0")
 
 MODULES = sorted(".".join(path.with_suffix("").parts) for path in Path("kcore_native").rglob("*.pyx"))
 
+CORES = os.cpu_count() or 1
+
 DIRECTIVES = {
     "language_level": 3,
     "embedsignature": True,
@@ -56,5 +58,7 @@ setup(
         ],
         compiler_directives=DIRECTIVES,
         force=DEBUG,
-    )
+        nthreads=CORES,
+    ),
+    options={"build_ext": {"parallel": CORES}},
 )

@@ -102,7 +102,7 @@ class Gateway:
         method, kind = found
         headers = {b"authorization": request.token} if request.token else {}
         # a certificate shown here says nothing of who asks: in etcd it is the gateway's own
-        context = Context(method.path, headers, request.peer._replace(common_name=""))
+        context = Context(method.path, headers, request.peer._replace(common_name=None))
         try:
             message = kind()
             if request.body.strip():
