@@ -1,10 +1,9 @@
-"""Exit codes, one-line errors, and a start that takes no longer than it must."""
+"""Exit codes, one-line errors, and a start that loads no more than it must (bench/bench_process.py times it)."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -13,7 +12,6 @@ from kcore.api.errors import InputError, NotSupportedError
 from tests.cli.conftest import Run
 from tests.cli.fakes import FakeCluster
 
-HELP_SECONDS_MAX = 0.2
 HEAVY = ("numpy", "numba", "pyarrow", "yaml", "matplotlib", "rich", "orjson", "msgspec")
 
 
@@ -27,16 +25,11 @@ def one_line_error(err: str) -> str:
     return err
 
 
-def test_help_names_the_subcommands_at_once() -> None:
-    seconds = []
-    for _ in range(5):
-        since = time.perf_counter()
-        run = kcore("--help")
-        seconds.append(time.perf_counter() - since)
-        assert run.returncode == 0
-        assert "schedule" in run.stdout
-        assert "datasets" in run.stdout
-    assert min(seconds) <= HELP_SECONDS_MAX * 2, "twice the promise, for machines with other things to do"
+def test_help_names_the_subcommands() -> None:
+    run = kcore("--help")
+    assert run.returncode == 0
+    assert "schedule" in run.stdout
+    assert "datasets" in run.stdout
 
 
 def test_the_start_loads_nothing_that_help_does_not_need() -> None:

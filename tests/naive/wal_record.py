@@ -112,7 +112,8 @@ def unwritten(data: bytes, offset: int, frame: Frame) -> bool:
     if frame.state == "bad header":
         if data[offset : offset + 8] == bytes(8):
             return data[offset + 8 : offset + 16] == bytes(8) or (offset + 8) % SECTOR == 0
-        return not any(data[offset + 8 :])
+        # a write cut short inside the first eight bytes; had the eighth come, all had, and their check would be right
+        return not any(data[offset + 7 :])
     if raw[-1] == 0:
         return True
     if (offset + 8) % SECTOR == 0 and not any(raw[8 : 8 + SECTOR]):

@@ -282,6 +282,7 @@ PIECES = st.lists(
     st.integers(0, 40),
 )
 @example([("record", 2, bytes(17))], [(12, 3)], True, 0)
+@example([("zeros", 16, b"")], [(7, 1)], True, 0)
 def test_the_scanner_is_its_slow_twin(
     pieces: list[tuple[str, int, bytes]], damage: list[tuple[int, int]], tail: bool, cut: int
 ) -> None:
