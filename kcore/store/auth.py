@@ -302,11 +302,6 @@ class Auth:
         if ROOT not in user.roles:
             raise errors.of("PermissionDenied")
 
-    def check_known(self, username: str | None) -> None:
-        """Returns where the caller has said who it is (etcd asks no more of a lease's grant)."""
-        if self.enabled and username is not None and not username:
-            raise errors.of("UserEmpty")
-
     def check_range(
         self, username: str | None, auth_revision: int, key: bytes, end: bytes | None = None
     ) -> None:

@@ -281,7 +281,7 @@ class Embedded:
                 self._machine.auth.check_txn(
                     self._username, self._auth_revision, TxnOp(compares, success, failure)
                 )
-            return self._machine.store.txn(compares, success, failure)
+            return self._machine.txn_read(compares, success, failure)
         request_id = self._proposals.next_id()
         frame = command.txn(request_id, compares, success, failure, self._username, self._auth_revision)
         result: TxnResult = await self._propose(request_id, frame)

@@ -207,24 +207,3 @@ def bootstrap(members: Sequence[MemberInfo]) -> tuple[HardState, list[Entry]]:
         change = conf_change(0, [Change(kind, info.id, info.peer_urls, info.name, info.client_urls)])
         entries.append(Entry(1, index, ENTRY_CONF_CHANGE, change.encode()))
     return HardState(1, 0, len(entries)), entries
-
-
-def parse_initial_cluster(text: str) -> dict[str, tuple[str, ...]]:
-    """name -> peer URLs of etcd's ``--initial-cluster``: ``a=http://x:2380,b=http://y:2380``; a name may repeat."""
-    found: dict[str, list[str]] = {}
-    for part in filter(None, text.split(",")):
-        name, equals, url = part.partition("=")
-        if not equals or not name or not url:
-            raise ValueError(f"initial cluster {text!r}: {part!r} is not NAME=URL")
-        check = urlsplit(url)
-        if check.scheme not in ("http", "https") or not check.hostname:
-            raise ValueError(
-                f"initial cluster {text!r}: {url!r} is not http://HOST:PORT or https://HOST:PORT"
-            )
-        found.setdefault(name, []).append(url)
-    if not found:
-        raise ValueError("the initial cluster is empty")
-    urls = [url for listed in found.values() for url in listed]
-    if len(set(urls)) != len(urls):
-        raise ValueError(f"initial cluster {text!r}: a URL is given twice")
-    return {name: tuple(listed) for name, listed in found.items()}

@@ -30,7 +30,6 @@ from kcore_native.raft import Message
 log = logging.getLogger("kcore.store")
 
 FULL_RETRY_SECONDS: Final = 1.0  # between attempts to write to a full disk
-SNAPSHOT_CHUNKS_PER_TURN: Final = 1  # of a snapshot on its way to disk, between turns of the loop
 TURNS_IN_A_ROW_MAX: Final = 64  # of work without the disk, before the loop may do something else
 EARLY_FRAMES_MIN: Final = 64
 EARLY_MEMORY: Final = 8  # of so many syncs the mean counts

@@ -47,8 +47,6 @@ class SimpleTokens:
     Invariant: no tokens while the checks are off.
     """
 
-    replicated: Final = True
-
     def __init__(self, ttl_ms: int = SIMPLE_TTL_MS) -> None:
         self._ttl_ms = ttl_ms if ttl_ms > 0 else SIMPLE_TTL_MS
         self._enabled = False
@@ -119,8 +117,6 @@ class SignedTokens:
     They need no log entry; they cannot be taken back, but a changed users' table refuses their revision.
     """
 
-    replicated: Final = False
-
     def __init__(
         self, method: str, *, private_key: bytes = b"", public_key: bytes = b"", ttl_ms: int = SIGNED_TTL_MS
     ) -> None:
@@ -136,11 +132,6 @@ class SignedTokens:
             self._verifying: Any = private_key
         else:
             self._signing, self._verifying = _key_pair(method, private_key, public_key)
-
-    @property
-    def verify_only(self) -> bool:
-        """True where only a public key is known."""
-        return self._signing is None
 
     def sign(self, username: str, auth_revision: int, now_s: float) -> str:
         """A token for the user at that revision of the users' table; ``ValueError`` with a public key only."""

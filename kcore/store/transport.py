@@ -167,9 +167,7 @@ class Peer:
         self.urls = urls
         self.writer: asyncio.StreamWriter | None = None
         self.round_trip: RoundTrip | None = None
-        self.connected_since = 0.0  # time.monotonic(); 0: not connected
         self.sent_bytes = 0
-        self.dropped = 0
         self._complained = ""
         self._task = asyncio.ensure_future(self._keep_connected())
 
@@ -181,7 +179,6 @@ class Peer:
             or writer.transport.is_closing()
             or writer.transport.get_write_buffer_size() > UNSENT_BYTES_MAX
         ):
-            self.dropped += 1
             self.transport.owner.peer_unreachable(self.member_id)
             return
         raw = b"".join([frame(calls.encode(packet)) for packet in packets])
@@ -209,13 +206,13 @@ class Peer:
             if self._complained:
                 log.info("connected to member %x at %s", self.member_id, url)
                 self._complained = ""
-            self.writer, self.connected_since = writer, time.monotonic()
+            self.writer = writer
             try:
                 await self._ping(reader, writer)
             except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError) as error:
                 self._complain(url, error)
             finally:
-                self.writer, self.connected_since = None, 0.0
+                self.writer = None
                 writer.close()
                 self.transport.owner.peer_unreachable(self.member_id)
             await asyncio.sleep(0)

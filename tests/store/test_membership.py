@@ -101,13 +101,3 @@ def test_too_few_started_members_forbid_a_change() -> None:
 def test_bad_urls_are_refused(urls: tuple[str, ...]) -> None:
     with pytest.raises(StoreError, match="member URLs are invalid"):
         membership.check_urls(urls)
-
-
-def test_the_initial_cluster_is_read() -> None:
-    assert membership.parse_initial_cluster("a=http://x:1,b=https://y:2,a=http://z:3") == {
-        "a": ("http://x:1", "http://z:3"),
-        "b": ("https://y:2",),
-    }
-    for text in ("", "a", "a=", "=http://x:1", "a=x:1", "a=http://x:1,b=http://x:1"):
-        with pytest.raises(ValueError, match="initial cluster"):
-            membership.parse_initial_cluster(text)

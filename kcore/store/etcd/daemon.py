@@ -19,7 +19,7 @@ from kcore.store.embedded import VERSION, Embedded
 from kcore.store.etcd import addresses
 from kcore.store.etcd.access import Access
 from kcore.store.etcd.certificates import ServerFiles, self_signed, server_context
-from kcore.store.etcd.flags import Settings, seconds
+from kcore.store.etcd.flags import WITHOUT_EFFECT, Settings, seconds
 from kcore.store.etcd.lines import configure
 from kcore.store.etcd.pages import PageSet
 from kcore.store.etcd.server import Server
@@ -265,6 +265,8 @@ def replica_config(settings: Settings, tokens: SimpleTokens | SignedTokens) -> R
         auto_compaction_mode=settings["auto-compaction-mode"],
         auto_compaction_retention=kept,
         corrupt_check_ms=round(settings["corrupt-check-time"] * 1000),
+        initial_corrupt_check=settings["experimental-initial-corrupt-check"]
+        or settings["feature-gates"].get("InitialCorruptCheck", False),
         lease_checkpoints=settings["feature-gates"].get("LeaseCheckpoint", False),
         auth=table,
     )
@@ -324,7 +326,7 @@ def _host(url: str) -> str:
 
 
 def _warn(settings: Settings) -> None:
-    """One line for each door that stands open."""
+    """One line for each door that stands open, and each flag of etcd's that does nothing here."""
     for name in ("listen-client-urls", "listen-client-http-urls", "listen-peer-urls"):
         for url in settings[name]:
             if not addresses.is_secure(url) and not addresses.is_loopback(url):
@@ -336,3 +338,6 @@ def _warn(settings: Settings) -> None:
         log.warning("--unsafe-no-fsync: an outage of power loses acknowledged writes")
     if settings["client-cert-auth"] and not any(map(addresses.is_secure, settings["listen-client-urls"])):
         log.warning("--client-cert-auth has no effect where no client URL says https")
+    for flag in WITHOUT_EFFECT:
+        if settings[flag.name] != flag.default:
+            log.warning("--%s has no effect here", flag.name)

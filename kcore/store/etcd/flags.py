@@ -81,9 +81,10 @@ WATCHING: Final = (
     Flag("log-format", "text", "json", "json or console."),
     Flag("log-outputs", "texts", ("default",), "stderr, stdout or files."),
     Flag("corrupt-check-time", "duration", 0.0, "Time between comparisons of all members' data; 0: never."),
+    Flag("experimental-initial-corrupt-check", "bool", False, "Compare the data with the others' before serving."),
     Flag("watch-progress-notify-interval", "duration", 600.0, "Time between progress marks of quiet watches."),
     Flag("enable-grpc-gateway", "bool", True, "Serve JSON over HTTP under /v3."),
-    Flag("feature-gates", "gates", {}, "Name=true,Name=false of etcd's gates: LeaseCheckpoint has an effect."),
+    Flag("feature-gates", "gates", {}, "Name=true,Name=false of etcd's gates: LeaseCheckpoint, InitialCorruptCheck have effect."),
 )  # fmt: skip
 
 # Known, so that a manifest written for etcd starts kcore; what they tune is not there or tunes itself.
@@ -98,7 +99,6 @@ WITHOUT_EFFECT: Final = tuple(
         "compact-hash-check-time", "compaction-batch-limit", "compaction-sleep-interval", "max-learners",
         "bootstrap-defrag-threshold-megabytes", "downgrade-check-time", "peer-client-cert-file",
         "peer-client-key-file", "client-cert-file", "client-key-file", "peer-skip-client-san-verification",
-        "experimental-initial-corrupt-check",
     )
 )  # fmt: skip
 
@@ -115,7 +115,6 @@ SECTIONS: Final = {"client-transport-security": "", "peer-transport-security": "
 
 Settings = dict[str, Any]
 UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-NANOSECOND: Final = 1e-9
 
 
 def seconds(text: str) -> float:

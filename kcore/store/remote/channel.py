@@ -71,7 +71,6 @@ class Limits(NamedTuple):
     """When a call gives up. ``timeout_s`` is of a whole call with all its attempts; 0 for none."""
 
     timeout_s: float = 30.0
-    dial_timeout_s: float = 2.0
     attempts_max: int = 100
     backoff_s: float = 0.025
     backoff_jitter: float = 0.1

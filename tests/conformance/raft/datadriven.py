@@ -6,13 +6,13 @@ A case is a command line, perhaps lines of input, ``----`` and the expected line
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-SHARED = Path(os.environ.get("KCORE_SHARED", Path(__file__).resolve().parents[4] / "shared"))
+from tests.shared import SHARED
+
 HISTORIES = SHARED / "conformance" / "raft"
 
 _ARGUMENT = re.compile(r"([^\s=]+)(?:=(\([^)]*\)|\S*))?")

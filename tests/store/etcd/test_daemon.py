@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.store.etcdctl_suite.session import etcdctl_binary
+
 READY = "ready to serve client requests"
-ETCDCTL = os.environ.get("KCORE_ETCDCTL") or shutil.which("etcdctl")
 SECONDS_MAX = 60
 
 
@@ -140,7 +140,7 @@ def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
 def test_open_doors_are_warned_of(tmp_path: Path) -> None:
     port = free_port()
     extra = f"--listen-client-http-urls=http://0.0.0.0:{port}"
-    with running(tmp_path / "d", extra, "--unsafe-no-fsync") as daemon:
+    with running(tmp_path / "d", extra, "--unsafe-no-fsync", "--host-whitelist=x") as daemon:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/version", timeout=10) as answer:
             assert json.load(answer)["etcdserver"].startswith("3.6.")
         with pytest.raises((ConnectionError, http.client.HTTPException)):
@@ -148,12 +148,11 @@ def test_open_doors_are_warned_of(tmp_path: Path) -> None:
     warnings = [json.loads(line)["msg"] for line in daemon.lines if '"level":"warn"' in line]
     assert any("without TLS beyond this machine" in text for text in warnings)
     assert any("--unsafe-no-fsync" in text for text in warnings)
+    assert "--host-whitelist has no effect here" in warnings
 
 
 def etcdctl(daemon: Daemon, *arguments: str) -> str:
-    if ETCDCTL is None:
-        pytest.skip("etcdctl is not installed (Debian: etcd-client; or KCORE_ETCDCTL=path)")
-    command = [ETCDCTL, f"--endpoints={daemon.url}", *arguments]
+    command = [etcdctl_binary(), f"--endpoints={daemon.url}", *arguments]
     run = subprocess.run(
         command,
         capture_output=True,

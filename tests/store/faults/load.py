@@ -21,7 +21,7 @@ DEACTIVATE = 2
 
 def client_of(node: Node) -> Remote:
     """A client of that member alone, which tries nothing twice."""
-    limits = Limits(timeout_s=TIMEOUT_S, dial_timeout_s=0.5, attempts_max=1)
+    limits = Limits(timeout_s=TIMEOUT_S, attempts_max=1)
     return Remote([node.endpoint], Credentials(), limits)
 
 
