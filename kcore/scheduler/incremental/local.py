@@ -34,7 +34,7 @@ from kcore.scheduler.plugins.gpu_share import (
 )
 from kcore.scheduler.plugins.node_resources import add_balanced_score, add_fit_score, is_best_effort
 from kcore.scheduler.plugins.policies.scoring import policy_scores
-from kcore.scheduler.plugins.resource_pair import HALVES, pair_score, pair_weights, scored_amounts
+from kcore.scheduler.plugins.resource_pair import pair_score, pair_weights, scored_amounts
 
 INFEASIBLE = -1
 """Local score of a node that a filter rejects; scores themselves are never negative."""
@@ -118,19 +118,7 @@ def resource_score(nodes, requests, settings, fixed, request, node, scratch):
     if fit + balanced > 0:
         first, second = scored_amounts(requests, request)
         cpu, memory = float(amount[CPU]), float(amount[MEMORY])
-        score += int(
-            pair_score(
-                nodes.pair,
-                node,
-                nodes.pair[HALVES, node],
-                cpu,
-                memory,
-                first,
-                second,
-                float(fit),
-                float(balanced),
-            )
-        )
+        score += int(pair_score(nodes.pair, node, cpu, memory, first, second, float(fit), float(balanced)))
     if weight != 0 and fit == 0:
         total = scratch.total[node : node + 1]
         total[0] = 0

@@ -35,10 +35,6 @@ ANYTHING = -1e300
 """What a node must have left of a resource that the pod does not ask for."""
 
 
-BOTH = 0.5
-"""``pair[HALVES]`` of nodes that have CPU and memory; others are not scanned."""
-
-
 @kernel
 def can_scan(nodes, requests, settings, views, view, request):
     """Tell whether :func:`scan_nodes` knows all that the profile asks of a node for this view."""
@@ -66,7 +62,7 @@ def score_one(
     pair, pods_allowed, pod_count, allowed, addend, cpu, memory, cpu_left, memory_left, scored, fit, balanced, node
 ):  # fmt: skip
     """The node's score, INFEASIBLE where it is not allowed or lacks CPU, memory or room for pods."""
-    score = pair_score(pair, node, BOTH, cpu, memory, scored[0], scored[1], fit, balanced)
+    score = pair_score(pair, node, cpu, memory, scored[0], scored[1], fit, balanced)
     passes = (
         (allowed[node] != 0)
         & (pod_count[node] < pods_allowed[node])

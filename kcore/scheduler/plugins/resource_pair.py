@@ -55,24 +55,12 @@ quotient = Instruction(lambda numerator, denominator, reciprocal: numerator / de
 """``numerator / denominator`` rounded as IEEE 754 asks, given the rounded reciprocal of the denominator."""
 
 
-def _emit_remainder(builder: Any, arguments: list[Any]) -> Any:
-    """One fused multiply-add; with products below 2**53 nothing is rounded either way."""
-    numerator, whole, denominator = arguments
-    return builder.fma(builder.fneg(whole), denominator, numerator)
-
-
-remainder = Instruction(
-    lambda numerator, whole, denominator: numerator - whole * denominator, _emit_remainder
-)
-"""``numerator - whole * denominator`` of whole numbers, exact."""
-
-
 @kernel
 def floor_quotient(numerator, denominator, reciprocal):
     """The floor of a quotient of at most 100, for whole numbers below 2**53, as a double."""
     whole = np.floor(numerator * reciprocal)
-    left = remainder(numerator, whole, denominator)
-    return whole + (1.0 if left >= denominator else 0.0) - (1.0 if left < 0.0 else 0.0)
+    remainder = numerator - whole * denominator
+    return whole + (1.0 if remainder >= denominator else 0.0) - (1.0 if remainder < 0.0 else 0.0)
 
 
 @kernel
@@ -91,11 +79,10 @@ def scored_amounts(requests, request):
 
 
 @kernel
-def pair_score(pair, node, halves, cpu, memory, scored_cpu, scored_memory, fit_weight, balanced_weight):
+def pair_score(pair, node, cpu, memory, scored_cpu, scored_memory, fit_weight, balanced_weight):
     """Weighted LeastAllocated and BalancedAllocation of one node for a pod, as a double.
 
-    The pod asks for ``cpu`` and ``memory``; LeastAllocated counts ``scored_cpu`` and ``scored_memory``. ``halves`` is
-    the node's ``pair[HALVES]``.
+    The pod asks for ``cpu`` and ``memory``; LeastAllocated counts ``scored_cpu`` and ``scored_memory``.
     """
     capacity, memory_capacity = pair[CAPACITY, node], pair[CAPACITY + 1, node]
     reciprocal, memory_reciprocal = pair[RECIPROCAL, node], pair[RECIPROCAL + 1, node]
@@ -103,7 +90,7 @@ def pair_score(pair, node, halves, cpu, memory, scored_cpu, scored_memory, fit_w
     memory_free = max(memory_capacity - (pair[NONZERO + 1, node] + scored_memory), 0.0)
     both = floor_quotient(100.0 * free, capacity, reciprocal)
     both += floor_quotient(100.0 * memory_free, memory_capacity, memory_reciprocal)
-    fit = np.floor(both * halves)
+    fit = np.floor(both * pair[HALVES, node])
     after = balance_of(
         quotient(pair[REQUESTED, node] + cpu, capacity, reciprocal),
         quotient(pair[REQUESTED + 1, node] + memory, memory_capacity, memory_reciprocal),
@@ -135,9 +122,7 @@ def add_pair_scores(pair, amount, scored_cpu, scored_memory, fit_weight, balance
     cpu, memory = float(amount[CPU]), float(amount[MEMORY])
     fit, balanced = float(fit_weight), float(balanced_weight)
     for node in range(count):
-        score = pair_score(
-            pair, node, pair[HALVES, node], cpu, memory, scored_cpu, scored_memory, fit, balanced
-        )
+        score = pair_score(pair, node, cpu, memory, scored_cpu, scored_memory, fit, balanced)
         total[node] += np.int32(score)
 
 
