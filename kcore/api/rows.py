@@ -1,0 +1,88 @@
+"""One row for each resource that is served: routes, discovery, OpenAPI, RBAC names and tables follow from it.
+
+A row is the same for a built-in kind and for a custom one. The rows of the built-in kinds are in
+``kcore.api.resources``, what a kind does beyond its schema in ``kcore.api.kinds``, its table in ``kcore.api.tables``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+READ_VERBS: Final = ("get", "list", "watch")
+ALL_VERBS: Final = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+class GroupVersionKind(NamedTuple):
+    """``group`` is empty for core."""
+
+    group: str
+    version: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        """As in an object: ``v1`` or ``apps/v1``."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @classmethod
+    def of(cls, api_version: str, kind: str) -> GroupVersionKind:
+        """The kind that an object names."""
+        group, _, version = api_version.rpartition("/")
+        return cls(group, version, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Subresource:
+    """``kind`` is what it takes and gives where that is not the resource's own kind (Scale, Binding, Eviction)."""
+
+    name: str
+    verbs: tuple[str, ...]
+    kind: GroupVersionKind | None = None
+    connects: bool = False  # log, exec, proxy: the answer is not an object
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One resource in one version.
+
+    ``fields``: selectable fields beside ``metadata.name`` and ``metadata.namespace``, as dotted paths.
+    ``storage``: its folder below ``/registry/`` (upstream's: ``minions`` for nodes); empty: nothing is stored.
+    ``storage_version``: the version that the store holds; other versions are converted.
+    ``schema``: its name in the OpenAPI document (``io.k8s.api.core.v1.Pod``).
+    """
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    singular: str
+    namespaced: bool
+    storage: str
+    schema: str
+    verbs: tuple[str, ...] = ALL_VERBS
+    storage_version: str = "v1"
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    subresources: tuple[Subresource, ...] = ()
+    list_kind: str = ""
+
+    @property
+    def gvk(self) -> GroupVersionKind:
+        """The kind of its objects."""
+        return GroupVersionKind(self.group, self.version, self.kind)
+
+    @property
+    def api_version(self) -> str:
+        """As in its objects."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def list_kind_name(self) -> str:
+        """The kind of its lists."""
+        return self.list_kind or f"{self.kind}List"
+
+    def subresource(self, name: str) -> Subresource | None:
+        """The subresource of that name, None where it has none."""
+        return next((each for each in self.subresources if each.name == name), None)
