@@ -460,7 +460,9 @@ def _with_directives(was: Mapping[str, Any], new: Mapping[str, Any]) -> Object:
     keep(pod, new["spec"], "nodeSelector", "tolerations", "schedulingGates")
     affinity = dict(pod.get("affinity") or {})
     keep(affinity, new["spec"].get("affinity") or {}, "nodeAffinity")
-    pod["affinity"] = affinity
+    pod.pop("affinity", None)
+    if affinity or new["spec"].get("affinity") is not None:
+        pod["affinity"] = affinity
     return {"metadata": metadata, "spec": pod}
 
 

@@ -118,10 +118,9 @@ def validate_pod_spec(
     _validate_policies(spec, path, errors)
     if selector := get("nodeSelector"):
         errors += validate_labels(selector, f"{path}.nodeSelector")
-    if security := get("securityContext"):
-        validate_pod_security(security, spec, f"{path}.securityContext", options, errors)
-    elif get("shareProcessNamespace") and get("hostPID"):
-        validate_pod_security({}, spec, f"{path}.securityContext", options, errors)
+    security = get("securityContext")
+    if security or get("shareProcessNamespace"):
+        validate_pod_security(security or {}, spec, f"{path}.securityContext", options, errors)
     if affinity := get("affinity"):
         validate_affinity(affinity, f"{path}.affinity", options, errors)
     if (config := get("dnsConfig")) is not None or get("dnsPolicy") == "None":
