@@ -96,7 +96,7 @@ def take(budget: Object, pod_name: str, now: str, dry_run: bool = False) -> None
 
 
 def _why(name: str, status: Mapping[str, Any]) -> str:
-    condition = next(
+    condition: Mapping[str, Any] = next(
         (each for each in status.get("conditions") or () if each.get("type") == "DisruptionAllowed"), {}
     )
     said = condition.get("message") if condition.get("status") == "False" else ""
