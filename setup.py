@@ -55,13 +55,12 @@ SCHEMA = Path(
 
 
 def go_types() -> dict[str, list[list[str]]]:
-    """Of each definition its fields in Go's order: name, Go type, flags."""
+    """Of each definition its fields in Go's order: name, Go type, flags, and the embedded struct if it is in one."""
     types: dict[str, list[list[str]]] = {}
     fields: list[list[str]] = []
     for line in (SCHEMA / "go_types.txt").read_text().splitlines():
         if line.startswith(" "):
-            name, go_type, *flags = line.split()
-            fields.append([name, go_type, *flags])
+            fields.append(line.split())
         elif not line.startswith("#"):
             fields = types[line] = []
     return types

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, Final
 
@@ -50,15 +51,19 @@ class Schemas:
             required=tuple(schema.get("required", ())),
             map_type=schema.get("x-kubernetes-map-type", "granular"),
         )
-        go = {field[0]: field for field in self.definitions.go_fields(name) or ()}
-        fields, omitempty = {}, []
-        for field, value in properties.items():
-            _, go_type, flags = (*go.get(field, (field, "")), "")[:3]
-            fields[field] = self._value(value, go_type)
-            if flags and not go_type.startswith("*"):
-                omitempty.append(field)
-        node.complete(fields, None, frozenset(omitempty))
+        go = self._go_fields(name, properties)
+        fields = {field: self._value(value, go[field][0]) for field, value in properties.items()}
+        node.complete(fields, None, go)
         return node
+
+    def _go_fields(self, name: str, properties: Iterable[str]) -> dict[str, tuple[str, str, str]]:
+        """By JSON name: Go type, flags, embedded struct; where Go's type is not known what is empty is omitted."""
+        known = {field: rest for field, *rest in self.definitions.go_fields(name) or ()}
+        fields = {}
+        for field in properties:
+            go_type, flags, *embedded = known.get(field, ("*", "o"))
+            fields[field] = (go_type, flags, embedded[0].removeprefix("in=") if embedded else "")
+        return fields
 
     def _value(self, schema: dict[str, Any], go_type: str) -> Node:
         reference = schema.get("$ref")
@@ -76,7 +81,7 @@ class Schemas:
                 map_type=schema.get("x-kubernetes-map-type", target.map_type),
                 patch_strategies=tuple(schema.get("x-kubernetes-patch-strategy", "").split(",")),
             )
-            node.complete(target.fields, None, target.omitempty)
+            node.complete(target.fields, None, self._go_fields(reference, target.fields))
             return node
         kind = schema.get("type", "any")
         if kind == "array":
@@ -90,17 +95,20 @@ class Schemas:
                     filter(None, schema.get("x-kubernetes-patch-strategy", "").split(","))
                 ),
             )
-            node.complete({}, self._value(schema["items"], go_type[2:]), frozenset())
+            node.complete({}, self._value(schema["items"], _item_type(go_type)))
             return node
         if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
             node = Node("map", go_type, map_type=schema.get("x-kubernetes-map-type", "granular"))
-            node.complete(
-                {}, self._value(schema["additionalProperties"], go_type.partition("]")[2]), frozenset()
-            )
+            node.complete({}, self._value(schema["additionalProperties"], _item_type(go_type)))
             return node
         if kind == "string" and schema.get("format") == "byte":
             kind = "bytes"
         return Node("any" if kind == "object" else kind, go_type)
+
+
+def _item_type(go_type: str) -> str:
+    """The Go type of a list's items or a map's values; empty for those of a named type, which the node knows."""
+    return go_type.lstrip("*").partition("]")[2]
 
 
 @cache
