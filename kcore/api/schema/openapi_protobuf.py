@@ -17,8 +17,17 @@ from typing import Any, Final
 
 import orjson
 
-V2_TYPE: Final = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
-V3_TYPE: Final = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf"
+# What clients accept, and the content type of the answer: the first is no media type (RFC 2045), so never sent back.
+V2_ACCEPTED: Final = (
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+)
+V2_TYPE: Final = V2_ACCEPTED[1]
+V3_ACCEPTED: Final = (
+    "application/com.github.proto-openapi.spec.v3@v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v3.v1.0+protobuf",
+)
+V3_TYPE: Final = V3_ACCEPTED[1]
 
 Document = dict[str, Any]
 Fill = Callable[[Any, Any], None]  # a message, and the document that it is to hold
