@@ -103,7 +103,6 @@ cdef str rewritten(str text):
     sign, num, denom, suffix = match.groups()
     if not num and denom is None and not suffix:  # Go stops at the last zero, or at the end of a bare sign
         return "0"
-    had_num = num
     num = num or "0"
     denom = denom or ""
     base, exponent, form = exponent_of(suffix)
@@ -125,6 +124,8 @@ cdef str rewritten(str text):
         elif scale % 3 == 0 and not shifted.endswith("000") and shifted[0] != "0":
             return text
     if digits == 0:
+        if (not quick or scale < -9) and not any([char.isdigit() for char in text[: len(text) - len(suffix)]]):
+            raise ValueError(NUMERIC)
         return "0"
     # the exact value in nano-units, a finer remainder away from zero
     places = exponent - len(denom) if base == 10 else -len(denom)
