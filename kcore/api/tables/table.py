@@ -145,8 +145,7 @@ def _with_kind(row: Row, obj: Object) -> Object:
 
 
 def _ends_initial_events(obj: Object) -> bool:
-    annotations = (obj.get("metadata") or {}).get("annotations")
-    return bool(annotations) and annotations.get(INITIAL_EVENTS_END) == "true"
+    return bool(part(obj, "metadata", "annotations").get(INITIAL_EVENTS_END) == "true")
 
 
 def _definitions(shown: Table, headers: bool) -> list[dict[str, Any]] | None:
