@@ -128,7 +128,9 @@ def field_value(field: Field, values: list[tuple[int, Any]]) -> Any:
         for _, entry in values:
             inside = {number: value for number, _, value in parts(entry)}
             value = inside.get(2, b"")
-            found[inside.get(1, b"").decode()] = strings(value) if field.items else value_of(field.type, value)
+            found[inside.get(1, b"").decode()] = (
+                strings(value) if field.items else value_of(field.type, value)
+            )
         return found
     if field.items:
         return [text for _, value in values for text in strings(value)]
@@ -161,7 +163,7 @@ def decode(name: str, data: bytes) -> Any:
         )  # fmt: skip
         plural = field.repeated or field.map or field.items
         if field.pointer or (plural and field.omitempty):
-            stands = bool(values) and (not plural or bool(value)) or (not field.omitempty)
+            stands = (bool(values) and (not plural or bool(value))) or (not field.omitempty)
         else:
             stands = not (field.omitempty and not is_struct and not value) or (plural and not field.omitempty)
             stands = stands and not (field.omitzero and value is None)

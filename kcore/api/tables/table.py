@@ -97,7 +97,7 @@ CELLS: Final[Mapping[tuple[str, str], Cells]] = {
     ("resource.k8s.io", "ResourceClaimTemplate"): cluster.name_and_age,
     ("resource.k8s.io", "ResourceSlice"): cluster.resource_slice,
     ("apiregistration.k8s.io", "APIService"): cluster.api_service,
-    ("meta.k8s.io", "Status"): cluster.status,
+    ("", "Status"): cluster.status,
 }
 
 
