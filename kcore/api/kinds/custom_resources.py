@@ -7,10 +7,10 @@ reported at the top of the spec, where upstream's internal type has it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 from kcore.api.field import (
     FieldError,
@@ -41,6 +41,7 @@ COLUMN_FORMATS: Final = (
 )  # fmt: skip
 SCOPES: Final = ("Cluster", "Namespaced")
 CONVERSIONS: Final = ("None", "Webhook")
+_match_url = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+[^\s]*").fullmatch
 _REQUEST: Final = "see https://github.com/kubernetes/enhancements/pull/1111"
 _NO_WEBHOOK: Final = "should not be set when strategy is not set to Webhook"
 
@@ -397,11 +398,7 @@ def _approval(obj: Object) -> tuple[str, str]:
         return "missing", f"{needs}, {_REQUEST}"
     if text.startswith("unapproved"):
         return "bypassed", ""
-    try:
-        url = urlsplit(text)
-    except ValueError:
-        url = urlsplit("")
-    if url.scheme and url.netloc:
+    if _match_url(text):
         return "approved", ""
     return "invalid", f'{needs} with either a URL or a reason starting with "unapproved", {_REQUEST}'
 
