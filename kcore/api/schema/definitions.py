@@ -6,7 +6,9 @@ which are only unpacked where they are asked for.
 
 from __future__ import annotations
 
+import hashlib
 import zlib
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -53,12 +55,23 @@ class Definitions:
         """Those of the package."""
         return cls((files("kcore.api.schema") / BUILT).read_bytes())
 
+    @staticmethod
+    @cache
+    def digest() -> bytes:
+        """Of the package's definitions."""
+        return hashlib.sha256((files("kcore.api.schema") / BUILT).read_bytes()).digest()
+
     def names(self) -> tuple[str, ...]:
         """All names, sorted."""
         return self._schemas.names()
 
     def __contains__(self, name: str) -> bool:
         return name in self._schemas
+
+    def with_go_fields(self, name: str) -> tuple[dict[str, Any], list[list[str]]]:
+        """Both at once; no fields where the Go type is not known."""
+        document = self._schemas.document(name)
+        return document["schema"], document["go"] or []
 
     def schema(self, name: str) -> dict[str, Any]:
         """The definition in OpenAPI's words without descriptions; ``$ref`` is a bare name."""
