@@ -25,9 +25,9 @@ from kcore.apiserver.list_page import ListPage
 from kcore.apiserver.selectable import plan_of, predicate_of, trigger_of
 from kcore.apiserver.storage import Storage, Stored, interpret
 from kcore.apiserver.store_lists import list_from_store
-from kcore.apiserver.watch_stream import WatchStream, bookmark, json_frame, of_batch, of_entries
+from kcore.apiserver.watch_stream import Encode, WatchStream, bookmark, json_frame, of_batch, of_entries
 from kcore.store.errors import StoreError
-from kcore_native.cacher.events import Cache, Encode
+from kcore_native.cacher.events import Cache
 from kcore_native.cacher.table import Entry, Missing, Predicate, value_of
 
 LOG: Final = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ import orjson
 
 from kcore.api.rows import Row
 from kcore.api.status import ApiError
-from kcore_native.cacher.events import Batch, Cache, Encode, added_body, added_frame
+from kcore_native.cacher.events import Batch, Cache, added_body, added_frame
 from kcore_native.cacher.table import Entry, Missing
 
 EVENTS_WAITING_MAX: Final = 4096
@@ -26,6 +26,8 @@ BEFORE_TIMEOUT_SECONDS: Final = 2.0  # the last bookmark
 PIECE_EVENTS_MAX: Final = 64  # of one piece of what a stream begins with
 INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
 
+Encode = Callable[[str, bytes], bytes]
+"""Writes an event: of its type and the JSON of its object."""
 Sink = Callable[[bytes], bool]
 """Takes a piece; False: it can take no more until ``resume`` is called."""
 
