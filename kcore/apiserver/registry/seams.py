@@ -1,0 +1,58 @@
+"""What the registry asks of the parts beside it, so that they and it can be built and tested apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from kcore.api.field import FieldError
+from kcore.api.rows import GroupVersionKind, Row
+from kcore.api.strategy import Strategy
+from kcore.apiserver.operation import Object, Operation
+
+ValidateMetadata = Callable[[Object, bool, str], list[FieldError]]
+
+
+class Stored(NamedTuple):
+    """An object as the store has it: ``data`` without a resource version, and the revision that last wrote it."""
+
+    data: bytes
+    revision: int
+
+
+class ObjectStore(Protocol):
+    """Objects in the kv face. ``data`` is the stored form: compact JSON, without resourceVersion."""
+
+    async def get(self, row: Row, namespace: str, name: str) -> Stored | None: ...
+
+    async def create(
+        self, row: Row, namespace: str, name: str, data: bytes, ttl_seconds: int = 0
+    ) -> int | None:
+        """The revision; None where an object of that name is there."""
+        ...
+
+    async def replace(
+        self, row: Row, namespace: str, name: str, data: bytes, revision: int, ttl_seconds: int = 0
+    ) -> int | None:
+        """The revision; None where the object is no longer at ``revision``."""
+        ...
+
+    async def remove(self, row: Row, namespace: str, name: str, revision: int) -> int | None:
+        """The revision of the deletion; None where the object is no longer at ``revision``."""
+        ...
+
+
+class Admission(Protocol):
+    """The chain of admission plugins, webhooks and policies. Both raise ApiError; ``obj`` is None for a deletion."""
+
+    async def mutate(self, op: Operation, obj: Object | None, old: Object | None) -> None: ...
+    async def validate(self, op: Operation, obj: Object | None, old: Object | None) -> None: ...
+
+
+class Catalog(Protocol):
+    """The rows that are served, and what belongs to each."""
+
+    def row(self, group: str, version: str, plural: str) -> Row | None: ...
+    def by_kind(self, gvk: GroupVersionKind) -> Row | None: ...
+    def strategy(self, row: Row) -> Strategy: ...
+    def node(self, row: Row) -> Any: ...
