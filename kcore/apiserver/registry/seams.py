@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from kcore.api.field import FieldError
 from kcore.api.rows import GroupVersionKind, Row
 from kcore.api.strategy import Strategy
 from kcore.apiserver.operation import Object, Operation
-
-ValidateMetadata = Callable[[Object, bool, str], list[FieldError]]
 
 
 class Stored(NamedTuple):
@@ -47,6 +44,42 @@ class Admission(Protocol):
 
     async def mutate(self, op: Operation, obj: Object | None, old: Object | None) -> None: ...
     async def validate(self, op: Operation, obj: Object | None, old: Object | None) -> None: ...
+
+
+class ManagedFields(Protocol):
+    """Who set which field (``kcore.api.apply.managed_fields``)."""
+
+    def update(
+        self,
+        live: Object | None,
+        new: Object,
+        *,
+        manager: str,
+        operation: str,
+        api_version: str,
+        subresource: str,
+        now: str,
+        node: Any,
+        reset_fields: Sequence[str],
+    ) -> None:
+        """``new["metadata"]["managedFields"]`` is brought up to date for a write by ``manager``."""
+        ...
+
+    def apply(
+        self,
+        live: Object | None,
+        applied: Object,
+        *,
+        manager: str,
+        force: bool,
+        api_version: str,
+        subresource: str,
+        now: str,
+        node: Any,
+        reset_fields: Sequence[str],
+    ) -> Object:
+        """The object as server-side apply makes it, managedFields included; ApiError 409 for conflicts."""
+        ...
 
 
 class Catalog(Protocol):
