@@ -30,7 +30,6 @@ RETURNS_DELETED: Final = frozenset({
     ("storage.k8s.io", "volumeattributesclasses"),
 })  # fmt: skip
 
-EVENT_TTL_SECONDS: Final = 3600
 CLOCK_TEXT: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -118,7 +117,6 @@ class Kind:
     stored: str
     converts: bool
     hooks: Hooks
-    ttl_seconds: int
     returns_deleted: bool
     collects_garbage: bool
 
@@ -186,7 +184,6 @@ class Core:
             stored=stored,
             converts=stored != row.api_version,
             hooks=self.hooks.get((row.group, row.plural), NO_HOOKS),
-            ttl_seconds=EVENT_TTL_SECONDS if events else 0,
             returns_deleted=(row.group, row.plural) in RETURNS_DELETED,
             collects_garbage=not events,
         )

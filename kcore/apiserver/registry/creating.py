@@ -135,7 +135,7 @@ async def _store(core: Core, kind: Kind, op: Operation, obj: Object, generated: 
         if await core.store.get(row, namespace, name) is not None:
             raise await _taken(core, op, namespace, name, generated)
         return Result(201, kind.converted(data) if kind.converts else data)
-    revision = await core.store.create(row, namespace, name, data, kind.ttl_seconds)
+    revision = await core.store.create(row, namespace, name, data)
     if revision is None:
         raise await _taken(core, op, namespace, name, generated)
     return Result(201, kind.answer(data, revision))
@@ -146,7 +146,7 @@ async def _taken(core: Core, op: Operation, namespace: str, name: str, generated
     row = op.row
     error = (generated_name_taken if generated else already_exists)(row.group, row.plural, name)
     found = await core.store.get(row, namespace, name)
-    if found is not None and decode(*found)["metadata"].get("deletionTimestamp"):
+    if found is not None and decode(found.value, found.revision)["metadata"].get("deletionTimestamp"):
         message = f"object is being deleted: {error.message}"
         return ApiError(error.code, error.reason, message, error.details)
     return error

@@ -76,7 +76,7 @@ async def delete_object(
             if marked is not None:
                 return Outcome(marked, True, returned=False)
             raise not_found(row.group, row.plural, op.name)
-        live = decode(*stored)
+        live = decode(stored.value, stored.revision)
         attempt = _Deletion(core, kind, op, namespace, options, live, stored.revision, admits)
         outcome = await attempt.run()
         if outcome is not None:
@@ -248,9 +248,7 @@ class _Deletion:
             return self.revision
         row = self.op.row
         data = encode(self.live, self.kind.stored, row.kind)
-        return await self.core.store.replace(
-            row, self.namespace, self.op.name, data, self.revision, self.kind.ttl_seconds
-        )
+        return await self.core.store.replace(row, self.namespace, self.op.name, data, self.revision)
 
     async def _remove(self, revision: int) -> Outcome | None:
         live, op = self.live, self.op

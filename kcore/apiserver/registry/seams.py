@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from kcore.api.rows import GroupVersionKind, Row
 from kcore.api.strategy import Strategy
 from kcore.apiserver.operation import Object, Operation
 
 
-class Stored(NamedTuple):
-    """An object as the store has it: ``data`` without a resource version, and the revision that last wrote it."""
+class Stored(Protocol):
+    """An object as the store has it: JSON without a resource version, and the revision that last wrote it."""
 
-    data: bytes
-    revision: int
+    @property
+    def value(self) -> bytes: ...
+    @property
+    def revision(self) -> int: ...
 
 
 class ObjectStore(Protocol):
-    """Objects in the kv face. ``data`` is the stored form: compact JSON, without resourceVersion."""
+    """Objects in the kv face. ``value`` is the stored form: compact JSON, without resourceVersion."""
 
     async def get(self, row: Row, namespace: str, name: str) -> Stored | None: ...
 
-    async def create(
-        self, row: Row, namespace: str, name: str, data: bytes, ttl_seconds: int = 0
-    ) -> int | None:
+    async def create(self, row: Row, namespace: str, name: str, value: bytes) -> int | None:
         """The revision; None where an object of that name is there."""
         ...
 
     async def replace(
-        self, row: Row, namespace: str, name: str, data: bytes, revision: int, ttl_seconds: int = 0
+        self, row: Row, namespace: str, name: str, value: bytes, revision: int
     ) -> int | None:
         """The revision; None where the object is no longer at ``revision``."""
         ...

@@ -143,7 +143,7 @@ async def write(core: Core, change: Write) -> Result:
                 raise not_found(row.group, row.plural, op.name)
             done = await _create(core, change, namespace)
         else:
-            done = await _swap(core, change, namespace, decode(*stored), stored.data, stored.revision)
+            done = await _swap(core, change, namespace, decode(stored.value, stored.revision), stored.value, stored.revision)
         if done is not None:
             return done
     raise server_timeout(row.group, row.plural, "update", RETRY_SECONDS)
@@ -186,7 +186,7 @@ async def _create(core: Core, change: Write, namespace: str) -> Result | None:
         if op.options.dry_run:
             done = Result(201, kind.converted(data) if kind.converts else data)
         else:
-            revision = await core.store.create(row, namespace, op.name, data, kind.ttl_seconds)
+            revision = await core.store.create(row, namespace, op.name, data)
             done = None if revision is None else Result(201, kind.answer(data, revision))
     except BaseException:
         if transaction is not None:
@@ -226,7 +226,7 @@ async def _swap(
                 stored_revision = answered = revision
             else:
                 stored_revision = await core.store.replace(
-                    row, namespace, op.name, data, revision, kind.ttl_seconds
+                    row, namespace, op.name, data, revision
                 )
                 answered = stored_revision or 0
     except BaseException:
