@@ -67,7 +67,7 @@ async def delete_object(
     """The object is deleted as the options say; they are changed as the strategy decides."""
     row = op.row
     namespace = op.namespace if row.namespaced else ""
-    if row.kind == "Job" and row.group == "batch" and _by_default(options):
+    if row.kind == "Job" and row.group == "batch" and by_default(options):
         op.warn(JOB_KEEPS_PODS)
     marked: Object | None = None  # by an attempt that could not remove it
     for _ in range(SWAPS_MAX):
@@ -86,7 +86,8 @@ async def delete_object(
     raise server_timeout(row.group, row.plural, "delete", RETRY_SECONDS)
 
 
-def _by_default(options: Object) -> bool:
+def by_default(options: Object) -> bool:
+    """True where the options do not say what becomes of dependents."""
     return options.get("orphanDependents") is None and options.get("propagationPolicy") is None
 
 
