@@ -24,6 +24,11 @@ DEFAULT_ISSUER: Final = "https://kubernetes.default.svc.cluster.local"
 WARN_ONLY_EXPIRATION_SECONDS: Final = 60 * 60 + 7
 EXTENDED_EXPIRATION_SECONDS: Final = 24 * 365 * 60 * 60
 
+SIGNATURE_ONLY: Final[Any] = {
+    "verify_signature": True, "verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": False,
+    "verify_iss": False, "verify_sub": False, "verify_jti": False,
+}  # fmt: skip
+
 _CURVES: Final = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
 
@@ -62,8 +67,7 @@ class TokenKeys:
             self._private = load_pem_private_key(signing_key_pem, password=None)
             self._signing = _described(self._private.public_key())
             keys.append(self._signing)
-        for pem in public_keys_pem:
-            keys.append(_described(_public_key(pem)))
+        keys.extend(_described(_public_key(pem)) for pem in public_keys_pem)
         self.keys = tuple({key.id: key for key in keys}.values())
         self._by_id = {key.id: key for key in self.keys}
 
@@ -78,7 +82,7 @@ class TokenKeys:
             dict(sorted(made.items())),
             self._private,
             algorithm=self._signing.algorithm,
-            headers={"kid": self._signing.id, "typ": None},  # type: ignore[dict-item]
+            headers={"kid": self._signing.id, "typ": None},
             sort_headers=True,
         )
 
@@ -109,16 +113,7 @@ class TokenKeys:
                     token,
                     key.key,
                     algorithms=[key.algorithm],
-                    options={
-                        "verify_signature": True,
-                        "verify_exp": False,
-                        "verify_nbf": False,
-                        "verify_iat": False,
-                        "verify_aud": False,
-                        "verify_iss": False,
-                        "verify_sub": False,
-                        "verify_jti": False,
-                    },  # fmt: skip
+                    options=SIGNATURE_ONLY,
                 )
             except jwt.PyJWTError:
                 fault = "go-jose/go-jose: error in cryptographic primitive"

@@ -85,7 +85,7 @@ def split_service_account(username: str) -> tuple[str, str] | None:
     if not username.startswith(SERVICE_ACCOUNT_PREFIX):
         return None
     parts = username[len(SERVICE_ACCOUNT_PREFIX) :].split(":")
-    if len(parts) != 2 or not _is_label(parts[0]) or not _is_subdomain(parts[1]):
+    if len(parts) != 2 or not is_label(parts[0]) or not is_subdomain(parts[1]):
         return None
     return parts[0], parts[1]
 
@@ -97,9 +97,11 @@ def node_name(user: UserInfo) -> str | None:
     return None
 
 
-def _is_label(text: str) -> bool:
+def is_label(text: str) -> bool:
+    """True for a DNS label (RFC 1123)."""
     return len(text) <= LABEL_LENGTH_MAX and _LABEL.fullmatch(text) is not None
 
 
-def _is_subdomain(text: str) -> bool:
+def is_subdomain(text: str) -> bool:
+    """True for a DNS subdomain (RFC 1123)."""
     return len(text) <= SUBDOMAIN_LENGTH_MAX and all(map(_LABEL.fullmatch, text.split(".")))

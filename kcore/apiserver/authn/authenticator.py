@@ -10,28 +10,13 @@ from typing import Final, NamedTuple, Protocol
 
 from kcore.api import status
 from kcore.api.status import ApiError
+from kcore.apiserver.headers import HeaderFields
 from kcore.apiserver.user import ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, ANONYMOUS, UserInfo
 
 ANONYMOUS_USER: Final = UserInfo(ANONYMOUS, groups=(ALL_UNAUTHENTICATED,))
 SPACED_TOKEN_WARNING: Final = (
     "the provided Authorization header contains extra space before the bearer token, and is ignored"
 )
-
-
-class Headers(Protocol):
-    """Header names are lower case."""
-
-    def get(self, name: str) -> str | None:
-        """The first value."""
-        ...
-
-    def get_all(self, name: str) -> Sequence[str]:
-        """All values in the order sent."""
-        ...
-
-    def items(self) -> Iterable[tuple[str, str]]:
-        """Every header, one pair a value."""
-        ...
 
 
 class Verified(NamedTuple):
@@ -56,7 +41,7 @@ class CertificateAuthenticator(Protocol):
 class ProxyAuthenticator(Protocol):
     """Whom a front proxy that shows the right certificate speaks for."""
 
-    def identify(self, headers: Headers, der: bytes) -> UserInfo | None:
+    def identify(self, headers: HeaderFields, der: bytes) -> UserInfo | None:
         """The user, None where no such proxy asks."""
         ...
 
@@ -94,7 +79,7 @@ class Authenticator:
         self._anonymous_paths = frozenset(anonymous_paths)
 
     async def authenticate(
-        self, headers: Headers, peer_certificate_der: bytes | None, path: str = ""
+        self, headers: HeaderFields, peer_certificate_der: bytes | None, path: str = ""
     ) -> UserInfo:
         """Who asks; ApiError 401 where that is not to be found out."""
         if peer_certificate_der:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote
 
-from kcore.apiserver.authn.authenticator import Headers
+from kcore.apiserver.headers import HeaderFields
 from kcore.apiserver.user import EXTRA_CREDENTIAL_ID, UserInfo
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class FrontProxy:
         self._group_headers = _lower(group_headers)
         self._extra_prefixes = _lower(extra_prefixes)
 
-    def identify(self, headers: Headers, der: bytes) -> UserInfo | None:
+    def identify(self, headers: HeaderFields, der: bytes) -> UserInfo | None:
         """The user that the headers name, None where no proxy of ours asks or it names nobody."""
         common_name = self._certificates.common_name(der)
         if common_name is None or (self._allowed_names and common_name not in self._allowed_names):
@@ -149,5 +149,5 @@ def _lower(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name.strip().lower() for name in names)
 
 
-def _first(headers: Headers, names: Sequence[str]) -> str:
+def _first(headers: HeaderFields, names: Sequence[str]) -> str:
     return next((value for name in names if (value := headers.get(name))), "")

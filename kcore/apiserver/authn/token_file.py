@@ -34,7 +34,7 @@ def read_tokens(text: str, file: str) -> dict[str, UserInfo]:
     users: dict[str, UserInfo] = {}
     lines = text.splitlines()
     for record in csv.reader(lines, skipinitialspace=False, strict=True):
-        if not record or record[0].startswith("#") and len(record) == 1:
+        if not record:
             continue
         if len(record) < 3:
             raise InputError(
