@@ -194,9 +194,7 @@ class Core:
         return Context(now, op.namespace, user.name, user.groups, op.options.dry_run)
 
 
-def precondition_conflict(
-    row: Row, namespace: str, name: str, text: str, plural: str = ""
-) -> ApiError:
+def precondition_conflict(row: Row, namespace: str, name: str, text: str, plural: str = "") -> ApiError:
     """409 with the store's own words (storage.NewInvalidObjError); ``plural`` where the object is not the row's."""
     folder = plural or row.storage
     key = f"/registry/{folder}/{namespace}/{name}" if row.namespaced else f"/registry/{folder}/{name}"

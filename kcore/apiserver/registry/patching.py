@@ -97,6 +97,8 @@ async def patch_scale(core: Core, op: Operation, patch_type: str, body: bytes) -
                 node=node,
                 reset_fields=(),
             )
+            new = copied(new)
+            node.clean(new)
             for text in faults:
                 op.warn(text)
         else:
@@ -160,7 +162,9 @@ def mechanism_of(patch_type: str, body: bytes, node: Any, validation: str) -> Me
     return _from_dict(strategic_merge, patch_object, strict, (node,))
 
 
-def _from_dict(apply: Callable[..., Object], patch_object: Object, strict: list[str], more: tuple[Any, ...]) -> Mechanism:
+def _from_dict(
+    apply: Callable[..., Object], patch_object: Object, strict: list[str], more: tuple[Any, ...]
+) -> Mechanism:
     pristine = dumps(patch_object)
     by_patch = bool(more)  # a strategic merge quotes the patch, a merge patch the result
 
@@ -283,6 +287,8 @@ def applying(core: Core, kind: Kind, op: Operation, body: bytes) -> Write:
             node=kind.node,
             reset_fields=reset,
         )
+        new = copied(new)  # it shares with the live object
+        kind.node.clean(new)
         for text in faults:
             op.warn(text)
         if kind.converts:
