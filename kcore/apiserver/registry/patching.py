@@ -5,6 +5,7 @@ Source: apiserver pkg/endpoints/handlers/patch.go of Kubernetes 1.36.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,7 +15,7 @@ import orjson
 from kcore.api import field, schema
 from kcore.api.patch import json_patch, json_patch_faults, merge_patch, strategic_merge
 from kcore.api.patch.operations import check_form
-from kcore.api.schema.document import read_json, strict_errors
+from kcore.api.schema.document import read_json
 from kcore.api.status import ApiError, bad_request, conflict, not_found, unsupported_media_type
 from kcore.api.status import invalid as invalid_object
 from kcore.apiserver.operation import IGNORE, STRICT, UPDATE, Object, Operation, Result
@@ -35,7 +36,7 @@ from kcore.apiserver.registry.scaling import API_VERSION, DEFINITION, own_scale,
 from kcore.apiserver.registry.stored_form import copied, dumps
 from kcore.apiserver.registry.updating import Write, write
 from kcore.apiserver.registry.versions import from_version, in_version
-from kcore_native.schema.node import Node, count_members
+from kcore_native.schema.node import count_members
 
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -183,7 +184,27 @@ def doubles(body: bytes, given: Any) -> list[str]:
     """``duplicate field "x"`` for each member that an object of the document has twice."""
     if count_members(body) == _members(given):
         return []
-    return strict_errors(body, Node("any"))
+    found: dict[str, None] = {}
+    _doubles(json.loads(body, object_pairs_hook=_Pairs), "", found)
+    return list(found)
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """The members of an object as they stand in the document."""
+
+
+def _doubles(value: Any, path: str, found: dict[str, None]) -> None:
+    if isinstance(value, _Pairs):
+        seen = set()
+        for key, item in value:
+            below = f"{path}.{key}" if path else key
+            if key in seen:
+                found.setdefault(f"duplicate field {field.quoted(below)}")
+            seen.add(key)
+            _doubles(item, below, found)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _doubles(item, f"{path}[{index}]", found)
 
 
 def _members(value: Any) -> int:
