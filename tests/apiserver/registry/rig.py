@@ -16,6 +16,7 @@ from kcore.api.resources import ROWS
 from kcore.api.resources.catalog import Catalog
 from kcore.api.status import ApiError
 from kcore.api.strategy import Context, Strategy, UpdateStrategy
+from kcore.apiserver.cacher import Cacher
 from kcore.apiserver.operation import Operation, Options
 from kcore.apiserver.registry import Registry
 from kcore.apiserver.registry.core import Core
@@ -166,6 +167,7 @@ def run(test: Callable[[Rig], Awaitable[None]], **more: Any) -> None:
             rig = Rig(Registry(core), core, admission, chance, kv)
             core.now_seconds = lambda: rig.seconds
             await test(rig)
+            await cacher.close()
         finally:
             await kv.close()
 
