@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
+from kcore_native.cacher.scan import is_canonical, splice
 
 from kcore.api import status
 from kcore.api.rows import Row
@@ -21,7 +22,6 @@ from kcore.api.status import ApiError
 from kcore.apiserver.leases import Leases
 from kcore.store.errors import StoreError
 from kcore.store.kv import KV, Compare, DeleteOp, KeyValue, Op, PutOp, RangeOp, Relation, Target, prefix_end
-from kcore_native.cacher.scan import is_canonical, splice
 
 Object = dict[str, Any]
 
@@ -344,7 +344,9 @@ def check(row: Row, name: str, key: bytes, preconditions: Preconditions | None, 
 def _storage_error(key: bytes, why: str) -> str:
     """The text of upstream's ``StorageError`` of an object that is not the one meant."""
     text = key.decode(errors="replace")
-    return f"StorageError: invalid object, Code: 4, Key: {text}, ResourceVersion: 0, AdditionalErrorMsg: {why}"
+    return (
+        f"StorageError: invalid object, Code: 4, Key: {text}, ResourceVersion: 0, AdditionalErrorMsg: {why}"
+    )
 
 
 def interpret(error: StoreError) -> ApiError:

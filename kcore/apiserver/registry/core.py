@@ -198,6 +198,8 @@ def precondition_conflict(row: Row, namespace: str, name: str, text: str) -> Api
     """409 with the store's own words (storage.NewInvalidObjError)."""
     from kcore.api.status import conflict
 
-    key = f"/registry/{row.storage}/{namespace}/{name}" if row.namespaced else f"/registry/{row.storage}/{name}"
+    key = (
+        f"/registry/{row.storage}/{namespace}/{name}" if row.namespaced else f"/registry/{row.storage}/{name}"
+    )
     why = f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {text}"
     return conflict(row.group, row.plural, name, why)

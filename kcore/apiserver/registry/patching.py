@@ -129,7 +129,9 @@ def mechanism_of(patch_type: str, body: bytes, node: Any, validation: str) -> Me
     return _from_dict(strategic_merge, patch_object, strict, (node,))
 
 
-def _from_dict(apply: Callable[..., Object], patch_object: Object, strict: list[str], more: tuple[Any, ...]) -> Mechanism:
+def _from_dict(
+    apply: Callable[..., Object], patch_object: Object, strict: list[str], more: tuple[Any, ...]
+) -> Mechanism:
     pristine = dumps(patch_object)
     by_patch = bool(more)  # a strategic merge quotes the patch, a merge patch the result
 
