@@ -28,7 +28,9 @@ class ObjectStore(Protocol):
         """The revision; None where an object of that name is there."""
         ...
 
-    async def replace(self, row: Row, namespace: str, name: str, value: bytes, revision: int) -> int | None:
+    async def replace(
+        self, row: Row, namespace: str, name: str, value: bytes, revision: int
+    ) -> int | None:
         """The revision; None where the object is no longer at ``revision``."""
         ...
 
