@@ -158,12 +158,14 @@ def run(test: Callable[[Rig], Awaitable[None]], **more: Any) -> None:
     """The test is run with a rig of its own."""
 
     async def with_rig() -> None:
-        kv = await Embedded.open(None)
+        kv = await Embedded.open(None, heartbeat_ms=10, election_ms=50)
         try:
             admission, chance = NoAdmission(), Chance()
-            core = Core(
-                Objects(Storage(kv)), StandIns(ROWS), admission, managed_fields, chance=chance, **more
-            )
+            storage = Storage(kv)
+            cacher = Cacher(storage)
+            await cacher.start()
+            objects, catalog = Objects(storage), StandIns(ROWS)
+            core = Core(objects, catalog, admission, managed_fields, cacher=cacher, chance=chance, **more)
             rig = Rig(Registry(core), core, admission, chance, kv)
             core.now_seconds = lambda: rig.seconds
             await test(rig)

@@ -132,9 +132,9 @@ async def set_up(rig: Rig, phase: str = "Running", **status: object) -> None:
     """A running pod and a budget in that state."""
     sent = pod(nodeName="n", terminationGracePeriodSeconds=30)
     sent["metadata"]["labels"] = {"app": "web"}
-    await rig.create("pods", sent)
+    sent = await rig.create("pods", sent)
     ready = {"phase": phase, "conditions": [{"type": "Ready", "status": "True"}]}
-    await rig.registry.update(rig.op("pods", "web", subresource="status"), {**pod(), "status": ready})
+    await rig.registry.update(rig.op("pods", "web", subresource="status"), {**sent, "status": ready})
     await rig.create("poddisruptionbudgets", budget(), group="policy")
     op = rig.op("poddisruptionbudgets", "b", group="policy", subresource="status")
     await rig.registry.update(op, budget(observedGeneration=1, **status))
