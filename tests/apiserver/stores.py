@@ -18,7 +18,9 @@ POD = Row(
 NODE = Row(
     "", "v1", "Node", "nodes", "node", False, "minions", "io.k8s.api.core.v1.Node", fields=("spec.unschedulable",)
 )  # fmt: skip
-SERVICE = Row("", "v1", "Service", "services", "service", True, "services/specs", "io.k8s.api.core.v1.Service")
+SERVICE = Row(
+    "", "v1", "Service", "services", "service", True, "services/specs", "io.k8s.api.core.v1.Service"
+)
 EVENT = Row(
     "", "v1", "Event", "events", "event", True, "events", "io.k8s.api.core.v1.Event", fields=("source", "reason")
 )  # fmt: skip

@@ -20,7 +20,13 @@ PREFIX = b"/registry/pods/"
 def test_a_query_is_read() -> None:
     options = from_query(
         POD,
-        [("labelSelector", "a=b"), ("fieldSelector", "spec.host=n"), ("limit", "5"), ("limit", "6"), ("pretty", "")],
+        [
+            ("labelSelector", "a=b"),
+            ("fieldSelector", "spec.host=n"),
+            ("limit", "5"),
+            ("limit", "6"),
+            ("pretty", ""),
+        ],
     )
     assert options.label_selector.matches({"a": "b"})
     assert options.field_selector.terms == (Term("spec.nodeName", "n"),)
@@ -80,7 +86,9 @@ def test_a_name_in_the_path_is_a_selector() -> None:
 )
 def test_what_makes_no_sense_is_refused(query: str, message: str) -> None:
     with pytest.raises(ApiError) as caught:
-        from_query(POD, [(key, value) for key, _, value in (part.partition("=") for part in query.split("&"))])
+        from_query(
+            POD, [(key, value) for key, _, value in (part.partition("=") for part in query.split("&"))]
+        )
     assert caught.value.message == message
 
 
@@ -88,7 +96,10 @@ def test_what_makes_no_sense_is_refused(query: str, message: str) -> None:
 def test_a_token_is_read_as_written(name: str, revision: int) -> None:
     name = "".join(char for char in name if char not in "/." and not "\ud800" <= char <= "\udfff") or "x"
     key = PREFIX + name.encode() + b"\0"
-    assert versions.decode_continue(versions.encode_continue(key, PREFIX, revision), PREFIX) == (key, revision)
+    assert versions.decode_continue(versions.encode_continue(key, PREFIX, revision), PREFIX) == (
+        key,
+        revision,
+    )
 
 
 def token(text: str) -> str:
