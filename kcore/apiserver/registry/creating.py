@@ -26,7 +26,6 @@ from kcore.apiserver.registry.metadata import (
     wipe_system_fields,
 )
 from kcore.apiserver.registry.stored_form import decode, dumps, encode, loads
-from kcore.apiserver.registry.versions import from_version
 
 VERSION_ON_CREATE: Final = "resourceVersion should not be set on objects to be created"
 
@@ -49,7 +48,7 @@ async def create(core: Core, op: Operation, obj: Object) -> Result:
         # the fields are owned in the version that the request speaks
         own_fields(core, kind, op, None, obj, now)
         managed = metadata.get("managedFields")
-        obj = from_version(kind, obj)
+        obj = kind.from_version(obj)
         metadata = obj["metadata"]
         if managed is not None:
             metadata["managedFields"] = managed

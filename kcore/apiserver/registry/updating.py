@@ -27,7 +27,6 @@ from kcore.apiserver.registry.metadata import (
 )
 from kcore.apiserver.registry.stored_form import copied, decode, dumps, encode, loads, same
 from kcore.apiserver.registry.timestamps import keep_timestamps
-from kcore.apiserver.registry.versions import from_version, in_version
 
 MODIFIED: Final = (
     "the object has been modified; please apply your changes to the latest version and try again"
@@ -119,9 +118,9 @@ async def admitted_update(
 ) -> Object:
     """The object of a PUT with its owned fields, in the storage version, after mutating admission."""
     if kind.converts:
-        shown = in_version(kind, copied(live)) if live is not None else None
+        shown = kind.in_version(copied(live)) if live is not None else None
         own_fields(core, kind, op, shown, new, now)
-        new = from_version(kind, new)
+        new = kind.from_version(new)
         kind.strategy.default(new)
     else:
         own_fields(core, kind, op, live, new, now)
