@@ -12,7 +12,7 @@ from typing import Final
 
 from kcore.api import field
 from kcore.api.kinds.metadata import validate_every_kind_update
-from kcore.api.status import ApiError, conflict, invalid, not_found, server_timeout
+from kcore.api.status import ApiError, conflict, forbidden, invalid, not_found, server_timeout
 from kcore.api.strategy import Context, Strategy, UpdateStrategy
 from kcore.apiserver.operation import CREATE, UPDATE, Object, Operation, Result
 from kcore.apiserver.registry.core import Core, Kind, precondition_conflict
@@ -186,8 +186,8 @@ async def _create(core: Core, change: Write, namespace: str) -> Result | None:
     try:
         ensure_namespace(metadata, namespace)
         prepare_new(kind, op, obj, core.context(op, change.now))
-        if op.may_create is not None:
-            op.may_create()
+        if op.may_create is not None and (why := op.may_create()):
+            raise forbidden(row.group, row.plural, op.name, why)
         await core.admission.validate(op, obj, None, now=change.now)
         data = encode(obj, kind.stored, row.kind)
         done: Result | None
