@@ -26,6 +26,16 @@ EVENT = Row(
 )  # fmt: skip
 
 
+class Turned:
+    """A transformer that only turns bytes around."""
+
+    def to_storage(self, key: bytes, value: bytes) -> bytes:
+        return b"turned:" + value[::-1]
+
+    def from_storage(self, key: bytes, stored: bytes) -> tuple[bytes, bool]:
+        return (stored[7:][::-1], False) if stored.startswith(b"turned:") else (stored, True)
+
+
 def made(row: Row, name: str, namespace: str = "", **more: Any) -> dict[str, Any]:
     """An object of the row with those labels and whatever else is given."""
     metadata: dict[str, Any] = {"name": name, "uid": f"uid-{name}"}

@@ -53,34 +53,46 @@ def test_a_name_in_the_path_is_a_selector() -> None:
         ("limit=9223372036854775808", 'strconv.ParseInt: parsing "9223372036854775808": value out of range'),
         (
             "resourceVersionMatch=Exact",
-            'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: '
-            "resourceVersionMatch is forbidden unless resourceVersion is provided",
+            (
+                'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: '
+                "resourceVersionMatch is forbidden unless resourceVersion is provided"
+            ),
         ),
         (
             "resourceVersionMatch=Exact&resourceVersion=0",
-            'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: '
-            'resourceVersionMatch "exact" is forbidden for resourceVersion "0"',
+            (
+                'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: '
+                'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+            ),
         ),
         (
             "resourceVersionMatch=x&resourceVersion=1",
-            'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Unsupported value: "x": '
-            'supported values: "Exact", "NotOlderThan", ""',
+            (
+                'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Unsupported value: "x": '
+                'supported values: "Exact", "NotOlderThan", ""'
+            ),
         ),
         (
             "sendInitialEvents=false",
-            'ListOptions.meta.k8s.io "" is invalid: sendInitialEvents: Forbidden: '
-            "sendInitialEvents is forbidden for list",
+            (
+                'ListOptions.meta.k8s.io "" is invalid: sendInitialEvents: Forbidden: '
+                "sendInitialEvents is forbidden for list"
+            ),
         ),
         (
             "watch=1&sendInitialEvents=1",
-            'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: '
-            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+            (
+                'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: '
+                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+            ),
         ),
         (
             "watch=1&resourceVersionMatch=Exact&resourceVersion=1",
-            'ListOptions.meta.k8s.io "" is invalid: [resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden '
-            "for watch unless sendInitialEvents is provided, resourceVersionMatch: Unsupported value: "
-            '"Exact": supported values: "NotOlderThan"]',
+            (
+                'ListOptions.meta.k8s.io "" is invalid: [resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden '
+                "for watch unless sendInitialEvents is provided, resourceVersionMatch: Unsupported value: "
+                '"Exact": supported values: "NotOlderThan"]'
+            ),
         ),
     ],
 )
