@@ -1,1 +1,1 @@
-"""The door to the cluster state: what kubectl, client-go and controllers talk to."""
+"""The door to the cluster: one CRUD path for every row, its guards, its watch cache, its HTTP server."""
