@@ -32,10 +32,10 @@ class RequestInfo:
 
     path: str
     verb: str
-    is_resource: bool = False
-    prefix: str = ""
-    group: str = ""
-    version: str = ""
+    is_resource_request: bool = False
+    api_prefix: str = ""
+    api_group: str = ""
+    api_version: str = ""
     namespace: str = ""
     resource: str = ""
     subresource: str = ""
@@ -67,13 +67,13 @@ def request_info(method: str, path: str, query: Query) -> RequestInfo:
     parts = trimmed.split("/")
     if len(parts) < 3 or parts[0] not in API_PREFIXES or (parts[0] == "apis" and len(parts) < 4):
         return info
-    info.prefix = parts[0]
+    info.api_prefix = parts[0]
     at = 1
-    if info.prefix == "apis":
-        info.group = parts[1]
+    if info.api_prefix == "apis":
+        info.api_group = parts[1]
         at = 2
-    info.is_resource = True
-    info.version = parts[at]
+    info.is_resource_request = True
+    info.api_version = parts[at]
     parts = parts[at + 1 :]
     by_path = parts[0] in SPECIAL_VERBS
     if by_path:

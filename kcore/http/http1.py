@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple, cast
 
 import zttp
@@ -28,6 +29,10 @@ JOINED_BYTES_MAX: Final = 64 << 10  # larger bodies are not copied behind their 
 NEVER: Final = float("inf")
 HEAD_END: Final = b"\r\n\r\n"
 NO_BODY: Final = frozenset({204, 304})
+
+_LINES: Final = {
+    each.value: b"HTTP/1.1 %d %b\r\n" % (each.value, each.phrase.encode()) for each in HTTPStatus
+}
 
 log = logging.getLogger("kcore.http")
 
@@ -54,6 +59,16 @@ def framed(data: bytes) -> bytes:
         _Chunk.framed = b"%x\r\n%b\r\n" % (len(data), data)
         _Chunk.data = data
     return _Chunk.framed
+
+
+def head_of(status: int, headers: Sequence[Header]) -> bytes:
+    """A response's head; ValueError for a field that would break out of its line."""
+    lines = [b"%b: %b\r\n" % field for field in headers]
+    block = b"".join(lines)
+    if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines):
+        raise ValueError("a header field with a line break")
+    line = _LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+    return b"%b%b\r\n" % (line, block)
 
 
 class Http1Connection:
@@ -205,8 +220,7 @@ class Http1Connection:
             headers.append((b"content-length", b"%d" % len(body)))
         if self.closing:
             headers.append((b"connection", b"close"))
-        self.engine.send_response(response.status, headers)
-        head = self.engine.data_to_send()
+        head = head_of(response.status, headers)
         if not body or request.method == b"HEAD":
             self._write(head)
         elif len(body) <= JOINED_BYTES_MAX:
@@ -220,8 +234,7 @@ class Http1Connection:
         """The head of a stream is out, and the stream told to begin."""
         headers: list[Header] = [*response.headers, (b"date", self.port.date)]
         if response.status == 101:
-            self.engine.send_response(101, response.headers)
-            self._write(self.engine.data_to_send())
+            self._write(head_of(101, response.headers))
             self.stream = self.tunnel = cast("Tunnel", stream)
             stream.start(self)
             if self.before and self.tunnel is not None:
@@ -235,8 +248,7 @@ class Http1Connection:
             self.closing = True
         if self.closing:
             headers.append((b"connection", b"close"))
-        self.engine.send_response(response.status, headers)
-        self._write(self.engine.data_to_send())
+        self._write(head_of(response.status, headers))
         if request.method == b"HEAD":
             stream.stop()
             self._done()
