@@ -48,7 +48,8 @@ class Row:
 
     ``fields``: selectable fields beside ``metadata.name`` and ``metadata.namespace``, as dotted paths.
     ``storage``: its folder below ``/registry/`` (upstream's: ``minions`` for nodes); empty: nothing is stored.
-    ``storage_version``: the version that the store holds; other versions are converted.
+    ``storage_version``: the version that the store holds; other versions are converted. ``storage_group``: where the
+    store holds it under another group (events), None: its own.
     ``schema``: its name in the OpenAPI document (``io.k8s.api.core.v1.Pod``).
     """
 
@@ -62,6 +63,7 @@ class Row:
     schema: str
     verbs: tuple[str, ...] = ALL_VERBS
     storage_version: str = "v1"
+    storage_group: str | None = None
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
@@ -77,6 +79,12 @@ class Row:
     def api_version(self) -> str:
         """As in its objects."""
         return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def storage_api_version(self) -> str:
+        """As in the objects that the store holds."""
+        group = self.group if self.storage_group is None else self.storage_group
+        return f"{group}/{self.storage_version}" if group else self.storage_version
 
     @property
     def list_kind_name(self) -> str:

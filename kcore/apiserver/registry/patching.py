@@ -1,0 +1,265 @@
+"""PATCH in four forms: JSON patch, merge patch, strategic merge patch, server-side apply.
+
+Source: apiserver pkg/endpoints/handlers/patch.go of Kubernetes 1.36.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import orjson
+
+from kcore.api import field
+from kcore.api.status import ApiError, bad_request, conflict, not_found, unsupported_media_type
+from kcore.api.status import invalid as invalid_object
+from kcore.apiserver.operation import IGNORE, STRICT, UPDATE, Object, Operation, Result
+from kcore.apiserver.registry.core import Core, Kind
+from kcore.apiserver.registry.creating import own_fields
+from kcore.apiserver.registry.go_text import go_value
+from kcore.apiserver.registry.managers import manager_of
+from kcore.apiserver.registry.metadata import (
+    DUPLICATE_OWNERS_AFTER_ADMISSION,
+    check_name,
+    dedup_owners,
+    ensure_namespace,
+    metadata_of,
+)
+from kcore.apiserver.registry.options import directive
+from kcore.apiserver.registry.stored_form import copied, dumps
+from kcore.apiserver.registry.updating import Write, write
+from kcore.apiserver.registry.versions import from_version, in_version
+
+JSON_PATCH: Final = "application/json-patch+json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
+APPLY_YAML: Final = "application/apply-patch+yaml"
+PATCH_TYPES: Final = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_YAML)
+CUSTOM_PATCH_TYPES: Final = (JSON_PATCH, MERGE_PATCH, APPLY_YAML)  # no Go type, no strategic merge
+
+JSON_PATCH_OPERATIONS_MAX: Final = 10_000
+
+
+class PatchError(Protocol):
+    """A fault of decoding (``kcore_native.schema.TypeMismatch``)."""
+
+
+@dataclass(slots=True)
+class Patched:
+    """The result of a patch before it is an object: ``shown`` is what an error quotes."""
+
+    obj: Object
+    warnings: list[str]
+    shown: Callable[[], str]
+
+
+# (live object in the version of the request, op) -> what the patch makes of it
+Mechanism = Callable[[Object, Operation], Patched]
+
+
+async def patch(core: Core, op: Operation, patch_type: str, body: bytes) -> Result:
+    """The object is as the patch makes it: 200, or 201 where an apply made it."""
+    from kcore.apiserver.registry.scaling import patch_scale
+
+    kind = core.kind(op.row)
+    accepted = PATCH_TYPES if kind.row.schema else CUSTOM_PATCH_TYPES
+    if patch_type not in accepted:
+        raise unsupported_media_type(accepted)
+    op.verb = UPDATE
+    if op.subresource == "scale":
+        return await patch_scale(core, op, patch_type, body)
+    if patch_type == APPLY_YAML:
+        change = await applying(core, kind, op, body)
+    else:
+        change = patching(core, kind, op, patch_type, body)
+    return await write(core, change)
+
+
+def patching(core: Core, kind: Kind, op: Operation, patch_type: str, body: bytes) -> Write:
+    """The write of a patch that is no apply."""
+    now = core.now()
+    mechanism = mechanism_of(patch_type, body, kind.node, directive(op.options))
+
+    async def updated(live: Object | None) -> Object:
+        if live is None:
+            raise not_found(op.row.group, op.row.plural, op.name)
+        shown = in_version(kind, copied(live)) if kind.converts else live
+        made = mechanism(copied(shown), op)
+        new = cleaned(made, kind.node, op, converts=patch_type == STRATEGIC_MERGE_PATCH)
+        new["apiVersion"], new["kind"] = op.row.api_version, op.row.kind
+        if kind.converts:
+            own_fields(core, kind, op, shown, new, now)
+            new = from_version(kind, new)
+            kind.strategy.default(new)
+        else:
+            kind.strategy.default(new)
+            own_fields(core, kind, op, live, new, now)
+        return await _admitted(core, op, new, live, now)
+
+    return Write(kind, op, updated, now)
+
+
+async def _admitted(core: Core, op: Operation, new: Object, live: Object | None, now: str) -> Object:
+    """The patched object is the one that the request names, and passes mutating admission."""
+    metadata = metadata_of(new)
+    if live is None and (uid := metadata.get("uid")):
+        why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        raise conflict(op.row.group, op.row.plural, op.name, why)
+    ensure_namespace(metadata, op.namespace if op.row.namespaced else "")
+    check_name(op, metadata)
+    await core.admission.mutate(op, new, live, now=now)
+    if "ownerReferences" in new["metadata"]:
+        dedup_owners(op, new["metadata"], DUPLICATE_OWNERS_AFTER_ADMISSION)
+    return new
+
+
+def mechanism_of(patch_type: str, body: bytes, node: Any, validation: str) -> Mechanism:
+    """The patch, decoded once; 400 where it is none."""
+    strict = [] if validation == IGNORE else doubles(body)
+    if patch_type == JSON_PATCH:
+        return _json_patch(body, [f"json patch {text}" for text in strict], validation)
+    patch_object = parsed(body, patch_type)
+    if patch_type == MERGE_PATCH:
+        from kcore.api.patch import merge_patch
+
+        return _from_dict(merge_patch, patch_object, strict, ())
+    from kcore.api.patch import strategic_merge
+
+    return _from_dict(strategic_merge, patch_object, strict, (node,))
+
+
+def _from_dict(apply: Callable[..., Object], patch_object: Object, strict: list[str], more: tuple[Any, ...]) -> Mechanism:
+    pristine = dumps(patch_object)
+    by_patch = bool(more)  # a strategic merge quotes the patch, a merge patch the result
+
+    def made(live: Object, _: Operation) -> Patched:
+        # the patch may become part of the object, and is applied again after a lost swap
+        obj = apply(live, orjson.loads(pristine), *more)
+        return Patched(obj, strict, lambda: go_value(patch_object) if by_patch else sorted_json(obj))
+
+    return made
+
+
+def _json_patch(body: bytes, strict: list[str], validation: str) -> Mechanism:
+    from kcore.api.patch import json_patch
+
+    try:
+        operations = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise bad_request(_unreadable(body, error, validation != IGNORE)) from None
+    if not isinstance(operations, list):
+        text = "json: cannot unmarshal object into Go value of type jsonpatch.Patch"
+        raise bad_request(text if validation == IGNORE else f"error decoding patch: {text}")
+    if len(operations) > JSON_PATCH_OPERATIONS_MAX:
+        from kcore.api.status import entity_too_large
+
+        text = f"The allowed maximum operations in a JSON patch is {JSON_PATCH_OPERATIONS_MAX}, got {len(operations)}"
+        raise entity_too_large(text)
+    pristine = dumps(operations)
+
+    def made(live: Object, _: Operation) -> Patched:
+        obj = json_patch(live, orjson.loads(pristine))
+        return Patched(obj, strict, lambda: sorted_json(obj))
+
+    return made
+
+
+def parsed(body: bytes, patch_type: str) -> Object:
+    """The patch as a dict; 400 where it is none."""
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise bad_request(_unreadable(body, error, patch_type == MERGE_PATCH)) from None
+    if found is None:
+        found = {}
+    if not isinstance(found, dict):
+        raise bad_request(_not_a_map(found, patch_type))
+    return found
+
+
+def _not_a_map(found: Any, patch_type: str) -> str:
+    kinds = {list: "array", str: "string", bool: "bool", int: "number", float: "number"}
+    text = f"json: cannot unmarshal {kinds.get(type(found), 'value')} into Go value of type map[string]interface {{}}"
+    return f"error decoding patch: {text}" if patch_type == MERGE_PATCH else text
+
+
+def _unreadable(body: bytes, error: orjson.JSONDecodeError, prefixed: bool) -> str:
+    from kcore.api.schema.decoding import syntax_error
+
+    text = syntax_error(body, error)
+    return f"error decoding patch: {text}" if prefixed else text
+
+
+def doubles(body: bytes) -> list[str]:
+    """``duplicate field "x"`` for each member that an object of the document has twice."""
+    from kcore.api.schema.decoding import duplicate_fields
+
+    return duplicate_fields(body)
+
+
+def sorted_json(obj: Any) -> str:
+    """The document as Go's json.Marshal of maps writes it."""
+    return field.go_json(obj)
+
+
+def cleaned(made: Patched, node: Any, op: Operation, *, converts: bool) -> Object:
+    """The patched object after a round trip through its schema; unknown fields are met as the request says."""
+    obj = made.obj
+    try:
+        unknown: Sequence[str] = node.clean(obj)
+    except ValueError as error:
+        text = str(error)
+        raise _invalid_patch(made, text if converts else text) from None
+    faults = made.warnings + [f'unknown field "{path}"' for path in unknown]
+    if not faults:
+        return obj
+    validation = directive(op.options)
+    if validation == STRICT:
+        raise _invalid_patch(made, f"strict decoding error: {', '.join(faults)}")
+    if validation != IGNORE:
+        for text in faults:
+            op.warn(text)
+    return obj
+
+
+def _invalid_patch(made: Patched, text: str) -> ApiError:
+    return invalid_object("", "", "", [field.invalid("patch", made.shown(), text)])
+
+
+async def applying(core: Core, kind: Kind, op: Operation, body: bytes) -> Write:
+    """The write of a server-side apply, which makes the object where there is none."""
+    from kcore.apiserver.registry.configurations import configuration
+
+    now = core.now()
+    options = op.options
+    applied, faults = configuration(body, kind.row, directive(options))
+    pristine = dumps(applied)
+    strategy = kind.strategy
+    reset = strategy.reset_fields
+    if op.subresource and (sub := strategy.subresources.get(op.subresource)) is not None:
+        reset = sub.reset_fields
+
+    async def updated(live: Object | None) -> Object:
+        shown = live
+        if live is not None and kind.converts:
+            shown = in_version(kind, copied(live))
+        new = core.managed_fields.apply(
+            shown,
+            orjson.loads(pristine),
+            manager=manager_of(options),
+            force=bool(options.force),
+            api_version=op.row.api_version,
+            subresource=op.subresource,
+            now=now,
+            node=kind.node,
+            reset_fields=reset,
+        )
+        for text in faults:
+            op.warn(text)
+        if kind.converts:
+            new = from_version(kind, new)
+        kind.strategy.default(new)
+        return await _admitted(core, op, new, live, now)
+
+    return Write(kind, op, updated, now, creates=not op.subresource)
