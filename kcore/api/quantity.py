@@ -6,6 +6,7 @@ Source: Kubernetes apimachinery, pkg/api/resource/quantity.go.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from kcore.api.errors import InputError
@@ -18,6 +19,10 @@ INT64_MAX = (1 << 63) - 1
 INT64_MIN = -(1 << 63)
 NANO_PER_UNIT = 1_000_000_000
 NANO_PER_MILLI = 1_000_000
+
+DECIMAL_SUFFIXES = {-9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E"}
+BINARY_SUFFIXES = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+_PARTS = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?([^0-9.]?.*)")
 
 EXPECTED = 'a number with an optional suffix n u m k M G T P E, Ki Mi Gi Ti Pi Ei or an exponent, e.g. "500m", "1.5Gi"'
 
@@ -45,6 +50,93 @@ def milli_value(nanos: int) -> int:
 def unit_value(nanos: int) -> int:
     """Whole units, a remainder rounded away from zero, saturated at int64 (Quantity.Value())."""
     return _rounded(nanos, NANO_PER_UNIT)
+
+
+@lru_cache(maxsize=QUANTITIES_CACHED_MAX, typed=True)
+def canonical(value: str | int | float) -> str:
+    """The text that Go makes of the quantity (Quantity.String() of one that was parsed); InputError where it is none.
+
+    A text that Go takes to be canonical is kept as it is, ``1.500`` among them. Beyond 1000E the number grows; upstream
+    prints it without a suffix there, which changes the value.
+    """
+    text = value.strip() if isinstance(value, str) else str(value)
+    nanos = parse_quantity(text)
+    if nanos == 0:
+        return "0"
+    sign, whole, places, suffix = _parts(text)
+    whole = whole.lstrip("0") or "0"
+    if suffix in BINARY_SUFFIXES[1:]:
+        exponent = 10 * BINARY_SUFFIXES.index(suffix)
+        fits = not places and len(whole) + exponent * 3 // 10 <= 14 and int(whole) << exponent <= INT64_MAX
+        return text if fits and int(whole) & 7 else _formatted(nanos, "binary")
+    power = _power(suffix)
+    digits = whole + places
+    scale = power - len(places)
+    if scale >= -9 and len(digits) <= 18 and scale % 3 == 0 and digits[0] != "0" and not digits.endswith("000"):
+        return text
+    return _formatted(nanos, "exponent" if suffix[:1] in ("e", "E") and len(suffix) > 1 else "decimal")
+
+
+@lru_cache(maxsize=QUANTITIES_CACHED_MAX, typed=True)
+def canonical_in_milli(value: str | int | float) -> str:
+    """The same, a remainder finer than milli-units rounded away from zero (SetDefaults_ResourceList)."""
+    nanos = parse_quantity(value)
+    if nanos % NANO_PER_MILLI == 0:
+        return canonical(value)
+    text = value.strip() if isinstance(value, str) else str(value)
+    suffix = _parts(text)[3]
+    milli = -(-nanos // NANO_PER_MILLI) if nanos >= 0 else nanos // NANO_PER_MILLI
+    form = "exponent" if suffix[:1] in ("e", "E") and len(suffix) > 1 else "decimal"
+    return _formatted(milli * NANO_PER_MILLI, form)
+
+
+def decimal_text(nanos: int) -> str:
+    """A computed quantity in decimal form, 1500m."""
+    return _formatted(nanos, "decimal")
+
+
+def binary_text(nanos: int) -> str:
+    """A computed quantity in binary form, 1536Mi."""
+    return _formatted(nanos, "binary")
+
+
+def is_binary(value: str | int | float) -> bool:
+    """True for a quantity that Go keeps in binary form: ``1Gi``."""
+    return isinstance(value, str) and value.strip().endswith("i")
+
+
+def _parts(text: str) -> tuple[str, str, str, str]:
+    found = _PARTS.fullmatch(text)
+    if found is None:
+        return "", "0", "", ""
+    sign, whole, places, suffix = found.groups()
+    return sign, whole, places or "", suffix
+
+
+def _power(suffix: str) -> int:
+    for power, each in DECIMAL_SUFFIXES.items():
+        if each == suffix:
+            return power
+    return int(suffix[1:])
+
+
+def _formatted(nanos: int, form: str) -> str:
+    """CanonicalizeBytes."""
+    if nanos == 0:
+        return "0"
+    if form == "binary" and nanos % NANO_PER_UNIT == 0 and abs(nanos) >= 1024 * NANO_PER_UNIT:
+        units, power = nanos // NANO_PER_UNIT, 0
+        while units % 1024 == 0 and power < len(BINARY_SUFFIXES) - 1:
+            units, power = units // 1024, power + 1
+        return f"{units}{BINARY_SUFFIXES[power]}"
+    mantissa, exponent = nanos, -9
+    while mantissa % 10 == 0:
+        mantissa, exponent = mantissa // 10, exponent + 1
+    while exponent % 3 or (form != "exponent" and exponent > 18):
+        mantissa, exponent = mantissa * 10, exponent - 1
+    if form == "exponent":
+        return f"{mantissa}e{exponent}" if exponent else str(mantissa)
+    return f"{mantissa}{DECIMAL_SUFFIXES[exponent]}"
 
 
 def _shown(value: str | int | float) -> str:

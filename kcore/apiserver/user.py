@@ -5,6 +5,7 @@ Source: apiserver pkg/authentication/{user,serviceaccount} of Kubernetes 1.36.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -27,6 +28,10 @@ EXTRA_POD_UID: Final = "authentication.kubernetes.io/pod-uid"
 EXTRA_NODE_NAME: Final = "authentication.kubernetes.io/node-name"
 EXTRA_NODE_UID: Final = "authentication.kubernetes.io/node-uid"
 EXTRA_CREDENTIAL_ID: Final = "authentication.kubernetes.io/credential-id"
+
+_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", re.ASCII)
+LABEL_LENGTH_MAX: Final = 63
+SUBDOMAIN_LENGTH_MAX: Final = 253
 
 NO_EXTRA: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 
@@ -77,12 +82,10 @@ def split_service_account(username: str) -> tuple[str, str] | None:
 
     The names must be well-formed: a label, and a subdomain.
     """
-    from kcore.api.kinds.names import is_dns_label, is_dns_subdomain
-
     if not username.startswith(SERVICE_ACCOUNT_PREFIX):
         return None
     parts = username[len(SERVICE_ACCOUNT_PREFIX) :].split(":")
-    if len(parts) != 2 or not is_dns_label(parts[0]) or not is_dns_subdomain(parts[1]):
+    if len(parts) != 2 or not is_label(parts[0]) or not is_subdomain(parts[1]):
         return None
     return parts[0], parts[1]
 
@@ -92,3 +95,13 @@ def node_name(user: UserInfo) -> str | None:
     if NODES in user.groups and user.name.startswith(NODE_USER_PREFIX):
         return user.name[len(NODE_USER_PREFIX) :]
     return None
+
+
+def is_label(text: str) -> bool:
+    """True for a DNS label (RFC 1123)."""
+    return len(text) <= LABEL_LENGTH_MAX and _LABEL.fullmatch(text) is not None
+
+
+def is_subdomain(text: str) -> bool:
+    """True for a DNS subdomain (RFC 1123)."""
+    return len(text) <= SUBDOMAIN_LENGTH_MAX and all(map(_LABEL.fullmatch, text.split(".")))
