@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any, Final
 
-from kcore_native.schema.node import Node
-
 from kcore.api.schema.definitions import Definitions
+from kcore_native.schema.node import Node
 
 META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1."
 SPECIAL: Final = {
