@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from kcore.api import fields
+from kcore.api.status import ApiError
 
 API_PREFIXES: Final = frozenset({"api", "apis"})
 SPECIAL_VERBS: Final = frozenset({"proxy", "watch"})  # in the place of the resource: deprecated, and served
@@ -107,7 +108,10 @@ def _of_many(info: RequestInfo, query: Query) -> None:
     if info.verb == "get":
         info.verb = "watch" if truth(query.get("watch")) else "list"
         if selector := query.get("fieldSelector", ("",))[0]:
-            name = fields.exact_name(selector)
+            try:
+                name = fields.parse(selector).exact(fields.METADATA_NAME)
+            except ApiError:
+                return
             if name and name not in (".", "..") and "/" not in name and "%" not in name:
                 info.name = name
     elif info.verb == "delete":

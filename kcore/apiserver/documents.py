@@ -1,0 +1,176 @@
+"""What the server says about itself: discovery, OpenAPI, its version, its paths.
+
+Documents are made when first asked for and kept until the rows change; clients that have one are told 304.
+Source: apiserver pkg/endpoints/discovery, k8s.io/kube-openapi/pkg/handler{,3} of Kubernetes 1.36.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+
+from kcore.api.schema import discovery
+from kcore.apiserver.negotiation import JSON, PROTOBUF, clauses
+from kcore.apiserver.request import Query
+from kcore.apiserver.rendering import GZIP_BYTES_MIN, accepts_gzip, gzipped
+from kcore.http.message import Header, Request, Response
+
+GIT_VERSION: Final = "v1.36.2"
+MAJOR_MINOR: Final = ("1", "36")
+DISCOVERY_GROUP: Final = "apidiscovery.k8s.io"
+DISCOVERY_KIND: Final = "APIGroupDiscoveryList"
+OPENAPI_V2_PROTOBUF: Final = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+OPENAPI_V2_OLD_PROTOBUF: Final = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+OPENAPI_V3_PROTOBUF: Final = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"
+NO_CACHE: Final = (b"cache-control", b"no-cache, private")
+
+
+def version_info() -> dict[str, str]:
+    """``/version``."""
+    return {
+        "major": MAJOR_MINOR[0], "minor": MAJOR_MINOR[1], "emulationMajor": MAJOR_MINOR[0],
+        "emulationMinor": MAJOR_MINOR[1], "minCompatibilityMajor": MAJOR_MINOR[0],
+        "minCompatibilityMinor": str(int(MAJOR_MINOR[1]) - 1), "gitVersion": GIT_VERSION, "gitCommit": "",
+        "gitTreeState": "clean", "buildDate": "2026-06-01T00:00:00Z", "goVersion": "",
+        "compiler": "kcore", "platform": f"linux/{_machine()}",
+    }  # fmt: skip
+
+
+def _machine() -> str:
+    found = platform.machine()
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(found, found)
+
+
+class Documents:
+    """The documents of one server. ``address`` is host and port for clients that ask where it is."""
+
+    def __init__(self, catalog: Any, address: Callable[[], str]) -> None:
+        self.catalog = catalog
+        self.address = address
+        self._made: dict[Any, tuple[bytes, bytes]] = {}  # what -> (body, etag)
+        self._version = catalog.version
+
+    def page(self, path: str, query: Query, request: Request) -> Response | None:
+        """The document of that path; None where there is none."""
+        if self._version != self.catalog.version:
+            self._made.clear()
+            self._version = self.catalog.version
+        parts = path.strip("/").split("/")
+        match parts:
+            case ["version"]:
+                return _json(version_info(), pretty=True)
+            case ["api"]:
+                return self._root(request, core=True)
+            case ["apis"]:
+                return self._root(request, core=False)
+            case ["api", version]:
+                return self._plain(("", version), lambda: discovery.api_resource_list(self.catalog.rows, "", version))
+            case ["apis", group]:
+                return self._plain((group,), lambda: discovery.api_group(self.catalog.rows, group))
+            case ["apis", group, version]:
+                make = lambda: discovery.api_resource_list(self.catalog.rows, group, version)  # noqa: E731
+                return self._plain((group, version), make)
+            case ["openapi", "v2"] | ["openapi", "v3", *_]:
+                return self._openapi(parts, query, request)
+        return None
+
+    # -- discovery --------------------------------------------------------------------------------------------------
+
+    def _root(self, request: Request, *, core: bool) -> Response:
+        header = (request.header(b"accept") or b"").decode("latin-1")
+        for clause in clauses(header):
+            if clause.param("as") == DISCOVERY_KIND and clause.param("g") == DISCOVERY_GROUP:
+                version = clause.param("v")
+                if version in ("v2", "v2beta1") and clause.type in (JSON, "*/*"):
+                    return self._aggregated(request, version, core=core)
+            elif clause.type in (JSON, "*/*", "application/*", PROTOBUF):
+                break
+        if core:
+            return self._plain("api", lambda: discovery.api_versions(self.address()))
+        return self._plain("apis", lambda: discovery.api_group_list(self.catalog.rows))
+
+    def _aggregated(self, request: Request, version: str, *, core: bool) -> Response:
+        def make() -> Any:
+            return discovery.aggregated(self.catalog.rows, core=core, version=version)
+
+        kind = f"{JSON};g={DISCOVERY_GROUP};v={version};as={DISCOVERY_KIND}".encode()
+        return self._kept(("aggregated", core, version), make, request, kind, (b"vary", b"Accept"))
+
+    def _plain(self, key: Any, make: Callable[[], Any]) -> Response | None:  # type: ignore[return]
+        kept = self._made.get(key)
+        if kept is None:
+            document = make()
+            if document is None:
+                return None
+            kept = self._made[key] = (orjson.dumps(document) + b"\n", b"")
+        return Response(200, [(b"content-type", JSON.encode()), NO_CACHE], kept[0])
+
+    def _kept(
+        self, key: Any, make: Callable[[], Any], request: Request, kind: bytes, *more: Header
+    ) -> Response:
+        kept = self._made.get(key)
+        if kept is None:
+            document = make()
+            body = document if isinstance(document, bytes) else orjson.dumps(document)
+            kept = self._made[key] = (body, f'"{hashlib.sha512(body).hexdigest().upper()}"'.encode())
+        body, etag = kept
+        headers: list[Header] = [(b"content-type", kind), (b"etag", etag), *more]
+        if request.header(b"if-none-match") == etag:
+            return Response(304, headers[1:])
+        if len(body) > GZIP_BYTES_MIN and accepts_gzip(request.header(b"accept-encoding")):
+            zipped = self._made.get((key, "gzip"))
+            if zipped is None:
+                zipped = self._made[key, "gzip"] = (b"".join(gzipped((body,))), etag)
+            headers.append((b"content-encoding", b"gzip"))
+            body = zipped[0]
+        return Response(200, headers, body)
+
+    # -- OpenAPI ----------------------------------------------------------------------------------------------------
+
+    def _openapi(self, parts: list[str], query: Query, request: Request) -> Response | None:
+        from kcore.api.schema import openapi
+
+        accept = (request.header(b"accept") or b"").decode("latin-1")
+        rows = self.catalog.rows
+        if parts[1] == "v2":
+            if "protobuf" in accept:
+                old = "@v1.0" in accept
+                kind = OPENAPI_V2_OLD_PROTOBUF if old else OPENAPI_V2_PROTOBUF
+                return self._kept("v2p", lambda: openapi.v2_protobuf(rows), request, kind.encode(), (b"vary", b"Accept"))
+            return self._kept("v2", lambda: openapi.v2(rows), request, JSON.encode(), (b"vary", b"Accept"))
+        if len(parts) == 2:
+            return self._kept("v3", lambda: openapi.v3_index(rows), request, JSON.encode())
+        group_version = "/".join(parts[2:])
+        protobuf = "protobuf" in accept
+        make = openapi.v3_protobuf if protobuf else openapi.v3
+        known = ("v3", group_version, protobuf)
+        if known not in self._made and group_version not in openapi.v3_paths(rows):
+            return None
+        kind = OPENAPI_V3_PROTOBUF if protobuf else JSON
+        answer = self._kept(known, lambda: make(rows, group_version), request, kind.encode(), (b"vary", b"Accept"))
+        if "hash" in query:
+            answer.headers.append((b"cache-control", b"public, immutable"))
+        return answer
+
+
+def _json(document: Any, *, pretty: bool = False) -> Response:
+    option = orjson.OPT_INDENT_2 if pretty else 0
+    return Response(200, [(b"content-type", JSON.encode()), NO_CACHE], orjson.dumps(document, option=option))
+
+
+def paths(catalog: Any, health: dict[str, list[str]]) -> list[str]:
+    """What ``/`` lists."""
+    found = {"/.well-known/openid-configuration", "/api", "/apis", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/version"}
+    for row in catalog.rows:
+        found.add(f"/apis/{row.group}" if row.group else "/api")
+        found.add(f"/apis/{row.group}/{row.version}" if row.group else f"/api/{row.version}")
+        if row.group:
+            found.add(f"/openapi/v3/apis/{row.group}/{row.version}")
+    for root, checks in health.items():
+        found.add(root)
+        found.update(f"{root}/{name}" for name in checks)
+    return sorted(found)
