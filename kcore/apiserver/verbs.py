@@ -19,8 +19,6 @@ from kcore.api.schema import decoding
 from kcore.apiserver import list_options
 from kcore.apiserver.negotiation import (
     JSON,
-    PARTIAL,
-    PARTIAL_LIST,
     PLAIN,
     PROTOBUF,
     TABLE,
@@ -140,8 +138,6 @@ class Verbs:
         items = page.items if convert is None else list(map(convert, page.items))
         obj = object_of(items, row, page.metadata)
         if form.kind:
-            if form.kind == PARTIAL:
-                form = form._replace(kind=PARTIAL_LIST)
             obj = transformed(row, obj, form, now=self.now(), include=self._include(call, form))
         else:
             for item in obj["items"]:
