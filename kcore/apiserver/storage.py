@@ -308,7 +308,7 @@ class Storage:
         except StoreError as error:
             raise interpret(error) from None
 
-    async def page(self, row: Row, start: bytes, end: bytes, *, revision: int = 0, limit: int = 0) -> Page:
+    async def page(self, start: bytes, end: bytes, *, revision: int = 0, limit: int = 0) -> Page:
         """The keys of [start, end) at that revision (0: now), ``limit`` at most; raises StoreError."""
         found = await self.kv.range(start, end, limit=limit, revision=revision)
         return Page(found.kvs, found.count, revision or found.revision, found.revision)

@@ -137,6 +137,11 @@ def watch_version(text: str) -> int:
         raise ApiError(500, "", field.invalid("resourceVersion", text, str(fault)).text) from None
 
 
+def version_with_continue() -> ApiError:
+    """400: a token says of what revision the list is, so nothing else may."""
+    return status.bad_request("specifying resource version is not allowed when using continue")
+
+
 def too_large(wanted: int, current: int, retry_seconds: int = 0) -> ApiError:
     """504: that revision is not reached yet."""
     error = status.timeout(f"Too large resource version: {wanted}, current: {current}", retry_seconds)
