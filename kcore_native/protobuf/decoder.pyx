@@ -18,7 +18,7 @@ import codecs
 
 import orjson
 
-from kcore_native.protobuf.form cimport time_text
+from kcore_native.rfc3339 cimport time_text
 from kcore_native.protobuf.message cimport (
     BOOL, BYTES, DOUBLE, FIELDS, INT32, INT64, INT_OR_STRING, JSON_TEXT, MESSAGE, MICRO_TIME, NO_UNION, OR_ARRAY,
     OR_BOOL, QUANTITY, RAW_EXTENSION, STRING, TIME, Field, Message,

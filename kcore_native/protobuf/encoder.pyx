@@ -16,7 +16,7 @@ from libc.string cimport memcpy
 
 import orjson
 
-from kcore_native.protobuf.form cimport read_time
+from kcore_native.rfc3339 cimport read_time
 from kcore_native.protobuf.message cimport (
     BOOL, BYTES, DOUBLE, FIELDS, INT32, INT64, INT_OR_STRING, JSON_TEXT, MESSAGE, MICRO_TIME, NO_UNION, OR_ARRAY,
     OR_BOOL, QUANTITY, RAW_EXTENSION, STRING, TIME, Field, Message,

@@ -1,8 +1,8 @@
 # cython: language_level=3
-"""Values that have a form of their own in JSON: times, and JSON inside a message.
+"""Times as Kubernetes writes them, to seconds since 1970 and back.
 
-Source: Kubernetes apimachinery, pkg/apis/meta/v1/time_proto.go, micro_time_proto.go; dates by Howard Hinnant's
-days_from_civil.
+Source: Kubernetes apimachinery, pkg/apis/meta/v1/time.go, time_proto.go, micro_time_proto.go; dates by Howard
+Hinnant's days_from_civil.
 """
 
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeASCII
@@ -123,3 +123,12 @@ cdef bint read_time(str value, int64_t *seconds, int32_t *nanos) except -1:
     seconds[0] = era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719468
     seconds[0] = seconds[0] * 86400 + hour * 3600 + minute * 60 + second - offset * 60
     return True
+
+
+def seconds_of(text):
+    """Seconds since 1970 of an RFC 3339 time, with its fraction; None where the text is none, or is Go's zero time."""
+    cdef int64_t seconds = 0
+    cdef int32_t nanos = 0
+    if type(text) is not str or not read_time(text, &seconds, &nanos) or (seconds == -62135596800 and nanos == 0):
+        return None
+    return seconds + nanos / 1e9
