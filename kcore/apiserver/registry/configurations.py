@@ -5,12 +5,11 @@ Sources, Kubernetes 1.36: apiserver pkg/endpoints/handlers/patch.go (applyPatche
 
 from __future__ import annotations
 
-from kcore.api.rows import Row
 from kcore.api.status import bad_request
 from kcore.apiserver.operation import IGNORE, STRICT, Object
 
 
-def configuration(body: bytes, row: Row, validation: str) -> tuple[Object, list[str]]:
+def configuration(body: bytes, validation: str) -> tuple[Object, list[str]]:
     """The object applied, and what is to be warned of; 400 where the body cannot be read."""
     from kcore.api.schema.decoding import load_yaml
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from kcore.api.rows import Row
-from kcore.api.status import ApiError
+from kcore.api.status import ApiError, conflict
 from kcore.api.strategy import Context, Strategy
 from kcore.apiserver.operation import Object, Operation, Result
 from kcore.apiserver.registry.metadata import NAME_ALPHABET, NAME_SUFFIX_LENGTH
@@ -194,10 +194,9 @@ class Core:
         return Context(now, op.namespace, user.name, user.groups, op.options.dry_run)
 
 
-def precondition_conflict(row: Row, namespace: str, name: str, text: str) -> ApiError:
-    """409 with the store's own words (storage.NewInvalidObjError)."""
-    from kcore.api.status import conflict
-
-    key = f"/registry/{row.storage}/{namespace}/{name}" if row.namespaced else f"/registry/{row.storage}/{name}"
+def precondition_conflict(row: Row, namespace: str, name: str, text: str, plural: str = "") -> ApiError:
+    """409 with the store's own words (storage.NewInvalidObjError); ``plural`` where the object is not the row's."""
+    folder = plural or row.storage
+    key = f"/registry/{folder}/{namespace}/{name}" if row.namespaced else f"/registry/{folder}/{name}"
     why = f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {text}"
-    return conflict(row.group, row.plural, name, why)
+    return conflict(row.group, plural or row.plural, name, why)

@@ -67,7 +67,7 @@ async def delete_object(
     """The object is deleted as the options say; they are changed as the strategy decides."""
     row = op.row
     namespace = op.namespace if row.namespaced else ""
-    if row.kind == "Job" and row.group == "batch" and _by_default(options):
+    if row.kind == "Job" and row.group == "batch" and by_default(options):
         op.warn(JOB_KEEPS_PODS)
     marked: Object | None = None  # by an attempt that could not remove it
     for _ in range(SWAPS_MAX):
@@ -86,7 +86,8 @@ async def delete_object(
     raise server_timeout(row.group, row.plural, "delete", RETRY_SECONDS)
 
 
-def _by_default(options: Object) -> bool:
+def by_default(options: Object) -> bool:
+    """True where the options do not say what becomes of dependents."""
     return options.get("orphanDependents") is None and options.get("propagationPolicy") is None
 
 
@@ -114,7 +115,7 @@ class _Deletion:
         metadata = live["metadata"]
         if kind.row.plural == "namespaces" and not kind.row.group:
             done = await self._namespace()
-            if done is not False:
+            if not isinstance(done, bool):
                 return done
         self._check_preconditions()
         if self._pending():
@@ -263,7 +264,7 @@ class _Deletion:
             await self.kind.hooks.after_delete(op, live)
         return Outcome(live, True, returned=False)
 
-    async def _namespace(self) -> Outcome | None | bool:
+    async def _namespace(self) -> Outcome | bool | None:
         """A namespace is Terminating first; False: its deletion is an ordinary one."""
         live, options, op = self.live, self.options, self.op
         metadata = live["metadata"]
@@ -285,9 +286,7 @@ class _Deletion:
         metadata["deletionTimestamp"] = self.core.now()
         live.setdefault("status", {})["phase"] = "Terminating"
         current = list(metadata.get("finalizers") or ())
-        for name, wish in zip(
-            (ORPHAN, FOREGROUND), _namespace_wishes(options, current), strict=True
-        ):
+        for name, wish in zip((ORPHAN, FOREGROUND), _namespace_wishes(options, current), strict=True):
             if wish and name not in current:
                 current.append(name)
             elif not wish and name in current:

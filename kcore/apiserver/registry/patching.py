@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import orjson
 
-from kcore.api import field
+from kcore.api import field, schema
 from kcore.api.status import ApiError, bad_request, conflict, not_found, unsupported_media_type
 from kcore.api.status import invalid as invalid_object
 from kcore.apiserver.operation import IGNORE, STRICT, UPDATE, Object, Operation, Result
+from kcore.apiserver.registry.configurations import configuration
 from kcore.apiserver.registry.core import Core, Kind
 from kcore.apiserver.registry.creating import own_fields
 from kcore.apiserver.registry.go_text import go_value
@@ -27,6 +28,7 @@ from kcore.apiserver.registry.metadata import (
     metadata_of,
 )
 from kcore.apiserver.registry.options import directive
+from kcore.apiserver.registry.scaling import API_VERSION, DEFINITION, own_scale, scale_write
 from kcore.apiserver.registry.stored_form import copied, dumps
 from kcore.apiserver.registry.updating import Write, write
 from kcore.apiserver.registry.versions import from_version, in_version
@@ -39,10 +41,6 @@ PATCH_TYPES: Final = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_YAML
 CUSTOM_PATCH_TYPES: Final = (JSON_PATCH, MERGE_PATCH, APPLY_YAML)  # no Go type, no strategic merge
 
 JSON_PATCH_OPERATIONS_MAX: Final = 10_000
-
-
-class PatchError(Protocol):
-    """A fault of decoding (``kcore_native.schema.TypeMismatch``)."""
 
 
 @dataclass(slots=True)
@@ -60,8 +58,6 @@ Mechanism = Callable[[Object, Operation], Patched]
 
 async def patch(core: Core, op: Operation, patch_type: str, body: bytes) -> Result:
     """The object is as the patch makes it: 200, or 201 where an apply made it."""
-    from kcore.apiserver.registry.scaling import patch_scale
-
     kind = core.kind(op.row)
     accepted = PATCH_TYPES if kind.row.schema else CUSTOM_PATCH_TYPES
     if patch_type not in accepted:
@@ -70,10 +66,47 @@ async def patch(core: Core, op: Operation, patch_type: str, body: bytes) -> Resu
     if op.subresource == "scale":
         return await patch_scale(core, op, patch_type, body)
     if patch_type == APPLY_YAML:
-        change = await applying(core, kind, op, body)
+        change = applying(core, kind, op, body)
     else:
         change = patching(core, kind, op, patch_type, body)
     return await write(core, change)
+
+
+async def patch_scale(core: Core, op: Operation, patch_type: str, body: bytes) -> Result:
+    """The object has the replicas of the patched Scale."""
+    now = core.now()
+    node = schema.load().node(DEFINITION)
+    options = op.options
+    if patch_type == APPLY_YAML:
+        applied, faults = configuration(body, directive(options))
+        pristine = dumps(applied)
+    else:
+        mechanism = mechanism_of(patch_type, body, node, directive(options))
+
+    async def updated(live: Object | None) -> Object:
+        assert live is not None
+        if patch_type == APPLY_YAML:
+            new = core.managed_fields.apply(
+                live,
+                orjson.loads(pristine),
+                manager=manager_of(options),
+                force=bool(options.force),
+                api_version=API_VERSION,
+                subresource="scale",
+                now=now,
+                node=node,
+                reset_fields=(),
+            )
+            new = copied(new)
+            node.clean(new)
+            for text in faults:
+                op.warn(text)
+        else:
+            new = cleaned(mechanism(copied(live), op), node, op)
+            own_scale(core, op, live, new, now)
+        return await _admitted(core, op, new, live, now)
+
+    return await write(core, scale_write(core, op, updated, now))
 
 
 def patching(core: Core, kind: Kind, op: Operation, patch_type: str, body: bytes) -> Write:
@@ -86,7 +119,7 @@ def patching(core: Core, kind: Kind, op: Operation, patch_type: str, body: bytes
             raise not_found(op.row.group, op.row.plural, op.name)
         shown = in_version(kind, copied(live)) if kind.converts else live
         made = mechanism(copied(shown), op)
-        new = cleaned(made, kind.node, op, converts=patch_type == STRATEGIC_MERGE_PATCH)
+        new = cleaned(made, kind.node, op)
         new["apiVersion"], new["kind"] = op.row.api_version, op.row.kind
         if kind.converts:
             own_fields(core, kind, op, shown, new, now)
@@ -129,7 +162,9 @@ def mechanism_of(patch_type: str, body: bytes, node: Any, validation: str) -> Me
     return _from_dict(strategic_merge, patch_object, strict, (node,))
 
 
-def _from_dict(apply: Callable[..., Object], patch_object: Object, strict: list[str], more: tuple[Any, ...]) -> Mechanism:
+def _from_dict(
+    apply: Callable[..., Object], patch_object: Object, strict: list[str], more: tuple[Any, ...]
+) -> Mechanism:
     pristine = dumps(patch_object)
     by_patch = bool(more)  # a strategic merge quotes the patch, a merge patch the result
 
@@ -203,14 +238,13 @@ def sorted_json(obj: Any) -> str:
     return field.go_json(obj)
 
 
-def cleaned(made: Patched, node: Any, op: Operation, *, converts: bool) -> Object:
+def cleaned(made: Patched, node: Any, op: Operation) -> Object:
     """The patched object after a round trip through its schema; unknown fields are met as the request says."""
     obj = made.obj
     try:
         unknown: Sequence[str] = node.clean(obj)
     except ValueError as error:
-        text = str(error)
-        raise _invalid_patch(made, text if converts else text) from None
+        raise _invalid_patch(made, str(error)) from None
     faults = made.warnings + [f'unknown field "{path}"' for path in unknown]
     if not faults:
         return obj
@@ -227,13 +261,11 @@ def _invalid_patch(made: Patched, text: str) -> ApiError:
     return invalid_object("", "", "", [field.invalid("patch", made.shown(), text)])
 
 
-async def applying(core: Core, kind: Kind, op: Operation, body: bytes) -> Write:
+def applying(core: Core, kind: Kind, op: Operation, body: bytes) -> Write:
     """The write of a server-side apply, which makes the object where there is none."""
-    from kcore.apiserver.registry.configurations import configuration
-
     now = core.now()
     options = op.options
-    applied, faults = configuration(body, kind.row, directive(options))
+    applied, faults = configuration(body, directive(options))
     pristine = dumps(applied)
     strategy = kind.strategy
     reset = strategy.reset_fields
@@ -255,6 +287,8 @@ async def applying(core: Core, kind: Kind, op: Operation, body: bytes) -> Write:
             node=kind.node,
             reset_fields=reset,
         )
+        new = copied(new)  # it shares with the live object
+        kind.node.clean(new)
         for text in faults:
             op.warn(text)
         if kind.converts:

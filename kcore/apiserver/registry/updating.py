@@ -29,8 +29,12 @@ from kcore.apiserver.registry.stored_form import copied, decode, dumps, encode, 
 from kcore.apiserver.registry.timestamps import keep_timestamps
 from kcore.apiserver.registry.versions import from_version, in_version
 
-MODIFIED: Final = "the object has been modified; please apply your changes to the latest version and try again"
-SWAPS_MAX: Final = 1000  # attempts of one write against others; upstream goes on until the request's time is up
+MODIFIED: Final = (
+    "the object has been modified; please apply your changes to the latest version and try again"
+)
+SWAPS_MAX: Final = (
+    1000  # attempts of one write against others; upstream goes on until the request's time is up
+)
 RETRY_SECONDS: Final = 2
 
 # the new object from the live one (None: there is none), in the storage version; called again after a lost swap
@@ -57,7 +61,8 @@ STATUS_ONLY: Final = UpdateStrategy(prepare_for_update=_keep_all_but_status)
 class Write:
     """One write of an object that may be there.
 
-    ``uid``: what it must have ("" any). ``creates``: it may be made where there is none.
+    ``uid``: what it must have ("" any). ``creates``: it may be made where there is none. ``view``: what of the object
+    the subresource shows (None: itself), where it is written under the rules of the resource itself (scale).
     """
 
     kind: Kind
@@ -68,12 +73,13 @@ class Write:
     resource_version: str = ""
     creates: bool = False
     admits: bool = True  # validating admission is asked
+    view: Callable[[Object], Object] | None = None
 
     @property
     def strategy(self) -> Strategy | UpdateStrategy:
         """The rules of the resource, or those of the subresource."""
         strategy = self.kind.strategy
-        if not self.op.subresource:
+        if not self.op.subresource or self.view is not None:
             return strategy
         return strategy.subresources.get(self.op.subresource, STATUS_ONLY)
 
@@ -143,7 +149,9 @@ async def write(core: Core, change: Write) -> Result:
                 raise not_found(row.group, row.plural, op.name)
             done = await _create(core, change, namespace)
         else:
-            done = await _swap(core, change, namespace, decode(stored.value, stored.revision), stored.value, stored.revision)
+            done = await _swap(
+                core, change, namespace, decode(stored.value, stored.revision), stored.value, stored.revision
+            )
         if done is not None:
             return done
     raise server_timeout(row.group, row.plural, "update", RETRY_SECONDS)
@@ -183,6 +191,7 @@ async def _create(core: Core, change: Write, namespace: str) -> Result | None:
             op.may_create()
         await core.admission.validate(op, obj, None, now=change.now)
         data = encode(obj, kind.stored, row.kind)
+        done: Result | None
         if op.options.dry_run:
             done = Result(201, kind.converted(data) if kind.converts else data)
         else:
@@ -206,14 +215,16 @@ async def _swap(
     op.verb = UPDATE
     obj = await change.updated(live)
     _check_version(change, obj, live)
-    begin = kind.hooks.begin_update if not op.subresource else None
+    begin = kind.hooks.begin_update if not op.subresource or change.view is not None else None
     transaction = await begin(op, obj, live) if begin is not None else None
     stored_revision: int | None
     try:
         prepare_update(core, change, obj, live, namespace)
         keep_timestamps(obj, live)
         if change.admits:
-            await core.admission.validate(op, obj, live, now=change.now)
+            view = change.view
+            shown = (obj, live) if view is None else (view(obj), view(live))
+            await core.admission.validate(op, *shown, now=change.now)
         if ends_by_update(kind, obj, live):
             stored_revision = await _end(core, change, namespace, live, revision)
             data = encode(obj, kind.stored, row.kind)
@@ -225,9 +236,7 @@ async def _swap(
             if op.options.dry_run:
                 stored_revision = answered = revision
             else:
-                stored_revision = await core.store.replace(
-                    row, namespace, op.name, data, revision
-                )
+                stored_revision = await core.store.replace(row, namespace, op.name, data, revision)
                 answered = stored_revision or 0
     except BaseException:
         if transaction is not None:
@@ -235,7 +244,12 @@ async def _swap(
         raise
     if transaction is not None:
         await (transaction.commit() if stored_revision is not None else transaction.revert())
-    return None if stored_revision is None else Result(200, kind.answer(data, answered))
+    if stored_revision is None:
+        return None
+    if change.view is not None:
+        obj["metadata"]["resourceVersion"] = str(answered)
+        return Result(200, change.view(obj))
+    return Result(200, kind.answer(data, answered))
 
 
 def _check_version(change: Write, obj: Object, live: Object) -> None:
