@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
+from kcore.api import status
 from kcore.api.rows import Row
+from kcore.api.status import ApiError
 from kcore.apiserver.user import UserInfo
 
 Object = dict[str, Any]
@@ -86,3 +88,13 @@ class Plugin:
 
 ALL: Final = frozenset({("*", "*")})
 EVERY_SUBRESOURCE: Final = frozenset({"*"})
+
+
+def refused(request: Request, why: str) -> ApiError:
+    """403 in the words of admission; the object's name, or what it will be generated from, stands in it."""
+    op = request.op
+    name = op.name
+    if not name:
+        metadata = (request.obj or {}).get("metadata") or {}
+        name = metadata.get("name") or metadata.get("generateName") or "Unknown"
+    return status.forbidden(op.row.group, op.row.plural, name, why)
