@@ -52,6 +52,10 @@ class Writer(Protocol):
         """The object is as ``update`` makes it, tried again as often as another write comes between; 404."""
         ...
 
+    async def delete(self, group: str, plural: str, namespace: str, name: str) -> None:
+        """The object is gone; one that was not there is no error."""
+        ...
+
     async def update_status(
         self, group: str, plural: str, namespace: str, name: str, update: Update
     ) -> Object:
