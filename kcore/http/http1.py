@@ -27,6 +27,10 @@ PIPELINED_BYTES_MAX: Final = 1 << 20
 LINGER_SECONDS: Final = 0.5  # between the last words and the end of a connection
 JOINED_BYTES_MAX: Final = 64 << 10  # larger bodies are not copied behind their head
 NEVER: Final = float("inf")
+LATE: Final = (
+    b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"Timeout: request did not complete '
+    b'within the allotted timeout","reason":"Timeout","details":{},"code":504}\n'
+)
 HEAD_END: Final = b"\r\n\r\n"
 NO_BODY: Final = frozenset({204, 304})
 
@@ -44,6 +48,7 @@ class Limits(NamedTuple):
     header_seconds_max: float = HEADER_SECONDS_MAX
     body_seconds_max: float = BODY_SECONDS_MAX
     idle_seconds_max: float = IDLE_SECONDS_MAX
+    answer_seconds_max: float = NEVER  # streams that have begun may last
 
 
 class _Chunk:
@@ -61,6 +66,11 @@ def framed(data: bytes) -> bytes:
     return _Chunk.framed
 
 
+def late() -> Response:
+    """504: the answer took too long."""
+    return Response(504, [(b"content-type", b"application/json")], LATE)
+
+
 def head_of(status: int, headers: Sequence[Header]) -> bytes:
     """A response's head; ValueError for a field that would break out of its line."""
     lines = [b"%b: %b\r\n" % field for field in headers]
@@ -75,7 +85,7 @@ class Http1Connection:
     """See the module. It is also the ``Outlet`` of the stream that it is sending."""
 
     __slots__ = (
-        "before", "body", "body_bytes", "chunked", "closing", "deaf", "due_s", "engine", "handler", "head", "heard",
+        "answer_due_s", "before", "body", "body_bytes", "chunked", "closing", "deaf", "due_s", "engine", "handler", "head", "heard",
         "is_choked", "limits", "peer", "pipelined", "port", "request", "stream", "task", "transport", "tunnel",
     )  # fmt: skip
 
@@ -95,6 +105,7 @@ class Http1Connection:
         self.task: asyncio.Task[None] | None = None
         self.stream: Stream | None = None
         self.tunnel: Tunnel | None = None
+        self.answer_due_s = NEVER
         self.chunked = False
         self.pipelined = 0
         self.before = b""  # the last bytes received: the end of a head may be in them
@@ -184,6 +195,7 @@ class Http1Connection:
         except Exception:
             self._failed()
         else:
+            self.answer_due_s = self.port.now_s + self.limits.answer_seconds_max
             self.task = self.port.loop.create_task(self._answer_later(request, work, waits_for))
 
     async def _answer_later(
@@ -191,6 +203,10 @@ class Http1Connection:
     ) -> None:
         try:
             response = await resumed(work, waits_for)
+        except asyncio.CancelledError:
+            if self.answer_due_s != 0:
+                raise
+            response = late()
         except Exception:
             self._failed()
             return
@@ -343,7 +359,10 @@ class Http1Connection:
         return self.request is not None and self.stream is None
 
     def is_overdue(self, now_s: float) -> bool:
-        """Whether the client has taken too long with its request, or with the next one."""
+        """Whether the client has taken too long with its request, or with the next one; an answer that does is given up."""
+        if self.task is not None and now_s > self.answer_due_s:
+            self.answer_due_s = 0
+            self.task.cancel()
         return now_s > self.due_s
 
     def leave(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 import zttp
 
 from kcore.http.frames import Frames
-from kcore.http.http1 import NEVER, NO_BODY, Limits
+from kcore.http.http1 import NEVER, NO_BODY, Limits, late
 from kcore.http.message import Handler, Header, Peer, Port, Request, Response, Stream
 from kcore.http.turn import resumed
 
@@ -31,7 +31,7 @@ log = logging.getLogger("kcore.http")
 class Exchange:
     """One stream: a request that is being received, answered or streamed. It is the ``Outlet`` of its stream."""
 
-    __slots__ = ("body", "body_bytes", "connection", "due_s", "head", "id", "request", "stream", "task")
+    __slots__ = ("answer_due_s", "body", "body_bytes", "connection", "due_s", "head", "id", "request", "stream", "task")
 
     def __init__(self, connection: Http2Connection, head: Any, due_s: float) -> None:
         self.connection = connection
@@ -43,6 +43,7 @@ class Exchange:
         self.stream: Stream | None = None
         self.task: asyncio.Task[None] | None = None
         self.due_s = due_s
+        self.answer_due_s = NEVER
 
     @property
     def waiting_bytes(self) -> int:
@@ -167,6 +168,7 @@ class Http2Connection:
         except Exception:
             self._failed(exchange)
         else:
+            exchange.answer_due_s = self.port.now_s + self.limits.answer_seconds_max
             exchange.task = self.port.loop.create_task(self._answer_later(exchange, work, waits_for))
 
     async def _answer_later(
@@ -174,6 +176,10 @@ class Http2Connection:
     ) -> None:
         try:
             response = await resumed(work, waits_for)
+        except asyncio.CancelledError:
+            if exchange.answer_due_s != 0:
+                raise
+            response = late()
         except Exception:
             self._failed(exchange)
             return
@@ -271,6 +277,9 @@ class Http2Connection:
         if not self.exchanges:
             return now_s > self.silent_since_s + self.limits.idle_seconds_max
         for exchange in list(self.exchanges.values()):
+            if exchange.task is not None and now_s > exchange.answer_due_s:
+                exchange.answer_due_s = 0
+                exchange.task.cancel()
             if now_s > exchange.due_s:
                 self.reset(exchange, zttp.H2ErrorCode.CANCEL)
         return False

@@ -1,0 +1,192 @@
+"""One API server from its parts: store, cache, registry, guards, pages.
+
+The order of the start: the watch cache begins to follow the store, what guards need is read, bootstrap objects are
+written; then ``/readyz`` says so. Everything is in the loop that calls this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+from kcore.api.resources import catalog as catalogs
+from kcore.api.status import ApiError
+from kcore.apiserver.admission import Admission
+from kcore.apiserver.authn import Authenticator
+from kcore.apiserver.authz.impersonation import impersonated, wanted_user
+from kcore.apiserver.authz.modes import authorizer_of
+from kcore.apiserver.bootstrap import ClusterSettings, NamespaceObjects, bootstrap
+from kcore.apiserver.cache_view import CacheView
+from kcore.apiserver.cacher import Cacher
+from kcore.apiserver.compaction import Compactor
+from kcore.apiserver.documents import Documents
+from kcore.apiserver.headers import HeaderFields
+from kcore.apiserver.health import Health
+from kcore.apiserver.metrics import Metrics
+from kcore.apiserver.object_store import StoredObjects
+from kcore.apiserver.plugins import ordered
+from kcore.apiserver.registry import Registry
+from kcore.apiserver.registry.core import Core, SystemChance
+from kcore.apiserver.request import RequestInfo
+from kcore.apiserver.server import ApiServer, Guards, Settings
+from kcore.apiserver.storage import Storage
+from kcore.apiserver.user import UserInfo
+from kcore.apiserver.verbs import Verbs
+from kcore.apiserver.writer import RegistryWriter
+from kcore.store.errors import StoreError
+from kcore.store.kv import KV
+
+# what guards and admission look at on every request; in memory before the first
+GUARDED: Final = (
+    ("", "namespaces"), ("", "serviceaccounts"), ("", "limitranges"), ("", "nodes"), ("", "configmaps"),
+    ("", "resourcequotas"), ("", "services"), ("", "endpoints"), ("discovery.k8s.io", "endpointslices"),
+    ("networking.k8s.io", "servicecidrs"),
+    ("flowcontrol.apiserver.k8s.io", "flowschemas"), ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"),
+    ("node.k8s.io", "runtimeclasses"), ("scheduling.k8s.io", "priorityclasses"),
+    ("storage.k8s.io", "storageclasses"), ("networking.k8s.io", "ingressclasses"),
+    ("rbac.authorization.k8s.io", "roles"), ("rbac.authorization.k8s.io", "rolebindings"),
+    ("rbac.authorization.k8s.io", "clusterroles"), ("rbac.authorization.k8s.io", "clusterrolebindings"),
+)  # fmt: skip
+HOOK: Final = "start-kcore-bootstrap"
+CHECK_SECONDS_MAX: Final = 2.0
+
+log = logging.getLogger("kcore.apiserver")
+
+
+@dataclass(slots=True)
+class Options:
+    """What an API server is to be. ``authenticator`` is made with the view of the cluster; None: everybody is admin."""
+
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    authorization_modes: Sequence[str] = ("RBAC",)
+    authenticator: Callable[[Any], Authenticator] | None = None
+    plugins_on: Sequence[str] = ()
+    plugins_off: Sequence[str] = ()
+    root_ca: str = ""
+    settings: Settings = field(default_factory=Settings)
+    event_ttl_seconds: int = 3600
+    prefix: str = "/registry"
+    address: Callable[[], str] = str
+    openid: Any = None
+    tokens: Any = None
+    compaction_seconds: float = 300.0
+
+
+class Assembly:
+    """A running API server without a socket."""
+
+    def __init__(self, kv: KV, options: Options) -> None:
+        self.kv = kv
+        self.options = options
+        self.catalog = catalogs.builtin()
+        self.storage = Storage(kv, prefix=options.prefix, event_ttl_seconds=options.event_ttl_seconds)
+        self.cacher = Cacher(self.storage)
+        self.view = CacheView(self.cacher, self.catalog.rows)
+        self.metrics = Metrics()
+        self.health = Health(self._store_is_well)
+        self.health.hooks[HOOK] = False
+        self.tasks: list[asyncio.Task[None]] = []
+        self.registry: Registry
+        self.server: ApiServer
+
+    async def start(self) -> ApiServer:
+        """The server answers; bootstrap objects are there."""
+        await self.cacher.start()
+        await self.view.start(*GUARDED)
+        options = self.options
+        self.authorizer = authorizer_of(options.authorization_modes, self._rbac)
+        chance = SystemChance()
+        plugins = ordered(
+            self.view, self.authorizer, chance.suffix, on=options.plugins_on, off=options.plugins_off
+        )
+        self.registry = self._registry(Admission(plugins), chance)
+        writer = RegistryWriter(self.registry, self.catalog)
+        verbs = Verbs(self.registry, self.cacher, self.catalog, time.time, self.metrics)
+        self.server = ApiServer(
+            self.catalog, verbs, self._guards(), self.health, Documents(self.catalog, options.address),
+            self.metrics, openid=options.openid, settings=options.settings, storage_objects=self._objects,
+        )  # fmt: skip
+        now = self.registry.core.now
+        await bootstrap(options.cluster, self.view, writer, now=now, root_ca=options.root_ca)
+        self.health.hooks[HOOK] = True
+        if options.root_ca:
+            self._run(NamespaceObjects(self.view, writer, options.root_ca).run())
+        if options.compaction_seconds:
+            compactor = Compactor(self.kv, self.cacher.before_compaction, options.compaction_seconds)
+            self._run(compactor.run())
+        return self.server
+
+    def _registry(self, admission: Admission, chance: SystemChance) -> Registry:
+        from kcore.api.apply import managed_fields
+        from kcore.apiserver.services.allocation import ServiceAllocation, service_hooks
+
+        hooks: dict[tuple[str, str], Any] = {}
+        core = Core(
+            store=StoredObjects(self.storage), catalog=self.catalog, admission=admission,
+            managed_fields=managed_fields, cacher=self.cacher, chance=chance, hooks=MappingProxyType(hooks),
+            tokens=self.options.tokens,
+        )  # fmt: skip
+        allocation = ServiceAllocation(core, cidrs=self.options.cluster.service_ranges)
+        hooks["", "services"] = service_hooks(allocation)
+        return Registry(core)
+
+    def _rbac(self) -> Any:
+        from kcore.apiserver.authz.bindings import Bindings
+        from kcore.apiserver.authz.rbac import RBAC
+
+        return RBAC(Bindings(self.view))
+
+    def _guards(self) -> Guards:
+        authorizer = self.authorizer
+        if self.options.authenticator is None:
+            admin = UserInfo("kcore-admin", groups=("system:masters", "system:authenticated"))
+
+            async def everybody(headers: HeaderFields, der: bytes | None, path: str) -> UserInfo:
+                return admin
+
+            return Guards(everybody, authorizer)
+        authenticator = self.options.authenticator(self.view)
+
+        def impersonate(user: UserInfo, info: RequestInfo, headers: HeaderFields) -> UserInfo:
+            wanted = wanted_user(headers)
+            return user if wanted is None else impersonated(authorizer, user, wanted, info)
+
+        return Guards(authenticator.authenticate, authorizer, impersonate)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        self.tasks.append(asyncio.ensure_future(work))
+
+    async def _store_is_well(self) -> str:
+        try:
+            await asyncio.wait_for(self.kv.get(b"health"), CHECK_SECONDS_MAX)
+        except (StoreError, ApiError) as error:
+            return f"error getting data from etcd: {error}"
+        except TimeoutError:
+            return "error getting data from etcd: context deadline exceeded"
+        return ""
+
+    def _objects(self) -> dict[tuple[str, str], int]:
+        """How many objects of each resource are in memory."""
+        counts: dict[tuple[str, str], int] = {}
+        for resource in self.cacher._resources.values():
+            row = resource.row
+            counts[row.group, row.plural] = len(resource.cache.table)
+        return counts
+
+    async def stop(self) -> None:
+        """Watches have ended; nothing runs any more. The store is the caller's to close."""
+        self.health.stopping = True
+        for task in self.tasks:
+            task.cancel()
+        for task in self.tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        if hasattr(self, "server"):
+            self.server.verbs.end_watches()
+        await self.cacher.close()
