@@ -302,6 +302,8 @@ class Cacher:
             elif wanted:
                 await self._fresh(wanted)
             page = self._page(resource.cache, predicate, options, start, exact)
+            if not _behind(resource.cache, resource.cache.revision):
+                return page
             try:
                 page.check()
             except Missing:
@@ -403,7 +405,7 @@ class Cacher:
             if after < cache.oldest:
                 return _failed(row, versions.too_old(after, cache.oldest), encode)
             batch = cache.since(after, predicate)
-            if batch is not None and not batch.is_whole():
+            if batch is not None and _behind(cache, after) and not batch.is_whole():
                 return _failed(row, versions.too_old(after, cache.store.compact_revision), encode)
             first = of_batch(batch, encode, representation)
         identity = (predicate.prefix, predicate.one, labels, fields, representation)
@@ -433,6 +435,11 @@ class Cacher:
 
     async def __aexit__(self, *_: Any) -> None:
         await self.close()
+
+
+def _behind(cache: Cache, revision: int) -> bool:
+    """True where the store was compacted past that revision: values of that time may be gone from its memory."""
+    return cache.store is not None and cache.store.compact_revision > revision
 
 
 def _keys(cache: Cache) -> list[bytes]:
