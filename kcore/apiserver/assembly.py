@@ -29,7 +29,7 @@ from kcore.apiserver.documents import Documents
 from kcore.apiserver.headers import HeaderFields
 from kcore.apiserver.health import Health
 from kcore.apiserver.metrics import Metrics
-from kcore.apiserver.object_store import StoredObjects
+from kcore.apiserver.registry.objects import Objects
 from kcore.apiserver.plugins import ordered
 from kcore.apiserver.registry import Registry
 from kcore.apiserver.registry.core import Core, SystemChance
@@ -128,7 +128,7 @@ class Assembly:
 
         hooks: dict[tuple[str, str], Any] = {}
         core = Core(
-            store=StoredObjects(self.storage), catalog=self.catalog, admission=admission,
+            store=Objects(self.storage), catalog=self.catalog, admission=admission,
             managed_fields=managed_fields, cacher=self.cacher, chance=chance, hooks=MappingProxyType(hooks),
             tokens=self.options.tokens,
         )  # fmt: skip

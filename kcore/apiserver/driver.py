@@ -88,6 +88,10 @@ def _read(flags: Flags, name: str) -> bytes:
         raise InputError(f"{flags[name]}: {error.strerror}", field=f"--{name}", expected="a file") from None
 
 
+def _optional(flags: Flags, name: str) -> bytes | None:
+    return _read(flags, name) if flags[name] else None
+
+
 def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[], int]) -> Options:
     """What the server is to be, by its flags."""
     from kcore.apiserver.tokens import TokenKeys
@@ -166,11 +170,15 @@ def _openid(keys: Any, address: Callable[[], str]) -> Any:
 async def open_store(flags: Flags) -> KV:
     """The store: an etcd cluster, or a member of our own in this process."""
     if flags["etcd-servers"]:
-        from kcore.store.remote.client import Remote
+        from kcore.store.remote.channel import Credentials
+        from kcore.store.remote.client import connect
 
-        return await Remote.connect(  # type: ignore[no-any-return]
-            flags["etcd-servers"], ca=flags["etcd-cafile"], cert=flags["etcd-certfile"], key=flags["etcd-keyfile"]
+        credentials = Credentials(
+            ca=_optional(flags, "etcd-cafile"),
+            certificate=_optional(flags, "etcd-certfile"),
+            key=_optional(flags, "etcd-keyfile"),
         )
+        return await connect(flags["etcd-servers"], credentials)
     from kcore.store.embedded import Embedded
 
     return await Embedded.open(flags["data-dir"] or None)

@@ -125,7 +125,7 @@ def _responses(types: Sequence[str], schema: str, *codes: str) -> Document:
     return {**made, "401": {"description": "Unauthorized"}}
 
 
-def _camel(group: str) -> str:
+def camel(group: str) -> str:
     """``rbacAuthorization`` for ``rbac.authorization.k8s.io``."""
     parts = group.removesuffix(".k8s.io").split(".") if group else ["core"]
     return parts[0] + "".join(part[0].upper() + part[1:] for part in parts[1:])
@@ -148,8 +148,8 @@ class GroupVersionPaths:
         self.version = version
         self.schemas = schemas
         self.prefix = prefix_of(group, version)
-        self.name = _upper(_camel(group)) + _upper(version)
-        self.tag = f"{_camel(group)}_{version}"
+        self.name = _upper(camel(group)) + _upper(version)
+        self.tag = f"{camel(group)}_{version}"
 
     def items(self, rows: Iterable[Row]) -> Document:
         """Path items by path, sorted."""
