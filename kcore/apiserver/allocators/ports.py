@@ -32,9 +32,7 @@ class PortRange:
         self.last: Final = last
         self.taken: set[int] = set()
         size = last - first + 1
-        self.offset: Final = (
-            0 if size < OFFSET_MIN else max(OFFSET_MIN, min(OFFSET_MAX, size // OFFSET_STEP))
-        )
+        self.offset: Final = 0 if size < OFFSET_MIN else max(OFFSET_MIN, min(OFFSET_MAX, size // OFFSET_STEP))
 
     def learn(self, ports: Iterable[int]) -> None:
         """Exactly these ports are taken."""
@@ -54,7 +52,10 @@ class PortRange:
 
     def take_any(self, below: Callable[[int], int]) -> int:
         """Some free port, taken; those that are kept for who asks for one come last. PortError where all are taken."""
-        for first, last in ((self.first + self.offset, self.last), (self.first, self.first + self.offset - 1)):
+        for first, last in (
+            (self.first + self.offset, self.last),
+            (self.first, self.first + self.offset - 1),
+        ):
             size = last - first + 1
             if size <= 0:
                 continue

@@ -40,10 +40,10 @@ DUPLICATE_OWNERS_AFTER_ADMISSION: Final = (
 
 def metadata_of(obj: Object) -> dict[str, Any]:
     """The object's metadata, made where it has none."""
-    metadata = obj.get("metadata")
+    metadata: dict[str, Any] | None = obj.get("metadata")
     if metadata is None:
         metadata = obj["metadata"] = {}
-    return metadata  # type: ignore[no-any-return]
+    return metadata
 
 
 def wipe_system_fields(metadata: dict[str, Any]) -> None:

@@ -32,6 +32,10 @@ class ObjectStore(Protocol):
         """The revision; None where the object is no longer at ``revision``."""
         ...
 
+    async def values(self, row: Row) -> list[bytes]:
+        """All objects of the row, in their stored form."""
+        ...
+
     async def current_revision(self, row: Row) -> int:
         """The store's revision at some time after this was called."""
         ...

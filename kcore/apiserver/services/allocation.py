@@ -201,9 +201,7 @@ class ServiceAllocation:
         elif len(old_families) == 2 and len(families) == 1:
             taken.released += before[1:2]
 
-    async def _address(
-        self, taken: Allocated, obj: Object, spec: Spec, family: str, address: str
-    ) -> str:
+    async def _address(self, taken: Allocated, obj: Object, spec: Spec, family: str, address: str) -> str:
         """The address, now the service's; some free one where none is asked for."""
         name = obj["metadata"].get("name", "")
         asked = list(spec.get("clusterIPs") or ())
@@ -352,7 +350,9 @@ def _init_node_ports(ports: PortOperation, name: str, spec: Spec) -> None:
             elif asked != shared:
                 _take_port(ports, name, index, asked)
             continue
-        wanted = next((each["nodePort"] for each in listed if each["port"] == number and each.get("nodePort")), 0)
+        wanted = next(
+            (each["nodePort"] for each in listed if each["port"] == number and each.get("nodePort")), 0
+        )
         if wanted:
             _take_port(ports, name, index, wanted)
         else:

@@ -22,7 +22,9 @@ WITH_ADDRESS: Final = ("ClusterIP", NODE_PORT, LOAD_BALANCER)
 RELEASES_IP: Final = "must be 'SingleStack' to release the secondary cluster IP"
 RELEASES_FAMILY: Final = "must be 'SingleStack' to release the secondary IP family"
 SEVERAL_IPS: Final = "must be 'RequireDualStack' or 'PreferDualStack' when multiple cluster IPs are specified"
-SEVERAL_FAMILIES: Final = "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified"
+SEVERAL_FAMILIES: Final = (
+    "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified"
+)
 NO_DUAL_STACK: Final = "this cluster is not configured for dual-stack services"
 
 

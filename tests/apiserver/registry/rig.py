@@ -53,16 +53,12 @@ class NoAdmission:
         self.seen: list[tuple[str, str, str]] = []
         self.refuse: Callable[[str, Operation, Object | None, Object | None], None] | None = None
 
-    async def mutate(
-        self, op: Operation, obj: Object | None, old: Object | None, *, now: str = ""
-    ) -> None:
+    async def mutate(self, op: Operation, obj: Object | None, old: Object | None, *, now: str = "") -> None:
         self.seen.append(("mutate", op.verb, op.name))
         if self.refuse:
             self.refuse("mutate", op, obj, old)
 
-    async def validate(
-        self, op: Operation, obj: Object | None, old: Object | None, *, now: str = ""
-    ) -> None:
+    async def validate(self, op: Operation, obj: Object | None, old: Object | None, *, now: str = "") -> None:
         self.seen.append(("validate", op.verb, op.name))
         if self.refuse:
             self.refuse("validate", op, obj, old)
@@ -127,11 +123,15 @@ class StandIns(Catalog):
 class Rig:
     """What a test has in hand."""
 
-    def __init__(self, registry: Registry, core: Core, admission: NoAdmission, chance: Chance, kv: Embedded) -> None:
+    def __init__(
+        self, registry: Registry, core: Core, admission: NoAdmission, chance: Chance, kv: Embedded
+    ) -> None:
         self.registry, self.core, self.admission, self.chance, self.kv = registry, core, admission, chance, kv
         self.seconds = START_SECONDS
 
-    def op(self, plural: str, name: str = "", *, group: str = "", version: str = "v1", **more: Any) -> Operation:
+    def op(
+        self, plural: str, name: str = "", *, group: str = "", version: str = "v1", **more: Any
+    ) -> Operation:
         row = self.core.catalog.row(group, version, plural)
         assert row is not None, plural
         namespace = more.pop("namespace", "default" if row.namespaced else "")
@@ -160,7 +160,9 @@ def run(test: Callable[[Rig], Awaitable[None]], **more: Any) -> None:
         kv = await Embedded.open(None)
         try:
             admission, chance = NoAdmission(), Chance()
-            core = Core(Objects(Storage(kv)), StandIns(ROWS), admission, managed_fields, chance=chance, **more)
+            core = Core(
+                Objects(Storage(kv)), StandIns(ROWS), admission, managed_fields, chance=chance, **more
+            )
             rig = Rig(Registry(core), core, admission, chance, kv)
             core.now_seconds = lambda: rig.seconds
             await test(rig)
