@@ -53,11 +53,13 @@ class Documents:
         self.address = address
         self._made: dict[Any, tuple[bytes, bytes]] = {}  # what -> (body, etag)
         self._version = catalog.version
+        self._v3_hashes: dict[str, str] | None = None
 
     def page(self, path: str, query: Query, request: Request) -> Response | None:
         """The document of that path; None where there is none."""
         if self._version != self.catalog.version:
             self._made.clear()
+            self._v3_hashes = None
             self._version = self.catalog.version
         parts = path.strip("/").split("/")
         match parts:
@@ -132,29 +134,43 @@ class Documents:
     # -- OpenAPI ----------------------------------------------------------------------------------------------------
 
     def _openapi(self, parts: list[str], query: Query, request: Request) -> Response | None:
-        from kcore.api.schema import openapi
+        from kcore.api.schema import openapi, openapi_protobuf
 
         accept = (request.header(b"accept") or b"").decode("latin-1")
-        rows = self.catalog.rows
-        if parts[1] == "v2":
-            if "protobuf" in accept:
-                old = "@v1.0" in accept
-                kind = OPENAPI_V2_OLD_PROTOBUF if old else OPENAPI_V2_PROTOBUF
-                return self._kept("v2p", lambda: openapi.v2_protobuf(rows), request, kind.encode(), (b"vary", b"Accept"))
-            return self._kept("v2", lambda: openapi.v2(rows), request, JSON.encode(), (b"vary", b"Accept"))
-        if len(parts) == 2:
-            return self._kept("v3", lambda: openapi.v3_index(rows), request, JSON.encode())
-        group_version = "/".join(parts[2:])
         protobuf = "protobuf" in accept
-        make = openapi.v3_protobuf if protobuf else openapi.v3
-        known = ("v3", group_version, protobuf)
-        if known not in self._made and group_version not in openapi.v3_paths(rows):
+        rows = self.catalog.rows
+        vary = (b"vary", b"Accept")
+        if parts[1] == "v2":
+            if not protobuf:
+                return self._kept("v2", lambda: openapi.v2(rows, release=GIT_VERSION), request, JSON.encode(), vary)
+            kind = OPENAPI_V2_OLD_PROTOBUF if "@v1.0" in accept else OPENAPI_V2_PROTOBUF
+            make_v2 = lambda: openapi_protobuf.encode(openapi.v2(rows, release=GIT_VERSION))  # noqa: E731
+            return self._kept("v2 protobuf", make_v2, request, kind.encode(), vary)
+        if len(parts) == 2:
+            return self._kept("v3", lambda: openapi.v3_index(self._hashes()), request, JSON.encode())
+        path = "/".join(parts[2:])
+        if path not in self._hashes():
             return None
+
+        def make() -> Any:
+            document = openapi.v3_document(rows, path)
+            assert document is not None
+            return openapi_protobuf.encode(document) if protobuf else document
+
         kind = OPENAPI_V3_PROTOBUF if protobuf else JSON
-        answer = self._kept(known, lambda: make(rows, group_version), request, kind.encode(), (b"vary", b"Accept"))
+        answer = self._kept(("v3", path, protobuf), make, request, kind.encode(), vary)
         if "hash" in query:
             answer.headers.append((b"cache-control", b"public, immutable"))
         return answer
+
+    def _hashes(self) -> dict[str, str]:
+        """The hash of each document of version 3, by its path."""
+        from kcore.api.schema import openapi
+
+        if self._v3_hashes is None:
+            rows = self.catalog.rows
+            self._v3_hashes = {path: openapi.v3_hash(rows, path) for path in openapi.v3_paths(rows)}
+        return self._v3_hashes
 
 
 def _json(document: Any, *, pretty: bool = False) -> Response:
