@@ -51,14 +51,14 @@ class Pki:
         return self._kept(name, lambda: _issued(common_name, authority, groups=groups))
 
     def signing_key(self, name: str) -> bytes:
-        """A key pair for tokens, RSA as service account tokens have it; its private half as PEM."""
+        """A key pair for tokens on the curve P-256 (RSA would take half a second to make); its private half as PEM."""
         path = self.folder / f"{name}.key"
         if path.exists():
             return path.read_bytes()
         from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import rsa
+        from cryptography.hazmat.primitives.asymmetric import ec
 
-        key = rsa.generate_private_key(65537, 2048)
+        key = ec.generate_private_key(ec.SECP256R1())
         pem = _private_pem(key)
         self._write(path, pem)
         public = key.public_key().public_bytes(
