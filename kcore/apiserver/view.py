@@ -16,6 +16,16 @@ Update = Callable[[Object], Object | None]
 """The object as it shall be, made of the one that is (which may be changed); None: it stays."""
 
 
+WATCHED = (
+    ("", "configmaps"), ("", "limitranges"), ("", "namespaces"), ("", "nodes"), ("", "resourcequotas"),
+    ("", "serviceaccounts"), ("networking.k8s.io", "ingressclasses"), ("node.k8s.io", "runtimeclasses"),
+    ("rbac.authorization.k8s.io", "clusterrolebindings"), ("rbac.authorization.k8s.io", "clusterroles"),
+    ("rbac.authorization.k8s.io", "rolebindings"), ("rbac.authorization.k8s.io", "roles"),
+    ("scheduling.k8s.io", "priorityclasses"), ("storage.k8s.io", "storageclasses"),
+)  # fmt: skip
+"""What guards look at with every request: in memory before the first one is served."""
+
+
 class View(Protocol):
     """Objects in their storage version; who gets one never changes it."""
 
@@ -28,12 +38,14 @@ class View(Protocol):
         ...
 
     def revision(self, group: str, plural: str) -> int:
-        """The revision of the last change to any object of the resource: what was derived from them still holds
-        as long as this is the same."""
+        """The revision of the last change to any object of the resource.
+
+        What was derived from them still holds as long as this is the same.
+        """
         ...
 
-    def follow(self, group: str, plural: str, changed: Changed) -> None:
-        """``changed`` is called for every object that there is, at once, and then for every change."""
+    async def follow(self, group: str, plural: str, changed: Changed) -> None:
+        """``changed`` was called for every object that there is, and is called for every change from now on."""
         ...
 
     async def live(self, group: str, plural: str, namespace: str, name: str) -> Object | None:

@@ -183,16 +183,6 @@ def has(dict node, tuple path):
     return bool(path) and is_member(node)
 
 
-def child_of(dict node, str element):
-    """The set below the element; empty where there is none."""
-    found = node.get(element)
-    if not found:
-        return LEAF
-    if "." in found:
-        return {key: value for key, value in found.items() if key != "."}
-    return found
-
-
 def size(dict node):
     """How many members there are."""
     cdef Py_ssize_t count = 0

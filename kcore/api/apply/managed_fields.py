@@ -76,7 +76,8 @@ def update(
 ) -> None:
     """``new["metadata"]["managedFields"]`` is right for a write by ``manager``; ``live`` is None for a create.
 
-    A write that changes nothing keeps all times. Managed fields that are malformed are those of ``live``; an object
+    A write that changes nothing keeps all times (what defaults and admission undo later is the registry's to see,
+    fieldmanager/equality.go). Managed fields that are malformed are those of ``live``; an object
     that cannot be walked (list items without keys) loses them, as upstream's UpdateNoErrors.
     """
     metadata = new.get("metadata")
@@ -185,7 +186,14 @@ def apply(
 
 
 def _applied(
-    updater: Updater, before: Typed, config: Typed, managed: Managed, applier: Owner, *, manager: str, force: bool
+    updater: Updater,
+    before: Typed,
+    config: Typed,
+    managed: Managed,
+    applier: Owner,
+    *,
+    manager: str,
+    force: bool,
 ) -> Object:
     """The merged object; kubectl takes over from its own client-side apply without conflicts."""
     owners = dict(managed.owned)
@@ -212,7 +220,13 @@ def _applied(
 
 
 def _finished(
-    live: Object | None, made: Object, applied: Object, managed: Managed, applier: Owner, manager: str, now: str
+    live: Object | None,
+    made: Object,
+    applied: Object,
+    managed: Managed,
+    applier: Owner,
+    manager: str,
+    now: str,
 ) -> Object:
     """The object with its managed fields; where nothing changed it is the live one, and no time is new."""
     if live is not None and walk.equal(live, made):
@@ -257,26 +271,6 @@ def _check_schema(shape: Any, applied: Object, api_version: str) -> None:
     kind = _kind_text(GroupVersionKind.of(api_version, applied.get("kind") or ""))
     named = f"{metadata.get('namespace') or ''}/{metadata.get('name') or ''}; {kind}"
     raise ApiError(500, "", f"failed to create typed patch object ({named}): {text}")
-
-
-def keep_timestamps(new: Object, old: Object) -> None:
-    """Times of managedFields that are the only difference are those of ``old`` again, so that nothing is written.
-
-    The registry calls it last, when defaults, admission and strategy have had their say
-    (fieldmanager/equality.go, IgnoreManagedFieldsTimestampsTransformer).
-    """
-    new_entries = (new.get("metadata") or {}).get("managedFields") or []
-    old_entries = (old.get("metadata") or {}).get("managedFields") or []
-    if len(new_entries) != len(old_entries) or not new_entries:
-        return
-    if all(a.get("time") == b.get("time") for a, b in zip(new_entries, old_entries, strict=True)):
-        return
-    for mine, before in zip(new_entries, old_entries, strict=True):
-        if {**mine, "time": None} != {**before, "time": None}:
-            return
-    new_rest, old_rest = ({**each, "metadata": {**each["metadata"], "managedFields": None}} for each in (new, old))
-    if walk.equal(new_rest, old_rest):
-        new["metadata"]["managedFields"] = [dict(entry) for entry in old_entries]
 
 
 def fault(entries: list[Entry] | None) -> str:

@@ -27,7 +27,7 @@ class Typed(NamedTuple):
     api_version: str
 
 
-class Conflicts(Exception):  # noqa: N818 - the field's word
+class Conflicts(Exception):
     """Others own fields that an apply would change: owner and path of each."""
 
     def __init__(self, found: list[tuple[Owner, Path]]) -> None:

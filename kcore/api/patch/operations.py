@@ -24,7 +24,7 @@ INDEX: Final = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 MEMBERS: Final = {"op": "string", "path": "string", "from": "string", "value": ""}
 
 
-class _Inapplicable(Exception):  # noqa: N818 - no error of ours
+class _Inapplicable(Exception):
     """The operation cannot be done; clients are not told why."""
 
 

@@ -154,9 +154,7 @@ def _struct_meta(node: Any, name: str) -> Meta:
     if node is None or node.kind != "object":
         kind = GO_KINDS.get(node.kind, "struct") if node is not None else "interface"
         if kind != "struct":
-            raise plain_error(
-                f"merging an object in json but data type is not struct, instead is: {kind}"
-            )
+            raise plain_error(f"merging an object in json but data type is not struct, instead is: {kind}")
     field = node.fields.get(name)
     if field is None:
         raise plain_error(
@@ -312,7 +310,9 @@ def _apply_item_directives(original: Items, patch: Items, key: str) -> tuple[Ite
         if directive == "delete":
             if key not in item:
                 raise _no_merge_key(item, key)
-            original = [each for each in original if not (key in each and identity(each[key]) == identity(item[key]))]
+            original = [
+                each for each in original if not (key in each and identity(each[key]) == identity(item[key]))
+            ]
         elif directive == "replace":
             replace = True
         elif directive == "merge":

@@ -10,7 +10,14 @@ from kcore_native.fieldset.merge import shown
 REJECTED: Final = "the server rejected our request due to an error in our request"
 
 # JSON's kinds in the words of encoding/json
-JSON_KINDS: Final = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", float: "number"}
+JSON_KINDS: Final = {
+    dict: "object",
+    list: "array",
+    str: "string",
+    bool: "bool",
+    int: "number",
+    float: "number",
+}
 GO_TYPES: Final = {
     dict: "map[string]interface {}", list: "[]interface {}", str: "string", bool: "bool", int: "int64",
     float: "float64", type(None): "%!s(<nil>)",

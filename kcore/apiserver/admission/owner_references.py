@@ -10,7 +10,15 @@ from typing import Final
 
 from kcore.api.field import quoted
 from kcore.api.rows import Row
-from kcore.apiserver.admission.contract import ALL, CREATE, EVERY_SUBRESOURCE, UPDATE, Plugin, Request, refused
+from kcore.apiserver.admission.contract import (
+    ALL,
+    CREATE,
+    EVERY_SUBRESOURCE,
+    UPDATE,
+    Plugin,
+    Request,
+    refused,
+)
 from kcore.apiserver.authz.contract import Attributes, Authorizer
 from kcore.apiserver.view import Object
 
@@ -30,7 +38,7 @@ def owner_references_permission_enforcement(authorizer: Authorizer, kind_of: Kin
             raise refused(
                 request,
                 f"cannot set blockOwnerDeletion in this case because cannot find RESTMapping for APIVersion {version} "
-                f'Kind {kind}: no matches for kind {quoted(kind)} in version {quoted(version)}',
+                f"Kind {kind}: no matches for kind {quoted(kind)} in version {quoted(version)}",
             )
         namespace = request.op.namespace if row.namespaced else ""
         name = reference.get("name", "")
@@ -49,7 +57,9 @@ def owner_references_permission_enforcement(authorizer: Authorizer, kind_of: Kin
         if (op.row.group, op.row.plural, op.subresource) in UNCONCERNED or new == old:
             return
         if request.verb != CREATE:
-            question = Attributes("delete", op.row.group, op.row.plural, op.subresource, op.namespace, op.name)
+            question = Attributes(
+                "delete", op.row.group, op.row.plural, op.subresource, op.namespace, op.name
+            )
             decision = authorizer.authorize(op.user, question)
             if not decision.allowed:
                 raise refused(
@@ -58,7 +68,9 @@ def owner_references_permission_enforcement(authorizer: Authorizer, kind_of: Kin
                     f"{decision.reason}, {decision.error or '<nil>'}",
                 )
         was_blocking = {each.get("uid") for each in old if each.get("blockOwnerDeletion")}
-        blocking = [each for each in new if each.get("blockOwnerDeletion") and each.get("uid") not in was_blocking]
+        blocking = [
+            each for each in new if each.get("blockOwnerDeletion") and each.get("uid") not in was_blocking
+        ]
         everything = Attributes("update", "*", "*", "finalizers", "", "*")
         if blocking and not authorizer.authorize(op.user, everything).allowed:
             for reference in blocking:

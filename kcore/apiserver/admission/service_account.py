@@ -178,8 +178,8 @@ def _secret_names(spec: Object) -> Iterator[str]:
         for kind in ("cephfs", "flexVolume", "rbd", "scaleIO", "iscsi", "storageos"):
             if (secret := (volume.get(kind) or {}).get("secretRef")) is not None:
                 yield secret.get("name", "")
-        if name := (volume.get("azureFile") or {}).get("secretName"):
-            yield name
+        if "azureFile" in volume:
+            yield volume["azureFile"].get("secretName", "")
         if (secret := (volume.get("csi") or {}).get("nodePublishSecretRef")) is not None:
             yield secret.get("name", "")
 
@@ -220,8 +220,8 @@ def _unmountable(spec: Object, account: Object, only_ephemeral: bool) -> str | N
     mountable = _names(account.get("secrets"))
     if not only_ephemeral:
         for volume in spec.get("volumes") or ():
-            name = (volume.get("secret") or {}).get("secretName")
-            if name is not None and name not in mountable:
+            secret = volume.get("secret")
+            if secret is not None and (name := secret.get("secretName", "")) not in mountable:
                 return (
                     f'volume with secret.secretName="{name}" is not allowed because service account {title} does not '
                     "reference that secret"

@@ -134,5 +134,8 @@ def deny_service_external_ips() -> Plugin:
             raise refused(request, "Use of external IPs is denied by admission control")
 
     return Plugin(
-        "DenyServiceExternalIPs", frozenset({CREATE, UPDATE}), frozenset({("", "services")}), validate=validate
+        "DenyServiceExternalIPs",
+        frozenset({CREATE, UPDATE}),
+        frozenset({("", "services")}),
+        validate=validate,
     )

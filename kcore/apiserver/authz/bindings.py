@@ -48,18 +48,21 @@ class RoleMissing(Exception):
 
 
 class Bindings:
-    """All roles and bindings. ``changes`` grows with each change to any of them."""
+    """All roles and bindings, once it follows a view. ``changes`` grows with each change to any of them."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self) -> None:
         self.changes = 0
         self._roles: dict[tuple[str, str], tuple[Rule, ...]] = {}  # by namespace, empty: cluster roles
         self._bindings: dict[tuple[str, str], Binding] = {}
         # by namespace, then subject, names of bindings in order of arrival
         self._by_subject: dict[str, dict[Subject, dict[str, Binding]]] = {}
-        view.follow(GROUP, "clusterroles", self._role_changed)
-        view.follow(GROUP, "roles", self._role_changed)
-        view.follow(GROUP, "clusterrolebindings", self._binding_changed)
-        view.follow(GROUP, "rolebindings", self._binding_changed)
+
+    async def follow(self, view: View) -> None:
+        """What the view holds is here, and each change to it from now on."""
+        await view.follow(GROUP, "clusterroles", self._role_changed)
+        await view.follow(GROUP, "roles", self._role_changed)
+        await view.follow(GROUP, "clusterrolebindings", self._binding_changed)
+        await view.follow(GROUP, "rolebindings", self._binding_changed)
 
     def of(self, user: UserInfo, namespace: str) -> Iterator[Binding]:
         """Bindings that apply to the user: cluster-wide, then of the namespace where one is given; by name."""

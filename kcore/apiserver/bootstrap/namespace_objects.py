@@ -79,12 +79,12 @@ class NamespaceObjects:
         self._root_ca = root_ca
         self._pending: set[str] = set()
         self._wake = asyncio.Event()
-        view.follow("", "namespaces", self._namespace_changed)
-        view.follow("", "serviceaccounts", self._account_changed)
-        view.follow("", "configmaps", self._bundle_changed)
 
     async def run(self) -> None:
         """Until cancelled."""
+        await self._view.follow("", "namespaces", self._namespace_changed)
+        await self._view.follow("", "serviceaccounts", self._account_changed)
+        await self._view.follow("", "configmaps", self._bundle_changed)
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -106,13 +106,10 @@ class NamespaceObjects:
                 with contextlib.suppress(_Harmless):
                     await self._create(obj)
             else:
-                await self._writer.update(
-                    "",
-                    "configmaps",
-                    namespace,
-                    metadata["name"],
-                    lambda live, obj=obj: {**live, "data": obj["data"]},
-                )
+                await self._writer.update("", "configmaps", namespace, metadata["name"], self._with_bundle)
+
+    def _with_bundle(self, live: Object) -> Object:
+        return {**live, "data": {ROOT_CA_KEY: self._root_ca}}
 
     async def _create(self, obj: Object) -> None:
         try:

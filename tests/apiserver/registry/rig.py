@@ -16,6 +16,7 @@ from kcore.api.resources import ROWS
 from kcore.api.resources.catalog import Catalog
 from kcore.api.status import ApiError
 from kcore.api.strategy import Context, Strategy, UpdateStrategy
+from kcore.apiserver.cacher import Cacher
 from kcore.apiserver.operation import Operation, Options
 from kcore.apiserver.registry import Registry
 from kcore.apiserver.registry.core import Core
@@ -157,15 +158,18 @@ def run(test: Callable[[Rig], Awaitable[None]], **more: Any) -> None:
     """The test is run with a rig of its own."""
 
     async def with_rig() -> None:
-        kv = await Embedded.open(None)
+        kv = await Embedded.open(None, heartbeat_ms=10, election_ms=50)
         try:
             admission, chance = NoAdmission(), Chance()
-            core = Core(
-                Objects(Storage(kv)), StandIns(ROWS), admission, managed_fields, chance=chance, **more
-            )
+            storage = Storage(kv)
+            cacher = Cacher(storage)
+            await cacher.start()
+            objects, catalog = Objects(storage), StandIns(ROWS)
+            core = Core(objects, catalog, admission, managed_fields, cacher=cacher, chance=chance, **more)
             rig = Rig(Registry(core), core, admission, chance, kv)
             core.now_seconds = lambda: rig.seconds
             await test(rig)
+            await cacher.close()
         finally:
             await kv.close()
 
