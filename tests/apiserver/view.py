@@ -69,7 +69,9 @@ class Cluster:
         return [
             obj
             for key, obj in self.objects.items()
-            if key[:2] == (group, plural) and (not namespace or key[2] == namespace) and key not in self.hidden
+            if key[:2] == (group, plural)
+            and (not namespace or key[2] == namespace)
+            and key not in self.hidden
         ]
 
     def revision(self, group: str, plural: str) -> int:
@@ -103,7 +105,9 @@ class Cluster:
         self.writes.append(("update", key))
         return self.put(made)
 
-    async def update_status(self, group: str, plural: str, namespace: str, name: str, update: Update) -> Object:
+    async def update_status(
+        self, group: str, plural: str, namespace: str, name: str, update: Update
+    ) -> Object:
         return await self.update(group, plural, namespace, name, update)
 
     async def delete(self, group: str, plural: str, namespace: str, name: str) -> None:
