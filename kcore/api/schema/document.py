@@ -23,7 +23,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Literal(float):
-    """A number with the text that the document has for it."""
+    """A number with the text that the document has for it; infinite where it is beyond a double."""
 
     text: str
 
@@ -31,8 +31,6 @@ class Literal(float):
         """The number of that text."""
         made = super().__new__(cls, text)
         made.text = text
-        if math.isinf(made):
-            raise ValueError(f"json: cannot unmarshal number {text} into Go value of type float64")
         return made
 
 
@@ -49,10 +47,25 @@ def read_json(body: bytes) -> Any:
     if (problem := syntax_error(body)) is not None:
         raise ValueError(problem)
     try:
-        text = json.dumps(json.loads(_text(body), parse_float=Literal), ensure_ascii=False)
-        return orjson.loads(_SURROGATE.sub("\ufffd", text))
-    except (RecursionError, orjson.JSONDecodeError) as error:
+        return _whole(json.loads(_text(body), parse_float=_number))
+    except RecursionError as error:
         raise ValueError("exceeded max depth") from error
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    return Literal(text) if math.isinf(number) else number
+
+
+def _whole(value: Any) -> Any:
+    """The value, half surrogates replaced as Go does."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    if isinstance(value, dict):
+        return {_whole(key): _whole(each) for key, each in value.items()}
+    return value
 
 
 def read_literally(body: bytes) -> Any:

@@ -42,6 +42,8 @@ class Schemas:
             if name == "io.k8s.apimachinery.pkg.runtime.RawExtension":
                 kind = "any"
             node = self._nodes[name] = Node(kind, short, name)
+            if short.startswith("JSONSchemaPropsOr"):
+                node.hold(self.node(name.partition("Or")[0]))
             return node
         node = self._nodes[name] = Node(
             "object",
@@ -51,6 +53,9 @@ class Schemas:
             map_type=schema.get("x-kubernetes-map-type", "granular"),
         )
         go = self._go_fields(name, properties)
+        if "x-kubernetes-group-version-kind" in schema:
+            for field in ("apiVersion", "kind"):
+                go[field] = ("string", "o", "TypeMeta")
         fields = {field: self._value(value, go[field][0]) for field, value in properties.items()}
         node.complete(fields, None, go)
         return node
