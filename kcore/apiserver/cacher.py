@@ -141,7 +141,7 @@ class Cacher:
             page = await self.storage.page(start, end, revision=revision, limit=PAGE_MAX)
             revision = page.revision
             cache.load(page.kvs)
-            if len(page.kvs) == page.count:
+            if len(page.kvs) == page.key_count:
                 return revision
             start = page.kvs[-1].key + b"\0"
             await asyncio.sleep(0)
@@ -205,9 +205,7 @@ class Cacher:
         """The object as the cache has it, without waiting; None also where the row is not in memory (``start``)."""
         resource = self._resources.get(row.storage)
         return (
-            None
-            if resource is None
-            else self._stored(resource.cache, self.storage.key(row, namespace, name))
+            None if resource is None else self._stored(resource.cache, self.storage.key(row, namespace, name))
         )
 
     def peek_all(self, row: Row, namespace: str = "") -> list[tuple[str, str, Stored]]:
@@ -294,7 +292,8 @@ class Cacher:
                 await self._fresh(exact)
                 if resource.cache.last_change > exact or exact < resource.cache.list_revision:
                     return await list_from_store(
-                        self.storage, predicate, resource.cache.plan, options, start, exact)
+                        self.storage, predicate, resource.cache.plan, options, start, exact
+                    )
             elif (options.resource_version == "" or start.revision < 0) and not (
                 options.resource_version_match
             ):
@@ -311,8 +310,7 @@ class Cacher:
                 await asyncio.sleep(0)
                 continue
             return page
-        return await list_from_store(
-                        self.storage, predicate, resource.cache.plan, options, start, exact)
+        return await list_from_store(self.storage, predicate, resource.cache.plan, options, start, exact)
 
     def _scope(self, row: Row, namespace: str, options: ListOptions) -> tuple[bytes, bytes | None]:
         """What the keys begin with, and the one key where one object is named."""

@@ -18,10 +18,22 @@ POD = Row(
 NODE = Row(
     "", "v1", "Node", "nodes", "node", False, "minions", "io.k8s.api.core.v1.Node", fields=("spec.unschedulable",)
 )  # fmt: skip
-SERVICE = Row("", "v1", "Service", "services", "service", True, "services/specs", "io.k8s.api.core.v1.Service")
+SERVICE = Row(
+    "", "v1", "Service", "services", "service", True, "services/specs", "io.k8s.api.core.v1.Service"
+)
 EVENT = Row(
     "", "v1", "Event", "events", "event", True, "events", "io.k8s.api.core.v1.Event", fields=("source", "reason")
 )  # fmt: skip
+
+
+class Turned:
+    """A transformer that only turns bytes around."""
+
+    def to_storage(self, key: bytes, value: bytes) -> bytes:
+        return b"turned:" + value[::-1]
+
+    def from_storage(self, key: bytes, stored: bytes) -> tuple[bytes, bool]:
+        return (stored[7:][::-1], False) if stored.startswith(b"turned:") else (stored, True)
 
 
 def made(row: Row, name: str, namespace: str = "", **more: Any) -> dict[str, Any]:

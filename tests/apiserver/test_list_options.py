@@ -20,7 +20,13 @@ PREFIX = b"/registry/pods/"
 def test_a_query_is_read() -> None:
     options = from_query(
         POD,
-        [("labelSelector", "a=b"), ("fieldSelector", "spec.host=n"), ("limit", "5"), ("limit", "6"), ("pretty", "")],
+        [
+            ("labelSelector", "a=b"),
+            ("fieldSelector", "spec.host=n"),
+            ("limit", "5"),
+            ("limit", "6"),
+            ("pretty", ""),
+        ],
     )
     assert options.label_selector.matches({"a": "b"})
     assert options.field_selector.terms == (Term("spec.nodeName", "n"),)
@@ -47,40 +53,54 @@ def test_a_name_in_the_path_is_a_selector() -> None:
         ("limit=9223372036854775808", 'strconv.ParseInt: parsing "9223372036854775808": value out of range'),
         (
             "resourceVersionMatch=Exact",
-            'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: '
-            "resourceVersionMatch is forbidden unless resourceVersion is provided",
+            (
+                'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: '
+                "resourceVersionMatch is forbidden unless resourceVersion is provided"
+            ),
         ),
         (
             "resourceVersionMatch=Exact&resourceVersion=0",
-            'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: '
-            'resourceVersionMatch "exact" is forbidden for resourceVersion "0"',
+            (
+                'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: '
+                'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+            ),
         ),
         (
             "resourceVersionMatch=x&resourceVersion=1",
-            'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Unsupported value: "x": '
-            'supported values: "Exact", "NotOlderThan", ""',
+            (
+                'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Unsupported value: "x": '
+                'supported values: "Exact", "NotOlderThan", ""'
+            ),
         ),
         (
             "sendInitialEvents=false",
-            'ListOptions.meta.k8s.io "" is invalid: sendInitialEvents: Forbidden: '
-            "sendInitialEvents is forbidden for list",
+            (
+                'ListOptions.meta.k8s.io "" is invalid: sendInitialEvents: Forbidden: '
+                "sendInitialEvents is forbidden for list"
+            ),
         ),
         (
             "watch=1&sendInitialEvents=1",
-            'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: '
-            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+            (
+                'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: '
+                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+            ),
         ),
         (
             "watch=1&resourceVersionMatch=Exact&resourceVersion=1",
-            'ListOptions.meta.k8s.io "" is invalid: [resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden '
-            "for watch unless sendInitialEvents is provided, resourceVersionMatch: Unsupported value: "
-            '"Exact": supported values: "NotOlderThan"]',
+            (
+                'ListOptions.meta.k8s.io "" is invalid: [resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden '
+                "for watch unless sendInitialEvents is provided, resourceVersionMatch: Unsupported value: "
+                '"Exact": supported values: "NotOlderThan"]'
+            ),
         ),
     ],
 )
 def test_what_makes_no_sense_is_refused(query: str, message: str) -> None:
     with pytest.raises(ApiError) as caught:
-        from_query(POD, [(key, value) for key, _, value in (part.partition("=") for part in query.split("&"))])
+        from_query(
+            POD, [(key, value) for key, _, value in (part.partition("=") for part in query.split("&"))]
+        )
     assert caught.value.message == message
 
 
@@ -88,7 +108,10 @@ def test_what_makes_no_sense_is_refused(query: str, message: str) -> None:
 def test_a_token_is_read_as_written(name: str, revision: int) -> None:
     name = "".join(char for char in name if char not in "/." and not "\ud800" <= char <= "\udfff") or "x"
     key = PREFIX + name.encode() + b"\0"
-    assert versions.decode_continue(versions.encode_continue(key, PREFIX, revision), PREFIX) == (key, revision)
+    assert versions.decode_continue(versions.encode_continue(key, PREFIX, revision), PREFIX) == (
+        key,
+        revision,
+    )
 
 
 def token(text: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from kcore.api.status import ApiError
 from kcore.apiserver.compaction import KEY, Compactor
 from kcore.apiserver.storage import Preconditions, Storage, Stored, encode
-from tests.apiserver.stores import EVENT, NODE, POD, SERVICE, create, made, with_store
+from tests.apiserver.stores import EVENT, NODE, POD, SERVICE, Turned, create, made, with_store
 
 
 def refusal(caught: pytest.ExceptionInfo[ApiError]) -> tuple[int, str, str]:
@@ -180,16 +180,6 @@ def test_values_of_other_shapes_are_read() -> None:
             await storage.get(POD, "x", "b")
 
     with_store(test)
-
-
-class Turned:
-    """A transformer that only turns bytes around."""
-
-    def to_storage(self, key: bytes, value: bytes) -> bytes:
-        return b"turned:" + value[::-1]
-
-    def from_storage(self, key: bytes, stored: bytes) -> tuple[bytes, bool]:
-        return (stored[7:][::-1], False) if stored.startswith(b"turned:") else (stored, True)
 
 
 def test_values_are_transformed_at_rest() -> None:

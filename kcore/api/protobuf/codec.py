@@ -128,7 +128,13 @@ def encode(obj: Mapping[str, Any]) -> bytes:
     ApiError 406 where the kind has no protobuf form.
     """
     api_version, kind = obj.get("apiVersion", ""), obj.get("kind", "")
-    return encoder.encode_unknown(_encodable(api_version, kind), dict(obj), api_version, kind)
+    message = _encodable(api_version, kind)
+    try:
+        return encoder.encode_unknown(message, dict(obj), api_version, kind)
+    except EncodeError:
+        raise
+    except (ValueError, TypeError, OverflowError) as error:
+        raise EncodeError(str(error)) from None
 
 
 def _encodable(api_version: str, kind: str) -> Message:
@@ -145,7 +151,13 @@ def _encodable(api_version: str, kind: str) -> Message:
 
 def encode_body(obj: Mapping[str, Any], api_version: str, kind: str) -> bytes:
     """The object's message without its envelope, as it stands in a list; keep it to encode lists from."""
-    return encoder.encode(_encodable(api_version, kind), dict(obj))
+    message = _encodable(api_version, kind)
+    try:
+        return encoder.encode(message, dict(obj))
+    except EncodeError:
+        raise
+    except (ValueError, TypeError, OverflowError) as error:
+        raise EncodeError(str(error)) from None
 
 
 def wrap(raw: bytes, api_version: str, kind: str) -> bytes:

@@ -157,7 +157,8 @@ def lease(obj: Object, now: float) -> list[Any]:
 def resource_quota(obj: Object, now: float) -> list[Any]:
     """The cells of a ResourceQuota."""
     hard, used = part(obj, "status", "hard"), part(obj, "status", "used")
-    requests, limits = [], []
+    requests: list[str] = []
+    limits: list[str] = []
     for resource in sorted(hard):
         column = limits if resource.startswith("limits.") else requests
         column.append(f"{resource}: {quantity(used.get(resource))}/{quantity(hard[resource])}")

@@ -164,7 +164,7 @@ def pod(obj: Object, now: float) -> list[Any]:
         reason,
         restarts.text(now),
         since(metadata.get("creationTimestamp"), now),
-        (addresses and addresses[0].get("ip")) or NONE,
+        status.get("podIP") or (addresses[0].get("ip") if addresses else "") or NONE,
         spec.get("nodeName") or NONE,
         status.get("nominatedNodeName") or NONE,
         _gates(spec, status),

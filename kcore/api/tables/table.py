@@ -97,7 +97,7 @@ CELLS: Final[Mapping[tuple[str, str], Cells]] = {
     ("resource.k8s.io", "ResourceClaimTemplate"): cluster.name_and_age,
     ("resource.k8s.io", "ResourceSlice"): cluster.resource_slice,
     ("apiregistration.k8s.io", "APIService"): cluster.api_service,
-    ("meta.k8s.io", "Status"): cluster.status,
+    ("", "Status"): cluster.status,
 }
 
 
@@ -145,8 +145,7 @@ def _with_kind(row: Row, obj: Object) -> Object:
 
 
 def _ends_initial_events(obj: Object) -> bool:
-    annotations = (obj.get("metadata") or {}).get("annotations")
-    return bool(annotations) and annotations.get(INITIAL_EVENTS_END) == "true"
+    return bool(part(obj, "metadata", "annotations").get(INITIAL_EVENTS_END) == "true")
 
 
 def _definitions(shown: Table, headers: bool) -> list[dict[str, Any]] | None:
