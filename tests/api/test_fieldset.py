@@ -175,8 +175,10 @@ def test_repeated_items_are_one_field() -> None:
         (
             {"ports": [{}]},
             ".ports",
-            ('element 0: associative list with keys has an element that omits all key fields ["port"] '
-            "(and doesn't have default values for any key fields)"),
+            (
+                'element 0: associative list with keys has an element that omits all key fields ["port"] '
+                "(and doesn't have default values for any key fields)"
+            ),
         ),
         ({"ports": [{"port": 1, "x": 2}]}, ".ports[port=1].x", "field not declared in schema"),
     ],
