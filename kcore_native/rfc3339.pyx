@@ -7,18 +7,24 @@ Hinnant's days_from_civil.
 
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeASCII
 from libc.stdint cimport int32_t, int64_t
-from libc.stdio cimport snprintf
 
 ZERO_TIME_SECONDS = -62135596800  # 0001-01-01T00:00:00Z: Go's zero time
 cdef int64_t SECONDS_MIN = -62167219200  # 0000-01-01T00:00:00Z
 cdef int64_t SECONDS_MAX = 253402300799  # 9999-12-31T23:59:59Z
 
 
+cdef inline void put_digits(char *text, int count, int64_t number) noexcept nogil:
+    """The number in that many digits."""
+    while count > 0:
+        count -= 1
+        text[count] = <char>(c'0' + number % 10)
+        number //= 10
+
+
 cdef object time_text(int64_t seconds, int64_t nanos, bint micro):
     """RFC 3339 in UTC, with six decimals for a MicroTime; None for Go's zero time; ValueError beyond the year 9999."""
     cdef int64_t days, rest, era, day_of_era, year_of_era, day_of_year, month_index, year, month, day
-    cdef char[48] text
-    cdef int length
+    cdef char[27] text
     if micro:
         nanos -= nanos % 1000
         if nanos < 0 or nanos >= 1000000000:  # Go carries what is no fraction
@@ -46,17 +52,20 @@ cdef object time_text(int64_t seconds, int64_t nanos, bint micro):
     month = month_index + 3 if month_index < 10 else month_index - 9
     if month <= 2:
         year += 1
+    put_digits(text, 4, year)
+    put_digits(text + 5, 2, month)
+    put_digits(text + 8, 2, day)
+    put_digits(text + 11, 2, rest // 3600)
+    put_digits(text + 14, 2, rest // 60 % 60)
+    put_digits(text + 17, 2, rest % 60)
+    text[4] = text[7] = c'-'
+    text[10] = c'T'
+    text[13] = text[16] = c':'
     if micro:
-        length = snprintf(
-            text, sizeof(text), b"%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", <int>year, <int>month, <int>day,
-            <int>(rest // 3600), <int>(rest // 60 % 60), <int>(rest % 60), <int>(nanos // 1000),
-        )
-    else:
-        length = snprintf(
-            text, sizeof(text), b"%04d-%02d-%02dT%02d:%02d:%02dZ", <int>year, <int>month, <int>day,
-            <int>(rest // 3600), <int>(rest // 60 % 60), <int>(rest % 60),
-        )
-    return PyUnicode_DecodeASCII(text, length, NULL)
+        text[19] = c'.'
+        put_digits(text + 20, 6, nanos // 1000)
+    text[26 if micro else 19] = c'Z'
+    return PyUnicode_DecodeASCII(text, 27 if micro else 20, NULL)
 
 
 cdef inline int two(const char *text) noexcept nogil:

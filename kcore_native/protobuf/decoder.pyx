@@ -8,7 +8,7 @@ Work is bounded by the input: each byte is read once, and nesting by CONTAINERS_
 from binascii import b2a_base64
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_Contains, PyDict_GetItem, PyDict_SetItem
+from cpython.dict cimport PyDict_Contains, PyDict_GetItemWithError, PyDict_SetItem
 from cpython.list cimport PyList_Append
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
@@ -457,7 +457,7 @@ cdef int read_fields(Message message, Reader part, dict found, int depth) except
         elif field.mapping:
             expect(wire_type, DELIMITED, field.go_name)
             read_part(&part, &inner)
-            old = PyDict_GetItem(found, field.name)
+            old = PyDict_GetItemWithError(found, field.name)
             if old is NULL or <object>old is None:
                 value = {}
                 PyDict_SetItem(found, field.name, value)
@@ -465,7 +465,7 @@ cdef int read_fields(Message message, Reader part, dict found, int depth) except
                 value = <object>old
             read_entry(field, inner, <dict>value, depth + 1)
         elif field.repeated:
-            old = PyDict_GetItem(found, field.name)
+            old = PyDict_GetItemWithError(found, field.name)
             if old is NULL or <object>old is None:
                 value = []
                 PyDict_SetItem(found, field.name, value)
@@ -475,13 +475,13 @@ cdef int read_fields(Message message, Reader part, dict found, int depth) except
         elif field.items:
             expect(wire_type, DELIMITED, field.go_name)
             read_part(&part, &inner)
-            old = PyDict_GetItem(found, field.name)
+            old = PyDict_GetItemWithError(found, field.name)
             value = read_items(field, inner, [] if old is NULL or <object>old is None else <list><object>old)
             if value or not field.omitempty:
                 PyDict_SetItem(found, field.name, value)
         else:
             if field.type == MESSAGE:
-                old = PyDict_GetItem(found, field.name)
+                old = PyDict_GetItemWithError(found, field.name)
                 value = read_value(field, &part, wire_type, None if old is NULL else <object>old, depth + 1)
             else:
                 value = read_value(field, &part, wire_type, None, depth + 1)

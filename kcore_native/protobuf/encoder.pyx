@@ -8,7 +8,7 @@ pointers, lists and maps where they are there, maps by key.
 from binascii import a2b_base64
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_GetItem
+from cpython.dict cimport PyDict_GetItemWithError
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
@@ -315,15 +315,18 @@ cdef int put_fields(Writer writer, Message message, dict value, int depth) excep
             put_fields(writer, field.message, value, depth + 1)
             writer.close(before, field.number)
             continue
-        found = PyDict_GetItem(value, field.name)
-        put_field(writer, field, None if found is NULL else <object>found, depth + 1)
+        found = PyDict_GetItemWithError(value, field.name)
+        if found is not NULL:
+            put_field(writer, field, <object>found, depth + 1)
+        elif not field.absent:
+            put_field(writer, field, None, depth + 1)
     return 0
 
 
 cdef int put_object(Writer writer, Message message, object value, int depth) except -1:
     if message.union_ != NO_UNION:
         return put_fields(writer, message, union_members(message, value), depth)
-    if value is None:
+    if value is None or (type(value) is dict and not value):
         return put_zero(writer, message, depth)
     if type(value) is not dict:
         raise wrong(message.name, "an object", value)

@@ -35,6 +35,7 @@ cdef class Field:
     cdef bint omitempty
     cdef bint omitzero
     cdef bint inlined
+    cdef bint absent  # nothing is written where the object has none
 
 cdef class Message:
     cdef readonly str name

@@ -27,6 +27,7 @@ cdef class Field:
         self.omitempty = row.omitempty
         self.omitzero = row.omitzero
         self.inlined = row.inline
+        self.absent = row.pointer or row.repeated or row.map or row.items or self.type == BYTES
 
 
 cdef class Message:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from importlib.resources import files
+from pkgutil import get_data
 from typing import Final, NamedTuple
 
 from kcore.api.rows import GroupVersionKind
@@ -68,8 +68,9 @@ class Message(NamedTuple):
         return self.name.rpartition(".")[2]
 
 
-def _field(package: str, line: str) -> Field:
-    number, name, text, *options = line.split()
+@cache
+def _type(package: str, text: str) -> tuple[str, bool, bool, bool, bool]:
+    """The type's name, and whether it is a pointer, repeated, a map, and around a list."""
     pointer = text.startswith("*")
     text = text.removeprefix("*")
     maps = text.startswith("map[string]")
@@ -80,9 +81,16 @@ def _field(package: str, line: str) -> Field:
     text = text.removeprefix("[]")
     if text not in SCALARS and text not in SPECIAL and "." not in text:
         text = f"{package}.{text}"
-    go_name = next((each[3:] for each in options if each.startswith("go=")), name[:1].upper() + name[1:])
+    return text, pointer, repeated, maps, items
+
+
+def _field(package: str, line: str) -> Field:
+    number, name, text, *options = line.split()
+    go_name = name[:1].upper() + name[1:]
+    if options and options[-1].startswith("go="):
+        go_name = options[-1][3:]
     return Field(
-        int(number), name, go_name, text, pointer, repeated, maps, items,
+        int(number), name, go_name, *_type(package, text),
         "omitempty" in options, "omitzero" in options, "inline" in options,
     )  # fmt: skip
 
@@ -107,7 +115,7 @@ def parse(text: str) -> Iterator[Message]:
 @cache
 def messages() -> dict[str, Message]:
     """Every message by its name (``core.v1.Pod``)."""
-    text = files("kcore.api.protobuf").joinpath("messages.txt").read_text()
+    text = (get_data("kcore.api.protobuf", "messages.txt") or b"").decode()
     return {message.name: message for message in parse(text)}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
+from pkgutil import get_data
 from typing import Any, Final, NamedTuple
 
 DEFAULT: Final = ("-", "Default")
@@ -29,7 +29,7 @@ def columns() -> dict[tuple[str, str], tuple[Column, ...]]:
     words: dict[str, str] = {}
     found: dict[tuple[str, str], list[Column]] = {}
     current: list[Column] = []
-    text = files("kcore.api.tables").joinpath("columns.txt").read_text()
+    text = (get_data("kcore.api.tables", "columns.txt") or b"").decode()
     for line in text.splitlines():
         if line.startswith("#"):
             continue
