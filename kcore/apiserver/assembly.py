@@ -12,15 +12,17 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Final
 
 from kcore.api.resources import catalog as catalogs
+from kcore.api.rows import GroupVersionKind, Row
 from kcore.api.status import ApiError
-from kcore.apiserver.admission import Admission
+from kcore.apiserver.admission.order import Surroundings, admission
 from kcore.apiserver.authn import Authenticator
+from kcore.apiserver.authz.bindings import Bindings
 from kcore.apiserver.authz.impersonation import impersonated, wanted_user
 from kcore.apiserver.authz.modes import authorizer_of
+from kcore.apiserver.authz.rbac import RBAC
 from kcore.apiserver.bootstrap import ClusterSettings, NamespaceObjects, bootstrap
 from kcore.apiserver.cache_view import CacheView
 from kcore.apiserver.cacher import Cacher
@@ -29,11 +31,12 @@ from kcore.apiserver.documents import Documents
 from kcore.apiserver.headers import HeaderFields
 from kcore.apiserver.health import Health
 from kcore.apiserver.metrics import Metrics
-from kcore.apiserver.registry.objects import Objects
-from kcore.apiserver.plugins import ordered
 from kcore.apiserver.registry import Registry
 from kcore.apiserver.registry.core import Core, SystemChance
+from kcore.apiserver.registry_of import make_registry
+from kcore.apiserver.operation import Operation, Result
 from kcore.apiserver.request import RequestInfo
+from kcore.apiserver.reviews import Reviews
 from kcore.apiserver.server import ApiServer, Guards, Settings
 from kcore.apiserver.storage import Storage
 from kcore.apiserver.user import UserInfo
@@ -53,6 +56,7 @@ GUARDED: Final = (
     ("rbac.authorization.k8s.io", "roles"), ("rbac.authorization.k8s.io", "rolebindings"),
     ("rbac.authorization.k8s.io", "clusterroles"), ("rbac.authorization.k8s.io", "clusterrolebindings"),
 )  # fmt: skip
+REVIEWED: Final = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
 HOOK: Final = "start-kcore-bootstrap"
 CHECK_SECONDS_MAX: Final = 2.0
 
@@ -75,6 +79,8 @@ class Options:
     address: Callable[[], str] = str
     openid: Any = None
     tokens: Any = None
+    audiences: Sequence[str] = ()
+    node_ports: tuple[int, int] | None = None
     compaction_seconds: float = 300.0
 
 
@@ -100,16 +106,26 @@ class Assembly:
         await self.cacher.start()
         await self.view.start(*GUARDED)
         options = self.options
-        self.authorizer = authorizer_of(options.authorization_modes, self._rbac)
+        bindings = Bindings()
+        await bindings.start(self.view)
+        self.authorizer = authorizer_of(options.authorization_modes, lambda: RBAC(bindings))
         chance = SystemChance()
-        plugins = ordered(
-            self.view, self.authorizer, chance.suffix, on=options.plugins_on, off=options.plugins_off
+        writer = RegistryWriter(self.catalog)
+        around = Surroundings(self.view, writer, self.authorizer, bindings, chance.suffix, self._kind_of)
+        self.registry = writer.registry = make_registry(
+            self.storage,
+            self.cacher,
+            self.catalog,
+            admission(around, enable=options.plugins_on, disable=options.plugins_off),
+            chance=chance,
+            tokens=options.tokens,
+            service_cidrs=options.cluster.service_ranges,
+            node_ports=options.node_ports,
         )
-        self.registry = self._registry(Admission(plugins), chance)
-        writer = RegistryWriter(self.registry, self.catalog)
+        guards = self._guards(bindings)
         verbs = Verbs(self.registry, self.cacher, self.catalog, time.time, self.metrics)
         self.server = ApiServer(
-            self.catalog, verbs, self._guards(), self.health, Documents(self.catalog, options.address),
+            self.catalog, verbs, guards, self.health, Documents(self.catalog, options.address),
             self.metrics, openid=options.openid, settings=options.settings, storage_objects=self._objects,
         )  # fmt: skip
         now = self.registry.core.now
@@ -122,27 +138,10 @@ class Assembly:
             self._run(compactor.run())
         return self.server
 
-    def _registry(self, admission: Admission, chance: SystemChance) -> Registry:
-        from kcore.api.apply import managed_fields
-        from kcore.apiserver.services.allocation import ServiceAllocation, service_hooks
+    def _kind_of(self, api_version: str, kind: str) -> Row | None:
+        return self.catalog.by_kind(GroupVersionKind.of(api_version, kind))
 
-        hooks: dict[tuple[str, str], Any] = {}
-        core = Core(
-            store=Objects(self.storage), catalog=self.catalog, admission=admission,
-            managed_fields=managed_fields, cacher=self.cacher, chance=chance, hooks=MappingProxyType(hooks),
-            tokens=self.options.tokens,
-        )  # fmt: skip
-        allocation = ServiceAllocation(core, cidrs=self.options.cluster.service_ranges)
-        hooks["", "services"] = service_hooks(allocation)
-        return Registry(core)
-
-    def _rbac(self) -> Any:
-        from kcore.apiserver.authz.bindings import Bindings
-        from kcore.apiserver.authz.rbac import RBAC
-
-        return RBAC(Bindings(self.view))
-
-    def _guards(self) -> Guards:
+    def _guards(self, bindings: Bindings) -> Guards:
         authorizer = self.authorizer
         if self.options.authenticator is None:
             admin = UserInfo("kcore-admin", groups=("system:masters", "system:authenticated"))
@@ -152,12 +151,28 @@ class Assembly:
 
             return Guards(everybody, authorizer)
         authenticator = self.options.authenticator(self.view)
+        self._answer_reviews(Reviews(authenticator, authorizer, bindings, self.options.audiences))
 
         def impersonate(user: UserInfo, info: RequestInfo, headers: HeaderFields) -> UserInfo:
             wanted = wanted_user(headers)
             return user if wanted is None else impersonated(authorizer, user, wanted, info)
 
         return Guards(authenticator.authenticate, authorizer, impersonate)
+
+    def _answer_reviews(self, reviews: Reviews) -> None:
+        """POSTs of reviews store nothing; they are answered."""
+
+        async def review(core: Core, op: Operation, obj: Any) -> Result:
+            row = op.row
+            made = await reviews.create(row.group, row.plural, op.namespace, obj, op.user, core.now())
+            made.setdefault("kind", row.kind)
+            made.setdefault("apiVersion", row.api_version)
+            return Result(201, made)
+
+        creates = self.registry.core.creates
+        for row in self.catalog.rows:
+            if row.group in REVIEWED and row.plural.endswith("reviews"):
+                creates[row.group, row.plural, ""] = review
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         self.tasks.append(asyncio.ensure_future(work))

@@ -64,8 +64,10 @@ class CacheView:
         """The revision of the last change to any object of the row."""
         return self._cacher.last_change(self._rows[group, plural])
 
-    def follow(self, group: str, plural: str, changed: Callable[[str, str, Object | None], None]) -> None:
-        """``changed`` was called for every object that there is, and is called for every change; the row is started."""
+    async def follow(
+        self, group: str, plural: str, changed: Callable[[str, str, Object | None], None]
+    ) -> None:
+        """``changed`` was called for every object that there is, and is called for every change from now on."""
         row = self._rows[group, plural]
 
         def told(namespace: str, name: str, stored: Stored | None) -> None:
@@ -75,13 +77,7 @@ class CacheView:
             else:
                 changed(namespace, name, self._object(row, namespace, name, stored))
 
-        following = self._cacher.follow(row, told)
-        try:
-            following.send(None)  # a row in memory is followed without waiting
-        except StopIteration:
-            return
-        following.close()
-        raise RuntimeError(f"{row.plural} is followed before it is in memory")
+        await self._cacher.follow(row, told)
 
     async def live(self, group: str, plural: str, namespace: str, name: str) -> Object | None:
         """The object as the store has it now."""

@@ -94,6 +94,7 @@ def _optional(flags: Flags, name: str) -> bytes | None:
 
 def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[], int]) -> Options:
     """What the server is to be, by its flags."""
+    from kcore.apiserver.registry.issuing import TokenIssuer
     from kcore.apiserver.tokens import TokenKeys
 
     issuers = flags["service-account-issuer"]
@@ -148,9 +149,25 @@ def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[]
         prefix=flags["etcd-prefix"],
         address=lambda: f"{address}:{port()}",
         openid=_openid(keys, lambda: f"{address}:{port()}"),
-        tokens=keys,
+        tokens=TokenIssuer(keys, audiences, round(flags["service-account-max-token-expiration"])),
+        audiences=audiences,
+        node_ports=_port_range(flags["service-node-port-range"]),
         compaction_seconds=flags["etcd-compaction-interval"],
     )
+
+
+def _port_range(text: str) -> tuple[int, int]:
+    """First and last of ``30000-32767``, or of ``30000+2767``."""
+    first, separator, last = text.partition("-")
+    if not separator:
+        first, separator, last = text.partition("+")
+        if separator and first.isdigit() and last.isdigit():
+            last = str(int(first) + int(last))
+    if not (first.isdigit() and last.isdigit() and 0 < int(first) <= int(last) < 1 << 16):
+        raise InputError(
+            f"cannot read {text!r}", field="--service-node-port-range", expected="two ports: 30000-32767"
+        )
+    return int(first), int(last)
 
 
 def _openid(keys: Any, address: Callable[[], str]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -12,15 +12,15 @@ from kcore.apiserver.operation import Object, Operation, Options, Result
 from kcore.apiserver.registry import Registry
 from kcore.apiserver.view import Update
 
-MANAGER = "kube-apiserver"
+MANAGER: Final = "kube-apiserver"
 
 
 class RegistryWriter:
     """See ``kcore.apiserver.view.Writer``."""
 
-    def __init__(self, registry: Registry, catalog: Any) -> None:
-        self._registry = registry
+    def __init__(self, catalog: Any) -> None:
         self._catalog = catalog
+        self.registry: Registry  # set once there is one: its admission writes, too
         self._rows: dict[tuple[str, str], Row] = {}
         for row in catalog.rows:
             key = (row.group, row.plural)
@@ -32,7 +32,7 @@ class RegistryWriter:
         row = self._catalog.by_kind(GroupVersionKind.of(obj["apiVersion"], obj["kind"]))
         metadata = obj["metadata"]
         op = _operation(row, metadata.get("namespace", ""), "")
-        return _object(await self._registry.create(op, orjson.loads(orjson.dumps(obj))))
+        return _object(await self.registry.create(op, orjson.loads(orjson.dumps(obj))))
 
     async def update(self, group: str, plural: str, namespace: str, name: str, update: Update) -> Object:
         """The object as ``update`` makes it."""
@@ -49,12 +49,12 @@ class RegistryWriter:
     ) -> Object:
         row = self._rows[group, plural]
         while True:
-            found = _object(await self._registry.get(_operation(row, namespace, name)))
+            found = _object(await self.registry.get(_operation(row, namespace, name)))
             made = update(orjson.loads(orjson.dumps(found)))
             if made is None:
                 return found
             try:
-                return _object(await self._registry.update(_operation(row, namespace, name, subresource), made))
+                return _object(await self.registry.update(_operation(row, namespace, name, subresource), made))
             except ApiError as error:
                 if error.reason != "Conflict":
                     raise
@@ -64,7 +64,7 @@ class RegistryWriter:
         row = self._rows.get((group, plural))
         if row is None:
             raise not_found(group, plural, name)
-        await self._registry.delete(_operation(row, namespace, name), {})
+        await self.registry.delete(_operation(row, namespace, name), {})
 
 
 def _operation(row: Row, namespace: str, name: str, subresource: str = "") -> Operation:
