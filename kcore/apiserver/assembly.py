@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import ssl
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from kcore.apiserver.documents import Documents
 from kcore.apiserver.headers import HeaderFields
 from kcore.apiserver.health import Health
 from kcore.apiserver.metrics import Metrics
+from kcore.apiserver.proxying import Kubelets
 from kcore.apiserver.registry import Registry
 from kcore.apiserver.registry.core import Core, SystemChance
 from kcore.apiserver.registry_of import make_registry
@@ -79,6 +81,7 @@ class Options:
     address: Callable[[], str] = str
     openid: Any = None
     tokens: Any = None
+    kubelet_tls: Callable[[], ssl.SSLContext | None] = lambda: None  # noqa: E731
     audiences: Sequence[str] = ()
     node_ports: tuple[int, int] | None = None
     compaction_seconds: float = 300.0
@@ -107,7 +110,7 @@ class Assembly:
         await self.view.start(*GUARDED)
         options = self.options
         bindings = Bindings()
-        await bindings.start(self.view)
+        await bindings.follow(self.view)
         self.authorizer = authorizer_of(options.authorization_modes, lambda: RBAC(bindings))
         chance = SystemChance()
         writer = RegistryWriter(self.catalog)
@@ -126,7 +129,7 @@ class Assembly:
         verbs = Verbs(self.registry, self.cacher, self.catalog, time.time, self.metrics)
         self.server = ApiServer(
             self.catalog, verbs, guards, self.health, Documents(self.catalog, options.address),
-            self.metrics, openid=options.openid, settings=options.settings, storage_objects=self._objects,
+            self.metrics, kubelets=Kubelets(self.registry.core, options.kubelet_tls), openid=options.openid, settings=options.settings, storage_objects=self._objects,
         )  # fmt: skip
         now = self.registry.core.now
         await bootstrap(options.cluster, self.view, writer, now=now, root_ca=options.root_ca)

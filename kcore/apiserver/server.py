@@ -157,7 +157,7 @@ class ApiServer:
         if info.namespace and not row.namespaced and row.plural != "namespaces":
             raise status.no_such_path()
         if sub is not None and sub.connects and self.kubelets is not None:
-            return await self.kubelets.connect(request, info, query, user)  # type: ignore[no-any-return]
+            return await self.kubelets.connect(request, info, query, user, row)  # type: ignore[no-any-return]
         everywhere = row.namespaced and not info.namespace
         one = bool(info.parts[1:])
         if (
