@@ -30,22 +30,23 @@ DIRECTIVES = {
     "nonecheck": DEBUG,
 }
 
-MESSAGES = Path("kcore/store/etcd")  # *.proto here become messages.binpb beside them, which the package ships
+# folders whose *.proto become messages.binpb beside them, which the package ships
+MESSAGES = (Path("kcore/store/etcd"), Path("kcore/api/schema"))
 
 
-def compile_messages() -> None:
+def compile_messages(folder: Path) -> None:
     """``messages.binpb`` is the FileDescriptorSet of all .proto files; made anew only where one of them is newer."""
-    sources, made = sorted(MESSAGES.glob("*.proto")), MESSAGES / "messages.binpb"
+    sources, made = sorted(folder.glob("*.proto")), folder / "messages.binpb"
     if made.exists() and made.stat().st_mtime >= max(source.stat().st_mtime for source in sources):
         return
     arguments = [
         "protoc",
-        f"-I{MESSAGES}",
+        f"-I{folder}",
         f"--descriptor_set_out={made}",
         *(str(source) for source in sources),
     ]
     if protoc.main(arguments) != 0:
-        raise SystemExit("kcore: protoc refused kcore/store/etcd/*.proto")
+        raise SystemExit(f"kcore: protoc refused {folder}/*.proto")
 
 
 KUBERNETES = "v1.36.0-local"
@@ -122,7 +123,8 @@ def compile_schemas() -> None:
     made.write_bytes(b"KCS1" + len(first).to_bytes(4, "little") + first + second)
 
 
-compile_messages()
+for folder in MESSAGES:
+    compile_messages(folder)
 compile_schemas()
 setup(
     ext_modules=cythonize(

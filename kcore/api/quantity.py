@@ -63,7 +63,7 @@ def canonical(value: str | int | float) -> str:
     nanos = parse_quantity(text)
     if nanos == 0:
         return "0"
-    sign, whole, places, suffix = _parts(text)
+    _, whole, places, suffix = _parts(text)
     whole = whole.lstrip("0") or "0"
     if suffix in BINARY_SUFFIXES[1:]:
         exponent = 10 * BINARY_SUFFIXES.index(suffix)
@@ -72,7 +72,13 @@ def canonical(value: str | int | float) -> str:
     power = _power(suffix)
     digits = whole + places
     scale = power - len(places)
-    if scale >= -9 and len(digits) <= 18 and scale % 3 == 0 and digits[0] != "0" and not digits.endswith("000"):
+    if (
+        scale >= -9
+        and len(digits) <= 18
+        and scale % 3 == 0
+        and digits[0] != "0"
+        and not digits.endswith("000")
+    ):
         return text
     return _formatted(nanos, "exponent" if suffix[:1] in ("e", "E") and len(suffix) > 1 else "decimal")
 

@@ -51,6 +51,7 @@ class Row:
     ``storage_version``: the version that the store holds; other versions are converted. ``storage_group``: where the
     store holds it under another group (events), None: its own.
     ``schema``: its name in the OpenAPI document (``io.k8s.api.core.v1.Pod``).
+    ``answers_with_deleted``: a deletion answers with the object, not with a Status (ReturnDeletedObject of its store).
     """
 
     group: str
@@ -69,6 +70,7 @@ class Row:
     fields: tuple[str, ...] = ()
     subresources: tuple[Subresource, ...] = ()
     list_kind: str = ""
+    answers_with_deleted: bool = False
 
     @property
     def gvk(self) -> GroupVersionKind:

@@ -141,7 +141,7 @@ class Cacher:
             page = await self.storage.page(start, end, revision=revision, limit=PAGE_MAX)
             revision = page.revision
             cache.load(page.kvs)
-            if len(page.kvs) == page.count:
+            if len(page.kvs) == page.key_count:
                 return revision
             start = page.kvs[-1].key + b"\0"
             await asyncio.sleep(0)
@@ -205,9 +205,7 @@ class Cacher:
         """The object as the cache has it, without waiting; None also where the row is not in memory (``start``)."""
         resource = self._resources.get(row.storage)
         return (
-            None
-            if resource is None
-            else self._stored(resource.cache, self.storage.key(row, namespace, name))
+            None if resource is None else self._stored(resource.cache, self.storage.key(row, namespace, name))
         )
 
     def peek_all(self, row: Row, namespace: str = "") -> list[tuple[str, str, Stored]]:
@@ -294,7 +292,8 @@ class Cacher:
                 await self._fresh(exact)
                 if resource.cache.last_change > exact or exact < resource.cache.list_revision:
                     return await list_from_store(
-                        self.storage, predicate, resource.cache.plan, options, start, exact)
+                        self.storage, predicate, resource.cache.plan, options, start, exact
+                    )
             elif (options.resource_version == "" or start.revision < 0) and not (
                 options.resource_version_match
             ):
@@ -302,6 +301,8 @@ class Cacher:
             elif wanted:
                 await self._fresh(wanted)
             page = self._page(resource.cache, predicate, options, start, exact)
+            if not _behind(resource.cache, resource.cache.revision):
+                return page
             try:
                 page.check()
             except Missing:
@@ -309,8 +310,7 @@ class Cacher:
                 await asyncio.sleep(0)
                 continue
             return page
-        return await list_from_store(
-                        self.storage, predicate, resource.cache.plan, options, start, exact)
+        return await list_from_store(self.storage, predicate, resource.cache.plan, options, start, exact)
 
     def _scope(self, row: Row, namespace: str, options: ListOptions) -> tuple[bytes, bytes | None]:
         """What the keys begin with, and the one key where one object is named."""
@@ -403,7 +403,7 @@ class Cacher:
             if after < cache.oldest:
                 return _failed(row, versions.too_old(after, cache.oldest), encode)
             batch = cache.since(after, predicate)
-            if batch is not None and not batch.is_whole():
+            if batch is not None and _behind(cache, after) and not batch.is_whole():
                 return _failed(row, versions.too_old(after, cache.store.compact_revision), encode)
             first = of_batch(batch, encode, representation)
         identity = (predicate.prefix, predicate.one, labels, fields, representation)
@@ -433,6 +433,11 @@ class Cacher:
 
     async def __aexit__(self, *_: Any) -> None:
         await self.close()
+
+
+def _behind(cache: Cache, revision: int) -> bool:
+    """True where the store was compacted past that revision: values of that time may be gone from its memory."""
+    return cache.store is not None and cache.store.compact_revision > revision
 
 
 def _keys(cache: Cache) -> list[bytes]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kcore.store.errors import StoreError
-from kcore.store.kv import KV, Compare, PutOp, RangeOp, Relation, Target
+from kcore.store.kv import KV, Compare, PutOp, RangeOp, RangeResult, Relation, Target
 
 KEY: Final = b"compact_rev_key"  # its version counts the compactions, its value is the last one's revision
 INTERVAL_SECONDS: Final = 300.0  # --etcd-compaction-interval
@@ -46,8 +46,8 @@ class Compactor:
         )
         self._revision = done.revision
         if not done.succeeded:
-            found = done.results[0].kvs
-            if found:
+            result = done.results[0]
+            if isinstance(result, RangeResult) and (found := result.kvs):
                 self._version = found[0].version
                 if found[0].value.isdigit():
                     self.compact_revision = max(self.compact_revision, int(found[0].value))

@@ -20,7 +20,19 @@ from kcore.api.rows import Row
 from kcore.api.status import ApiError
 from kcore.apiserver.leases import Leases
 from kcore.store.errors import StoreError
-from kcore.store.kv import KV, Compare, DeleteOp, KeyValue, Op, PutOp, RangeOp, Relation, Target, prefix_end
+from kcore.store.kv import (
+    KV,
+    Compare,
+    DeleteOp,
+    KeyValue,
+    PutOp,
+    RangeOp,
+    RangeResult,
+    Relation,
+    Target,
+    TxnResult,
+    prefix_end,
+)
 from kcore_native.cacher.scan import is_canonical, splice
 
 Object = dict[str, Any]
@@ -66,9 +78,9 @@ class Transformer(Protocol):
         ...
 
 
-Update = Callable[[Object | None, int], Object | None | Awaitable[Object | None]]
+Update = Callable[[Object | None, int], Object | Awaitable[Object | None] | None]
 """From the object that is there and its revision (None and 0: none is) to the one that shall be; None: it stays."""
-Check = Callable[[Object], None | Awaitable[None]]
+Check = Callable[[Object], Awaitable[None] | None]
 """Raises where the object must not be deleted."""
 
 
@@ -246,8 +258,12 @@ class Storage:
             raise interpret(error) from None
         if done.succeeded:
             return Stored(value, done.revision, lease), None
-        kvs = done.results[0].kvs
-        return None, self.stored(kvs[0]) if kvs else None
+        return None, self._found(done)
+
+    def _found(self, done: TxnResult) -> Stored | None:
+        """What a transaction that was refused found at its key."""
+        result = done.results[0]
+        return self.stored(result.kvs[0]) if isinstance(result, RangeResult) and result.kvs else None
 
     async def delete(
         self,
@@ -287,17 +303,15 @@ class Storage:
             current = True
 
     async def erase(self, row: Row, key: bytes, state: Stored) -> tuple[Stored | None, Stored | None]:
-        success: tuple[Op, ...] = (DeleteOp(key),)
         try:
             done = await self.kv.txn(
-                (Compare(Target.MOD, Relation.EQUAL, key, state.revision),), success, (RangeOp(key),)
+                (Compare(Target.MOD, Relation.EQUAL, key, state.revision),), (DeleteOp(key),), (RangeOp(key),)
             )
         except StoreError as error:
             raise interpret(error) from None
         if done.succeeded:
             return Stored(state.value, done.revision, state.lease), None
-        kvs = done.results[0].kvs
-        return None, self.stored(kvs[0]) if kvs else None
+        return None, self._found(done)
 
     # -- many ----------------------------------------------------------------------------------------------------
 
@@ -319,10 +333,10 @@ class Storage:
 
 
 class Page(NamedTuple):
-    """``count`` is of all keys from the start on, ``revision`` what the list is of, ``current`` the store's."""
+    """``key_count`` is of all keys from the start on, ``revision`` what the list is of, ``current`` the store's."""
 
     kvs: list[KeyValue]
-    count: int
+    key_count: int
     revision: int
     current: int
 
@@ -344,7 +358,9 @@ def check(row: Row, name: str, key: bytes, preconditions: Preconditions | None, 
 def _storage_error(key: bytes, why: str) -> str:
     """The text of upstream's ``StorageError`` of an object that is not the one meant."""
     text = key.decode(errors="replace")
-    return f"StorageError: invalid object, Code: 4, Key: {text}, ResourceVersion: 0, AdditionalErrorMsg: {why}"
+    return (
+        f"StorageError: invalid object, Code: 4, Key: {text}, ResourceVersion: 0, AdditionalErrorMsg: {why}"
+    )
 
 
 def interpret(error: StoreError) -> ApiError:

@@ -49,7 +49,7 @@ async def list_from_store(
     if more and wanted:
         token = versions.encode_continue(key, prefix, revision)
         if options.selects_all:
-            remaining = page.count - wanted
+            remaining = page.key_count - wanted
     return ListPage(found, str(revision), token, remaining)
 
 
@@ -65,7 +65,7 @@ def _take(
         entry = entry_of(storage, plan, kv)
         if predicate.accepts(entry):
             found.append(entry)
-    return len(page.kvs) < page.count, key
+    return len(page.kvs) < page.key_count, key
 
 
 def entry_of(storage: Storage, plan: Plan, kv: KeyValue) -> Entry:

@@ -152,4 +152,6 @@ def too_large(wanted: int, current: int, retry_seconds: int = 0) -> ApiError:
 
 def too_old(wanted: int, oldest: int | None = None) -> ApiError:
     """410: what came after that revision is no longer kept."""
-    return status.expired(f"too old resource version: {wanted}" + (f" ({oldest})" if oldest is not None else ""))
+    return status.expired(
+        f"too old resource version: {wanted}" + (f" ({oldest})" if oldest is not None else "")
+    )

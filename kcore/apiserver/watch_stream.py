@@ -248,7 +248,9 @@ class WatchStream:
         """The client learns how far the cache is, unless something waits to be sent anyway."""
         if self._cache is None or self._waiting or self._first is not None:
             return
-        self._waiting.append(self._frame("BOOKMARK", bookmark(self._row, max(self._cache.revision, self._after))))
+        self._waiting.append(
+            self._frame("BOOKMARK", bookmark(self._row, max(self._cache.revision, self._after)))
+        )
         self._oldest_waiting = self._loop.time()
         self._drain()
 

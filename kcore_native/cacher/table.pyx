@@ -313,6 +313,10 @@ cdef class Table:
         self.lower_bound(max(predicate.prefix, start), &block, &at)
         while block < len(self.blocks):
             entries = <list>self.blocks[block]
+            if predicate.everything and not limit and predicate.covers((<Entry>entries[len(entries) - 1]).key):
+                # the lower bound is under the prefix, and so is all up to the block's last
+                found.extend(entries[at:] if at else entries)
+                at = len(entries)
             while at < len(entries):
                 entry = <Entry>entries[at]
                 if not predicate.covers(entry.key):

@@ -223,13 +223,14 @@ def time(text: str, micro: bool = False) -> str | None:
     leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     if not 1 <= day <= (28 if month == 2 and not leap else _MONTH_DAYS[month - 1]):
         raise clock.outside("day")
+    cycle = 400 if year < 2 else 0  # Go has a year 0, datetime has not; the calendar repeats after 400 years
     try:
-        moment = datetime(year, month, day, hour, minute, second, microseconds) - offset  # noqa: DTZ001
+        moment = datetime(year + cycle, month, day, hour, minute, second, microseconds) - offset  # noqa: DTZ001
     except (ValueError, OverflowError) as error:
         raise clock.outside("year") from error
-    if moment == datetime(1, 1, 1):  # noqa: DTZ001
+    if moment == datetime(1 + cycle, 1, 1):  # noqa: DTZ001
         return None
-    whole = moment.isoformat(timespec="seconds")
+    whole = f"{moment.year - cycle:04}{moment.isoformat(timespec='seconds')[4:]}"
     return f"{whole}.{moment.microsecond:06}Z" if micro else f"{whole}Z"
 
 

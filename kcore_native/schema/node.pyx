@@ -11,11 +11,9 @@ after ``clean``; ``write_nulls`` puts them in, for what is stored and sent. Sour
 """
 
 from cpython.dict cimport PyDict_GetItem, PyDict_Next
-from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
-from libc.string cimport memchr
+from libc.math cimport isinf
 
 from kcore_native.schema import literals
 
@@ -228,10 +226,10 @@ cdef class Node:
     cdef readonly frozenset omitempty
     cdef readonly str definition
     cdef int code
+    cdef Node inner  # of a JSON schema that may be something else: the schema's
     cdef dict members  # of an object: name to Member
     cdef tuple written  # Members that Go writes though they are absent, but null
     cdef tuple nulls  # names of those that Go writes as null
-    cdef bint leads_to_nulls  # an object inside may have such
 
     def __init__(
         self, str kind, str type_name="", str definition="", tuple required=(), str list_type="atomic",
@@ -252,7 +250,6 @@ cdef class Node:
         self.members = {}
         self.written = ()
         self.nulls = ()
-        self.leads_to_nulls = True
         self.code = CODES[kind]
         if self.code == INT64 and type_name.endswith("int32"):
             self.code = INT32
@@ -290,7 +287,7 @@ cdef class Node:
                 if member.pointer and not member.omitempty:
                     nulls.append(name)
                 continue
-            if member.code == OBJECT:
+            if member.code == OBJECT or member.code == QUANTITY or member.code == INT_OR_STRING:
                 written.append(member)
             elif member.code in (TIME, MICRO_TIME) or (member.code == ANY and go_type.startswith("runtime.")):
                 nulls.append(name)
@@ -302,6 +299,10 @@ cdef class Node:
         self.written = tuple(written)
         self.nulls = tuple(nulls)
         self.omitempty = frozenset(omitted)
+
+    def hold(self, Node inner):
+        """A value that is an object, or a list of them, is one of that node."""
+        self.inner = inner
 
     def clean(self, dict obj):
         """The object is as Go's round trip leaves it, less what Go writes as null. Returns the unknown fields' paths.
@@ -538,6 +539,8 @@ cdef object walk_value(Node node, int code, str go_type, object value, Frame *fr
             return saved(walk, mismatch(number_of(value), go_type, frame, True))
     elif code == DOUBLE:
         if is_number(value):
+            if isinf(<double>value):
+                return saved(walk, mismatch(number_of(value), go_type, frame))
             return value
     elif code == BYTES:
         if type(value) is str:
@@ -580,9 +583,44 @@ cdef object walk_special(int code, Node node, object value, Frame *frame, Walk w
         if is_number(value):
             raise mismatch(number_of(value), "int32", frame, type(value) is not int)
         raise mismatch(word_of(value), "int32", frame)
-    walk.members += members_of(value, walk.depth)
-    if code == SCHEMA_OR_BOOL and type(value) is not dict and type(value) is not bool:
+    if code == ANY or node.inner is None:
+        walk.members += members_of(value, walk.depth)
+        return value
+    return schema_or_other(code, node, value, frame, walk)
+
+
+cdef object schema_or_other(int code, Node node, object value, Frame *frame, Walk walk):
+    """A JSON schema, or what may stand for one; what is unknown in it goes without a word, as its decoder is not strict."""
+    cdef Py_ssize_t known = len(walk.unknown)
+    cdef object earlier = walk.mismatch
+    walk.mismatch = None
+    if type(value) is dict:
+        walk_object(node.inner, <dict>value, frame, walk)
+    elif type(value) is list and code == SCHEMA_OR_ARRAY:
+        for i, each in enumerate(<list>value):
+            if each is None:
+                value[i] = {}
+            elif type(each) is not dict:
+                raise mismatch(word_of(each), "v1.JSONSchemaProps", frame)
+            else:
+                walk_object(node.inner, <dict>each, frame, walk)
+    elif type(value) is list and code == SCHEMA_OR_STRINGS:
+        for i, each in enumerate(<list>value):
+            if each is None:
+                value[i] = ""
+            elif type(each) is not str:
+                raise mismatch(word_of(each), "string", frame)
+    elif code == SCHEMA_OR_BOOL and type(value) is not bool:
         raise TypeMismatch("boolean or JSON schema expected")
+    elif code != SCHEMA_OR_BOOL:
+        walk.members += members_of(value, walk.depth)
+        value = None
+    if walk.mismatch is not None:
+        raise walk.mismatch
+    walk.mismatch = earlier
+    del walk.unknown[known:]
+    if type(value) is list and not value:
+        return None
     return value
 
 

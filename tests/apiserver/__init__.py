@@ -1,1 +1,1 @@
-"""Tests of kcore.apiserver."""
+"""Tests of the apiserver package."""

@@ -4,6 +4,24 @@ from __future__ import annotations
 
 from typing import Final
 
+from kcore.api.kinds.apps import CONTROLLER_REVISION, DAEMON_SET, DEPLOYMENT, REPLICA_SET, STATEFUL_SET
+from kcore.api.kinds.core_workloads import POD_TEMPLATE, REPLICATION_CONTROLLER
+from kcore.api.kinds.disruption import POD_DISRUPTION_BUDGET
+from kcore.api.kinds.pods import POD
 from kcore.api.strategy import Strategy
 
-STRATEGIES: Final[dict[tuple[str, str], Strategy]] = {}
+Row = tuple[tuple[str, str], Strategy]
+
+WORKLOADS: Final[tuple[Row, ...]] = (
+    (("", "Pod"), POD),
+    (("", "PodTemplate"), POD_TEMPLATE),
+    (("", "ReplicationController"), REPLICATION_CONTROLLER),
+    (("apps", "ControllerRevision"), CONTROLLER_REVISION),
+    (("apps", "DaemonSet"), DAEMON_SET),
+    (("apps", "Deployment"), DEPLOYMENT),
+    (("apps", "ReplicaSet"), REPLICA_SET),
+    (("apps", "StatefulSet"), STATEFUL_SET),
+    (("policy", "PodDisruptionBudget"), POD_DISRUPTION_BUDGET),
+)
+
+STRATEGIES: Final[dict[tuple[str, str], Strategy]] = dict(WORKLOADS)

@@ -80,7 +80,10 @@ def validate_claim_spec(
 
 
 def _validate_sources(
-    source: Mapping[str, Any] | None, reference: Mapping[str, Any] | None, path: str, allow_invalid_group: bool
+    source: Mapping[str, Any] | None,
+    reference: Mapping[str, Any] | None,
+    path: str,
+    allow_invalid_group: bool,
 ) -> list[FieldError]:
     errors: list[FieldError] = []
     if source is not None:
@@ -116,7 +119,9 @@ def normalize_claim_spec(spec: dict[str, Any]) -> None:
     if source is not None and reference is None:
         spec["dataSourceRef"] = dict(source)
     elif reference is not None and source is None and not reference.get("namespace"):
-        spec["dataSource"] = {name: reference[name] for name in ("apiGroup", "kind", "name") if name in reference}
+        spec["dataSource"] = {
+            name: reference[name] for name in ("apiGroup", "kind", "name") if name in reference
+        }
 
 
 def claim_spec_warnings(spec: Mapping[str, Any], path: str) -> list[str]:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from kcore.api.field import FieldError, invalid, quoted, required
+from kcore.api.field import too_long as bytes_too_long
 
 Complaints = tuple[str, ...]
 NameRule = Callable[[str, bool], Complaints]  # name, whether it is a prefix of a name to be generated
@@ -22,6 +23,7 @@ CACHED_COUNT_MAX: Final = 4096  # answers kept for each rule; the least recently
 LABEL_BYTES_MAX: Final = 63
 SUBDOMAIN_BYTES_MAX: Final = 253
 PORT_NAME_BYTES_MAX: Final = 15
+SIGNER_BYTES_MAX: Final = 2 * SUBDOMAIN_BYTES_MAX + LABEL_BYTES_MAX + 2
 ID_MAX: Final = (1 << 31) - 1  # of users and groups
 
 DNS1123_LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -372,6 +374,36 @@ def domain_prefixed_key(path: str, key: str) -> list[FieldError]:
     if not errors and "/" not in key:
         errors.append(invalid(path, key, 'must be a domain-prefixed key (such as "acme.io/foo")'))
     return errors
+
+
+def signer_name(path: str, name: str) -> list[FieldError]:
+    """ValidateSignerName: ``domain/path`` (pkg/apis/core/validation/names.go)."""
+    if not name:
+        return [required(path)]
+    segments = name.split("/")
+    if len(segments) != 2:
+        detail = "must be a fully qualified domain and path of the form 'example.com/signer-name'"
+        return [invalid(path, name, detail)]
+    domain, rest = segments
+    errors = [bytes_too_long(path, SUBDOMAIN_BYTES_MAX)] if byte_count(domain) > SUBDOMAIN_BYTES_MAX else []
+    errors += _label_faults(path, domain, dns1123_label)
+    if "." not in domain:
+        errors.append(
+            invalid(path, domain, "should be a domain with at least two segments separated by dots")
+        )
+    errors += _label_faults(path, rest, dns1123_subdomain)
+    if byte_count(name) > SIGNER_BYTES_MAX:
+        errors.append(bytes_too_long(path, SIGNER_BYTES_MAX))
+    return errors
+
+
+def _label_faults(path: str, segment: str, rule: Callable[[str], Complaints]) -> list[FieldError]:
+    """The faults of the first wrong label between dots."""
+    for label in segment.split("."):
+        if complaints := rule(label):
+            shown = quoted(label)
+            return [invalid(path, segment, f"validating label {shown}: {each}") for each in complaints]
+    return []
 
 
 def decimal_integer(value: str) -> Complaints:

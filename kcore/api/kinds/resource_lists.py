@@ -169,9 +169,7 @@ def validate_requirements(
     requests: Amounts = resources.get("requests") or {}
     compute = huge = False
     for name, amount in limits.items():
-        facts = _validate_entry(
-            name, amount, f"{path}.limits[{name}]", pod_level, allow_indivisible, errors
-        )
+        facts = _validate_entry(name, amount, f"{path}.limits[{name}]", pod_level, allow_indivisible, errors)
         compute = compute or facts.is_compute
         huge = huge or facts.is_huge_pages
     for name, amount in requests.items():
@@ -314,5 +312,3 @@ def equal_amounts(new: Amounts | None, old: Amounts | None) -> bool:
 def is_fraction(amount: Any) -> bool:
     """True for an amount that is not whole, finer than a thousandth ignored as Go does."""
     return milli_value(parse_quantity(amount)) % 1000 != 0
-
-

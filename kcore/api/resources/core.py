@@ -118,6 +118,7 @@ ROWS: Final = (
         "persistentvolumeclaims",
         SCHEMA + "v1.PersistentVolumeClaim",
         short_names=("pvc",),
+        answers_with_deleted=True,
         subresources=(STATUS,),
     ),
     Row(
@@ -130,6 +131,7 @@ ROWS: Final = (
         "persistentvolumes",
         SCHEMA + "v1.PersistentVolume",
         short_names=("pv",),
+        answers_with_deleted=True,
         subresources=(STATUS,),
     ),
     Row(
@@ -155,6 +157,7 @@ ROWS: Final = (
             "status.nominatedNodeName",
             "spec.host",
         ),
+        answers_with_deleted=True,
         subresources=(
             Subresource(
                 "attach", ("create", "get"), GroupVersionKind("", "v1", "PodAttachOptions"), connects=True
@@ -186,6 +189,7 @@ ROWS: Final = (
         True,
         "podtemplates",
         SCHEMA + "v1.PodTemplate",
+        answers_with_deleted=True,
     ),
     Row(
         GROUP,
@@ -211,6 +215,7 @@ ROWS: Final = (
         "resourcequotas",
         SCHEMA + "v1.ResourceQuota",
         short_names=("quota",),
+        answers_with_deleted=True,
         subresources=(STATUS,),
     ),
     Row(GROUP, "v1", "Secret", "secrets", "secret", True, "secrets", SCHEMA + "v1.Secret", fields=("type",)),
@@ -224,6 +229,7 @@ ROWS: Final = (
         "serviceaccounts",
         SCHEMA + "v1.ServiceAccount",
         short_names=("sa",),
+        answers_with_deleted=True,
         subresources=(
             Subresource(
                 "token", ("create",), GroupVersionKind("authentication.k8s.io", "v1", "TokenRequest")
@@ -242,6 +248,7 @@ ROWS: Final = (
         short_names=("svc",),
         categories=("all",),
         fields=("spec.clusterIP", "spec.type"),
+        answers_with_deleted=True,
         subresources=(proxy("ServiceProxyOptions"), STATUS),
     ),
 )

@@ -20,6 +20,7 @@ ROWS: Final = (
         False,
         "deviceclasses",
         SCHEMA + "v1.DeviceClass",
+        answers_with_deleted=True,
     ),
     Row(
         GROUP,
@@ -30,6 +31,7 @@ ROWS: Final = (
         True,
         "resourceclaims",
         SCHEMA + "v1.ResourceClaim",
+        answers_with_deleted=True,
         subresources=(STATUS,),
     ),
     Row(
@@ -41,6 +43,7 @@ ROWS: Final = (
         True,
         "resourceclaimtemplates",
         SCHEMA + "v1.ResourceClaimTemplate",
+        answers_with_deleted=True,
     ),
     Row(
         GROUP,
@@ -52,5 +55,6 @@ ROWS: Final = (
         "resourceslices",
         SCHEMA + "v1.ResourceSlice",
         fields=("spec.nodeName", "spec.driver"),
+        answers_with_deleted=True,
     ),
 )

@@ -11,8 +11,28 @@ GROUP: Final = "storage.k8s.io"
 SCHEMA: Final = "io.k8s.api.storage."
 
 ROWS: Final = (
-    Row(GROUP, "v1", "CSIDriver", "csidrivers", "csidriver", False, "csidrivers", SCHEMA + "v1.CSIDriver"),
-    Row(GROUP, "v1", "CSINode", "csinodes", "csinode", False, "csinodes", SCHEMA + "v1.CSINode"),
+    Row(
+        GROUP,
+        "v1",
+        "CSIDriver",
+        "csidrivers",
+        "csidriver",
+        False,
+        "csidrivers",
+        SCHEMA + "v1.CSIDriver",
+        answers_with_deleted=True,
+    ),
+    Row(
+        GROUP,
+        "v1",
+        "CSINode",
+        "csinodes",
+        "csinode",
+        False,
+        "csinodes",
+        SCHEMA + "v1.CSINode",
+        answers_with_deleted=True,
+    ),
     Row(
         GROUP,
         "v1",
@@ -33,6 +53,7 @@ ROWS: Final = (
         "storageclasses",
         SCHEMA + "v1.StorageClass",
         short_names=("sc",),
+        answers_with_deleted=True,
     ),
     Row(
         GROUP,
@@ -43,6 +64,7 @@ ROWS: Final = (
         False,
         "volumeattachments",
         SCHEMA + "v1.VolumeAttachment",
+        answers_with_deleted=True,
         subresources=(STATUS,),
     ),
     Row(
@@ -55,5 +77,6 @@ ROWS: Final = (
         "volumeattributesclasses",
         SCHEMA + "v1.VolumeAttributesClass",
         short_names=("vac",),
+        answers_with_deleted=True,
     ),
 )

@@ -6,7 +6,9 @@ which are only unpacked where they are asked for.
 
 from __future__ import annotations
 
+import hashlib
 import zlib
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -52,6 +54,12 @@ class Definitions:
     def shipped(cls) -> Definitions:
         """Those of the package."""
         return cls((files("kcore.api.schema") / BUILT).read_bytes())
+
+    @staticmethod
+    @cache
+    def digest() -> bytes:
+        """Of the package's definitions."""
+        return hashlib.sha256((files("kcore.api.schema") / BUILT).read_bytes()).digest()
 
     def names(self) -> tuple[str, ...]:
         """All names, sorted."""

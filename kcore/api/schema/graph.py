@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any, Final
 
-from kcore_native.schema.node import Node
-
 from kcore.api.schema.definitions import Definitions
+from kcore_native.schema.node import Node
 
 META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1."
 SPECIAL: Final = {
@@ -43,6 +42,8 @@ class Schemas:
             if name == "io.k8s.apimachinery.pkg.runtime.RawExtension":
                 kind = "any"
             node = self._nodes[name] = Node(kind, short, name)
+            if short.startswith("JSONSchemaPropsOr"):
+                node.hold(self.node(name.partition("Or")[0]))
             return node
         node = self._nodes[name] = Node(
             "object",
@@ -52,6 +53,9 @@ class Schemas:
             map_type=schema.get("x-kubernetes-map-type", "granular"),
         )
         go = self._go_fields(name, properties)
+        if "x-kubernetes-group-version-kind" in schema:
+            for field in ("apiVersion", "kind"):
+                go[field] = ("string", "o", "TypeMeta")
         fields = {field: self._value(value, go[field][0]) for field, value in properties.items()}
         node.complete(fields, None, go)
         return node

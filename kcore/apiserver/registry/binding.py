@@ -85,9 +85,7 @@ def _check(pod: Object, metadata: Object, op: Operation) -> None:
         (metadata.get("resourceVersion"), "ResourceVersion", "resourceVersion"),
     ):
         if wanted and wanted != found.get(key, ""):
-            text = (
-                f"Precondition failed: {label} in precondition: {wanted}, {label} in object meta: {found.get(key, '')}"
-            )
+            text = f"Precondition failed: {label} in precondition: {wanted}, {label} in object meta: {found.get(key, '')}"
             raise precondition_conflict(op.row, op.namespace, name, text, "pods")
     why = ""
     if found.get("deletionTimestamp"):

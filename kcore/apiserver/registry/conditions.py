@@ -11,7 +11,7 @@ from kcore.apiserver.operation import Object
 def set_pod_condition(pod: Object, condition: Object, now: str) -> None:
     """The pod has the condition; its transition time is ``now`` where its status changed."""
     conditions = pod.setdefault("status", {}).setdefault("conditions", [])
-    made = {"lastProbeTime": None, "lastTransitionTime": now, **condition}
+    made = {"lastTransitionTime": now, **condition}
     for index, found in enumerate(conditions):
         if found["type"] == condition["type"]:
             if found.get("status") == condition["status"]:

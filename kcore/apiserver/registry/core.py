@@ -16,20 +16,6 @@ from kcore.apiserver.registry.metadata import NAME_ALPHABET, NAME_SUFFIX_LENGTH
 from kcore.apiserver.registry.seams import Admission, Catalog, ManagedFields, ObjectStore
 from kcore.apiserver.registry.stored_form import splice
 
-# Groups whose objects are stored as objects of another group: the events of both groups are one and the same.
-STORED_ELSEWHERE: Final = {("events.k8s.io", "Event"): "v1"}
-
-# Whose deletion is answered with the object rather than with a Status (ReturnDeletedObject in upstream's storages).
-RETURNS_DELETED: Final = frozenset({
-    ("", "namespaces"), ("", "persistentvolumes"), ("", "persistentvolumeclaims"), ("", "pods"),
-    ("", "podtemplates"), ("", "resourcequotas"), ("", "services"), ("", "serviceaccounts"),
-    ("resource.k8s.io", "deviceclasses"), ("resource.k8s.io", "devicetaintrules"),
-    ("resource.k8s.io", "resourceclaims"), ("resource.k8s.io", "resourceclaimtemplates"),
-    ("resource.k8s.io", "resourceslices"), ("storage.k8s.io", "csidrivers"), ("storage.k8s.io", "csinodes"),
-    ("storage.k8s.io", "storageclasses"), ("storage.k8s.io", "volumeattachments"),
-    ("storage.k8s.io", "volumeattributesclasses"),
-})  # fmt: skip
-
 CLOCK_TEXT: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -174,8 +160,7 @@ class Core:
         self.kinds.pop(id(row), None)
 
     def _kind(self, row: Row) -> Kind:
-        version = f"{row.group}/{row.storage_version}" if row.group else row.storage_version
-        stored = STORED_ELSEWHERE.get((row.group, row.kind), version)
+        stored = row.storage_api_version
         events = row.kind == "Event" and row.group in ("", "events.k8s.io")
         return Kind(
             row=row,
@@ -184,7 +169,7 @@ class Core:
             stored=stored,
             converts=stored != row.api_version,
             hooks=self.hooks.get((row.group, row.plural), NO_HOOKS),
-            returns_deleted=(row.group, row.plural) in RETURNS_DELETED,
+            returns_deleted=row.answers_with_deleted,
             collects_garbage=not events,
         )
 
@@ -194,9 +179,7 @@ class Core:
         return Context(now, op.namespace, user.name, user.groups, op.options.dry_run)
 
 
-def precondition_conflict(
-    row: Row, namespace: str, name: str, text: str, plural: str = ""
-) -> ApiError:
+def precondition_conflict(row: Row, namespace: str, name: str, text: str, plural: str = "") -> ApiError:
     """409 with the store's own words (storage.NewInvalidObjError); ``plural`` where the object is not the row's."""
     folder = plural or row.storage
     key = f"/registry/{folder}/{namespace}/{name}" if row.namespaced else f"/registry/{folder}/{name}"

@@ -115,7 +115,7 @@ class _Deletion:
         metadata = live["metadata"]
         if kind.row.plural == "namespaces" and not kind.row.group:
             done = await self._namespace()
-            if done is not False:
+            if not isinstance(done, bool):
                 return done
         self._check_preconditions()
         if self._pending():
@@ -264,7 +264,7 @@ class _Deletion:
             await self.kind.hooks.after_delete(op, live)
         return Outcome(live, True, returned=False)
 
-    async def _namespace(self) -> Outcome | None | bool:
+    async def _namespace(self) -> Outcome | bool | None:
         """A namespace is Terminating first; False: its deletion is an ordinary one."""
         live, options, op = self.live, self.options, self.op
         metadata = live["metadata"]
@@ -286,9 +286,7 @@ class _Deletion:
         metadata["deletionTimestamp"] = self.core.now()
         live.setdefault("status", {})["phase"] = "Terminating"
         current = list(metadata.get("finalizers") or ())
-        for name, wish in zip(
-            (ORPHAN, FOREGROUND), _namespace_wishes(options, current), strict=True
-        ):
+        for name, wish in zip((ORPHAN, FOREGROUND), _namespace_wishes(options, current), strict=True):
             if wish and name not in current:
                 current.append(name)
             elif not wish and name in current:

@@ -11,8 +11,16 @@ from typing import Any, Final
 import orjson
 
 from kcore.api import field
-from kcore.apiserver.registry.selection import matches
-from kcore.api.status import ApiError, bad_request, conflict, forbidden, invalid, not_found, timeout, too_many_requests
+from kcore.api.status import (
+    ApiError,
+    bad_request,
+    conflict,
+    forbidden,
+    invalid,
+    not_found,
+    timeout,
+    too_many_requests,
+)
 from kcore.apiserver.list_options import ListOptions
 from kcore.apiserver.operation import CREATE, DELETE, Object, Operation, Result
 from kcore.apiserver.registry.binding import succeeded
@@ -20,6 +28,7 @@ from kcore.apiserver.registry.conditions import pod_is_ready, set_pod_condition
 from kcore.apiserver.registry.core import Core
 from kcore.apiserver.registry.deleting import delete_object
 from kcore.apiserver.registry.metadata import ensure_namespace, metadata_of
+from kcore.apiserver.registry.selection import matches
 from kcore.apiserver.registry.stored_form import decode
 from kcore.apiserver.registry.updating import Write, write
 
@@ -118,7 +127,12 @@ class _Eviction:
         """The budget counts one disruption less and knows the pod; raises where it allows none."""
         budgets = self.budgets
         op = replace(
-            self.op, row=budgets, name=name, subresource="status", options=replace(self.op.options), may_create=None
+            self.op,
+            row=budgets,
+            name=name,
+            subresource="status",
+            options=replace(self.op.options),
+            may_create=None,
         )
         now = self.core.now()
 
@@ -154,10 +168,8 @@ class _Eviction:
         """The pod has the condition DisruptionTarget; its version after that."""
         core, now = self.core, self.core.now()
         wanted = options["preconditions"]
-        last = ""
 
         async def updated(live: Object | None) -> Object:
-            nonlocal last
             if live is None:
                 raise not_found("", "pods", self.op.name)
             _check(live, wanted)
@@ -168,8 +180,7 @@ class _Eviction:
         op = replace(self.op, row=self.pods, subresource="status", may_create=None)
         done = await write(core, Write(core.kind(self.pods), op, updated, now, admits=False))
         assert isinstance(done.body, bytes)
-        last = orjson.loads(done.body)["metadata"]["resourceVersion"]
-        return last
+        return str(orjson.loads(done.body)["metadata"]["resourceVersion"])
 
 
 EVICTED: Final = {
@@ -181,7 +192,14 @@ EVICTED: Final = {
 
 
 def _failure(text: str) -> Object:
-    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": text, "code": 500}
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": text,
+        "code": 500,
+    }
 
 
 def _check(pod: Object, wanted: Object) -> None:
@@ -232,7 +250,9 @@ def _spares_unready(budget: Object) -> bool:
 
 def _still_processed(budget: Object) -> ApiError:
     name = budget["metadata"]["name"]
-    return _refused(f"The disruption budget {name} is still being processed by the server.", RETRY_AFTER_SECONDS)
+    return _refused(
+        f"The disruption budget {name} is still being processed by the server.", RETRY_AFTER_SECONDS
+    )
 
 
 def _refused(text: str, retry_after_seconds: int) -> ApiError:

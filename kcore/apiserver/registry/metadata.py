@@ -16,8 +16,16 @@ NAME_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"  # no vowels, nothing that 
 GENERATED_NAME_LENGTH_MAX: Final = 63
 GENERATE_NAME_ATTEMPTS_MAX: Final = 8
 
-SYSTEM_FIELDS: Final = ("creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
-NAMESPACE_MISMATCH: Final = "the namespace of the provided object does not match the namespace sent on the request"
+SYSTEM_FIELDS: Final = (
+    "creationTimestamp",
+    "uid",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "selfLink",
+)
+NAMESPACE_MISMATCH: Final = (
+    "the namespace of the provided object does not match the namespace sent on the request"
+)
 
 DUPLICATE_OWNERS: Final = (
     ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may "
@@ -32,17 +40,16 @@ DUPLICATE_OWNERS_AFTER_ADMISSION: Final = (
 
 def metadata_of(obj: Object) -> dict[str, Any]:
     """The object's metadata, made where it has none."""
-    metadata = obj.get("metadata")
+    metadata: dict[str, Any] | None = obj.get("metadata")
     if metadata is None:
         metadata = obj["metadata"] = {}
-    return metadata  # type: ignore[no-any-return]
+    return metadata
 
 
 def wipe_system_fields(metadata: dict[str, Any]) -> None:
     """What only the server sets is gone."""
     for name in SYSTEM_FIELDS:
-        if name in metadata:
-            del metadata[name]
+        metadata.pop(name, None)
 
 
 def ensure_namespace(metadata: dict[str, Any], expected: str) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from kcore.api.rows import Row
 from kcore.api.status import ApiError
-from kcore.apiserver.storage import Storage, Stored
+from kcore.apiserver.storage import Storage, Stored, interpret
+from kcore.store.errors import StoreError
+
+PAGE_OBJECTS_MAX: Final = 2_000
 
 
 class Objects:
@@ -35,3 +40,18 @@ class Objects:
         key = self.storage.key(row, namespace, name)
         gone, _ = await self.storage.erase(row, key, Stored(b"", revision))
         return None if gone is None else gone.revision
+
+    async def values(self, row: Row) -> list[bytes]:
+        """All objects of the row, without resource versions."""
+        storage, found = self.storage, []
+        start = root = storage.root(row)
+        end = storage.end(root)
+        while True:
+            try:
+                page = await storage.page(start, end, limit=PAGE_OBJECTS_MAX)
+            except StoreError as error:
+                raise interpret(error) from None
+            found += [storage.stored(each).value for each in page.kvs]
+            if len(page.kvs) < PAGE_OBJECTS_MAX:
+                return found
+            start = page.kvs[-1].key + b"\0"

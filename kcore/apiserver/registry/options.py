@@ -128,5 +128,3 @@ def integer(text: str) -> int:
     if not -(1 << 63) <= number < 1 << 63:
         raise bad_request(f"strconv.ParseInt: parsing {quoted(text)}: value out of range")
     return number
-
-

@@ -5,6 +5,7 @@ Source: apiserver pkg/endpoints/handlers/patch.go of Kubernetes 1.36.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,6 +13,9 @@ from typing import Any, Final
 import orjson
 
 from kcore.api import field, schema
+from kcore.api.patch import json_patch, json_patch_faults, merge_patch, strategic_merge
+from kcore.api.patch.operations import check_form
+from kcore.api.schema.document import read_json
 from kcore.api.status import ApiError, bad_request, conflict, not_found, unsupported_media_type
 from kcore.api.status import invalid as invalid_object
 from kcore.apiserver.operation import IGNORE, STRICT, UPDATE, Object, Operation, Result
@@ -32,6 +36,7 @@ from kcore.apiserver.registry.scaling import API_VERSION, DEFINITION, own_scale,
 from kcore.apiserver.registry.stored_form import copied, dumps
 from kcore.apiserver.registry.updating import Write, write
 from kcore.apiserver.registry.versions import from_version, in_version
+from kcore_native.schema.node import count_members
 
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -39,8 +44,6 @@ STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
 APPLY_YAML: Final = "application/apply-patch+yaml"
 PATCH_TYPES: Final = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_YAML)
 CUSTOM_PATCH_TYPES: Final = (JSON_PATCH, MERGE_PATCH, APPLY_YAML)  # no Go type, no strategic merge
-
-JSON_PATCH_OPERATIONS_MAX: Final = 10_000
 
 
 @dataclass(slots=True)
@@ -97,10 +100,12 @@ async def patch_scale(core: Core, op: Operation, patch_type: str, body: bytes) -
                 node=node,
                 reset_fields=(),
             )
+            new = copied(new)
+            node.clean(new)
             for text in faults:
                 op.warn(text)
         else:
-            new = cleaned(mechanism(copied(live), op), node, op)
+            new = cleaned(mechanism(live, op), node, op)
             own_scale(core, op, live, new, now)
         return await _admitted(core, op, new, live, now)
 
@@ -116,8 +121,7 @@ def patching(core: Core, kind: Kind, op: Operation, patch_type: str, body: bytes
         if live is None:
             raise not_found(op.row.group, op.row.plural, op.name)
         shown = in_version(kind, copied(live)) if kind.converts else live
-        made = mechanism(copied(shown), op)
-        new = cleaned(made, kind.node, op)
+        new = cleaned(mechanism(shown, op), kind.node, op)
         new["apiVersion"], new["kind"] = op.row.api_version, op.row.kind
         if kind.converts:
             own_fields(core, kind, op, shown, new, now)
@@ -147,86 +151,66 @@ async def _admitted(core: Core, op: Operation, new: Object, live: Object | None,
 
 def mechanism_of(patch_type: str, body: bytes, node: Any, validation: str) -> Mechanism:
     """The patch, decoded once; 400 where it is none."""
-    strict = [] if validation == IGNORE else doubles(body)
+    given = parsed(body, patch_type)
+    faults = [] if validation == IGNORE else doubles(body, given)
     if patch_type == JSON_PATCH:
-        return _json_patch(body, [f"json patch {text}" for text in strict], validation)
-    patch_object = parsed(body, patch_type)
+        check_form(given)
+        if validation != IGNORE:
+            faults = [f"json patch {text}" for text in faults] + json_patch_faults(given)
+        return _applying_json_patch(given, faults)
     if patch_type == MERGE_PATCH:
-        from kcore.api.patch import merge_patch
-
-        return _from_dict(merge_patch, patch_object, strict, ())
-    from kcore.api.patch import strategic_merge
-
-    return _from_dict(strategic_merge, patch_object, strict, (node,))
+        return lambda live, _: Patched(made := merge_patch(live, given), faults, lambda: sorted_json(made))
+    return lambda live, _: Patched(strategic_merge(live, given, node), faults, lambda: go_value(given))
 
 
-def _from_dict(apply: Callable[..., Object], patch_object: Object, strict: list[str], more: tuple[Any, ...]) -> Mechanism:
-    pristine = dumps(patch_object)
-    by_patch = bool(more)  # a strategic merge quotes the patch, a merge patch the result
+def _applying_json_patch(given: Any, faults: list[str]) -> Mechanism:
+    def mechanism(live: Object, _: Operation) -> Patched:
+        made = json_patch(live, given)
+        return Patched(made, faults, lambda: sorted_json(made))
 
-    def made(live: Object, _: Operation) -> Patched:
-        # the patch may become part of the object, and is applied again after a lost swap
-        obj = apply(live, orjson.loads(pristine), *more)
-        return Patched(obj, strict, lambda: go_value(patch_object) if by_patch else sorted_json(obj))
-
-    return made
+    return mechanism
 
 
-def _json_patch(body: bytes, strict: list[str], validation: str) -> Mechanism:
-    from kcore.api.patch import json_patch
-
+def parsed(body: bytes, patch_type: str) -> Any:
+    """The patch's document; 400 where there is none."""
     try:
-        operations = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise bad_request(_unreadable(body, error, validation != IGNORE)) from None
-    if not isinstance(operations, list):
-        text = "json: cannot unmarshal object into Go value of type jsonpatch.Patch"
-        raise bad_request(text if validation == IGNORE else f"error decoding patch: {text}")
-    if len(operations) > JSON_PATCH_OPERATIONS_MAX:
-        from kcore.api.status import entity_too_large
-
-        text = f"The allowed maximum operations in a JSON patch is {JSON_PATCH_OPERATIONS_MAX}, got {len(operations)}"
-        raise entity_too_large(text)
-    pristine = dumps(operations)
-
-    def made(live: Object, _: Operation) -> Patched:
-        obj = json_patch(live, orjson.loads(pristine))
-        return Patched(obj, strict, lambda: sorted_json(obj))
-
-    return made
+        return read_json(body)
+    except ValueError as error:
+        prefix = "" if patch_type == STRATEGIC_MERGE_PATCH else "error decoding patch: "
+        raise bad_request(f"{prefix}{error}") from None
 
 
-def parsed(body: bytes, patch_type: str) -> Object:
-    """The patch as a dict; 400 where it is none."""
-    try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise bad_request(_unreadable(body, error, patch_type == MERGE_PATCH)) from None
-    if found is None:
-        found = {}
-    if not isinstance(found, dict):
-        raise bad_request(_not_a_map(found, patch_type))
-    return found
-
-
-def _not_a_map(found: Any, patch_type: str) -> str:
-    kinds = {list: "array", str: "string", bool: "bool", int: "number", float: "number"}
-    text = f"json: cannot unmarshal {kinds.get(type(found), 'value')} into Go value of type map[string]interface {{}}"
-    return f"error decoding patch: {text}" if patch_type == MERGE_PATCH else text
-
-
-def _unreadable(body: bytes, error: orjson.JSONDecodeError, prefixed: bool) -> str:
-    from kcore.api.schema.decoding import syntax_error
-
-    text = syntax_error(body, error)
-    return f"error decoding patch: {text}" if prefixed else text
-
-
-def doubles(body: bytes) -> list[str]:
+def doubles(body: bytes, given: Any) -> list[str]:
     """``duplicate field "x"`` for each member that an object of the document has twice."""
-    from kcore.api.schema.decoding import duplicate_fields
+    if count_members(body) == _members(given):
+        return []
+    found: dict[str, None] = {}
+    _doubles(json.loads(body, object_pairs_hook=_Pairs), "", found)
+    return list(found)
 
-    return duplicate_fields(body)
+
+class _Pairs(list[tuple[str, Any]]):
+    """The members of an object as they stand in the document."""
+
+
+def _doubles(value: Any, path: str, found: dict[str, None]) -> None:
+    if isinstance(value, _Pairs):
+        seen = set()
+        for key, item in value:
+            below = f"{path}.{key}" if path else key
+            if key in seen:
+                found.setdefault(f"duplicate field {field.quoted(below)}")
+            seen.add(key)
+            _doubles(item, below, found)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _doubles(item, f"{path}[{index}]", found)
+
+
+def _members(value: Any) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(map(_members, value.values()))
+    return sum(map(_members, value)) if isinstance(value, list) else 0
 
 
 def sorted_json(obj: Any) -> str:
@@ -236,7 +220,7 @@ def sorted_json(obj: Any) -> str:
 
 def cleaned(made: Patched, node: Any, op: Operation) -> Object:
     """The patched object after a round trip through its schema; unknown fields are met as the request says."""
-    obj = made.obj
+    obj: Object = copied(made.obj)  # it shares with the live object and the patch
     try:
         unknown: Sequence[str] = node.clean(obj)
     except ValueError as error:
@@ -283,6 +267,8 @@ def applying(core: Core, kind: Kind, op: Operation, body: bytes) -> Write:
             node=kind.node,
             reset_fields=reset,
         )
+        new = copied(new)  # it shares with the live object
+        kind.node.clean(new)
         for text in faults:
             op.warn(text)
         if kind.converts:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from kcore.apiserver.list_options import ListOptions
 from kcore.apiserver.operation import Object, Operation, Result
-from kcore.apiserver.registry import collecting, creating, deleting, patching, reading, updating
+from kcore.apiserver.registry import collecting, connecting, creating, deleting, patching, reading, updating
 from kcore.apiserver.registry.core import Core
 from kcore.apiserver.registry.subresources import CREATES, GETS, UPDATES
 
@@ -48,7 +49,13 @@ class Registry:
         return await reading.get(self.core, op, resource_version)
 
     async def delete_collection(
-        self, op: Operation, list_options: collecting.ListOptions, options: Object | None = None
+        self, op: Operation, list_options: ListOptions, options: Object | None = None
     ) -> Result:
         """All objects that match are deleted as one by one; the answer is the list of those that were there."""
         return await collecting.delete_collection(self.core, op, list_options, options or {})
+
+    async def connect(self, op: Operation, query: connecting.Query) -> connecting.Target | None:
+        """Where the door streams to for log, exec, attach, portforward and proxy; None: an empty log."""
+        if op.subresource == "proxy":
+            return await connecting.proxy_target(self.core, op)
+        return await connecting.TARGETS[op.subresource](self.core, op, query)

@@ -6,11 +6,12 @@ apimachinery pkg/util/managedfields/scalehandler.go, pkg/apis/autoscaling/valida
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
 from kcore.api import field, schema
+from kcore.api.apply.scale import to_parent, to_subresource
 from kcore.api.kinds.metadata import validate_metadata
 from kcore.api.kinds.names import name_is_subdomain
 from kcore.api.status import conflict, invalid, not_found
@@ -23,10 +24,8 @@ from kcore.apiserver.registry.updating import Updated, Write, write
 
 API_VERSION: Final = "autoscaling/v1"
 DEFINITION: Final = "io.k8s.api.autoscaling.v1.Scale"
+REPLICAS: Final = "spec.replicas"
 SHOWN_METADATA: Final = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-
-Entry = dict[str, Any]
-Key = tuple[str, str, str, str]
 
 
 def scale_of(obj: Object) -> Object:
@@ -117,9 +116,10 @@ def scale_write(core: Core, op: Operation, updated_scale: Updated, now: str, uid
     async def updated(live: Object | None) -> Object:
         if live is None:
             raise not_found(row.group, f"{row.plural}/scale", op.name)
-        entries = live["metadata"].get("managedFields") or []
+        entries = live["metadata"].get("managedFields")
+        replicas = {row.api_version: REPLICAS}
         old = scale_of(live)
-        if shown := to_scale(entries, row.api_version):
+        if shown := to_subresource(entries, replicas):
             old["metadata"]["managedFields"] = shown
         scale = await updated_scale(old)
         metadata = scale["metadata"]
@@ -132,7 +132,7 @@ def scale_write(core: Core, op: Operation, updated_scale: Updated, now: str, uid
         obj: Object = copied(live)
         obj.setdefault("spec", {})["replicas"] = (scale.get("spec") or {}).get("replicas", 0)
         obj["metadata"]["resourceVersion"] = metadata.get("resourceVersion", "")
-        owned = to_parent(entries, metadata.get("managedFields") or [], row.api_version)
+        owned = to_parent(entries, metadata.get("managedFields"), row.api_version, replicas)
         if owned:
             obj["metadata"]["managedFields"] = owned
         else:
@@ -149,65 +149,3 @@ def validate_scale(scale: Object) -> list[field.FieldError]:
     if replicas < 0:
         errors.append(field.invalid("spec.replicas", replicas, "must be greater than or equal to 0"))
     return errors
-
-
-# -- owned fields ----------------------------------------------------------------------------------------------------
-
-
-def _key(entry: Entry) -> Key:
-    """Who an entry stands for: an applier is the same in every version."""
-    operation = entry.get("operation", "")
-    version = "" if operation == "Apply" else entry.get("apiVersion", "")
-    return entry.get("manager", ""), operation, version, entry.get("subresource", "")
-
-
-def _has_replicas(entry: Entry) -> bool:
-    return "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
-
-
-def _order(entry: Entry) -> tuple[str, str, str, str, str]:
-    get = entry.get
-    return get("operation", ""), get("time", ""), get("manager", ""), get("apiVersion", ""), get("subresource", "")
-
-
-def to_scale(entries: list[Entry], api_version: str) -> list[Entry]:
-    """Who owns the replicas, as managed fields of the Scale."""
-    found = [
-        {**entry, "apiVersion": API_VERSION, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
-        for entry in {_key(entry): entry for entry in entries}.values()
-        if entry.get("apiVersion") == api_version and _has_replicas(entry)
-    ]
-    return sorted(found, key=_order)
-
-
-def to_parent(entries: list[Entry], scale_entries: list[Entry], api_version: str) -> list[Entry]:
-    """The managed fields of the object after its Scale was written."""
-    scale = {_key(entry): entry for entry in scale_entries}
-    merged = []
-    times = {}
-    for key, entry in {_key(entry): entry for entry in entries}.items():
-        times[key] = entry.get("time")
-        if entry.get("apiVersion") != api_version:
-            continue
-        if not _has_replicas(entry):
-            merged.append(entry)
-        elif key in scale:
-            merged.append(entry)
-            del scale[key]
-        elif rest := _without_replicas(entry["fieldsV1"]):
-            merged.append({**entry, "fieldsV1": rest})
-    for key, entry in scale.items():
-        if not _has_replicas(entry):
-            continue
-        made = {**entry, "apiVersion": api_version, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
-        made.pop("time", None)
-        if times.get(key):  # of the parent's entry, as upstream: a new owner gets none
-            made["time"] = times[key]
-        merged.append(made)
-    return sorted(merged, key=_order)
-
-
-def _without_replicas(fields: Entry) -> Entry:
-    spec = {name: value for name, value in fields["f:spec"].items() if name != "f:replicas"}
-    rest = {name: value for name, value in fields.items() if name != "f:spec"}
-    return {**rest, "f:spec": spec} if spec else rest

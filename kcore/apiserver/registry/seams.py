@@ -28,10 +28,16 @@ class ObjectStore(Protocol):
         """The revision; None where an object of that name is there."""
         ...
 
-    async def replace(
-        self, row: Row, namespace: str, name: str, value: bytes, revision: int
-    ) -> int | None:
+    async def replace(self, row: Row, namespace: str, name: str, value: bytes, revision: int) -> int | None:
         """The revision; None where the object is no longer at ``revision``."""
+        ...
+
+    async def values(self, row: Row) -> list[bytes]:
+        """All objects of the row, in their stored form."""
+        ...
+
+    async def current_revision(self, row: Row) -> int:
+        """The store's revision at some time after this was called."""
         ...
 
     async def remove(self, row: Row, namespace: str, name: str, revision: int) -> int | None:
@@ -42,8 +48,12 @@ class ObjectStore(Protocol):
 class Admission(Protocol):
     """The chain of admission plugins, webhooks and policies. Both raise ApiError; ``obj`` is None for a deletion."""
 
-    async def mutate(self, op: Operation, obj: Object | None, old: Object | None) -> None: ...
-    async def validate(self, op: Operation, obj: Object | None, old: Object | None) -> None: ...
+    async def mutate(
+        self, op: Operation, obj: Object | None, old: Object | None, *, now: str = ""
+    ) -> None: ...
+    async def validate(
+        self, op: Operation, obj: Object | None, old: Object | None, *, now: str = ""
+    ) -> None: ...
 
 
 class ManagedFields(Protocol):

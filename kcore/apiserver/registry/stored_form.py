@@ -39,9 +39,9 @@ def splice(data: bytes, revision: int) -> bytes:
 def decode(data: bytes, revision: int) -> Object:
     """A fresh dict of the stored object with its resourceVersion."""
     if data[:4] == PROTOBUF_PREFIX:
-        from kcore.api import protobuf
+        from kcore.api.protobuf import decode as decode_protobuf
 
-        obj: Object = protobuf.decode(data)
+        obj: Object = decode_protobuf(data)
         obj.setdefault("metadata", {})
     else:
         obj = loads(data)

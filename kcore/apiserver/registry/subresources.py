@@ -9,6 +9,7 @@ from kcore.apiserver.operation import Object, Operation, Result
 from kcore.apiserver.registry.binding import bind, bind_pod
 from kcore.apiserver.registry.core import Core
 from kcore.apiserver.registry.evicting import evict
+from kcore.apiserver.registry.issuing import issue_token
 from kcore.apiserver.registry.scaling import get_scale, update_scale
 
 Create = Callable[[Core, Operation, Object], Awaitable[Result]]
@@ -18,6 +19,7 @@ CREATES: Final[dict[tuple[str, str, str], Create]] = {
     ("", "bindings", ""): bind,
     ("", "pods", "binding"): bind_pod,
     ("", "pods", "eviction"): evict,
+    ("", "serviceaccounts", "token"): issue_token,
 }
 UPDATES: Final[dict[str, Create]] = {"scale": update_scale}
 GETS: Final[dict[str, Get]] = {"scale": get_scale}

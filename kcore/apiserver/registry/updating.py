@@ -29,8 +29,12 @@ from kcore.apiserver.registry.stored_form import copied, decode, dumps, encode, 
 from kcore.apiserver.registry.timestamps import keep_timestamps
 from kcore.apiserver.registry.versions import from_version, in_version
 
-MODIFIED: Final = "the object has been modified; please apply your changes to the latest version and try again"
-SWAPS_MAX: Final = 1000  # attempts of one write against others; upstream goes on until the request's time is up
+MODIFIED: Final = (
+    "the object has been modified; please apply your changes to the latest version and try again"
+)
+SWAPS_MAX: Final = (
+    1000  # attempts of one write against others; upstream goes on until the request's time is up
+)
 RETRY_SECONDS: Final = 2
 
 # the new object from the live one (None: there is none), in the storage version; called again after a lost swap
@@ -145,7 +149,9 @@ async def write(core: Core, change: Write) -> Result:
                 raise not_found(row.group, row.plural, op.name)
             done = await _create(core, change, namespace)
         else:
-            done = await _swap(core, change, namespace, decode(stored.value, stored.revision), stored.value, stored.revision)
+            done = await _swap(
+                core, change, namespace, decode(stored.value, stored.revision), stored.value, stored.revision
+            )
         if done is not None:
             return done
     raise server_timeout(row.group, row.plural, "update", RETRY_SECONDS)
@@ -185,6 +191,7 @@ async def _create(core: Core, change: Write, namespace: str) -> Result | None:
             op.may_create()
         await core.admission.validate(op, obj, None, now=change.now)
         data = encode(obj, kind.stored, row.kind)
+        done: Result | None
         if op.options.dry_run:
             done = Result(201, kind.converted(data) if kind.converts else data)
         else:
@@ -229,9 +236,7 @@ async def _swap(
             if op.options.dry_run:
                 stored_revision = answered = revision
             else:
-                stored_revision = await core.store.replace(
-                    row, namespace, op.name, data, revision
-                )
+                stored_revision = await core.store.replace(row, namespace, op.name, data, revision)
                 answered = stored_revision or 0
     except BaseException:
         if transaction is not None:

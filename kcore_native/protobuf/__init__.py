@@ -1,0 +1,1 @@
+"""Kubernetes protobuf over a table of messages: bytes to JSON-form dicts and back. Sans-IO."""

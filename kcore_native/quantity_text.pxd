@@ -1,0 +1,1 @@
+cpdef str canonical(str text)

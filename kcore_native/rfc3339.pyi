@@ -1,0 +1,3 @@
+ZERO_TIME_SECONDS: int
+
+def seconds_of(text: object) -> float | None: ...

@@ -1,0 +1,1 @@
+"""Tests of tables; recorded cells."""
