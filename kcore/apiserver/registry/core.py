@@ -146,8 +146,10 @@ class Core:
     chance: Chance = field(default_factory=SystemChance)
     hooks: Mapping[tuple[str, str], Hooks] = field(default_factory=dict)
     creates: dict[tuple[str, str, str], Special] = field(default_factory=dict)
-    tokens: Any = None
-    kubelet: Any = None
+    tokens: Any = None  # kcore.apiserver.registry.issuing.TokenIssuer
+    components: dict[str, Callable[[], Awaitable[str]]] = field(
+        default_factory=dict
+    )  # what is wrong, "" nothing
     kinds: dict[int, Kind] = field(default_factory=dict)
     _second: int = 0
     _text: str = ""

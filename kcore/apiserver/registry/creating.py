@@ -21,6 +21,7 @@ from kcore.apiserver.registry.metadata import (
     dedup_owners,
     ensure_namespace,
     generate_name,
+    is_too_large,
     metadata_of,
     raised_internal,
     wipe_system_fields,
@@ -61,6 +62,11 @@ async def create(core: Core, op: Operation, obj: Object) -> Result:
         dedup_owners(op, metadata, DUPLICATE_OWNERS_AFTER_ADMISSION)
     if metadata.get("generateName") and not metadata.get("name"):
         return await _create_generated(core, kind, op, obj, now)
+    try:
+        return await create_once(core, kind, op, obj, now)
+    except ApiError as error:
+        if not is_too_large(error) or not metadata.pop("managedFields", None):
+            raise
     return await create_once(core, kind, op, obj, now)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kcore.api.rows import Row
+from kcore.api.status import ApiError
 from tests.apiserver.registry.rig import START, Rig, config_map, refused, run
 
 
@@ -137,8 +139,10 @@ def test_double_owners_are_warned_of() -> None:
         await rig.registry.create(op, sent)
         assert sent["metadata"]["ownerReferences"] == [owner]
         assert op.warnings == [
-            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and "
-            "may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: u"
+            (
+                ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and "
+                "may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: u"
+            )
         ]
 
     run(test)
@@ -156,5 +160,23 @@ def test_the_manager_is_the_user_agent_where_none_is_named() -> None:
     async def test(rig: Rig) -> None:
         made = await rig.create("configmaps", config_map(a="b"), user_agent="kubectl/v1.36 (linux)")
         assert made["metadata"]["managedFields"][0]["manager"] == "kubectl"
+
+    run(test)
+
+
+def test_an_object_that_is_too_large_loses_its_managed_fields() -> None:
+    async def test(rig: Rig) -> None:
+        create, sizes = rig.core.store.create, []
+
+        async def limited(row: Row, namespace: str, name: str, value: bytes) -> int | None:
+            sizes.append(len(value))
+            if b"managedFields" in value:
+                raise ApiError(500, "", "etcdserver: request is too large")
+            return await create(row, namespace, name, value)
+
+        rig.core.store.create = limited  # type: ignore[method-assign]
+        made = await rig.create("configmaps", config_map(a="b"))
+        assert "managedFields" not in made["metadata"]
+        assert len(sizes) == 2
 
     run(test)
