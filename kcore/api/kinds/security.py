@@ -282,10 +282,20 @@ def seccomp_annotation_errors(profile: str, path: str) -> list[FieldError]:
     return [invalid(path, profile, "must be a valid seccomp profile")]
 
 
+def speaks_of_security(annotations: Mapping[str, str]) -> bool:
+    """True where an annotation of old is about seccomp or AppArmor."""
+    return any(
+        key.startswith((APPARMOR_PREFIX, SECCOMP_CONTAINER_PREFIX)) or key == SECCOMP_POD_KEY
+        for key in annotations
+    )
+
+
 def validate_security_annotations(
     annotations: Mapping[str, str], spec: Object, path: str, errors: list[FieldError]
 ) -> None:
     """ValidateSeccompPodAnnotations and ValidateAppArmorPodAnnotations."""
+    if not speaks_of_security(annotations):
+        return
     if (profile := annotations.get(SECCOMP_POD_KEY)) is not None:
         errors += seccomp_annotation_errors(profile, f"{path}.{SECCOMP_POD_KEY}")
     for key, profile in annotations.items():
@@ -305,6 +315,8 @@ def validate_annotations_match(
     annotations: Mapping[str, str], spec: Object, path: str, errors: list[FieldError]
 ) -> None:
     """Annotations and fields say the same of seccomp and AppArmor, where both say something."""
+    if not speaks_of_security(annotations):
+        return
     context = spec.get("securityContext") or {}
     if (profile := context.get("seccompProfile")) is not None and SECCOMP_POD_KEY in annotations:
         at = f"{path}.securityContext.seccompProfile"

@@ -62,9 +62,7 @@ def is_empty(selector: Mapping[str, Any] | None) -> bool:
     return not selector or not (selector.get("matchLabels") or selector.get("matchExpressions"))
 
 
-def validate_selector(
-    spec: Mapping[str, Any], kind: str, errors: list[FieldError], empty_only: bool = False
-) -> None:
+def validate_selector(spec: Mapping[str, Any], kind: str, errors: list[FieldError]) -> None:
     """``spec.selector`` is there, well-formed and not empty."""
     selector = spec.get("selector")
     if selector is None:
@@ -90,9 +88,7 @@ def validate_labels_match(
 ) -> None:
     """The selector selects the template's labels; one without requirements need not."""
     labels = (template.get("metadata") or {}).get("labels")
-    if selector is not None and not is_empty(selector) and not selector_matches(selector, labels or {}):
-        errors.append(invalid(f"{path}.metadata.labels", labels, NO_MATCH))
-    elif selector is None:
+    if (selector is None or not is_empty(selector)) and not selector_matches(selector, labels or {}):
         errors.append(invalid(f"{path}.metadata.labels", labels, NO_MATCH))
 
 

@@ -143,7 +143,7 @@ def _encodable(api_version: str, kind: str) -> Message:
         raise ApiError(
             406,
             "NotAcceptable",
-            f"object {kind} does not implement the protobuf marshalling interface "
+            f"object *{api_version.rpartition('/')[2]}.{kind} does not implement the protobuf marshalling interface "
             "and cannot be encoded to a protobuf message",
         )
     return message

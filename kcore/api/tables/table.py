@@ -5,7 +5,7 @@ Source: apiserver pkg/endpoints/handlers/response.go, pkg/registry/rest/table.go
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -148,6 +148,14 @@ def _ends_initial_events(obj: Object) -> bool:
     return bool(part(obj, "metadata", "annotations").get(INITIAL_EVENTS_END) == "true")
 
 
+def _of_one(row: Row, objects: Sequence[Object]) -> Table | None:
+    """The table of what a subresource gives (Scale); None where the object is of the resource's own kind."""
+    kind = objects[0].get("kind", row.kind) if objects else row.kind
+    if kind == row.kind:
+        return None
+    return of_kind(objects[0].get("apiVersion", "").rpartition("/")[0], kind)
+
+
 def _definitions(shown: Table, headers: bool) -> list[dict[str, Any]] | None:
     return [column.definition() for column in shown.columns] if headers else None
 
@@ -175,6 +183,9 @@ def table(
             "Unable to convert to Table as requested: "
             f"includeObject: Invalid value: {quoted(include_object)}: must be 'Metadata', 'Object', 'None', or empty"
         )
+    if list_meta is None:
+        objects = list(objects)
+        shown = shown or _of_one(row, objects)
     shown = shown or of_kind(row.group, row.kind)
     cells, conditions = shown.cells, shown.conditions
     if shown.order is not None:

@@ -18,6 +18,7 @@ from kcore.apiserver.admission.lifecycle import namespace_lifecycle
 from kcore.apiserver.admission.limit_ranger import limit_ranger
 from kcore.apiserver.admission.owner_references import KindOf, owner_references_permission_enforcement
 from kcore.apiserver.admission.pod_resize import pod_resize_validator
+from kcore.apiserver.admission.pod_security import pod_security
 from kcore.apiserver.admission.priority import priority
 from kcore.apiserver.admission.quota import resource_quota
 from kcore.apiserver.admission.runtime_class import runtime_class
@@ -59,7 +60,7 @@ DEFAULT_ON: Final = frozenset({
 # On by default, and only at work behind a feature gate that is off by default or where a part beside this package
 # brings them (webhooks, policies): that they are not made here is no error.
 FROM_ELSEWHERE: Final = frozenset({
-    "PodSecurity", "PodGroupProtection", "ClusterTrustBundleAttest", "PodGroupWorkloadExists", "NodeDeclaredFeatureValidator",
+    "PodGroupProtection", "ClusterTrustBundleAttest", "PodGroupWorkloadExists", "NodeDeclaredFeatureValidator",
     "JobValidation", "MutatingAdmissionPolicy", "MutatingAdmissionWebhook", "ValidatingAdmissionPolicy",
     "ValidatingAdmissionWebhook",
 })  # fmt: skip
@@ -141,6 +142,7 @@ _MAKERS: Final[dict[str, Callable[[Surroundings], Plugin]]] = {
     ),
     "PersistentVolumeClaimResize": lambda around: classes.persistent_volume_claim_resize(around.view),
     "PodResizeValidator": lambda around: pod_resize_validator(around.view),
+    "PodSecurity": lambda around: pod_security(around.view),
     "PodTopologyLabels": lambda around: nodes.pod_topology_labels(around.view),
     "Priority": lambda around: priority(around.view),
     "ResourceQuota": lambda around: resource_quota(around.view, around.writer),

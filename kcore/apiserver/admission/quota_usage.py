@@ -135,7 +135,7 @@ def _counts(pod: Object, now: str) -> bool:
     if not stamp or grace is None or not now:
         return True
     passed = datetime.fromisoformat(now) - datetime.fromisoformat(stamp)
-    return passed.total_seconds() <= grace
+    return passed.total_seconds() <= int(grace)
 
 
 def _sums(spec: Object, side: str) -> Usage:
@@ -156,7 +156,7 @@ def _form(spec: Object, side: str, name: str) -> bool:
         for container in spec.get(kind) or ():
             value = ((container.get("resources") or {}).get(side) or {}).get(name)
             if value is not None:
-                return is_binary(value)
+                return bool(is_binary(value))
     return False
 
 

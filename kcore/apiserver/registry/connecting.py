@@ -226,7 +226,7 @@ def _container(pod: Object, name: str) -> str:
         if name not in every:
             raise bad_request(f"container {name} is not valid for pod {pod_name}")
         return name
-    containers = spec.get("containers") or ()
+    containers: list[Object] = spec.get("containers") or []
     if len(containers) == 1:
         return str(containers[0]["name"])
     text = f"a container name must be specified for pod {pod_name}"

@@ -10,7 +10,7 @@ from typing import Final
 
 from kcore.api.kinds.metadata import validate_every_kind
 from kcore.api.status import ApiError, already_exists, generated_name_taken, invalid
-from kcore.api.strategy import Context
+from kcore.api.strategy import Context, no_errors
 from kcore.apiserver.operation import CREATE, Object, Operation, Result
 from kcore.apiserver.registry.core import Core, Kind, Transaction
 from kcore.apiserver.registry.managers import manager_of
@@ -26,7 +26,6 @@ from kcore.apiserver.registry.metadata import (
     wipe_system_fields,
 )
 from kcore.apiserver.registry.stored_form import decode, dumps, encode, loads
-from kcore.apiserver.registry.versions import from_version
 
 VERSION_ON_CREATE: Final = "resourceVersion should not be set on objects to be created"
 
@@ -49,7 +48,7 @@ async def create(core: Core, op: Operation, obj: Object) -> Result:
         # the fields are owned in the version that the request speaks
         own_fields(core, kind, op, None, obj, now)
         managed = metadata.get("managedFields")
-        obj = from_version(kind, obj)
+        obj = kind.from_version(obj)
         metadata = obj["metadata"]
         if managed is not None:
             metadata["managedFields"] = managed
@@ -115,7 +114,10 @@ def prepare_new(kind: Kind, op: Operation, obj: Object, context: Context) -> Non
     strategy = kind.strategy
     strategy.prepare_for_create(obj, context)
     metadata = obj["metadata"]
-    errors = strategy.validate(obj, context) or validate_every_kind(metadata, op.row.namespaced)
+    errors = strategy.validate(obj, context)
+    if not errors and strategy.validate is no_errors:
+        # a strategy's own rules for metadata are stricter than those for every kind; upstream asks both
+        errors = validate_every_kind(metadata, op.row.namespaced)
     if errors:
         raise invalid(op.row.group, op.row.kind, metadata.get("name", ""), errors)
     for text in strategy.warnings(obj, context):

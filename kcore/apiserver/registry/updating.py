@@ -12,7 +12,7 @@ from typing import Final
 
 from kcore.api import field
 from kcore.api.kinds.metadata import validate_every_kind_update
-from kcore.api.status import ApiError, conflict, invalid, not_found, server_timeout
+from kcore.api.status import ApiError, conflict, forbidden, invalid, not_found, server_timeout
 from kcore.api.strategy import Context, Strategy, UpdateStrategy
 from kcore.apiserver.operation import CREATE, UPDATE, Object, Operation, Result
 from kcore.apiserver.registry.core import Core, Kind, precondition_conflict
@@ -27,7 +27,6 @@ from kcore.apiserver.registry.metadata import (
 )
 from kcore.apiserver.registry.stored_form import copied, decode, dumps, encode, loads, same
 from kcore.apiserver.registry.timestamps import keep_timestamps
-from kcore.apiserver.registry.versions import from_version, in_version
 
 MODIFIED: Final = (
     "the object has been modified; please apply your changes to the latest version and try again"
@@ -119,9 +118,9 @@ async def admitted_update(
 ) -> Object:
     """The object of a PUT with its owned fields, in the storage version, after mutating admission."""
     if kind.converts:
-        shown = in_version(kind, copied(live)) if live is not None else None
+        shown = kind.in_version(copied(live)) if live is not None else None
         own_fields(core, kind, op, shown, new, now)
-        new = from_version(kind, new)
+        new = kind.from_version(new)
         kind.strategy.default(new)
     else:
         own_fields(core, kind, op, live, new, now)
@@ -187,8 +186,8 @@ async def _create(core: Core, change: Write, namespace: str) -> Result | None:
     try:
         ensure_namespace(metadata, namespace)
         prepare_new(kind, op, obj, core.context(op, change.now))
-        if op.may_create is not None:
-            op.may_create()
+        if op.may_create is not None and (why := op.may_create()):
+            raise forbidden(row.group, row.plural, op.name, why)
         await core.admission.validate(op, obj, None, now=change.now)
         data = encode(obj, kind.stored, row.kind)
         done: Result | None

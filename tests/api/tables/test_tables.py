@@ -360,6 +360,19 @@ def test_a_kind_without_columns_shows_name_and_creation() -> None:
     assert tables.table(POD, [], now=NOW, list_meta={})["rows"] == []
 
 
+def test_a_subresource_has_the_table_of_its_kind() -> None:
+    scale = {
+        "apiVersion": "autoscaling/v1",
+        "kind": "Scale",
+        "metadata": {"name": "web", "creationTimestamp": DAY_AGO},
+        "spec": {"replicas": 3},
+        "status": {"replicas": 2},
+    }
+    made = tables.table(row("apps", "Deployment"), [scale], now=NOW)
+    assert [each["name"] for each in made["columnDefinitions"]] == ["Name", "Desired", "Available", "Age"]
+    assert made["rows"][0]["cells"] == ["web", 3, 2, "24h"]
+
+
 def test_what_a_row_holds_of_its_object() -> None:
     pod = {"metadata": {"name": "a", "resourceVersion": "7"}, "spec": {}}
     made = tables.table(POD, [pod], now=NOW)

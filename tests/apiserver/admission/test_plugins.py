@@ -232,8 +232,10 @@ def test_limit_ranges_give_defaults_and_refuse() -> None:
         (
             {"max": {"cpu": "1", "memory": "1Gi"}},
             {"limits": {"cpu": "2", "memory": "2Gi"}},
-            "[maximum cpu usage per Container is 1, but limit is 2, "
-            "maximum memory usage per Container is 1Gi, but limit is 2Gi]",
+            (
+                "[maximum cpu usage per Container is 1, but limit is 2, "
+                "maximum memory usage per Container is 1Gi, but limit is 2Gi]"
+            ),
         ),
     ],
 )

@@ -193,8 +193,8 @@ def test_nobody_grants_what_they_do_not_hold() -> None:
     confirm_role(
         bindings, authorizer, joe, "roles", "one", "", role("r", rule("get", "pods"), namespace="one"), None
     )
+    wide = role("r", rule("get delete", "pods nodes"), namespace="one")
     with pytest.raises(ApiError) as caught:
-        wide = role("r", rule("get delete", "pods nodes"), namespace="one")
         confirm_role(bindings, authorizer, joe, "roles", "one", "", wide, None)
     assert caught.value.message == (
         'roles.rbac.authorization.k8s.io "r" is forbidden: user "joe" (groups=["system:authenticated"]) is attempting to '
@@ -239,8 +239,8 @@ def test_what_the_garbage_collector_changes_is_no_escalation() -> None:
 def headers(**fields: str | list[str]) -> HeaderFields:
     raw = []
     for name, values in fields.items():
-        for value in [values] if isinstance(values, str) else values:
-            raw.append((f"Impersonate-{name.replace('_', '-').title()}".encode(), value.encode()))
+        title = f"Impersonate-{name.replace('_', '-').title()}".encode()
+        raw.extend((title, value.encode()) for value in ([values] if isinstance(values, str) else values))
     return HeaderFields(raw)
 
 

@@ -179,3 +179,22 @@ def test_a_dry_run_changes_nothing() -> None:
         assert await rig.get("configmaps", "one") == made
 
     run(test)
+
+
+def test_who_may_not_create_does_not_by_a_put() -> None:
+    async def test(rig: Rig) -> None:
+        lease = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": "l"},
+            "spec": {},
+        }
+        op = rig.op("leases", "l", group="coordination.k8s.io", may_create=lambda: 'User "u" cannot')
+        error = await refused(rig.registry.update(op, lease))
+        assert (error.code, error.message) == (
+            403,
+            'leases.coordination.k8s.io "l" is forbidden: User "u" cannot',
+        )
+        assert (await rig.kv.range(b"/registry/leases/", b"/registry/leases0")).count == 0
+
+    run(test)
