@@ -1,7 +1,7 @@
 # cython: language_level=3
 """Single values of a document: what Go calls them, and whether a text is in its canonical form already.
 
-The common forms are known at sight; ``literals`` reads the rest. How many members a document's objects have tells
+The common forms are known at sight; ``literals`` and ``quantity_text`` read the rest. How many members a document's objects have tells
 whether any key stands twice: the text has one colon for each.
 """
 
@@ -9,7 +9,9 @@ from cpython.dict cimport PyDict_GetItem, PyDict_Next
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 
-from kcore_native.schema import literals
+from kcore_native.quantity_text cimport canonical
+
+from kcore_native.quantity_text import FORMAT_WRONG
 
 DEPTH_MAX = 1000  # levels of one document; more is refused
 QUANTITIES_MAX = 4096  # remembered texts of quantities
@@ -109,16 +111,16 @@ cdef object quantity_of(object value):
         known = PyDict_GetItem(QUANTITIES, value)
         if known != NULL:
             return <object>known
-        text = literals.quantity(value.strip())
+        text = canonical(value.strip())
         if len(QUANTITIES) >= _QUANTITIES_MAX:
             QUANTITIES.clear()
         QUANTITIES[value] = text
         return text
     if type(value) is int:
-        return literals.quantity(str(value))
+        return canonical(str(value))
     if isinstance(value, float):
-        return literals.quantity(getattr(value, "text", None) or repr(value))
-    raise ValueError(literals.FORMAT_WRONG)
+        return canonical(getattr(value, "text", None) or repr(value))
+    raise ValueError(FORMAT_WRONG)
 
 
 def count_members(bytes document):

@@ -142,7 +142,7 @@ def test_unknown_fields_are_warned_of_or_refused(call: Caller) -> None:
 
 def test_who_asks_and_whether_they_may(plane: ControlPlane, call: Caller, tmp_path: Any) -> None:
     bob = Caller(plane, tmp_path, "bobs-token")
-    status, headers, body = bob("GET", "/api/v1/namespaces/default/pods")
+    status, _, body = bob("GET", "/api/v1/namespaces/default/pods")
     assert status == 403
     assert json.loads(body)["message"] == (
         'pods is forbidden: User "bob" cannot list resource "pods" in API group "" in the namespace "default"'

@@ -1,7 +1,7 @@
 """Node.clean the slow, obvious way: straight from the definitions, one plain value in, a new plain value out.
 
 It follows encoding/json's description: decode into a Go struct, then encode it. Texts of quantities, times and bytes
-are read by ``kcore_native.schema.literals``, which has recordings of Go as its test.
+are read by ``quantity_text`` and ``literals``, which have recordings of Go as their tests.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from kcore.api.schema.definitions import Definitions
+from kcore_native.quantity_text import FORMAT_WRONG, canonical
 from kcore_native.schema import literals
 
 PREFIX = "io.k8s.apimachinery.pkg."
@@ -169,10 +170,8 @@ class Walk:
                 made = literals.time(value, schema["$ref"].endswith("MicroTime"))
                 return MISSING if made is None else made
             if word not in ("string", "number"):
-                raise ValueError(literals.FORMAT_WRONG)
-            return literals.quantity(
-                value.strip() if isinstance(value, str) else str(getattr(value, "text", value))
-            )
+                raise ValueError(FORMAT_WRONG)
+            return canonical(value.strip() if isinstance(value, str) else str(getattr(value, "text", value)))
         except ValueError as error:
             raise Wrong(str(error)) from None
 

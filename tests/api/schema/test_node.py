@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from kcore.api import schema
 from kcore.api.field import quoted
+from kcore.api.protobuf.table import messages
 from kcore.api.resources import ROWS
 from kcore.api.schema.document import read_json, read_literally, strict_errors
+from kcore_native.quantity_text import canonical
 from kcore_native.schema import literals
 from kcore_native.schema.node import DEPTH_MAX, Node, TypeMismatch, count_members
 from tests.naive.schema_walk import Walk, Wrong
@@ -59,7 +61,7 @@ LITERALS = json.loads((HERE / "literals.json").read_text())
 
 
 @pytest.mark.parametrize(("name", "read"), [
-    ("quantity", lambda text: literals.quantity(text.strip())),
+    ("quantity", lambda text: canonical(text.strip())),
     ("time", literals.time),
     ("micro_time", lambda text: literals.time(text, micro=True)),
     ("base64", literals.base64_text),
@@ -219,3 +221,26 @@ def test_cleaning_twice_changes_nothing() -> None:
         again = copy.deepcopy(once)
         assert SCHEMAS.node(row.schema).clean(again) == []
         assert again == once
+
+
+def test_the_table_of_go_types_and_that_of_messages_say_the_same() -> None:
+    definitions = SCHEMAS.definitions
+    prefixes = {"meta.v1": "io.k8s.apimachinery.pkg.apis.meta.v1", "apiextensions.v1": "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1",
+                "apiregistration.v1": "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1"}  # fmt: skip
+    compared = 0
+    for message in messages().values():
+        name = f"{prefixes.get(message.package, 'io.k8s.api.' + message.package)}.{message.short_name}"
+        if name not in definitions or message.short_name.startswith("JSONSchemaPropsOr"):
+            continue
+        ours = {field: (go_type, flags) for field, go_type, flags, *_ in definitions.go_fields(name) or ()}
+        for field in message.fields:
+            if field.inline or field.name not in ours:
+                continue
+            go_type, flags = ours[field.name]
+            assert (field.pointer, field.omitempty, field.omitzero) == (
+                go_type.startswith("*"),
+                "o" in flags,
+                "z" in flags,
+            ), (name, field)
+            compared += 1
+    assert compared > 2000
