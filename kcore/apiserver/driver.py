@@ -50,7 +50,9 @@ class Identity:
             self.serving = Pair(_read(flags, "tls-cert-file"), _read(flags, "tls-private-key-file"))
         else:
             self.serving = pki.server("apiserver", self.authority, [*SERVER_NAMES, *hosts])
-        self.client_ca = _read(flags, "client-ca-file") if flags["client-ca-file"] else self.authority.certificate
+        self.client_ca = (
+            _read(flags, "client-ca-file") if flags["client-ca-file"] else self.authority.certificate
+        )
         self.front_proxy_ca = (
             _read(flags, "requestheader-client-ca-file")
             if flags["requestheader-client-ca-file"]
@@ -75,7 +77,9 @@ class Identity:
         try:
             context.load_cert_chain(certificate, key)
         except OSError as error:
-            raise InputError(f"cannot use {certificate} with {key}: {error}", field="--tls-cert-file") from None
+            raise InputError(
+                f"cannot use {certificate} with {key}: {error}", field="--tls-cert-file"
+            ) from None
         context.verify_mode = ssl.CERT_OPTIONAL
         context.load_verify_locations(cadata=(self.client_ca + self.front_proxy_ca).decode())
         return context
@@ -108,7 +112,9 @@ def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[]
 
         tokens: list[Any] = []
         if name := flags["token-auth-file"]:
-            tokens.append(StaticTokens(read_tokens(_read(flags, "token-auth-file").decode(), name), audiences))
+            tokens.append(
+                StaticTokens(read_tokens(_read(flags, "token-auth-file").decode(), name), audiences)
+            )
         tokens.append(
             ServiceAccountTokens(
                 keys, view, audiences=audiences, now_s=time.time, lookup=flags["service-account-lookup"]
@@ -117,10 +123,13 @@ def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[]
         proxy = None
         if flags["requestheader-client-ca-file"]:
             proxy = FrontProxy(
-                identity.front_proxy_ca, time.time, flags["requestheader-allowed-names"],
-                flags["requestheader-username-headers"], flags["requestheader-uid-headers"],
-                flags["requestheader-group-headers"], flags["requestheader-extra-headers-prefix"],
-            )  # fmt: skip
+                ClientCertificates(identity.front_proxy_ca, time.time),
+                allowed_names=flags["requestheader-allowed-names"],
+                username_headers=flags["requestheader-username-headers"],
+                uid_headers=flags["requestheader-uid-headers"],
+                group_headers=flags["requestheader-group-headers"],
+                extra_prefixes=flags["requestheader-extra-headers-prefix"],
+            )
         return Authenticator(
             proxy=proxy,
             certificates=ClientCertificates(identity.client_ca, time.time),
@@ -296,10 +305,14 @@ def _own_address() -> str:
         return address
 
 
-def run(flags: Flags, *, kubeconfig_path: str = "", said: Callable[[Running, str], None] | None = None) -> int:
+def run(
+    flags: Flags, *, kubeconfig_path: str = "", said: Callable[[Running, str], None] | None = None
+) -> int:
     """Serves until a signal says stop; the process' exit code."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("kcore").setLevel(logging.DEBUG if flags["v"] >= 4 else logging.INFO if flags["v"] else logging.WARNING)
+    logging.getLogger("kcore").setLevel(
+        logging.DEBUG if flags["v"] >= 4 else logging.INFO if flags["v"] else logging.WARNING
+    )
     for flag in WITHOUT_EFFECT:
         if flags[flag.name] != flag.default:
             log.warning("--%s has no effect here", flag.name)
