@@ -221,7 +221,7 @@ class Storage:
                     return state
                 state, current = await self.get(row, namespace, name), True
                 continue
-            written, state = await self._replace(row, key, state, value, ttl_seconds)
+            written, state = await self.replace(row, key, state, value, ttl_seconds)
             if written is not None:
                 return written
             current = True
@@ -242,7 +242,7 @@ class Storage:
             made = await made
         return None if made is None else encode(made)
 
-    async def _replace(
+    async def replace(
         self, row: Row, key: bytes, state: Stored | None, value: bytes, ttl_seconds: int | None
     ) -> tuple[Stored | None, Stored | None]:
         """What was written, or None and what is there instead of ``state``."""
@@ -297,12 +297,12 @@ class Storage:
                     raise
                 state = fresh
                 continue
-            gone, state = await self._erase(row, key, state)
+            gone, state = await self.erase(row, key, state)
             if gone is not None:
                 return gone
             current = True
 
-    async def _erase(self, row: Row, key: bytes, state: Stored) -> tuple[Stored | None, Stored | None]:
+    async def erase(self, row: Row, key: bytes, state: Stored) -> tuple[Stored | None, Stored | None]:
         try:
             done = await self.kv.txn(
                 (Compare(Target.MOD, Relation.EQUAL, key, state.revision),), (DeleteOp(key),), (RangeOp(key),)
