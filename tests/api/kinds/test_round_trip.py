@@ -15,7 +15,9 @@ PACKAGES = {"": "core", "apps": "apps", "batch": "batch", "policy": "policy", "a
 SAMPLES = [*GOOD.values(), *RICH[len(GOOD) :]]
 
 
-@pytest.mark.parametrize("given", SAMPLES, ids=[f"{index}-{each['kind']}" for index, each in enumerate(SAMPLES)])
+@pytest.mark.parametrize(
+    "given", SAMPLES, ids=[f"{index}-{each['kind']}" for index, each in enumerate(SAMPLES)]
+)
 def test_a_stored_object_is_as_go_would_write_it(given: Object) -> None:
     group, kind = key_of(given)
     version = given["apiVersion"].rpartition("/")[2]
