@@ -404,7 +404,7 @@ def test_guards_see_objects_and_changes() -> None:
         told: list[tuple[str, str, bool]] = []
         await create(storage, POD, "a")
         await asyncio.sleep(0)
-        await view.follow("", "pods", lambda space, name, obj: told.append((space, name, obj is not None)))
+        view.follow("", "pods", lambda space, name, obj: told.append((space, name, obj is not None)))
         before = view.revision("", "pods")
         await create(storage, POD, "b", "other")
         await storage.delete(POD, "default", "a")
@@ -425,7 +425,8 @@ def test_a_cache_that_lost_its_watch_begins_anew() -> None:
     async def test(storage: Storage, cacher: Cacher) -> None:
         told: list[tuple[str, bool]] = []
         start = await create(storage, POD, "a")
-        await cacher.follow(POD, lambda _, name, stored: told.append((name, stored is not None)))
+        await cacher.start(POD)
+        cacher.follow(POD, lambda _, name, stored: told.append((name, stored is not None)))
         stream = await cacher.watch(POD, "", query(f"resourceVersion={start}", watch=True))
         cacher._feed._watch.cancel()  # as where it fell behind a compaction
         await storage.delete(POD, "default", "a")
