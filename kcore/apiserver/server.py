@@ -71,7 +71,7 @@ class ApiServer:
     documents: Documents
     metrics: Metrics
     kubelets: Any = None
-    openid: Any = None
+    openid: Callable[[str], Response | None] | None = None
     settings: Settings = field(default_factory=Settings)
     storage_objects: Callable[[], dict[tuple[str, str], int]] = dict
 
