@@ -30,7 +30,7 @@ def reviews() -> Reviews:
 
 
 def post(
-    reviews: Reviews, kind: str, spec: dict[str, Any], namespace: str = "", **metadata: str
+    reviews: Reviews, kind: str, spec: dict[str, Any], place: str = "", **metadata: str
 ) -> dict[str, Any]:
     group = (
         "authentication.k8s.io" if kind in ("TokenReview", "SelfSubjectReview") else "authorization.k8s.io"

@@ -26,32 +26,26 @@ TRUE_WORDS: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 
 def service_account(view: View, suffix: Callable[[], str]) -> Plugin:
     """The plugin over the accounts of the view; ``suffix`` makes what a generated name ends with."""
+    accounts = _Accounts(view, suffix)
+    return Plugin(
+        "ServiceAccount",
+        frozenset({CREATE, UPDATE}),
+        frozenset({("", "pods")}),
+        frozenset({"", "ephemeralcontainers"}),
+        accounts.mutate,
+        accounts.validate,
+    )
 
-    async def look_up(namespace: str, name: str) -> Object | None:
-        for attempt in range(LOOK_UPS_OF_DEFAULT_MAX if name == DEFAULT_NAME else 1):
-            if attempt:
-                await asyncio.sleep(LOOK_UP_PAUSE_S)
-            found = await view.live("", "serviceaccounts", namespace, name)
-            if found is not None:
-                return found
-        return None
 
-    async def account_of(request: Request, spec: Object) -> Object:
-        namespace, name = request.op.namespace, spec["serviceAccountName"]
-        account = view.get("", "serviceaccounts", namespace, name)
-        if account is None:
-            account = await look_up(namespace, name)
-        if account is None:
-            raise refused(
-                request,
-                f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found',
-            )
-        return account
+class _Accounts:
+    """Both phases wait only where the cache does not show the account yet."""
 
-    async def mutate_late(request: Request, spec: Object) -> None:
-        _complete(spec, await account_of(request, spec), suffix)
+    def __init__(self, view: View, suffix: Callable[[], str]) -> None:
+        self._view = view
+        self._suffix = suffix
 
-    def mutate(request: Request) -> Awaitable[None] | None:  # waits only where the store must be asked
+    def mutate(self, request: Request) -> Awaitable[None] | None:
+        """The pod has an account, and finds its token."""
         pod = request.obj
         if request.verb != CREATE or pod is None:
             return None
@@ -63,16 +57,14 @@ def service_account(view: View, suffix: Callable[[], str]) -> Plugin:
         if not name:
             name = spec["serviceAccountName"] = DEFAULT_NAME
         spec["serviceAccount"] = name
-        account = view.get("", "serviceaccounts", request.op.namespace, name)
+        account = self._view.get("", "serviceaccounts", request.op.namespace, name)
         if account is None:
-            return mutate_late(request, spec)
-        _complete(spec, account, suffix)
+            return self._complete_late(request, spec)
+        _complete(spec, account, self._suffix)
         return None
 
-    async def validate_late(request: Request, spec: Object) -> None:
-        _check_secrets(request, spec, await account_of(request, spec))
-
-    def validate(request: Request) -> Awaitable[None] | None:
+    def validate(self, request: Request) -> Awaitable[None] | None:
+        """The pod's account is there and lets it refer to the secrets that it refers to."""
         pod = request.obj
         if pod is None or (request.verb == UPDATE and request.op.subresource != "ephemeralcontainers"):
             return None
@@ -84,20 +76,30 @@ def service_account(view: View, suffix: Callable[[], str]) -> Plugin:
         if not name:
             title = pod["metadata"].get("name", "")
             raise refused(request, f"no service account specified for pod {request.op.namespace}/{title}")
-        account = view.get("", "serviceaccounts", request.op.namespace, name)
+        account = self._view.get("", "serviceaccounts", request.op.namespace, name)
         if account is None:
-            return validate_late(request, spec)
+            return self._check_late(request, spec)
         _check_secrets(request, spec, account)
         return None
 
-    return Plugin(
-        "ServiceAccount",
-        frozenset({CREATE, UPDATE}),
-        frozenset({("", "pods")}),
-        frozenset({"", "ephemeralcontainers"}),
-        mutate,
-        validate,
-    )
+    async def _complete_late(self, request: Request, spec: Object) -> None:
+        _complete(spec, await self._look_up(request, spec["serviceAccountName"]), self._suffix)
+
+    async def _check_late(self, request: Request, spec: Object) -> None:
+        _check_secrets(request, spec, await self._look_up(request, spec["serviceAccountName"]))
+
+    async def _look_up(self, request: Request, name: str) -> Object:
+        """The account as the store has it; that of a new namespace is waited for."""
+        namespace = request.op.namespace
+        for attempt in range(LOOK_UPS_OF_DEFAULT_MAX if name == DEFAULT_NAME else 1):
+            if attempt:
+                await asyncio.sleep(LOOK_UP_PAUSE_S)
+            found = await self._view.live("", "serviceaccounts", namespace, name)
+            if found is not None:
+                return found
+        raise refused(
+            request, f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found'
+        )
 
 
 def token_volume_source() -> Object:

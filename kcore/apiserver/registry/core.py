@@ -13,6 +13,7 @@ from kcore.api.status import ApiError, conflict
 from kcore.api.strategy import Context, Strategy
 from kcore.apiserver.operation import Object, Operation, Result
 from kcore.apiserver.registry.metadata import NAME_ALPHABET, NAME_SUFFIX_LENGTH
+from kcore.apiserver.registry.remembered import Remembered
 from kcore.apiserver.registry.seams import Admission, Catalog, ManagedFields, ObjectStore
 from kcore.apiserver.registry.stored_form import dumps, loads, splice
 
@@ -105,6 +106,7 @@ class Kind:
     hooks: Hooks
     returns_deleted: bool
     collects_garbage: bool
+    owned: Remembered = field(default_factory=dict)
 
     def answer(self, data: bytes, revision: int) -> bytes:
         """The stored object as a client of this row's version gets it."""
@@ -146,8 +148,10 @@ class Core:
     chance: Chance = field(default_factory=SystemChance)
     hooks: Mapping[tuple[str, str], Hooks] = field(default_factory=dict)
     creates: dict[tuple[str, str, str], Special] = field(default_factory=dict)
-    tokens: Any = None
-    kubelet: Any = None
+    tokens: Any = None  # kcore.apiserver.registry.issuing.TokenIssuer
+    components: dict[str, Callable[[], Awaitable[str]]] = field(
+        default_factory=dict
+    )  # what is wrong, "" nothing
     kinds: dict[int, Kind] = field(default_factory=dict)
     _second: int = 0
     _text: str = ""

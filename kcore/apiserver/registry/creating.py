@@ -21,10 +21,12 @@ from kcore.apiserver.registry.metadata import (
     dedup_owners,
     ensure_namespace,
     generate_name,
+    is_too_large,
     metadata_of,
     raised_internal,
     wipe_system_fields,
 )
+from kcore.apiserver.registry.remembered import own_like_before
 from kcore.apiserver.registry.stored_form import decode, dumps, encode, loads
 
 VERSION_ON_CREATE: Final = "resourceVersion should not be set on objects to be created"
@@ -61,6 +63,11 @@ async def create(core: Core, op: Operation, obj: Object) -> Result:
         dedup_owners(op, metadata, DUPLICATE_OWNERS_AFTER_ADMISSION)
     if metadata.get("generateName") and not metadata.get("name"):
         return await _create_generated(core, kind, op, obj, now)
+    try:
+        return await create_once(core, kind, op, obj, now)
+    except ApiError as error:
+        if not is_too_large(error) or not metadata.pop("managedFields", None):
+            raise
     return await create_once(core, kind, op, obj, now)
 
 
@@ -160,14 +167,22 @@ def own_fields(core: Core, kind: Kind, op: Operation, live: Object | None, obj: 
     reset = strategy.reset_fields
     if op.subresource and (sub := strategy.subresources.get(op.subresource)) is not None:
         reset = sub.reset_fields
-    core.managed_fields.update(
-        live,
-        obj,
-        manager=manager_of(op.options),
-        operation="Update",
-        api_version=op.row.api_version,
-        subresource=op.subresource,
-        now=now,
-        node=kind.node,
-        reset_fields=reset,
-    )
+    manager = manager_of(op.options)
+
+    def own() -> None:
+        core.managed_fields.update(
+            live,
+            obj,
+            manager=manager,
+            operation="Update",
+            api_version=op.row.api_version,
+            subresource=op.subresource,
+            now=now,
+            node=kind.node,
+            reset_fields=reset,
+        )
+
+    if live is None and not op.subresource:
+        own_like_before(kind.owned, obj, manager, now, own)
+    else:
+        own()

@@ -23,6 +23,7 @@ from kcore.apiserver.registry.metadata import (
     check_name,
     dedup_owners,
     ensure_namespace,
+    is_too_large,
     metadata_of,
 )
 from kcore.apiserver.registry.stored_form import copied, decode, dumps, encode, loads, same
@@ -72,6 +73,7 @@ class Write:
     resource_version: str = ""
     creates: bool = False
     admits: bool = True  # validating admission is asked
+    owns: bool = True  # managed fields are kept; False once the store has found the object too large
     view: Callable[[Object], Object] | None = None
 
     @property
@@ -95,8 +97,7 @@ async def update(core: Core, op: Operation, obj: Object) -> Result:
     if not kind.converts:
         kind.strategy.default(obj)
     now = core.now()
-    # only a write without a version, or one that may create, is ever tried again
-    pristine = dumps(obj) if _may_repeat(metadata, kind, op) else b""
+    pristine = dumps(obj)
     first = True
 
     async def updated(live: Object | None) -> Object:
@@ -107,10 +108,6 @@ async def update(core: Core, op: Operation, obj: Object) -> Result:
 
     creates = not op.subresource and kind.strategy.allow_create_on_update
     return await write(core, Write(kind, op, updated, now, metadata.get("uid", ""), creates=creates))
-
-
-def _may_repeat(metadata: Object, kind: Kind, op: Operation) -> bool:
-    return not _version(metadata) or kind.strategy.allow_create_on_update
 
 
 async def admitted_update(
@@ -138,6 +135,16 @@ def _version(metadata: Object) -> str:
 
 async def write(core: Core, change: Write) -> Result:
     """The change is stored, whatever others write meanwhile; ApiError where it no longer may be."""
+    try:
+        return await _write(core, change)
+    except ApiError as error:
+        if not is_too_large(error) or not change.owns:
+            raise
+    change.owns = False
+    return await _write(core, change)
+
+
+async def _write(core: Core, change: Write) -> Result:
     op = change.op
     row = op.row
     namespace = op.namespace if row.namespaced else ""
@@ -213,6 +220,8 @@ async def _swap(
     check_preconditions(change, namespace, live)
     op.verb = UPDATE
     obj = await change.updated(live)
+    if not change.owns:
+        obj["metadata"].pop("managedFields", None)
     _check_version(change, obj, live)
     begin = kind.hooks.begin_update if not op.subresource or change.view is not None else None
     transaction = await begin(op, obj, live) if begin is not None else None

@@ -25,8 +25,10 @@ type scenario struct {
 }
 type conv struct{}
 
-func (conv) Convert(o *typed.TypedValue, v fieldpath.APIVersion) (*typed.TypedValue, error) { return o, nil }
-func (conv) IsMissingVersionError(err error) bool                                         { return false }
+func (conv) Convert(o *typed.TypedValue, v fieldpath.APIVersion) (*typed.TypedValue, error) {
+	return o, nil
+}
+func (conv) IsMissingVersionError(err error) bool { return false }
 
 func decode(raw []byte) interface{} {
 	d := json.NewDecoder(bytes.NewReader(raw))

@@ -58,9 +58,11 @@ def test_another_object_of_the_same_name_is_not_updated() -> None:
         error = await refused(rig.registry.update(rig.op("configmaps", "one"), sent))
         assert (error.code, error.message) == (
             409,
-            'Operation cannot be fulfilled on configmaps "one": StorageError: invalid object, Code: 4, Key: '
-            "/registry/configmaps/default/one, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in "
-            "precondition: other, UID in object meta: uid-1",
+            (
+                'Operation cannot be fulfilled on configmaps "one": StorageError: invalid object, Code: 4, Key: '
+                "/registry/configmaps/default/one, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in "
+                "precondition: other, UID in object meta: uid-1"
+            ),
         )
 
     run(test)
