@@ -80,7 +80,9 @@ class ControlPlane:
             raise RuntimeError("it runs already")
         self._folder = tempfile.TemporaryDirectory(prefix="kcore-")
         ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(ready,), name="kcore-controlplane", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(ready,), name="kcore-controlplane", daemon=True
+        )
         self._thread.start()
         if not ready.wait(START_SECONDS_MAX):
             raise TimeoutError(f"the control plane was not ready within {START_SECONDS_MAX:g} s")

@@ -30,10 +30,9 @@ from kcore.api.objects import (
     Resources,
     Toleration,
 )
-from kcore.api.quantity import parse_quantity
+from kcore.api.pod_amounts import DEFAULT_SCHEDULER, aggregate
 
 DEFAULT_NAMESPACE = "default"
-DEFAULT_SCHEDULER = "default-scheduler"
 PREEMPT_LOWER_PRIORITY = "PreemptLowerPriority"
 NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name"
 SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
@@ -172,32 +171,18 @@ def _default_pod_resources(spec: PodSpec) -> None:
 
 
 def _aggregate(spec: PodSpec, side: str) -> dict[str, int]:
-    """What the containers ask for together, in nano-units: the sum, or the largest init step with its sidecars."""
+    """What the containers ask for together, in nano-units."""
 
-    def amounts(container: Container) -> dict[str, int]:
-        listed = getattr(container.resources, side) if container.resources is not None else None
-        return {name: parse_quantity(value) for name, value in (listed or {}).items()}
+    def amounts(container: Container) -> Mapping[str, Quantity] | None:
+        listed: Mapping[str, Quantity] | None = (
+            getattr(container.resources, side) if container.resources is not None else None
+        )
+        return listed
 
-    total: dict[str, int] = {}
-    for container in spec.containers or ():
-        for name, nanos in amounts(container).items():
-            total[name] = total.get(name, 0) + nanos
-    sidecars: dict[str, int] = {}
-    steps: dict[str, int] = {}
-    for container in spec.init_containers or ():
-        wanted = amounts(container)
-        if container.restart_policy == "Always":
-            for name, nanos in wanted.items():
-                total[name] = total.get(name, 0) + nanos
-                sidecars[name] = sidecars.get(name, 0) + nanos
-            wanted = sidecars
-        else:
-            wanted = {
-                name: wanted.get(name, 0) + sidecars.get(name, 0) for name in wanted.keys() | sidecars.keys()
-            }
-        for name, nanos in wanted.items():
-            steps[name] = max(steps.get(name, 0), nanos)
-    return {name: max(total.get(name, 0), steps.get(name, 0)) for name in total.keys() | steps.keys()}
+    return aggregate(
+        [amounts(each) for each in spec.containers or ()],
+        [(amounts(each), each.restart_policy == "Always") for each in spec.init_containers or ()],
+    )
 
 
 def _apply_priority(spec: PodSpec, rules: Rules) -> None:

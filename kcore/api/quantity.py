@@ -6,11 +6,11 @@ Source: Kubernetes apimachinery, pkg/api/resource/quantity.go.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
 from kcore.api.errors import InputError
 from kcore_native.quantity import parse_nano
+from kcore_native.quantity_text import canonical as canonical_text
 
 QUANTITIES_CACHED_MAX = 65_536  # distinct texts remembered; beyond it the least recently used is parsed again
 SHOWN_CHARS_MAX = 60  # of a wrong quantity in an error message
@@ -22,7 +22,6 @@ NANO_PER_MILLI = 1_000_000
 
 DECIMAL_SUFFIXES = {-9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E"}
 BINARY_SUFFIXES = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
-_PARTS = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?([^0-9.]?.*)")
 
 EXPECTED = 'a number with an optional suffix n u m k M G T P E, Ki Mi Gi Ti Pi Ei or an exponent, e.g. "500m", "1.5Gi"'
 
@@ -54,33 +53,8 @@ def unit_value(nanos: int) -> int:
 
 @lru_cache(maxsize=QUANTITIES_CACHED_MAX, typed=True)
 def canonical(value: str | int | float) -> str:
-    """The text that Go makes of the quantity (Quantity.String() of one that was parsed); InputError where it is none.
-
-    A text that Go takes to be canonical is kept as it is, ``1.500`` among them. Beyond 1000E the number grows; upstream
-    prints it without a suffix there, which changes the value.
-    """
-    text = value.strip() if isinstance(value, str) else str(value)
-    nanos = parse_quantity(text)
-    if nanos == 0:
-        return "0"
-    _, whole, places, suffix = _parts(text)
-    whole = whole.lstrip("0") or "0"
-    if suffix in BINARY_SUFFIXES[1:]:
-        exponent = 10 * BINARY_SUFFIXES.index(suffix)
-        fits = not places and len(whole) + exponent * 3 // 10 <= 14 and int(whole) << exponent <= INT64_MAX
-        return text if fits and int(whole) & 7 else _formatted(nanos, "binary")
-    power = _power(suffix)
-    digits = whole + places
-    scale = power - len(places)
-    if (
-        scale >= -9
-        and len(digits) <= 18
-        and scale % 3 == 0
-        and digits[0] != "0"
-        and not digits.endswith("000")
-    ):
-        return text
-    return _formatted(nanos, "exponent" if suffix[:1] in ("e", "E") and len(suffix) > 1 else "decimal")
+    """The text that Go makes of the quantity (Quantity.String() of one that was parsed); ValueError where it is none."""
+    return canonical_text(value.strip() if isinstance(value, str) else str(value))
 
 
 @lru_cache(maxsize=QUANTITIES_CACHED_MAX, typed=True)
@@ -90,7 +64,7 @@ def canonical_in_milli(value: str | int | float) -> str:
     if nanos % NANO_PER_MILLI == 0:
         return canonical(value)
     text = value.strip() if isinstance(value, str) else str(value)
-    suffix = _parts(text)[3]
+    suffix = text.lstrip("+-0123456789.")
     milli = -(-nanos // NANO_PER_MILLI) if nanos >= 0 else nanos // NANO_PER_MILLI
     form = "exponent" if suffix[:1] in ("e", "E") and len(suffix) > 1 else "decimal"
     return _formatted(milli * NANO_PER_MILLI, form)
@@ -109,21 +83,6 @@ def binary_text(nanos: int) -> str:
 def is_binary(value: str | int | float) -> bool:
     """True for a quantity that Go keeps in binary form: ``1Gi``."""
     return isinstance(value, str) and value.strip().endswith("i")
-
-
-def _parts(text: str) -> tuple[str, str, str, str]:
-    found = _PARTS.fullmatch(text)
-    if found is None:
-        return "", "0", "", ""
-    sign, whole, places, suffix = found.groups()
-    return sign, whole, places or "", suffix
-
-
-def _power(suffix: str) -> int:
-    for power, each in DECIMAL_SUFFIXES.items():
-        if each == suffix:
-            return power
-    return int(suffix[1:])
 
 
 def _formatted(nanos: int, form: str) -> str:

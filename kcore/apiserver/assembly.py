@@ -32,11 +32,11 @@ from kcore.apiserver.documents import Documents
 from kcore.apiserver.headers import HeaderFields
 from kcore.apiserver.health import Health
 from kcore.apiserver.metrics import Metrics
+from kcore.apiserver.operation import Operation, Result
 from kcore.apiserver.proxying import Kubelets
 from kcore.apiserver.registry import Registry
 from kcore.apiserver.registry.core import Core, SystemChance
 from kcore.apiserver.registry_of import make_registry
-from kcore.apiserver.operation import Operation, Result
 from kcore.apiserver.request import RequestInfo
 from kcore.apiserver.reviews import Reviews
 from kcore.apiserver.server import ApiServer, Guards, Settings
@@ -81,7 +81,7 @@ class Options:
     address: Callable[[], str] = str
     openid: Any = None
     tokens: Any = None
-    kubelet_tls: Callable[[], ssl.SSLContext | None] = lambda: None  # noqa: E731
+    kubelet_tls: Callable[[], ssl.SSLContext | None] = lambda: None
     audiences: Sequence[str] = ()
     node_ports: tuple[int, int] | None = None
     compaction_seconds: float = 300.0

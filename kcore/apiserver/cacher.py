@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from contextlib import suppress
 from typing import Any, Final
 
+from kcore.api import status
 from kcore.api.fields import METADATA_NAME, METADATA_NAMESPACE
 from kcore.api.rows import Row
 from kcore.api.status import ApiError
@@ -36,6 +37,7 @@ FRESH_SECONDS_MAX: Final = 3.0  # that a read waits for the cache
 TOO_LARGE_RETRY_SECONDS: Final = 1
 PAGE_MAX: Final = 2_000  # keys of one read of the store while a cache begins
 ATTEMPTS_MAX: Final = 3
+RETRY_SECONDS: Final = 1.0  # before a resource that could not be read is read again
 
 Changed = Callable[[str, str, Stored | None], None]
 """Namespace, name, and the object as it is now; None: it is gone."""
@@ -56,7 +58,8 @@ class Cacher:
     def __init__(self, storage: Storage) -> None:
         self.storage: Final = storage
         self._feed: Final = Feed(storage.kv, storage.prefix, self._restart)
-        self._resources: Final[dict[str, Resource]] = {}
+        self._resources: Final[dict[str, Resource]] = {}  # fed, and so as fresh as the feed
+        self._known: Final[dict[str, Resource]] = {}  # also while they are read anew: what ``peek`` sees
         self._beginning: Final[dict[str, asyncio.Future[Resource]]] = {}
         self._started: asyncio.Future[None] | None = None
         machine = getattr(getattr(storage.kv, "replica", None), "machine", None)
@@ -84,12 +87,16 @@ class Cacher:
         """All streams have ended; nothing is watched any more."""
         for resource in self._resources.values():
             _stop_streams(resource.cache)
+        for beginning in list(self._beginning.values()):
+            beginning.cancel()
         self._resources.clear()
+        self._known.clear()
         await self._feed.close()
 
     async def remove(self, row: Row) -> None:
         """The resource is not kept in memory any more; its streams have ended."""
         resource = self._resources.pop(row.storage, None)
+        self._known.pop(row.storage, None)
         self._feed.caches.pop(row.storage.encode(), None)
         if resource is not None:
             _stop_streams(resource.cache)
@@ -101,38 +108,43 @@ class Cacher:
             return found
         if self._started is None or not self._started.done():
             await self.start()
-        beginning = self._beginning.get(row.storage)
-        if beginning is None:
-            beginning = self._beginning[row.storage] = asyncio.ensure_future(self._begin(row))
-            beginning.add_done_callback(lambda _: self._beginning.pop(row.storage, None))
+        beginning = self._beginning.get(row.storage) or self._begin(row, self._begun(row))
         return await asyncio.shield(beginning)
 
-    async def _begin(self, row: Row) -> Resource:
+    def _begin(self, row: Row, begun: Coroutine[Any, Any, Resource]) -> asyncio.Future[Resource]:
+        """Whoever asks for the row waits for this."""
+        beginning = self._beginning[row.storage] = asyncio.ensure_future(begun)
+        beginning.add_done_callback(lambda _: self._beginning.pop(row.storage, None))
+        return beginning
+
+    async def _begun(self, row: Row) -> Resource:
         resource = Resource(row, await self._read(row))
-        self._resources[row.storage] = resource
+        self._resources[row.storage] = self._known[row.storage] = resource
         return resource
 
     async def _read(self, row: Row) -> Cache:
         """A cache with all that the store has of the row, which the feed tells of what follows."""
         folder, root = row.storage.encode(), self.storage.root(row)
-        for attempt in range(ATTEMPTS_MAX):
-            cache = Cache(root, plan_of(row), self._decode, self._store)
+        failed: ApiError = status.unavailable("storage is (re)initializing")
+        for _ in range(ATTEMPTS_MAX):
+            cache, generation = Cache(root, plan_of(row), self._decode, self._store), self._feed.generation
             starting = self._feed.starting[folder] = Starting()
             try:
                 revision = await self._load(cache, root)
-            except StoreError as error:
-                if attempt + 1 == ATTEMPTS_MAX:
-                    raise interpret(error) from None
-                continue  # compacted meanwhile, or out of reach
+            except StoreError as error:  # compacted meanwhile, or out of reach
+                failed = interpret(error)
+                continue
             finally:
                 if self._feed.starting.get(folder) is starting:
                     del self._feed.starting[folder]
+            if generation != self._feed.generation:
+                continue
             cache.loaded(revision)
             cache.apply(starting.events, asyncio.get_running_loop().time())
             cache.reached(self._feed.revision)
             self._feed.caches[folder] = cache
             return cache
-        raise AssertionError("unreachable")
+        raise failed
 
     async def _load(self, cache: Cache, root: bytes) -> int:
         """The cache holds all keys under ``root`` as of one revision, which is returned."""
@@ -155,20 +167,32 @@ class Cacher:
 
     async def _restart(self) -> None:
         """All that is in memory is read anew; streams have ended, as what happened meanwhile is not known."""
-        for resource in list(self._resources.values()):
+        resources = list(self._resources.values())
+        self._resources.clear()
+        self._feed.caches.clear()
+        for resource in resources:
+            self._begin(resource.row, self._begun_anew(resource))
+        for resource in resources:
             _stop_streams(resource.cache)
-            self._feed.caches.pop(resource.row.storage.encode(), None)
-        for resource in list(self._resources.values()):
-            before = resource.cache
+
+    async def _begun_anew(self, resource: Resource) -> Resource:
+        before, row = resource.cache, resource.row
+        while True:
             try:
-                resource.cache = await self._read(resource.row)
+                cache = await self._read(row)
+                break
             except ApiError as error:
-                self._resources.pop(resource.row.storage, None)
-                LOG.warning("%s is read when it is asked for again: %s", resource.row.plural, error)
-                continue
-            if resource.followers:
-                resource.cache.on_change = self._teller(resource)
-                self._tell_difference(resource, before)
+                LOG.warning("%s could not be read: %s", row.plural, error)
+                await asyncio.sleep(RETRY_SECONDS)
+        if self._known.get(row.storage) is not resource:  # removed meanwhile
+            self._feed.caches.pop(row.storage.encode(), None)
+            return resource
+        resource.cache = cache
+        self._resources[row.storage] = resource
+        if resource.followers:
+            cache.on_change = self._teller(resource)
+            self._tell_difference(resource, before)
+        return resource
 
     def before_compaction(self, revision: int) -> None:
         """The store is about to be compacted: what only its past holds is kept here, within bounds."""
@@ -195,22 +219,23 @@ class Cacher:
         if not resource_version:
             return await self.storage.get(row, namespace, name)
         wanted = versions.list_version(resource_version)
-        resource = await self._resource(row)
+        await self._resource(row)
         if wanted:
             await self._fresh(wanted)
+        resource = await self._resource(row)  # another one where the watch was lost meanwhile
         found = self._stored(resource.cache, self.storage.key(row, namespace, name))
         return found if found is not None else await self.storage.get(row, namespace, name)
 
     def peek(self, row: Row, namespace: str, name: str) -> Stored | None:
         """The object as the cache has it, without waiting; None also where the row is not in memory (``start``)."""
-        resource = self._resources.get(row.storage)
+        resource = self._known.get(row.storage)
         return (
             None if resource is None else self._stored(resource.cache, self.storage.key(row, namespace, name))
         )
 
     def peek_all(self, row: Row, namespace: str = "") -> list[tuple[str, str, Stored]]:
         """Namespace, name and object of all that the cache has, in the order of keys; none where the row is not in memory."""
-        resource = self._resources.get(row.storage)
+        resource = self._known.get(row.storage)
         if resource is None:
             return []
         entries, _ = resource.cache.table.select(Predicate(self.storage.root(row, namespace)))
@@ -223,7 +248,7 @@ class Cacher:
 
     def last_change(self, row: Row) -> int:
         """The revision of the last change to any object of the row, 0 where it is not in memory."""
-        resource = self._resources.get(row.storage)
+        resource = self._known.get(row.storage)
         return 0 if resource is None else max(resource.cache.last_change, resource.cache.list_revision)
 
     def _stored(self, cache: Cache, key: bytes) -> Stored | None:
@@ -237,9 +262,12 @@ class Cacher:
             entry = cache.table.get(key)
             return None if entry is None else Stored(value_of(cache.store, entry), entry.revision)
 
-    async def follow(self, row: Row, changed: Changed) -> None:
-        """``changed`` was called for every object that there is, and is called for every change from now on."""
-        resource = await self._resource(row)
+    def follow(self, row: Row, changed: Changed) -> None:
+        """``changed`` was called for every object that there is, and is called for every change from now on.
+
+        The row is in memory (``start``).
+        """
+        resource = self._known[row.storage]
         for namespace, name, stored in self.peek_all(row):
             changed(namespace, name, stored)
         resource.followers.append(changed)
@@ -290,6 +318,7 @@ class Cacher:
         for _ in range(ATTEMPTS_MAX):
             if exact:
                 await self._fresh(exact)
+                resource = await self._resource(row)  # another one where the watch was lost meanwhile
                 if resource.cache.last_change > exact or exact < resource.cache.list_revision:
                     return await list_from_store(
                         self.storage, predicate, resource.cache.plan, options, start, exact
@@ -300,6 +329,7 @@ class Cacher:
                 await self._fresh(await self.storage.current_revision(row))
             elif wanted:
                 await self._fresh(wanted)
+            resource = await self._resource(row)
             page = self._page(resource.cache, predicate, options, start, exact)
             if not _behind(resource.cache, resource.cache.revision):
                 return page
@@ -365,7 +395,7 @@ class Cacher:
         """
         wanted = versions.watch_version(options.resource_version)
         namespace = namespace or self._selected_namespace(row, options)
-        resource = await self._resource(row)
+        await self._resource(row)
         try:
             if options.resource_version == "" and options.send_initial_events is not None:
                 wanted = await self.storage.current_revision(row)
@@ -373,6 +403,7 @@ class Cacher:
                 await self._fresh(wanted)
         except ApiError as error:
             return _failed(row, error, encode)
+        resource = await self._resource(row)
         return self._stream(resource, row, namespace, options, wanted, encode, representation)
 
     def _stream(

@@ -15,8 +15,8 @@ import orjson
 
 from kcore.api.schema import discovery
 from kcore.apiserver.negotiation import JSON, PROTOBUF, clauses
-from kcore.apiserver.request import Query
 from kcore.apiserver.rendering import GZIP_BYTES_MIN, accepts_gzip, gzipped
+from kcore.apiserver.request import Query
 from kcore.http.message import Header, Request, Response
 
 GIT_VERSION: Final = "v1.36.2"
@@ -70,7 +70,9 @@ class Documents:
             case ["apis"]:
                 return self._root(request, core=False)
             case ["api", version]:
-                return self._plain(("", version), lambda: discovery.api_resource_list(self.catalog.rows, "", version))
+                return self._plain(
+                    ("", version), lambda: discovery.api_resource_list(self.catalog.rows, "", version)
+                )
             case ["apis", group]:
                 return self._plain((group,), lambda: discovery.api_group(self.catalog.rows, group))
             case ["apis", group, version]:
@@ -82,7 +84,7 @@ class Documents:
 
     # -- discovery --------------------------------------------------------------------------------------------------
 
-    def _root(self, request: Request, *, core: bool) -> Response:
+    def _root(self, request: Request, *, core: bool) -> Response | None:
         header = (request.header(b"accept") or b"").decode("latin-1")
         for clause in clauses(header):
             if clause.param("as") == DISCOVERY_KIND and clause.param("g") == DISCOVERY_GROUP:
@@ -102,7 +104,7 @@ class Documents:
         kind = f"{JSON};g={DISCOVERY_GROUP};v={version};as={DISCOVERY_KIND}".encode()
         return self._kept(("aggregated", core, version), make, request, kind, (b"vary", b"Accept"))
 
-    def _plain(self, key: Any, make: Callable[[], Any]) -> Response | None:  # type: ignore[return]
+    def _plain(self, key: Any, make: Callable[[], Any]) -> Response | None:
         kept = self._made.get(key)
         if kept is None:
             document = make()
@@ -142,7 +144,9 @@ class Documents:
         vary = (b"vary", b"Accept")
         if parts[1] == "v2":
             if not protobuf:
-                return self._kept("v2", lambda: openapi.v2(rows, release=GIT_VERSION), request, JSON.encode(), vary)
+                return self._kept(
+                    "v2", lambda: openapi.v2(rows, release=GIT_VERSION), request, JSON.encode(), vary
+                )
             kind = OPENAPI_V2_OLD_PROTOBUF if "@v1.0" in accept else OPENAPI_V2_PROTOBUF
             make_v2 = lambda: openapi_protobuf.encode(openapi.v2(rows, release=GIT_VERSION))  # noqa: E731
             return self._kept("v2 protobuf", make_v2, request, kind.encode(), vary)
@@ -180,7 +184,16 @@ def _json(document: Any, *, pretty: bool = False) -> Response:
 
 def paths(catalog: Any, health: dict[str, list[str]]) -> list[str]:
     """What ``/`` lists."""
-    found = {"/.well-known/openid-configuration", "/api", "/apis", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/version"}
+    found = {
+        "/.well-known/openid-configuration",
+        "/api",
+        "/apis",
+        "/metrics",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/openid/v1/jwks",
+        "/version",
+    }
     for row in catalog.rows:
         found.add(f"/apis/{row.group}" if row.group else "/api")
         found.add(f"/apis/{row.group}/{row.version}" if row.group else f"/api/{row.version}")

@@ -49,6 +49,9 @@ class Feed:
         self.caches: Final[dict[bytes, Cache]] = {}
         self.starting: Final[dict[bytes, Starting]] = {}
         self.revision = 0
+        self.generation = (
+            0  # how often the watch was opened: what was read before the last time may have a gap
+        )
 
     async def start(self) -> None:
         """The watch is open: what is read from the store after this, at a later revision, has no gap to it."""
@@ -59,6 +62,7 @@ class Feed:
     async def _open(self) -> None:
         found = await self._kv.range(self._prefix, prefix_end(self._prefix), limit=1, keys_only=True)
         self.revision = found.revision
+        self.generation += 1
         self._watch = self._kv.watch(
             self._prefix, prefix_end(self._prefix), start_revision=found.revision + 1
         )

@@ -164,7 +164,9 @@ def gather(given: Mapping[str, str]) -> Settings:
             raise InputError(f"cannot read {text!r}", field=f"--{name}", expected=str(error)) from None
     if bool(settings["tls-cert-file"]) != bool(settings["tls-private-key-file"]):
         raise InputError(
-            "--tls-cert-file and --tls-private-key-file go together", field="--tls-cert-file", expected="two files"
+            "--tls-cert-file and --tls-private-key-file go together",
+            field="--tls-cert-file",
+            expected="two files",
         )
     if settings["tls-min-version"] not in ("", "VersionTLS12", "VersionTLS13"):
         raise InputError(
@@ -173,6 +175,8 @@ def gather(given: Mapping[str, str]) -> Settings:
         )  # fmt: skip
     if settings["storage-media-type"] not in ("application/json", "application/vnd.kubernetes.protobuf"):
         raise InputError(
-            f"cannot be {settings['storage-media-type']!r}", field="--storage-media-type", expected="application/json"
+            f"cannot be {settings['storage-media-type']!r}",
+            field="--storage-media-type",
+            expected="application/json",
         )
     return settings

@@ -89,7 +89,9 @@ class Health:
                 lines.append(f"[+]{name} ok")
         text = "\n".join(lines) + "\n"
         if excluded:
-            text += f'warn: some health checks cannot be excluded: no matches for {_quoted(sorted(excluded))}\n'
+            text += (
+                f"warn: some health checks cannot be excluded: no matches for {_quoted(sorted(excluded))}\n"
+            )
         if failed:
             log.warning("%s check failed", root, extra={"checks": failed})
             return Response(500, HEADERS, f"{text}{root} check failed\n".encode())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from kcore_native.cacher.table import Entry, bodies, check, joined
+
+PIECE_ITEMS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,5 +50,19 @@ class ListPage:
 
     def body(self, api_version: str, list_kind: str, *, bare: bool = True) -> bytes:
         """The list as one JSON document; ``bare``: its items without apiVersion and kind, as built-in kinds have it."""
+        return joined(self.store, self.entries, self._head(api_version, list_kind), b"]}", bare)
+
+    def pieces(self, api_version: str, list_kind: str, *, bare: bool = True) -> Iterator[bytes]:
+        """The same document in pieces of PIECE_ITEMS, for whoever sends one before the next is made.
+
+        What is compacted meanwhile is Missing: only the beginning was sent then.
+        """
+        before = self._head(api_version, list_kind)
+        for start in range(0, len(self.entries), PIECE_ITEMS):
+            yield joined(self.store, self.entries[start : start + PIECE_ITEMS], before, b"", bare)
+            before = b","
+        yield b"]}" if self.entries else before + b"]}"
+
+    def _head(self, api_version: str, list_kind: str) -> bytes:
         head = orjson.dumps({"kind": list_kind, "apiVersion": api_version, "metadata": self.metadata})
-        return joined(self.store, self.entries, head[:-1] + b',"items":[', b"]}", bare)
+        return head[:-1] + b',"items":['

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -52,7 +52,9 @@ class LocalCalls:
             "kind": row.list_kind_name, "apiVersion": row.api_version, "metadata": page.metadata, "items": items,
         }  # fmt: skip
 
-    def _cleaned(self, row: Row, subresource: str, obj: Object, options: Options) -> tuple[Object, list[str]]:
+    def _cleaned(
+        self, row: Row, subresource: str, obj: Object, options: Options
+    ) -> tuple[Object, Sequence[str]]:
         """A copy as a body would be read, and what to warn of."""
         copy = orjson.loads(orjson.dumps(obj))
         sub = row.subresource(subresource) if subresource else None
@@ -135,7 +137,9 @@ class LocalCalls:
             def encode(event: str, body: bytes) -> bytes:
                 return json_frame(event, body if event == "ERROR" else kind.converted(body))
 
-        stream = await self._cacher.watch(row, namespace, options, encode=encode, representation=row.api_version)
+        stream = await self._cacher.watch(
+            row, namespace, options, encode=encode, representation=row.api_version
+        )
         try:
             async for piece in stream:
                 yield piece

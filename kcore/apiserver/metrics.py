@@ -69,33 +69,93 @@ class Metrics:
     def page(self, objects: Mapping[tuple[str, str], int]) -> bytes:
         """All of it as Prometheus reads it. ``objects``: how many there are by group and plural."""
         lines: list[str] = []
-        _head(lines, "apiserver_request_total", "counter", "Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.")
+        _head(
+            lines,
+            "apiserver_request_total",
+            "counter",
+            "Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.",
+        )
         for (group, resource, scope, sub, verb, version, code, dry), count in self.requests.items():
-            said = _labels(code=code, component="apiserver", dry_run=dry, group=group, resource=resource, scope=scope, subresource=sub, verb=verb, version=version)
+            said = _labels(
+                code=code,
+                component="apiserver",
+                dry_run=dry,
+                group=group,
+                resource=resource,
+                scope=scope,
+                subresource=sub,
+                verb=verb,
+                version=version,
+            )
             lines.append(f"apiserver_request_total{said} {count}")
         self._durations(lines)
-        _head(lines, "apiserver_current_inflight_requests", "gauge", "Maximal number of currently used inflight request limit of this apiserver per request kind in last second.")
-        for kind, count in self.inflight.items():
-            lines.append(f"apiserver_current_inflight_requests{_labels(request_kind=kind)} {count}")
-        _head(lines, "apiserver_longrunning_requests", "gauge", "Gauge of all active long-running apiserver requests broken out by verb, group, version, resource, scope and component. Not all requests are tracked this way.")
-        for (group, resource, version), count in self.longrunning.items():
-            said = _labels(component="apiserver", group=group, resource=resource, scope="cluster", subresource="", verb="WATCH", version=version)
-            lines.append(f"apiserver_longrunning_requests{said} {count}")
-        _head(lines, "apiserver_dropped_requests_total", "counter", "Number of requests dropped with 'Try again later' response")
-        for (kind,), count in self.dropped.items():
-            lines.append(f"apiserver_dropped_requests_total{_labels(request_kind=kind)} {count}")
-        _head(lines, "apiserver_storage_objects", "gauge", "Number of stored objects at the time of last check split by kind. In case of a fetching error, the value will be -1.")
-        for (group, plural), count in objects.items():
-            name = f"{plural}.{group}" if group else plural
-            lines.append(f"apiserver_storage_objects{_labels(resource=name)} {count}")
+        self._gauges(lines, objects)
         self._process(lines)
         return ("\n".join(lines) + "\n").encode()
 
+    def _gauges(self, lines: list[str], objects: Mapping[tuple[str, str], int]) -> None:
+        _head(
+            lines,
+            "apiserver_current_inflight_requests",
+            "gauge",
+            "Maximal number of currently used inflight request limit of this apiserver per request kind in last second.",
+        )
+        for kind, count in self.inflight.items():
+            lines.append(f"apiserver_current_inflight_requests{_labels(request_kind=kind)} {count}")
+        _head(
+            lines,
+            "apiserver_longrunning_requests",
+            "gauge",
+            "Gauge of all active long-running apiserver requests broken out by verb, group, version, resource, scope and component. Not all requests are tracked this way.",
+        )
+        for (group, resource, version), count in self.longrunning.items():
+            said = _labels(
+                component="apiserver",
+                group=group,
+                resource=resource,
+                scope="cluster",
+                subresource="",
+                verb="WATCH",
+                version=version,
+            )
+            lines.append(f"apiserver_longrunning_requests{said} {count}")
+        _head(
+            lines,
+            "apiserver_dropped_requests_total",
+            "counter",
+            "Number of requests dropped with 'Try again later' response",
+        )
+        for (kind,), count in self.dropped.items():
+            lines.append(f"apiserver_dropped_requests_total{_labels(request_kind=kind)} {count}")
+        _head(
+            lines,
+            "apiserver_storage_objects",
+            "gauge",
+            "Number of stored objects at the time of last check split by kind. In case of a fetching error, the value will be -1.",
+        )
+        for (group, plural), count in objects.items():
+            name = f"{plural}.{group}" if group else plural
+            lines.append(f"apiserver_storage_objects{_labels(resource=name)} {count}")
+
     def _durations(self, lines: list[str]) -> None:
         name = "apiserver_request_duration_seconds"
-        _head(lines, name, "histogram", "Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.")
+        _head(
+            lines,
+            name,
+            "histogram",
+            "Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.",
+        )
         for (group, resource, scope, sub, verb, version), histogram in self.durations.items():
-            labels = {"component": "apiserver", "dry_run": "", "group": group, "resource": resource, "scope": scope, "subresource": sub, "verb": verb, "version": version}
+            labels = {
+                "component": "apiserver",
+                "dry_run": "",
+                "group": group,
+                "resource": resource,
+                "scope": scope,
+                "subresource": sub,
+                "verb": verb,
+                "version": version,
+            }
             total = 0
             for bound, count in zip((*DURATIONS, "+Inf"), histogram, strict=False):
                 total += int(count)
@@ -105,9 +165,16 @@ class Metrics:
 
     def _process(self, lines: list[str]) -> None:
         times = os.times()
-        _head(lines, "process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds.")
+        _head(
+            lines, "process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds."
+        )
         lines.append(f"process_cpu_seconds_total {times.user + times.system:.2f}")
-        _head(lines, "process_start_time_seconds", "gauge", "Start time of the process since unix epoch in seconds.")
+        _head(
+            lines,
+            "process_start_time_seconds",
+            "gauge",
+            "Start time of the process since unix epoch in seconds.",
+        )
         lines.append(f"process_start_time_seconds {self.started_s:.2f}")
         if sys.platform == "linux":
             with open("/proc/self/statm", encoding="ascii") as file:
@@ -122,7 +189,8 @@ def _head(lines: list[str], name: str, kind: str, text: str) -> None:
 
 def _labels(**labels: str) -> str:
     said = ",".join(
-        f'{name}="{value}"' if value.isalnum() else f'{name}="{_escaped(value)}"' for name, value in labels.items()
+        f'{name}="{value}"' if value.isalnum() else f'{name}="{_escaped(value)}"'
+        for name, value in labels.items()
     )
     return f"{{{said}}}"
 

@@ -34,7 +34,9 @@ NOT_PASSED: Final = frozenset({
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
     b"transfer-encoding", b"content-length", b"host", b"authorization", b"expect",
 })  # fmt: skip
-NOT_RETURNED: Final = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"date"})
+NOT_RETURNED: Final = frozenset(
+    {b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"date"}
+)
 
 log = logging.getLogger("kcore.apiserver")
 
@@ -51,7 +53,13 @@ class Kubelets:
     ) -> Response:
         """The target's answer; ApiError where there is none, 503 where it is not reached."""
         op = Operation(
-            row, info.namespace if row.namespaced else "", info.name, info.subresource, "CONNECT", user, Options()
+            row,
+            info.namespace if row.namespaced else "",
+            info.name,
+            info.subresource,
+            "CONNECT",
+            user,
+            Options(),
         )
         await self._core.admission.connect(op, None)
         if info.subresource == "proxy":
@@ -65,15 +73,20 @@ class Kubelets:
             return Response(200, [(b"content-type", b"text/plain")])
         path = target.path
         if info.subresource == "proxy":
-            path = "/" + "/".join(info.parts[3:]) + ("/" if info.path.endswith("/") and info.parts[3:] else "")
+            path = (
+                "/" + "/".join(info.parts[3:]) + ("/" if info.path.endswith("/") and info.parts[3:] else "")
+            )
         text = target.query if info.subresource != "proxy" else request.query.decode("latin-1")
-        return await self._forwarded(request, target, path, text)
+        return await self.forwarded(request, target, path, text)
 
-    async def _forwarded(self, request: Request, target: Target, path: str, query: str) -> Response:
+    async def forwarded(self, request: Request, target: Target, path: str, query: str) -> Response:
+        """The target's answer to the request; ApiError 503 where it is not reached."""
         try:
             async with asyncio.timeout(CONNECT_SECONDS_MAX):
                 reader, writer = await asyncio.open_connection(
-                    target.host, target.port or (443 if target.scheme == "https" else 80), ssl=self._context(target)
+                    target.host,
+                    target.port or (443 if target.scheme == "https" else 80),
+                    ssl=self._context(target),
                 )
         except (OSError, TimeoutError) as error:
             where = f"{target.scheme}://{target.authority}{path}"
@@ -140,7 +153,9 @@ async def _answer(request: Request, reader: asyncio.StreamReader, writer: asynci
         return Response(101, headers, Tunnelled(reader, writer, rest))
     engine.receive_data(bytes(received))
     event = engine.next_event()
-    passed: list[Header] = [(name, value) for name, value in event.headers if name.lower() not in NOT_RETURNED]
+    passed: list[Header] = [
+        (name, value) for name, value in event.headers if name.lower() not in NOT_RETURNED
+    ]
     return Response(event.status_code, passed, Forwarded(engine, reader, writer))
 
 

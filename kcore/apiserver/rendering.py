@@ -38,7 +38,9 @@ def encoded(obj: Object, accepted: Accepted) -> bytes:
     return protobuf.encode(obj)
 
 
-def rendered(row: Row, body: bytes | Object, accepted: Accepted, *, now: float, include: str = "Metadata") -> bytes:
+def rendered(
+    row: Row, body: bytes | Object, accepted: Accepted, *, now: float, include: str = "Metadata"
+) -> bytes:
     """One object in that form, transformed as asked; a Status stays one."""
     if isinstance(body, bytes):
         if accepted.media_type == JSON and not accepted.kind and not accepted.pretty:
@@ -63,7 +65,9 @@ def transformed(row: Row, obj: Object, accepted: Accepted, *, now: float, includ
             raise _not_acceptable("you requested PartialObjectMetadata, but the requested object is a list")
         return partial(obj, accepted.version)
     if not is_list:
-        raise _not_acceptable("you requested PartialObjectMetadataList, but the requested object is not a list")
+        raise _not_acceptable(
+            "you requested PartialObjectMetadataList, but the requested object is not a list"
+        )
     return partial_list(items or (), obj["metadata"], accepted.version)
 
 
@@ -72,7 +76,13 @@ def _not_acceptable(message: str) -> status.ApiError:
 
 
 def table(
-    row: Row, items: Iterable[Object], metadata: Object | None, accepted: Accepted, *, now: float, include: str,
+    row: Row,
+    items: Iterable[Object],
+    metadata: Object | None,
+    accepted: Accepted,
+    *,
+    now: float,
+    include: str,
     headers: bool = True,
 ) -> Object:
     """The rows that kubectl prints; ``metadata`` is the list's, None for one object."""

@@ -58,7 +58,7 @@ def query_of(text: str) -> Query:
 
 def truth(values: list[str] | None) -> bool:
     """A boolean parameter: anything but ``false`` and ``0`` is true, and so is an empty value."""
-    return bool(values) and values[0].lower() not in ("false", "0")
+    return values is not None and values[0].lower() not in ("false", "0")
 
 
 def request_info(method: str, path: str, query: Query) -> RequestInfo:

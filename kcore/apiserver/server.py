@@ -71,7 +71,7 @@ class ApiServer:
     documents: Documents
     metrics: Metrics
     kubelets: Any = None
-    openid: Any = None
+    openid: Callable[[str], Response | None] | None = None
     settings: Settings = field(default_factory=Settings)
     storage_objects: Callable[[], dict[tuple[str, str], int]] = dict
 
@@ -105,7 +105,9 @@ class ApiServer:
 
     # -- the chain --------------------------------------------------------------------------------------------------
 
-    async def _serve(self, request: Request, info: RequestInfo, query: Query, warnings: list[str]) -> Response:
+    async def _serve(
+        self, request: Request, info: RequestInfo, query: Query, warnings: list[str]
+    ) -> Response:
         if info.error:
             text = f'Internal Server Error: "{info.path}": failed to create RequestInfo: {info.error}\n'
             return Response(500, [TEXT, NOSNIFF], text.encode())
@@ -144,7 +146,10 @@ class ApiServer:
     ) -> Response:
         row = self.catalog.row(info.api_group, info.api_version, info.resource)
         if row is None:
-            if any(each.group == info.api_group and each.version == info.api_version for each in self.catalog.rows):
+            if any(
+                each.group == info.api_group and each.version == info.api_version
+                for each in self.catalog.rows
+            ):
                 raise status.no_such_path()
             return Response(404, [TEXT, NOSNIFF], NOT_FOUND)
         sub = None
@@ -157,7 +162,8 @@ class ApiServer:
         if info.namespace and not row.namespaced and row.plural != "namespaces":
             raise status.no_such_path()
         if sub is not None and sub.connects and self.kubelets is not None:
-            return await self.kubelets.connect(request, info, query, user, row)  # type: ignore[no-any-return]
+            answer: Response = await self.kubelets.connect(request, info, query, user, row)
+            return answer
         everywhere = row.namespaced and not info.namespace
         one = bool(info.parts[1:])
         if (

@@ -133,9 +133,9 @@ class Storage:
         if stored[:1] == b"{":
             return stored if is_canonical(stored) else encode(orjson.loads(stored))
         if stored[:4] == b"k8s\0":
-            from kcore.api import protobuf
+            from kcore.api.protobuf import decode
 
-            return encode(protobuf.decode(stored))
+            return encode(decode(stored))
         raise status.internal(f"unable to decode the object stored at {key.decode(errors='replace')}")
 
     def stored(self, kv: KeyValue) -> Stored:

@@ -59,7 +59,13 @@ class Call:
     __slots__ = ("info", "query", "request", "row", "subresource", "user", "warnings")
 
     def __init__(
-        self, request: Request, info: RequestInfo, query: Query, user: UserInfo, row: Row, sub: Subresource | None
+        self,
+        request: Request,
+        info: RequestInfo,
+        query: Query,
+        user: UserInfo,
+        row: Row,
+        sub: Subresource | None,
     ) -> None:
         self.request = request
         self.info = info
@@ -102,7 +108,9 @@ class Call:
 class Verbs:
     """What each verb does; ``registry`` stores, ``cacher`` lists and watches."""
 
-    def __init__(self, registry: Any, cacher: Any, catalog: Any, now: Callable[[], float], metrics: Any) -> None:
+    def __init__(
+        self, registry: Any, cacher: Any, catalog: Any, now: Callable[[], float], metrics: Any
+    ) -> None:
         self.registry = registry
         self.cacher = cacher
         self.catalog = catalog
@@ -134,7 +142,9 @@ class Verbs:
         row = call.row
         convert = self._conversion(row)
         if form.media_type == JSON and not form.kind and not form.pretty and convert is None:
-            return self._sent(call, 200, page.body(row.api_version, row.list_kind_name) + b"\n", form.media_type)
+            return self._sent(
+                call, 200, page.body(row.api_version, row.list_kind_name) + b"\n", form.media_type
+            )
         items = page.items if convert is None else list(map(convert, page.items))
         obj = object_of(items, row, page.metadata)
         if form.kind:

@@ -71,7 +71,11 @@ class WatchBody:
 
 
 def encoder(
-    row: Row, accepted: Accepted, now: Callable[[], float], include: str, converted: Callable[[bytes], bytes] | None
+    row: Row,
+    accepted: Accepted,
+    now: Callable[[], float],
+    include: str,
+    converted: Callable[[bytes], bytes] | None,
 ) -> tuple[Encode | None, Any]:
     """How an event is written, and what tells writers apart; None where the cache's own JSON lines do."""
     write: Encode | None = None

@@ -54,7 +54,9 @@ class RegistryWriter:
             if made is None:
                 return found
             try:
-                return _object(await self.registry.update(_operation(row, namespace, name, subresource), made))
+                return _object(
+                    await self.registry.update(_operation(row, namespace, name, subresource), made)
+                )
             except ApiError as error:
                 if error.reason != "Conflict":
                     raise

@@ -50,7 +50,9 @@ def _signature() -> inspect.Signature:
     for flag in FLAGS:
         default = shown(flag.default)
         said = f"{flag.help} [{default}]" if default else flag.help
-        option = typer.Option(f"--{flag.name}", help=said, metavar=flag.kind.upper(), hidden=flag.name in hidden)
+        option = typer.Option(
+            f"--{flag.name}", help=said, metavar=flag.kind.upper(), hidden=flag.name in hidden
+        )
         annotation = Annotated[str | None, option]
         name = flag.name.replace("-", "_")
         parameters.append(

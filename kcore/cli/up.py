@@ -15,7 +15,9 @@ DATA_DIR = "kcore.data"
 
 
 def up(
-    data_dir: Annotated[str, typer.Option(help="Where the store, certificates and keys are kept.")] = DATA_DIR,
+    data_dir: Annotated[
+        str, typer.Option(help="Where the store, certificates and keys are kept.")
+    ] = DATA_DIR,
     port: Annotated[int, typer.Option(help="Port of the API server on this machine; 0: a free one.")] = PORT,
     bind_address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     kubeconfig: Annotated[

@@ -51,6 +51,9 @@ class Limits(NamedTuple):
     answer_seconds_max: float = NEVER  # streams that have begun may last
 
 
+DEFAULTS: Final = Limits()
+
+
 class _Chunk:
     """The last chunk that was framed: one that goes to many watchers is framed once."""
 
@@ -90,7 +93,7 @@ class Http1Connection:
     )  # fmt: skip
 
     def __init__(
-        self, handler: Handler, peer: Peer, transport: Any, port: Port, *, limits: Limits = Limits()
+        self, handler: Handler, peer: Peer, transport: Any, port: Port, *, limits: Limits = DEFAULTS
     ) -> None:
         self.engine = zttp.Connection(zttp.SERVER, zttp.HTTP1)
         self.handler = handler
@@ -193,6 +196,7 @@ class Http1Connection:
         except StopIteration as end:
             self._answer(request, end.value)
         except Exception:
+            log.exception("a request failed", extra={"peer": self.peer.address})
             self._failed()
         else:
             self.answer_due_s = self.port.now_s + self.limits.answer_seconds_max
@@ -208,6 +212,7 @@ class Http1Connection:
                 raise
             response = late()
         except Exception:
+            log.exception("a request failed", extra={"peer": self.peer.address})
             self._failed()
             return
         self.task = None
@@ -216,7 +221,6 @@ class Http1Connection:
             self._resume()
 
     def _failed(self) -> None:
-        log.exception("a request failed", extra={"peer": self.peer.address})
         self.task = None
         self._last_words(b"500 Internal Server Error", b"Internal Server Error\n")
 
@@ -224,11 +228,11 @@ class Http1Connection:
 
     def _answer(self, request: Request, response: Response) -> None:
         if self.transport.is_closing() or self.deaf:
-            if type(response.body) is not bytes:
+            if not isinstance(response.body, bytes):
                 response.body.stop()
             return
         body = response.body
-        if type(body) is not bytes:
+        if not isinstance(body, bytes):
             self._begin(request, response, body)
             return
         headers = [*response.headers, (b"date", self.port.date)]

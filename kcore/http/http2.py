@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 import zttp
 
 from kcore.http.frames import Frames
-from kcore.http.http1 import NEVER, NO_BODY, Limits, late
+from kcore.http.http1 import DEFAULTS, NEVER, NO_BODY, Limits, late
 from kcore.http.message import Handler, Header, Peer, Port, Request, Response, Stream
 from kcore.http.turn import resumed
 
@@ -31,7 +31,18 @@ log = logging.getLogger("kcore.http")
 class Exchange:
     """One stream: a request that is being received, answered or streamed. It is the ``Outlet`` of its stream."""
 
-    __slots__ = ("answer_due_s", "body", "body_bytes", "connection", "due_s", "head", "id", "request", "stream", "task")
+    __slots__ = (
+        "answer_due_s",
+        "body",
+        "body_bytes",
+        "connection",
+        "due_s",
+        "head",
+        "id",
+        "request",
+        "stream",
+        "task",
+    )
 
     def __init__(self, connection: Http2Connection, head: Any, due_s: float) -> None:
         self.connection = connection
@@ -79,10 +90,22 @@ class Exchange:
 class Http2Connection:
     """See the module."""
 
-    __slots__ = ("choked", "exchanges", "frames", "handler", "limits", "long_count", "peer", "port", "resets", "silent_since_s", "transport")
+    __slots__ = (
+        "choked",
+        "exchanges",
+        "frames",
+        "handler",
+        "limits",
+        "long_count",
+        "peer",
+        "port",
+        "resets",
+        "silent_since_s",
+        "transport",
+    )
 
     def __init__(
-        self, handler: Handler, peer: Peer, transport: Any, port: Port, *, limits: Limits = Limits()
+        self, handler: Handler, peer: Peer, transport: Any, port: Port, *, limits: Limits = DEFAULTS
     ) -> None:
         self.handler = handler
         self.peer = peer
@@ -166,6 +189,7 @@ class Http2Connection:
         except StopIteration as end:
             self._answer(exchange, end.value)
         except Exception:
+            log.exception("a request failed", extra={"peer": self.peer.address})
             self._failed(exchange)
         else:
             exchange.answer_due_s = self.port.now_s + self.limits.answer_seconds_max
@@ -181,13 +205,13 @@ class Http2Connection:
                 raise
             response = late()
         except Exception:
+            log.exception("a request failed", extra={"peer": self.peer.address})
             self._failed(exchange)
             return
         exchange.task = None
         self._answer(exchange, response)
 
     def _failed(self, exchange: Exchange) -> None:
-        log.exception("a request failed", extra={"peer": self.peer.address})
         self.reset(exchange, zttp.H2ErrorCode.INTERNAL_ERROR)
 
     # -- out --------------------------------------------------------------------------------------------------------
@@ -195,14 +219,14 @@ class Http2Connection:
     def _answer(self, exchange: Exchange, response: Response) -> None:
         body = response.body
         if exchange.id not in self.exchanges or self.transport.is_closing():
-            if type(body) is not bytes:
+            if not isinstance(body, bytes):
                 body.stop()
             return
         headers: list[Header] = [each for each in response.headers if each[0] not in HOP_BY_HOP]
         headers.append((b"date", self.port.date))
         stream = self.frames.engine.stream(exchange.id)
         assert exchange.request is not None
-        if type(body) is bytes:
+        if isinstance(body, bytes):
             if response.status not in NO_BODY:
                 headers.append((b"content-length", b"%d" % len(body)))
             if not body or exchange.request.method == b"HEAD":

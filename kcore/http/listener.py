@@ -23,7 +23,9 @@ from kcore.http.frames import PREFACE
 from kcore.http.message import Factory, Peer, Spoken
 
 SILENT_SECONDS_MAX: Final = 15.0
-PING_SECONDS: Final = 60.0  # a connection silent so long is asked whether it lives; cut off after as much again
+PING_SECONDS: Final = (
+    60.0  # a connection silent so long is asked whether it lives; cut off after as much again
+)
 SWEEP_SECONDS: Final = 1.0  # between looks for connections that are overdue
 CLOSE_SECONDS_MAX: Final = 1.0  # for connections that are closed to be lost, when the server stops
 STOP_POLL_SECONDS: Final = 0.02
@@ -53,7 +55,9 @@ class ClientProtocol(asyncio.Protocol):
         self.transport = transport
         server = self.server
         if len(server.connections) >= server.connections_max:
-            server.log.warning("closed a connection: as many as allowed are open", extra={"peer": self.address()})
+            server.log.warning(
+                "closed a connection: as many as allowed are open", extra={"peer": self.address()}
+            )
             self.transport.abort()
             return
         self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES_MAX)
@@ -246,7 +250,9 @@ class Listener:
             task.cancel()
         for connection in list(self.connections):
             connection.close()
-        if not await self._all_lost():  # TLS waits for the other side's goodbye, a full buffer for its reading
+        if (
+            not await self._all_lost()
+        ):  # TLS waits for the other side's goodbye, a full buffer for its reading
             for connection in list(self.connections):
                 connection.transport.abort()
             await self._all_lost()

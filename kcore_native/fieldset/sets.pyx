@@ -9,6 +9,7 @@ Nothing here changes its arguments, and results share nodes with them.
 
 from cpython.dict cimport PyDict_GetItem, PyDict_Next
 from cpython.ref cimport PyObject
+from cpython.unicode cimport PyUnicode_Compare
 
 from kcore_native.fieldset.shape cimport Shape, key_value_text, quoted
 
@@ -16,6 +17,7 @@ from json import loads
 
 DEPTH_MAX = 1000  # nested path elements of one set read from outside
 ELEMENTS_MAX = 65536  # path elements whose canonical form is kept
+ORDERS_MAX = 8192  # lists of siblings whose order is kept
 
 cdef dict LEAF = {}
 cdef dict canonical_elements = {}
@@ -239,7 +241,7 @@ cpdef dict ordered(dict node):
         first = (<str>key)[0]
         if first != c"f" and first != c".":
             plain = False
-        if last is not None and last > <str>key:
+        if last is not None and PyUnicode_Compare(last, <object>key) > 0:
             sound = False
         last = <str>key
         if <dict>value:
@@ -257,7 +259,7 @@ cpdef dict ordered(dict node):
         made.update(inner)
         return made
     made = {}
-    for each in (sorted(node) if plain else sorted(node, key=order_of)):
+    for each in order_of_all(node, plain):
         made[each] = node[each]
     if inner is not None:
         made.update(inner)
@@ -266,8 +268,20 @@ cpdef dict ordered(dict node):
     return made
 
 
+cdef tuple order_of_all(dict node, bint plain):
+    """The elements of the node in order; sibling objects mostly have the same ones, so the answers are kept."""
+    given = tuple(node)
+    found = known_orders.get(given)
+    if found is None:
+        if len(known_orders) >= ORDERS_MAX:
+            known_orders.clear()
+        found = known_orders[given] = tuple(sorted(given) if plain else sorted(given, key=order_of))
+    return found
+
+
 cdef dict RANKS = {".": 0, "f": 1, "k": 2, "v": 3, "i": 4}
 cdef dict orders = {}
+cdef dict known_orders = {}
 
 
 def order_of(str element):
@@ -343,10 +357,32 @@ def decode(fields):
     """The set that a fieldsV1 value from outside is, in canonical form; ValueError where it is none."""
     if type(fields) is not dict:
         raise ValueError("fieldsV1 is not an object")
+    if "." not in fields and is_canonical(fields, 0):
+        return fields
     found = read_node(fields, 0)
     if "." in found:
         found.pop(".")
     return found
+
+
+cdef bint is_canonical(dict raw, int depth) except -1:
+    """True for what is as we write it, but for the order."""
+    cdef Py_ssize_t at = 0
+    cdef PyObject *key
+    cdef PyObject *value
+    cdef PyObject *known
+    if depth > DEPTH_MAX:
+        raise ValueError("fieldsV1 is nested too deeply")
+    while PyDict_Next(raw, &at, &key, &value):
+        if type(<object>value) is not dict:
+            return False
+        known = PyDict_GetItem(canonical_elements, <object>key)
+        if known is not key and (known is NULL or <object>known != <object>key):
+            if <object>key != "." or len(raw) == 1 or <dict>value:
+                return False
+        if <dict>value and not is_canonical(<dict>value, depth + 1):
+            return False
+    return True
 
 
 cdef dict read_node(dict raw, int depth):

@@ -230,7 +230,7 @@ cdef class Comparison:
             if <str>left != <str>right:
                 add(changed, key, LEAF)
             return
-        if shape is None:
+        if shape is None or shape.scalar and kind_of(left) == SCALAR and kind_of(right) == SCALAR:
             if not same(left, right):
                 add(changed, key, LEAF)
             return

@@ -1,10 +1,9 @@
-"""Texts that stand for quantities, times and bytes, read and written again as Kubernetes' Go types do.
+"""Texts that stand for times and bytes, read and written again as Kubernetes' Go types do.
 
 Each function gives the text that Go writes, and raises ValueError in Go's words where Go refuses the text. They are
-the slow ways of ``node``, which knows the common forms at sight and remembers quantities.
+the slow ways of ``node``, which knows the common forms at sight.
 
-Sources: apimachinery pkg/api/resource/quantity.go and suffix.go, pkg/apis/meta/v1/time.go and micro_time.go; Go's
-time.Parse and encoding/base64.
+Sources: apimachinery pkg/apis/meta/v1/time.go and micro_time.go; Go's time.Parse and encoding/base64.
 """
 
 from __future__ import annotations
@@ -13,104 +12,6 @@ import base64
 import re
 from datetime import datetime, timedelta
 from typing import Final
-
-CHARS_MAX: Final = 1024  # characters of one quantity; more is refused
-EXPONENT_MAX: Final = 1000  # decimal exponent of a quantity; more is refused
-
-FORMAT_WRONG: Final = (
-    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-)
-NUMERIC_WRONG: Final = "unable to parse numeric part of quantity"
-SUFFIX_WRONG: Final = "unable to parse quantity's suffix"
-
-_QUANTITY: Final = re.compile(r"([+-]?)(0*)([0-9]*)(\.?)([0-9]*)([eEinumkKMGTP]*[+-]?[0-9]*)", re.ASCII)
-_DECIMAL: Final = {
-    "n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18,
-}  # fmt: skip
-_BINARY: Final = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
-_DECIMAL_SUFFIX: Final = {exponent: suffix for suffix, exponent in _DECIMAL.items()}
-_BINARY_SUFFIX: Final = {0: ""} | {exponent: suffix for suffix, exponent in _BINARY.items()}
-_EXPONENT: Final = re.compile(r"[eE]([+-]?[0-9]+)", re.ASCII)
-_INT64_MAX: Final = 2**63 - 1
-_FAST_DIGITS_MAX: Final = 18
-_NANO: Final = 10**9
-
-
-def quantity(text: str) -> str:
-    """The quantity as resource.Quantity writes it: as given where Go takes that for canonical, else canonical."""
-    if text == "0":
-        return text
-    if not text:
-        raise ValueError(FORMAT_WRONG)
-    if len(text) > CHARS_MAX:
-        raise ValueError(NUMERIC_WRONG)
-    matched = _QUANTITY.fullmatch(text)
-    if matched is None:
-        raise ValueError(FORMAT_WRONG)
-    sign, _, whole, _, places, suffix = matched.groups()
-    if suffix in _DECIMAL:
-        kind, exponent = "decimal", _DECIMAL[suffix]
-    elif suffix in _BINARY:
-        kind, exponent = "binary", _BINARY[suffix]
-    elif (found := _EXPONENT.fullmatch(suffix)) is not None and abs(int(found[1])) <= EXPONENT_MAX:
-        kind, exponent = "exponent", int(found[1])
-    else:
-        raise ValueError(SUFFIX_WRONG)
-    digits = (whole or "0") + places
-    if _given_is_canonical(kind, exponent, whole or "0", places):
-        return text
-    nanos = _nanos(kind, exponent, int(digits), len(places))
-    if kind == "binary" and 0 < nanos < _NANO:
-        kind = "decimal"
-    return _canonical(kind, -nanos if sign == "-" else nanos)
-
-
-def _given_is_canonical(kind: str, exponent: int, whole: str, places: str) -> bool:
-    """True where Go's fast way keeps the text."""
-    digits = whole + places
-    if kind == "binary":
-        if places or 15 - len(whole) - exponent * 3 // 10 - 1 < 0:
-            return False
-        value = int(digits)
-        return value << exponent <= _INT64_MAX and value & 7 != 0
-    scale = exponent - len(places)
-    if _FAST_DIGITS_MAX - len(digits) < 0 or scale < -9:
-        return False
-    return scale % 3 == 0 and not digits.endswith("000") and digits[0] != "0"
-
-
-def _nanos(kind: str, exponent: int, digits: int, places: int) -> int:
-    if kind == "binary":
-        digits <<= exponent
-        shift = 9 - places
-    else:
-        shift = 9 - places + exponent
-    nanos = digits * 10**shift if shift >= 0 else -(-digits // 10**-shift)
-    return min(nanos, _INT64_MAX * _NANO) if kind == "binary" else nanos
-
-
-def _canonical(kind: str, nanos: int) -> str:
-    if nanos == 0:
-        return "0"
-    if kind == "binary" and (-1024 * _NANO < nanos < 1024 * _NANO or nanos % _NANO):
-        kind = "decimal"
-    if kind == "binary":
-        amount, exponent = nanos // _NANO, 0
-        while amount % 1024 == 0:
-            amount //= 1024
-            exponent += 10
-        return f"{amount}{_BINARY_SUFFIX.get(exponent, '')}"
-    amount, exponent = nanos, -9
-    while amount % 10 == 0:
-        amount //= 10
-        exponent += 1
-    while exponent % 3:
-        amount *= 10
-        exponent -= 1
-    if kind == "exponent":
-        return f"{amount}e{exponent}" if exponent else str(amount)
-    return f"{amount}{_DECIMAL_SUFFIX.get(exponent, '')}"
-
 
 RFC3339: Final = "2006-01-02T15:04:05Z07:00"
 RFC3339_MICRO: Final = "2006-01-02T15:04:05.000000Z07:00"

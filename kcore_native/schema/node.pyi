@@ -1,14 +1,11 @@
 from typing import Any, Final
 
-DEPTH_MAX: Final[int]
+from kcore_native.schema.leaves import DEPTH_MAX as DEPTH_MAX
+from kcore_native.schema.leaves import QUANTITIES_MAX as QUANTITIES_MAX
+from kcore_native.schema.leaves import TypeMismatch as TypeMismatch
+from kcore_native.schema.leaves import count_members as count_members
+
 STRICT_ERRORS_MAX: Final[int]
-QUANTITIES_MAX: Final[int]
-
-class TypeMismatch(ValueError):
-    literal: bool
-    def __init__(self, text: str, literal: bool = False) -> None: ...
-
-def count_members(document: bytes) -> int: ...
 
 class Node:
     @property

@@ -12,18 +12,17 @@ after ``clean``; ``write_nulls`` puts them in, for what is stored and sent. Sour
 
 from cpython.dict cimport PyDict_GetItem, PyDict_Next
 from cpython.object cimport PyObject
-from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.math cimport isinf
 
 from kcore_native.schema import literals
+from kcore_native.schema.leaves import DEPTH_MAX, QUANTITIES_MAX, TypeMismatch, count_members
+from kcore_native.schema.leaves cimport (
+    depth_max, is_number, members_of, number_of, plain_base64, plain_time, quantity_of, word_of
+)
 
-DEPTH_MAX = 1000  # levels of one document; more is refused
 STRICT_ERRORS_MAX = 100  # reported unknown and duplicate fields of one document, as upstream
-QUANTITIES_MAX = 4096  # remembered texts of quantities
 
-cdef int _DEPTH_MAX = DEPTH_MAX
 cdef Py_ssize_t _STRICT_ERRORS_MAX = STRICT_ERRORS_MAX
-cdef Py_ssize_t _QUANTITIES_MAX = QUANTITIES_MAX
 
 cdef enum:
     OBJECT, MAP, LIST, STRING, INT32, INT64, DOUBLE, BOOLEAN, ANY, INT_OR_STRING, QUANTITY, TIME, MICRO_TIME, BYTES
@@ -33,16 +32,6 @@ cdef dict CODES = {
     "object": OBJECT, "map": MAP, "list": LIST, "string": STRING, "integer": INT64, "number": DOUBLE,
     "boolean": BOOLEAN, "any": ANY, "int-or-string": INT_OR_STRING, "quantity": QUANTITY, "time": TIME, "bytes": BYTES,
 }
-
-cdef dict QUANTITIES = {}  # text to canonical text
-
-
-class TypeMismatch(ValueError):
-    """A value is not of its field's type; the text is Go's. ``literal``: it names a number as the document wrote it."""
-
-    def __init__(self, text, literal=False):
-        super().__init__(text)
-        self.literal = literal
 
 
 cdef class Member:
@@ -69,6 +58,7 @@ cdef class Walk:
     cdef object mismatch  # the first, as Go reports
     cdef Py_ssize_t members  # of all objects, unknown and null ones included
     cdef int depth
+    cdef bint exact  # a quantity written as a number is refused where its text is not known
 
 
 cdef str path_of(Frame *frame):
@@ -111,99 +101,6 @@ cdef object mismatch(str value, str go_type, Frame *frame, bint literal=False):
             f"json: cannot unmarshal {value} into Go struct field {owner}.{'.'.join(fields)} of type {go_type}", literal
         )
     return TypeMismatch(f"json: cannot unmarshal {value} into Go value of type {go_type}", literal)
-
-
-cdef str word_of(object value):
-    """What Go calls a value of that type."""
-    if type(value) is str:
-        return "string"
-    if type(value) is bool:
-        return "bool"
-    if isinstance(value, dict):
-        return "object"
-    if isinstance(value, list):
-        return "array"
-    return "number"
-
-
-cdef str number_of(object value):
-    """A number as the document wrote it, where it was kept (``text``)."""
-    text = getattr(value, "text", None)
-    return f"number {value!r}" if text is None else f"number {text}"
-
-
-cdef inline bint is_number(object value):
-    return type(value) is int or isinstance(value, float)
-
-
-cdef Py_ssize_t members_of(object value, int depth) except -1:
-    """How many members all objects inside the value have."""
-    cdef PyObject *key
-    cdef PyObject *item
-    cdef Py_ssize_t place = 0, count = 0
-    if depth > _DEPTH_MAX:
-        raise TypeMismatch("json: exceeded max depth")
-    if type(value) is dict:
-        count = len(<dict>value)
-        while PyDict_Next(value, &place, &key, &item):
-            if type(<object>item) is dict or type(<object>item) is list:
-                count += members_of(<object>item, depth + 1)
-    elif type(value) is list:
-        for each in <list>value:
-            if type(each) is dict or type(each) is list:
-                count += members_of(each, depth + 1)
-    return count
-
-
-cdef bint plain_time(str text):
-    """True for a time that Go writes as it stands: ``2026-01-02T03:04:05Z``, a day that every month has."""
-    cdef Py_ssize_t length = 0
-    cdef const char *c
-    cdef int i
-    cdef int month, day
-    c = PyUnicode_AsUTF8AndSize(text, &length)
-    if length != 20 or c[4] != c'-' or c[7] != c'-' or c[10] != c'T' or c[13] != c':' or c[16] != c':' or c[19] != c'Z':
-        return False
-    for i in range(19):
-        if (c[i] < c'0' or c[i] > c'9') and i != 4 and i != 7 and i != 10 and i != 13 and i != 16:
-            return False
-    month = (c[5] - c'0') * 10 + c[6] - c'0'
-    day = (c[8] - c'0') * 10 + c[9] - c'0'
-    if month < 1 or month > 12 or day < 1 or day > 28 or c[0] == c'0':
-        return False
-    return (c[11] - c'0') * 10 + c[12] - c'0' < 24 and c[14] < c'6' and c[17] < c'6'
-
-
-cdef bint plain_base64(str text):
-    """True for base64 that Go writes as it stands, in whole groups without padding."""
-    cdef Py_ssize_t length = 0, i
-    cdef const unsigned char *c = <const unsigned char *>PyUnicode_AsUTF8AndSize(text, &length)
-    if length & 3:
-        return False
-    for i in range(length):
-        if not (c'a' <= c[i] <= c'z' or c'A' <= c[i] <= c'Z' or c'0' <= c[i] <= c'9' or c[i] == c'+' or c[i] == c'/'):
-            return False
-    return True
-
-
-cdef object quantity_of(object value):
-    """The canonical text; ValueError in upstream's words."""
-    cdef PyObject *known
-    cdef str text
-    if type(value) is str:
-        known = PyDict_GetItem(QUANTITIES, value)
-        if known != NULL:
-            return <object>known
-        text = literals.quantity(value.strip())
-        if len(QUANTITIES) >= _QUANTITIES_MAX:
-            QUANTITIES.clear()
-        QUANTITIES[value] = text
-        return text
-    if type(value) is int:
-        return literals.quantity(str(value))
-    if isinstance(value, float):
-        return literals.quantity(getattr(value, "text", None) or repr(value))
-    raise ValueError(literals.FORMAT_WRONG)
 
 
 cdef class Node:
@@ -309,11 +206,14 @@ cdef class Node:
 
         Raises TypeMismatch in the words of Go's decoder.
         """
-        return walked(self, obj).unknown
+        return walked(self, obj, False).unknown
 
     def clean_counting(self, dict obj):
-        """As ``clean``; also how many members all objects of the document had."""
-        cdef Walk walk = walked(self, obj)
+        """As ``clean``; also how many members all objects of the document had.
+
+        A quantity that is a number with a fraction raises TypeMismatch with ``literal`` unless it has its ``text``.
+        """
+        cdef Walk walk = walked(self, obj, True)
         return walk.unknown, walk.members
 
     def write_nulls(self, dict obj):
@@ -324,12 +224,13 @@ cdef class Node:
         return f"Node({self.kind!r}, {self.type_name!r})"
 
 
-cdef Walk walked(Node node, dict obj):
+cdef Walk walked(Node node, dict obj, bint exact):
     cdef Walk walk = Walk()
     walk.unknown = []
     walk.mismatch = None
     walk.members = 0
     walk.depth = 0
+    walk.exact = exact
     walk_object(node, obj, NULL, walk)
     if walk.mismatch is not None:
         raise walk.mismatch
@@ -346,7 +247,7 @@ cdef int walk_object(Node node, dict obj, Frame *up, Walk walk) except -1:
     cdef list dropped = None
     cdef object value, made
     walk.members += len(obj)
-    if walk.depth >= _DEPTH_MAX:
+    if walk.depth >= depth_max:
         raise TypeMismatch("json: exceeded max depth")
     walk.depth += 1
     frame.up = up
@@ -432,7 +333,7 @@ cdef object walk_items(Node node, str go_type, list items, Frame *up, Walk walk)
     cdef str item_type = item_type_of(go_type, each)
     cdef Py_ssize_t i
     cdef object value, made
-    if walk.depth >= _DEPTH_MAX:
+    if walk.depth >= depth_max:
         raise TypeMismatch("json: exceeded max depth")
     walk.depth += 1
     frame.up = up
@@ -464,7 +365,7 @@ cdef object walk_map(Node node, str go_type, dict entries, Frame *up, Walk walk)
     cdef Py_ssize_t place = 0
     cdef object value, made
     walk.members += len(entries)
-    if walk.depth >= _DEPTH_MAX:
+    if walk.depth >= depth_max:
         raise TypeMismatch("json: exceeded max depth")
     walk.depth += 1
     item_type = item_type_of(go_type, each)
@@ -562,6 +463,8 @@ cdef object bytes_of(str value, Walk walk):
 cdef object walk_special(int code, Node node, object value, Frame *frame, Walk walk):
     """Types that read their JSON themselves; what they refuse ends the decoding at once."""
     if code == QUANTITY:
+        if walk.exact and isinstance(value, float) and not hasattr(value, "text"):
+            raise TypeMismatch("a quantity is its text", True)
         try:
             return quantity_of(value)
         except ValueError as error:
@@ -648,19 +551,3 @@ cdef int write_nulls(Node node, object value, int depth) except -1:
         while PyDict_Next(value, &place, &key, &item):
             write_nulls(node.items, <object>item, depth + 1)
     return 0
-
-
-def count_members(bytes document):
-    """How many members all objects of a valid JSON document have: its colons outside strings."""
-    cdef const char *c = document
-    cdef const char *end = c + len(document)
-    cdef Py_ssize_t count = 0
-    while c < end:
-        if c[0] == c'"':
-            c += 1
-            while c < end and c[0] != c'"':
-                c += 2 if c[0] == c'\\' else 1
-        elif c[0] == c':':
-            count += 1
-        c += 1
-    return count

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from kcore.api.status import ApiError
-from kcore.apiserver import watch_stream
+from kcore.apiserver import list_page, watch_stream
 from kcore.apiserver.cache_view import CacheView
 from kcore.apiserver.cacher import Cacher
 from kcore.apiserver.list_options import ListOptions, from_query
@@ -56,7 +56,7 @@ async def change(storage: Storage, name: str, **more: Any) -> int:
     return (await storage.guaranteed_update(POD, "default", name, update)).revision
 
 
-def test_a_list_is_one_document() -> None:
+def test_a_list_is_one_document(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(storage: Storage, cacher: Cacher) -> None:
         for name in ("b", "a"):
             await create(storage, POD, name, labels={"app": name}, spec={"nodeName": f"n{name}"})
@@ -68,6 +68,10 @@ def test_a_list_is_one_document() -> None:
         whole = orjson.loads(page.body("v1", "PodList", bare=False))
         assert [item["kind"] for item in whole["items"]] == ["Pod", "Pod"]
         assert [orjson.loads(item) for item in page.items] == whole["items"]
+        monkeypatch.setattr(list_page, "PIECE_ITEMS", 1)
+        assert b"".join(page.pieces("v1", "PodList")) == page.body("v1", "PodList")
+        none = await cacher.list(POD, "none", query(""))
+        assert b"".join(none.pieces("v1", "PodList")) == none.body("v1", "PodList")
         assert names(await cacher.list(POD, "", query(""))) == ["a", "b", "a"]
         assert names(await cacher.list(POD, "", query("labelSelector=app=b"))) == ["b"]
         assert names(await cacher.list(POD, "", query("fieldSelector=spec.nodeName=na"))) == ["a"]
@@ -400,7 +404,7 @@ def test_guards_see_objects_and_changes() -> None:
         told: list[tuple[str, str, bool]] = []
         await create(storage, POD, "a")
         await asyncio.sleep(0)
-        await view.follow("", "pods", lambda space, name, obj: told.append((space, name, obj is not None)))
+        view.follow("", "pods", lambda space, name, obj: told.append((space, name, obj is not None)))
         before = view.revision("", "pods")
         await create(storage, POD, "b", "other")
         await storage.delete(POD, "default", "a")
@@ -421,7 +425,8 @@ def test_a_cache_that_lost_its_watch_begins_anew() -> None:
     async def test(storage: Storage, cacher: Cacher) -> None:
         told: list[tuple[str, bool]] = []
         start = await create(storage, POD, "a")
-        await cacher.follow(POD, lambda _, name, stored: told.append((name, stored is not None)))
+        await cacher.start(POD)
+        cacher.follow(POD, lambda _, name, stored: told.append((name, stored is not None)))
         stream = await cacher.watch(POD, "", query(f"resourceVersion={start}", watch=True))
         cacher._feed._watch.cancel()  # as where it fell behind a compaction
         await storage.delete(POD, "default", "a")
@@ -456,5 +461,47 @@ def test_a_value_that_cannot_be_read_is_left_out() -> None:
             b"/registry/pods/default/c", b'{"kind":"Pod","apiVersion":"v1","metadata":{"name":"c"}}'
         )
         assert names(await cacher.list(POD, "", query(""))) == ["a", "c"]
+
+    with_cacher(test)
+
+
+def test_a_watch_from_a_version_to_come_is_told_of_what_follows_it() -> None:
+    async def test(storage: Storage, cacher: Cacher) -> None:
+        now = await create(storage, POD, "a")
+        await cacher.start(POD)
+        stream = await cacher.watch(POD, "", query(f"resourceVersion={now + 2}", watch=True))
+        for name in ("b", "c", "d"):
+            last = await create(storage, POD, name)
+        assert seen(await read(stream, 1)) == [("ADDED", "d", last)]
+
+    with_cacher(test)
+
+
+def test_what_was_deleted_before_the_cache_began_is_listed_as_of_then() -> None:
+    async def test(storage: Storage, cacher: Cacher) -> None:
+        await create(storage, POD, "a")
+        then = await create(storage, POD, "b")
+        await storage.delete(POD, "default", "a")
+        page = await cacher.list(POD, "", query(f"resourceVersion={then}&resourceVersionMatch=Exact"))
+        assert names(page) == ["a", "b"]
+
+    with_cacher(test)
+
+
+def test_pages_of_the_past_skip_what_is_not_selected() -> None:
+    async def test(storage: Storage, cacher: Cacher) -> None:
+        for index in range(20):
+            await create(storage, POD, f"p{index:02}", labels={"third": "no" if index % 3 else "yes"})
+        page = await cacher.list(POD, "", query("labelSelector=third=yes&limit=2"))
+        found = names(page)
+        await create(storage, POD, "p00a", labels={"third": "yes"})
+        while page.continue_token:
+            page = await cacher.list(
+                POD, "", query(f"labelSelector=third=yes&limit=2&continue={page.continue_token}")
+            )
+            assert page.remaining is None
+            assert len(page) <= 2
+            found += names(page)
+        assert found == [f"p{index:02}" for index in range(0, 20, 3)]
 
     with_cacher(test)

@@ -11,7 +11,7 @@ from typing import Any
 
 import zttp
 
-from kcore.http.http1 import Http1Connection, Limits
+from kcore.http.http1 import DEFAULTS, Http1Connection, Limits
 from kcore.http.http2 import Http2Connection
 from kcore.http.listener import Listener
 from kcore.http.message import Handler, Peer
@@ -44,7 +44,7 @@ class Port:
 
 @contextlib.asynccontextmanager
 async def open_port(
-    handler: Handler, *, limits: Limits = Limits(), tls: ssl.SSLContext | None = None, **options: Any
+    handler: Handler, *, limits: Limits = DEFAULTS, tls: ssl.SSLContext | None = None, **options: Any
 ) -> AsyncIterator[Port]:
     """A port that the handler answers on, over both protocols."""
     listener = Listener(**options)

@@ -190,7 +190,9 @@ def test_what_is_too_large_or_no_http_is_refused() -> None:
     run(work, limits=Limits(body_bytes_max=100))
 
 
-@pytest.mark.parametrize("first", [b"GET / HTTP/1.1\r\nHo", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab"])
+@pytest.mark.parametrize(
+    "first", [b"GET / HTTP/1.1\r\nHo", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab"]
+)
 def test_a_request_that_does_not_come_to_its_end_is_cut_off(first: bytes) -> None:
     async def work(port: Port) -> None:
         assert await port.send(first, seconds=4) == b""

@@ -17,7 +17,9 @@ async def echo(request: Request) -> Response:
     return Response(200, [(b"connection", b"x")], request.path + b"|" + request.body)
 
 
-def run(work: Callable[[Port, Http2Client], Awaitable[None]], handler: object = echo, **options: object) -> None:
+def run(
+    work: Callable[[Port, Http2Client], Awaitable[None]], handler: object = echo, **options: object
+) -> None:
     async def main() -> None:
         async with open_port(handler, **options) as port:  # type: ignore[arg-type]
             client = await Http2Client.open(port.port)

@@ -154,7 +154,8 @@ def set_element_order(original: dict[str, Any], patch: dict[str, Any], node: Any
         elif name not in original and name in patch:
             merged, _ = directive_free(given)
         elif name in original:
-            merged = slice_field(before, given, child, strategy, merge_key, False)  # type: ignore[arg-type]
+            memory = before = list(before)  # type: ignore[arg-type]
+            merged = slice_field(before, given, child, strategy, merge_key, False, memory)  # type: ignore[arg-type]
         else:
             continue
         assert merged is not None
@@ -202,8 +203,15 @@ def partition_maps(merged: list[Any], by: list[Any], merge_key: str) -> tuple[li
 
 
 def slice_field(
-    original: list[Any], patch: list[Any], node: Any, strategy: str, merge_key: str, deleting: bool
+    original: list[Any],
+    patch: list[Any],
+    node: Any,
+    strategy: str,
+    merge_key: str,
+    deleting: bool,
+    memory: Any = None,
 ) -> list[Any]:
+    """``memory`` is what Go's original slice looks like afterwards, whose deletions and appends share an array."""
     if strategy != "merge" and not deleting:
         return patch
     if not original and not patch:
@@ -219,7 +227,8 @@ def slice_field(
         return normalize(mine, others, patch, original, "", kind)
     if not merge_key:
         raise Refused
-    original, patch = special(original, patch, merge_key)
+    capacity = len(original)
+    original, patch = special(original, patch, merge_key, memory)
     server_order = list(original)
     for item in patch:
         if merge_key not in item:
@@ -229,11 +238,15 @@ def slice_field(
             original[at] = merge_map(original[at], item, node)
         else:
             original = [*original, item]
+            if memory is not None and len(original) <= capacity:
+                memory[len(original) - 1] = item
     mine, others = partition_maps(original, patch, merge_key)
     return normalize(mine, others, patch, server_order, merge_key, kind)
 
 
-def special(original: list[Any], patch: list[Any], merge_key: str) -> tuple[list[Any], list[Any]]:
+def special(
+    original: list[Any], patch: list[Any], merge_key: str, memory: Any
+) -> tuple[list[Any], list[Any]]:
     plain, replace = [], False
     for item in patch:
         if "$patch" not in item:
@@ -243,6 +256,8 @@ def special(original: list[Any], patch: list[Any], merge_key: str) -> tuple[list
                 raise Refused
             while (at := find(original, merge_key, item[merge_key])) >= 0:
                 original = original[:at] + original[at + 1 :]
+                if memory is not None:
+                    memory[: len(original)] = original
         elif item["$patch"] == "replace":
             replace = True
         else:

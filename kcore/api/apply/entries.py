@@ -98,29 +98,31 @@ def decode(entries: list[Entry] | None) -> Managed:
 
 def encode(managed: Managed) -> list[Entry]:
     """The entries in upstream's order: operation, time, manager, version, subresource."""
-    rows = []
-    for who, owned in managed.owned.items():
-        time = managed.times.get(who)
-        operation = "Apply" if owned.applied else who.operation
-        rows.append((operation, time or "", who.manager, owned.api_version, who.subresource, owned.fields))
-    rows.sort(key=lambda row: row[:5])
-    return [_entry(*row) for row in rows]
+    made = [entry_of(who, owned, managed.times.get(who)) for who, owned in managed.owned.items()]
+    if len(made) > 1:
+        made.sort(key=_order)
+    return made
 
 
-def _entry(
-    operation: str, time: str, manager: str, api_version: str, subresource: str, fields: FieldSet
-) -> Entry:
+def _order(entry: Entry) -> tuple[str, ...]:
+    return tuple(
+        entry.get(name, "") for name in ("operation", "time", "manager", "apiVersion", "subresource")
+    )
+
+
+def entry_of(who: Owner, owned: Owned, time: str | None) -> Entry:
+    """One entry, its members in Go's order."""
     made: Entry = {}
-    if manager:
-        made["manager"] = manager
-    made["operation"] = operation
-    made["apiVersion"] = api_version
+    if who.manager:
+        made["manager"] = who.manager
+    made["operation"] = "Apply" if owned.applied else who.operation
+    made["apiVersion"] = owned.api_version
     if time:
         made["time"] = time
     made["fieldsType"] = FIELDS_V1
-    made["fieldsV1"] = sets.ordered(fields)
-    if subresource:
-        made["subresource"] = subresource
+    made["fieldsV1"] = sets.ordered(owned.fields)
+    if who.subresource:
+        made["subresource"] = who.subresource
     return made
 
 

@@ -24,6 +24,7 @@ from kcore.api.apply.entries import (
     cap_update_managers,
     decode,
     encode,
+    entry_of,
     is_reset,
     owner,
 )
@@ -83,16 +84,29 @@ def update(
     metadata = new.get("metadata")
     if not isinstance(metadata, dict):
         return
-    managed = _live_or_new(live, metadata.get("managedFields"), bool(subresource))
-    metadata.pop("managedFields", None)
+    given = metadata.pop("managedFields", None)
     writer = owner(manager, operation, api_version, subresource)
     updater = _updater(reset_fields, api_version, convert)
     try:
-        entries = encode(_updated(updater, live, new, managed, writer, api_version, now, node))
+        if live is None and not given:
+            entries = _created(updater, new, writer, api_version, now, node)
+        else:
+            managed = _live_or_new(live, given, bool(subresource))
+            entries = encode(_updated(updater, live, new, managed, writer, api_version, now, node))
     except ValueError:
         return
     if entries:
         metadata["managedFields"] = entries
+
+
+def _created(
+    updater: Updater, new: Object, writer: Owner, api_version: str, now: str, node: Any
+) -> list[Entry]:
+    """What a creator owns, which is all there is: the path of nearly every create, without the steps for others."""
+    shape = shape_of(node)
+    changed = updater.filtered(walk.Comparison(shape, shape.zero, new).changed, api_version)
+    own = sets.difference(changed, STRIPPED)
+    return [entry_of(writer, Owned(own, api_version, False), now)] if own else []
 
 
 def _entries_of(live: Object | None) -> list[Entry] | None:

@@ -46,7 +46,7 @@ class Updater:
         """What the writer of ``new`` changed, and now owns; ``owners`` (the others) lose it."""
         self.reconcile(live, owners)
         comparison = self._disown(live, new, owners, None, force=True)
-        return self._filtered(comparison.changed, new.api_version)
+        return self.filtered(comparison.changed, new.api_version)
 
     def apply(
         self, live: Typed, config: Typed, owners: dict[Owner, Owned], applier: Owner, *, force: bool
@@ -55,7 +55,7 @@ class Updater:
         self.reconcile(live, owners)
         merged = Typed(merge.merge(live.shape, live.value, config.value), live.shape, live.api_version)
         last = owners.get(applier)
-        own = self._filtered(walk.to_set(config.shape, config.value), config.api_version)
+        own = self.filtered(walk.to_set(config.shape, config.value), config.api_version)
         owners[applier] = Owned(own, config.api_version, True)
         new = self._prune(merged, owners, applier, last)
         self._disown(live, new, owners, applier, force=force)
@@ -78,14 +78,15 @@ class Updater:
         found = self.convert(typed.value, api_version) if self.convert is not None else None
         return None if found is None else Typed(found[0], shape_of(found[1]), api_version)
 
-    def _filtered(self, fields: FieldSet, api_version: str) -> FieldSet:
+    def filtered(self, fields: FieldSet, api_version: str) -> FieldSet:
+        """Without what is ignored in that version."""
         ignored = self.ignored.get(api_version)
         return sets.recursive_difference(fields, ignored) if ignored else fields
 
     def _compared(self, old: Typed, new: Typed) -> tuple[FieldSet, FieldSet]:
         comparison = walk.Comparison(new.shape, old.value, new.value)
         version = new.api_version
-        return self._filtered(comparison.changed, version), self._filtered(comparison.removed, version)
+        return self.filtered(comparison.changed, version), self.filtered(comparison.removed, version)
 
     def _disown(
         self, live: Typed, new: Typed, owners: dict[Owner, Owned], writer: Owner | None, *, force: bool

@@ -11,18 +11,15 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from kcore.api.field import FieldError, forbidden, invalid, not_supported, required
-from kcore.api.kinds.claims import claim_spec_warnings, validate_claim_spec
+from kcore.api.kinds.internal_form import shown_selector
 from kcore.api.kinds.metadata import (
     NOT_NEGATIVE,
     has_invalid_label_value,
-    validate_annotations,
     validate_label_selector,
-    validate_labels,
 )
-from kcore.api.kinds.names import dns1123_label, faults, name_is_label
-from kcore.api.kinds.pod_defaults import default_claim_spec, default_template
+from kcore.api.kinds.pod_defaults import default_template
 from kcore.api.kinds.pod_options import PodOptions
-from kcore.api.kinds.pod_spec import validate_pod_annotations, validate_template
+from kcore.api.kinds.pod_spec import validate_template
 from kcore.api.kinds.pod_warnings import template_warnings
 from kcore.api.kinds.pods import drop_disabled
 from kcore.api.kinds.templates import (
@@ -49,7 +46,7 @@ from kcore.api.kinds.updates import (
     semantically_equal,
     validate_named,
     validate_named_update,
-    validate_unchanged,
+    validate_selector_unchanged,
 )
 from kcore.api.strategy import Context, Strategy, UpdateStrategy
 
@@ -58,40 +55,52 @@ Object = dict[str, Any]
 REVISIONS_KEPT: Final = 10
 PROGRESS_SECONDS: Final = 600
 TEMPLATE_GENERATION: Final = "deprecated.daemonset.template.generation"
-_IMMUTABLE_SET: Final = (
-    "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
-    "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
-)
-_REVISION_WARNING: Final = "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"
 
 
-def _default(obj: Object) -> Object:
+def default_templated(obj: Object) -> Object:
     """The spec, with a template and a status as Go writes them."""
     spec: Object = obj.setdefault("spec", {})
     default_template(spec.setdefault("template", {}))
     if obj.get("status") is None:
-        obj["status"] = {}
+        obj["status"] = empty_status(obj)
     return spec
 
 
-def _default_field(spec: Object, name: str, value: Any) -> None:
+# the counts that Go writes though they are 0
+_COUNTS: Final = {
+    "DaemonSet": ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady"),
+    "ReplicaSet": ("replicas",),
+    "StatefulSet": ("replicas", "availableReplicas"),
+}
+
+
+def empty_status(obj: Object) -> Object:
+    """The status of an object that no controller has seen."""
+    return dict.fromkeys(_COUNTS.get(obj.get("kind") or "", ()), 0)
+
+
+def default_field(spec: Object, name: str, value: Any) -> None:
+    """The field has a value."""
     if spec.get(name) is None:
         spec[name] = value
 
 
-def _prepare_for_create(obj: Object, _: Context) -> None:
-    obj["status"] = {}
+def prepare_templated(obj: Object, _: Context) -> None:
+    """A new object has no status, generation 1 and no field behind a gate that is off."""
+    obj["status"] = empty_status(obj)
     obj["metadata"]["generation"] = 1
     drop_disabled(obj["spec"]["template"]["spec"])
 
 
-def _prepare_for_update(obj: Object, old: Object, _: Context) -> None:
+def prepare_templated_update(obj: Object, old: Object, _: Context) -> None:
+    """The status is the old one; the generation counts changes of the spec."""
     keep(obj, old, "status")
     drop_disabled(obj["spec"]["template"]["spec"], old["spec"]["template"]["spec"])
     count_generation(obj, old, not semantically_equal(obj["spec"], old["spec"]))
 
 
-def _changed(obj: Object, old: Object) -> bool:
+def is_changed(obj: Object, old: Object) -> bool:
+    """True where the update counted a generation."""
     return bool(obj["metadata"].get("generation") != old["metadata"].get("generation"))
 
 
@@ -100,10 +109,11 @@ def _warnings(obj: Object, _: Context) -> list[str]:
 
 
 def _warnings_on_update(obj: Object, old: Object, _: Context) -> list[str]:
-    return template_warnings(obj["spec"]["template"], "spec.template") if _changed(obj, old) else []
+    return template_warnings(obj["spec"]["template"], "spec.template") if is_changed(obj, old) else []
 
 
-def _with_status(validate: Any, prepare: Any = None) -> Mapping[str, UpdateStrategy]:
+def with_status(validate: Any, prepare: Any = None) -> Mapping[str, UpdateStrategy]:
+    """A status that is written like its object, whose spec stays."""
     return MappingProxyType(
         {"status": UpdateStrategy(prepare or keeping("spec"), validate, reset_fields=("spec",))}
     )
@@ -113,17 +123,17 @@ def _with_status(validate: Any, prepare: Any = None) -> Mapping[str, UpdateStrat
 
 
 def _default_deployment(obj: Object) -> None:
-    spec = _default(obj)
-    _default_field(spec, "replicas", 1)
+    spec = default_templated(obj)
+    default_field(spec, "replicas", 1)
     strategy = spec.setdefault("strategy", {})
     if not strategy.get("type"):
         strategy["type"] = "RollingUpdate"
     if strategy["type"] == "RollingUpdate":
-        _default_field(strategy, "rollingUpdate", {})
-        _default_field(strategy["rollingUpdate"], "maxUnavailable", "25%")
-        _default_field(strategy["rollingUpdate"], "maxSurge", "25%")
-    _default_field(spec, "revisionHistoryLimit", REVISIONS_KEPT)
-    _default_field(spec, "progressDeadlineSeconds", PROGRESS_SECONDS)
+        default_field(strategy, "rollingUpdate", {})
+        default_field(strategy["rollingUpdate"], "maxUnavailable", "25%")
+        default_field(strategy["rollingUpdate"], "maxSurge", "25%")
+    default_field(spec, "revisionHistoryLimit", REVISIONS_KEPT)
+    default_field(spec, "progressDeadlineSeconds", PROGRESS_SECONDS)
 
 
 def _validate_deployment_spec(spec: Mapping[str, Any], options: PodOptions, errors: list[FieldError]) -> None:
@@ -144,7 +154,7 @@ def _validate_template_of_selector(
 ) -> None:
     selector = spec.get("selector")
     if selector is not None and selector_matches(selector, {}) is None:
-        errors.append(invalid("spec.selector", selector, "invalid label selector"))
+        errors.append(invalid("spec.selector", shown_selector(selector), "invalid label selector"))
     else:
         validate_selected_template(spec, "ReplicaSet", options, errors)
 
@@ -180,9 +190,7 @@ def _validate_deployment(obj: Object, _: Context) -> list[FieldError]:
 def _validate_deployment_update(obj: Object, old: Object, _: Context) -> list[FieldError]:
     errors = validate_named_update(obj, old)
     _validate_deployment_spec(obj["spec"], template_options(old["spec"].get("template")), errors)
-    return errors + validate_unchanged(
-        obj["spec"].get("selector"), old["spec"].get("selector"), "spec.selector"
-    )
+    return errors + validate_selector_unchanged(obj["spec"].get("selector"), old["spec"].get("selector"))
 
 
 def _prepare_deployment_update(obj: Object, old: Object, _: Context) -> None:
@@ -217,7 +225,7 @@ def _validate_deployment_status(obj: Object, old: Object, _: Context) -> list[Fi
 
 
 def _default_replica_set(obj: Object) -> None:
-    _default_field(_default(obj), "replicas", 1)
+    default_field(default_templated(obj), "replicas", 1)
 
 
 def _validate_replica_set_spec(
@@ -237,9 +245,7 @@ def _validate_replica_set(obj: Object, _: Context) -> list[FieldError]:
 def _validate_replica_set_update(obj: Object, old: Object, _: Context) -> list[FieldError]:
     errors = validate_named_update(obj, old)
     _validate_replica_set_spec(obj["spec"], template_options(old["spec"].get("template")), errors)
-    return errors + validate_unchanged(
-        obj["spec"].get("selector"), old["spec"].get("selector"), "spec.selector"
-    )
+    return errors + validate_selector_unchanged(obj["spec"].get("selector"), old["spec"].get("selector"))
 
 
 def _validate_replica_set_status(obj: Object, old: Object, _: Context) -> list[FieldError]:
@@ -259,15 +265,15 @@ def _validate_replica_set_status(obj: Object, old: Object, _: Context) -> list[F
 
 
 def _default_daemon_set(obj: Object) -> None:
-    spec = _default(obj)
+    spec = default_templated(obj)
     strategy = spec.setdefault("updateStrategy", {})
     if not strategy.get("type"):
         strategy["type"] = "RollingUpdate"
     if strategy["type"] == "RollingUpdate":
-        _default_field(strategy, "rollingUpdate", {})
-        _default_field(strategy["rollingUpdate"], "maxUnavailable", 1)
-        _default_field(strategy["rollingUpdate"], "maxSurge", 0)
-    _default_field(spec, "revisionHistoryLimit", REVISIONS_KEPT)
+        default_field(strategy, "rollingUpdate", {})
+        default_field(strategy["rollingUpdate"], "maxUnavailable", 1)
+        default_field(strategy["rollingUpdate"], "maxSurge", 0)
+    default_field(spec, "revisionHistoryLimit", REVISIONS_KEPT)
 
 
 def _template_generation(obj: Mapping[str, Any]) -> int:
@@ -282,12 +288,12 @@ def _set_template_generation(obj: Object, generation: int) -> None:
 
 
 def _prepare_daemon_set(obj: Object, context: Context) -> None:
-    _prepare_for_create(obj, context)
+    prepare_templated(obj, context)
     _set_template_generation(obj, max(_template_generation(obj), 1))
 
 
 def _prepare_daemon_set_update(obj: Object, old: Object, context: Context) -> None:
-    _prepare_for_update(obj, old, context)
+    prepare_templated_update(obj, old, context)
     changed = not semantically_equal(obj["spec"]["template"], old["spec"]["template"])
     _set_template_generation(obj, _template_generation(old) + changed)
 
@@ -301,7 +307,9 @@ def _validate_daemon_set_spec(
     if selector_matches(selector, labels or {}) is False:
         errors.append(invalid("spec.template.metadata.labels", labels, NO_MATCH))
     if selector is not None and is_empty(selector):
-        errors.append(invalid("spec.selector", selector, "empty selector is invalid for daemonset"))
+        errors.append(
+            invalid("spec.selector", shown_selector(selector), "empty selector is invalid for daemonset")
+        )
     validate_template(template, "spec.template", options, errors)
     validate_endless(template, "spec.template", "DaemonSet", errors)
     validate_counts(spec, ("minReadySeconds",), "spec", errors)
@@ -346,7 +354,7 @@ def _validate_daemon_set(obj: Object, _: Context) -> list[FieldError]:
 def _validate_daemon_set_update(obj: Object, old: Object, _: Context) -> list[FieldError]:
     errors = validate_named_update(obj, old)
     spec, before = obj["spec"], old["spec"]
-    errors += validate_unchanged(spec.get("selector"), before.get("selector"), "spec.selector")
+    errors += validate_selector_unchanged(spec.get("selector"), before.get("selector"))
     options = template_options(before.get("template"))
     allow = options.allow_invalid_label_value_in_selector or has_invalid_label_value(before.get("selector"))
     _validate_daemon_set_spec(spec, options, allow, errors)
@@ -363,6 +371,11 @@ def _daemon_set_warnings_on_update(obj: Object, old: Object, _: Context) -> list
     return template_warnings(obj["spec"]["template"], "spec.template")
 
 
+def _prepare_daemon_set_status(obj: Object, old: Object, _: Context) -> None:
+    keep(obj, old, "spec")
+    _set_template_generation(obj, _template_generation(old))
+
+
 def _validate_daemon_set_status(obj: Object, old: Object, _: Context) -> list[FieldError]:
     errors = validate_named_update(obj, old)
     status = obj.get("status") or {}
@@ -371,191 +384,6 @@ def _validate_daemon_set_status(obj: Object, old: Object, _: Context) -> list[Fi
         "observedGeneration", "updatedNumberScheduled", "numberAvailable", "numberUnavailable", "collisionCount",
     )  # fmt: skip
     validate_counts(status, names, "status", errors)
-    validate_collisions(status, old.get("status") or {}, errors)
-    return errors
-
-
-# StatefulSets
-
-
-def _default_stateful_set(obj: Object) -> None:
-    spec = _default(obj)
-    if not spec.get("podManagementPolicy"):
-        spec["podManagementPolicy"] = "OrderedReady"
-    strategy = spec.setdefault("updateStrategy", {})
-    if not strategy.get("type"):
-        strategy["type"] = "RollingUpdate"
-        _default_field(strategy, "rollingUpdate", {})
-    if strategy["type"] == "RollingUpdate" and strategy.get("rollingUpdate") is not None:
-        _default_field(strategy["rollingUpdate"], "partition", 0)
-    _default_field(spec, "persistentVolumeClaimRetentionPolicy", {})
-    for name in ("whenDeleted", "whenScaled"):
-        if not spec["persistentVolumeClaimRetentionPolicy"].get(name):
-            spec["persistentVolumeClaimRetentionPolicy"][name] = "Retain"
-    _default_field(spec, "replicas", 1)
-    _default_field(spec, "revisionHistoryLimit", REVISIONS_KEPT)
-    for claim in spec.get("volumeClaimTemplates") or ():
-        claim.setdefault("apiVersion", "v1")
-        claim.setdefault("kind", "PersistentVolumeClaim")
-        claim.setdefault("metadata", {})
-        default_claim_spec(claim.setdefault("spec", {}))
-        if not (status := claim.setdefault("status", {})).get("phase"):
-            status["phase"] = "Pending"
-
-
-def _drop_max_unavailable(spec: Object, old: Mapping[str, Any] | None) -> None:
-    """The gate MaxUnavailableStatefulSet is off."""
-    rolling = (spec.get("updateStrategy") or {}).get("rollingUpdate")
-    before = (((old or {}).get("updateStrategy") or {}).get("rollingUpdate") or {}).get("maxUnavailable")
-    if rolling and before is None:
-        rolling.pop("maxUnavailable", None)
-
-
-def _prepare_stateful_set(obj: Object, context: Context) -> None:
-    _drop_max_unavailable(obj["spec"], None)
-    _prepare_for_create(obj, context)
-
-
-def _prepare_stateful_set_update(obj: Object, old: Object, context: Context) -> None:
-    _drop_max_unavailable(obj["spec"], old["spec"])
-    _prepare_for_update(obj, old, context)
-
-
-def _validate_set_spec(
-    spec: Mapping[str, Any], options: PodOptions, errors: list[FieldError], old: bool, skip_template: bool
-) -> None:
-    """ValidateStatefulSetSpec; ``old``: of an update, where the service's name and the claims are as they were."""
-    policy = spec.get("podManagementPolicy") or ""
-    if not policy:
-        errors.append(required("spec.podManagementPolicy"))
-    elif policy not in ("OrderedReady", "Parallel"):
-        detail = "must be 'OrderedReady' or 'Parallel'"
-        errors.append(invalid("spec.podManagementPolicy", policy, detail))
-    _validate_set_strategy(spec.get("updateStrategy") or {}, errors)
-    retention = spec.get("persistentVolumeClaimRetentionPolicy")
-    for name in ("whenDeleted", "whenScaled") if retention is not None else ():
-        if (value := (retention or {}).get(name) or "") not in ("Retain", "Delete"):
-            at = f"spec.persistentVolumeClaimRetentionPolicy.{name}"
-            errors.append(not_supported(at, value, ("Retain", "Delete")))
-    if not old:
-        for index, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
-            errors += validate_claim_spec(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{index}].spec")
-    validate_counts(spec, ("replicas", "minReadySeconds"), "spec", errors)
-    if (start := (spec.get("ordinals") or {}).get("start") or 0) < 0:
-        errors.append(invalid("spec.ordinals.start", start, NOT_NEGATIVE))
-    if not old and (service := spec.get("serviceName")):
-        errors += faults("spec.serviceName", service, dns1123_label(service))
-    validate_selector(spec, "statefulset", errors)
-    selector = spec.get("selector")
-    template = spec.get("template") or {}
-    if selector is not None and selector_matches(selector, {}) is None:
-        errors.append(invalid("spec.selector", selector, ""))
-    else:
-        _validate_set_template(spec, template, options, skip_template, errors)
-    validate_endless(template, "spec.template", "StatefulSet", errors)
-
-
-def _validate_set_strategy(strategy: Mapping[str, Any], errors: list[FieldError]) -> None:
-    kind, rolling = strategy.get("type") or "", strategy.get("rollingUpdate")
-    at = "spec.updateStrategy.rollingUpdate"
-    shown = None if rolling is None else {
-        "Partition": rolling.get("partition") or 0, "MaxUnavailable": rolling.get("maxUnavailable"),
-    }  # fmt: skip
-    if not kind:
-        errors.append(required("spec.updateStrategy"))
-    elif kind == "OnDelete":
-        if rolling is not None:
-            errors.append(invalid(at, shown, "only allowed for updateStrategy 'RollingUpdate'"))
-    elif kind != "RollingUpdate":
-        value = {"Type": kind, "RollingUpdate": shown}
-        errors.append(invalid("spec.updateStrategy", value, "must be 'RollingUpdate' or 'OnDelete'"))
-    elif rolling is not None:
-        validate_counts(rolling, ("partition",), at, errors)
-        if (unavailable := rolling.get("maxUnavailable")) is not None:
-            validate_int_or_percent(unavailable, f"{at}.maxUnavailable", errors)
-            if amount_of(unavailable) == 0:
-                errors.append(invalid(f"{at}.maxUnavailable", unavailable, "cannot be 0"))
-            validate_at_most_all(unavailable, f"{at}.maxUnavailable", errors)
-
-
-def _validate_set_template(
-    spec: Mapping[str, Any],
-    template: Mapping[str, Any],
-    options: PodOptions,
-    skip: bool,
-    errors: list[FieldError],
-) -> None:
-    """The template as the controller will use it: host names are its own, claims are volumes."""
-    metadata, pod = template.get("metadata") or {}, template.get("spec") or {}
-    labels, annotations = metadata.get("labels"), metadata.get("annotations") or {}
-    selector = spec.get("selector")
-    if (selector is None or not is_empty(selector)) and not selector_matches(selector, labels or {}):
-        errors.append(invalid("spec.template.metadata.labels", labels, NO_MATCH))
-    claims = {
-        (claim.get("metadata") or {}).get("name") or "" for claim in spec.get("volumeClaimTemplates") or ()
-    }
-    pod = {key: value for key, value in pod.items() if key not in ("subdomain", "hostname")}
-    if claims:
-        volumes = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in sorted(claims)]
-        volumes += [each for each in pod.get("volumes") or () if (each.get("name") or "") not in claims]
-        pod["volumes"] = volumes
-    if not skip:
-        validate_template({**template, "spec": pod}, "spec.template", options, errors)
-    errors += validate_labels(labels or {}, "spec.template.labels")
-    errors += validate_annotations(annotations, "spec.template.annotations")
-    if annotations:
-        validate_pod_annotations(annotations, pod, "spec.template.annotations", options, errors)
-
-
-def _validate_stateful_set(obj: Object, _: Context) -> list[FieldError]:
-    errors = validate_named(obj, name_is_label)
-    _validate_set_spec(obj["spec"], template_options(None), errors, False, False)
-    return errors
-
-
-def _validate_stateful_set_update(obj: Object, old: Object, _: Context) -> list[FieldError]:
-    errors = validate_named_update(obj, old)
-    options = template_options(old["spec"].get("template"))
-    of_old: list[FieldError] = []
-    _validate_set_spec(old["spec"], options, of_old, True, False)
-    _validate_set_spec(obj["spec"], options, errors, True, bool(of_old))
-    copy = dict(obj["spec"])
-    keep(
-        copy, old["spec"], "replicas", "template", "updateStrategy", "minReadySeconds", "ordinals",
-        "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy",
-    )  # fmt: skip
-    if not semantically_equal(copy, old["spec"]):
-        errors.append(forbidden("spec", _IMMUTABLE_SET))
-    return errors
-
-
-def _stateful_set_warnings(obj: Object, _: Context) -> list[str]:
-    spec = obj["spec"]
-    found = template_warnings(spec["template"], "spec.template")
-    for index, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
-        found += claim_spec_warnings(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{index}]")
-    return found + ([_REVISION_WARNING] if (spec.get("revisionHistoryLimit") or 0) < 0 else [])
-
-
-def _stateful_set_warnings_on_update(obj: Object, old: Object, _: Context) -> list[str]:
-    spec = obj["spec"]
-    found = template_warnings(spec["template"], "spec.template") if _changed(obj, old) else []
-    for index, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
-        found += claim_spec_warnings(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{index}].Spec")
-    return found + ([_REVISION_WARNING] if (spec.get("revisionHistoryLimit") or 0) < 0 else [])
-
-
-def _validate_stateful_set_status(obj: Object, old: Object, _: Context) -> list[FieldError]:
-    errors: list[FieldError] = []
-    status = obj.get("status") or {}
-    names = (
-        "replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas",
-        "observedGeneration", "collisionCount",
-    )  # fmt: skip
-    validate_counts(status, names, "status", errors)
-    above = ("readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")
-    validate_not_above(status, above, "cannot be greater than status.readyReplicas", errors)
-    errors += validate_named_update(obj, old)
     validate_collisions(status, old.get("status") or {}, errors)
     return errors
 
@@ -586,7 +414,7 @@ def _validate_revision_update(obj: Object, old: Object, _: Context) -> list[Fiel
 
 DEPLOYMENT: Final = Strategy(
     default=_default_deployment,
-    prepare_for_create=_prepare_for_create,
+    prepare_for_create=prepare_templated,
     validate=_validate_deployment,
     warnings=_warnings,
     prepare_for_update=_prepare_deployment_update,
@@ -605,14 +433,14 @@ DEPLOYMENT: Final = Strategy(
 )
 REPLICA_SET: Final = Strategy(
     default=_default_replica_set,
-    prepare_for_create=_prepare_for_create,
+    prepare_for_create=prepare_templated,
     validate=_validate_replica_set,
     warnings=_warnings,
-    prepare_for_update=_prepare_for_update,
+    prepare_for_update=prepare_templated_update,
     validate_update=_validate_replica_set_update,
     warnings_on_update=_warnings_on_update,
     reset_fields=("status",),
-    subresources=_with_status(_validate_replica_set_status),
+    subresources=with_status(_validate_replica_set_status),
 )
 DAEMON_SET: Final = Strategy(
     default=_default_daemon_set,
@@ -623,17 +451,6 @@ DAEMON_SET: Final = Strategy(
     validate_update=_validate_daemon_set_update,
     warnings_on_update=_daemon_set_warnings_on_update,
     reset_fields=("status",),
-    subresources=_with_status(_validate_daemon_set_status),
-)
-STATEFUL_SET: Final = Strategy(
-    default=_default_stateful_set,
-    prepare_for_create=_prepare_stateful_set,
-    validate=_validate_stateful_set,
-    warnings=_stateful_set_warnings,
-    prepare_for_update=_prepare_stateful_set_update,
-    validate_update=_validate_stateful_set_update,
-    warnings_on_update=_stateful_set_warnings_on_update,
-    reset_fields=("status",),
-    subresources=_with_status(_validate_stateful_set_status),
+    subresources=with_status(_validate_daemon_set_status, _prepare_daemon_set_status),
 )
 CONTROLLER_REVISION: Final = Strategy(validate=_validate_revision, validate_update=_validate_revision_update)

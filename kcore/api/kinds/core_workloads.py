@@ -94,7 +94,7 @@ def _default_controller(obj: Object) -> None:
     if spec.get("replicas") is None:
         spec["replicas"] = 1
     if obj.get("status") is None:
-        obj["status"] = {}
+        obj["status"] = {"replicas": 0}
 
 
 def _template_spec(obj: Mapping[str, Any]) -> Object:
@@ -103,7 +103,7 @@ def _template_spec(obj: Mapping[str, Any]) -> Object:
 
 
 def _prepare_controller(obj: Object, _: Context) -> None:
-    obj["status"] = {}
+    obj["status"] = {"replicas": 0}
     obj["metadata"]["generation"] = 1
     drop_disabled(_template_spec(obj))
 

@@ -14,12 +14,12 @@ from typing import Any, Final
 
 from kcore.api.kinds.names import CACHED_COUNT_MAX
 from kcore.api.kinds.resource_lists import aggregate_spec
+from kcore.api.pod_amounts import DEFAULT_SCHEDULER
 from kcore.api.quantity import binary_text, canonical_in_milli, decimal_text, is_binary
 
 Object = dict[str, Any]
 
 GRACE_SECONDS: Final = 30
-DEFAULT_SCHEDULER: Final = "default-scheduler"
 TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
 TOKEN_SECONDS: Final = 3600
 FILE_MODE: Final = 0o644

@@ -6,7 +6,7 @@ defaults. Gates that are on for good have no option here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -40,8 +40,10 @@ OF_POD: Final = PodOptions(is_pod=True)
 OF_TEMPLATE: Final = PodOptions()
 
 
-def containers_of(spec: Object) -> Iterator[tuple[str, int, Object]]:
+def containers_of(spec: Object) -> list[tuple[str, int, Object]]:
     """List, index and container of every container, in the order in which upstream visits them."""
+    found = []
     for side in CONTAINER_LISTS:
-        for index, container in enumerate(spec.get(side) or ()):
-            yield side, index, container
+        if listed := spec.get(side):
+            found += [(side, index, container) for index, container in enumerate(listed)]
+    return found

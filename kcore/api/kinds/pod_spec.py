@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -29,6 +30,7 @@ from kcore.api.kinds.containers import (
     validate_ephemeral_containers,
     validate_init_containers,
 )
+from kcore.api.kinds.internal_form import shown
 from kcore.api.kinds.metadata import validate_annotations, validate_labels
 from kcore.api.kinds.names import (
     between,
@@ -63,6 +65,10 @@ NAMESERVERS_MAX: Final = 3
 SEARCHES_MAX: Final = 32
 SEARCH_BYTES_MAX: Final = 2048
 HOSTNAME_OVERRIDE_BYTES_MAX: Final = 64
+REMEMBERED_COUNT_MAX: Final = 512  # specs whose faults are remembered
+REMEMBERED_BYTES_MAX: Final = 16 << 10  # of such a spec
+_TOKEN_VOLUME: Final = b"kube-api-access-"
+_search_token_volume = re.compile(_TOKEN_VOLUME + b'[a-z0-9]{5}"').search
 MIRROR_KEY: Final = "kubernetes.io/config.mirror"
 TOLERATIONS_KEY: Final = "scheduler.alpha.kubernetes.io/tolerations"
 DELETION_COST_KEY: Final = "controller.kubernetes.io/pod-deletion-cost"
@@ -113,16 +119,19 @@ def validate_pod_spec(
     _validate_policies(spec, path, errors)
     if selector := get("nodeSelector"):
         errors += validate_labels(selector, f"{path}.nodeSelector")
-    if security := get("securityContext"):
-        validate_pod_security(security, spec, f"{path}.securityContext", options, errors)
-    elif get("shareProcessNamespace") and get("hostPID"):
-        validate_pod_security({}, spec, f"{path}.securityContext", options, errors)
+    security = get("securityContext")
+    if security or get("shareProcessNamespace"):
+        validate_pod_security(security or {}, spec, f"{path}.securityContext", options, errors)
     if affinity := get("affinity"):
         validate_affinity(affinity, f"{path}.affinity", options, errors)
     if (config := get("dnsConfig")) is not None or get("dnsPolicy") == "None":
         _validate_dns(config, get("dnsPolicy") == "None", f"{path}.dnsConfig", errors)
     _validate_gates(spec, path, options, errors)
-    _validate_windows_processes(spec, path, options, errors)
+    if any(
+        (context := each.get("securityContext")) and "windowsOptions" in context
+        for each in (spec, *containers, *init_containers, *(get("ephemeralContainers") or ()))
+    ):
+        _validate_windows_processes(spec, path, options, errors)
     if get("hostUsers") is False:
         _validate_user_namespace(spec, path, options, errors)
     if (hostname := get("hostnameOverride")) is not None:
@@ -131,6 +140,46 @@ def validate_pod_spec(
     if os is not None:
         _validate_os(spec, os, path, errors)
     _validate_file_keys(spec, path, errors)
+
+
+def pod_spec_errors(spec: Object, options: PodOptions, metadata: Object) -> Sequence[FieldError]:
+    """The same for a pod at ``spec``; what was found for an equal spec is remembered.
+
+    The pods of a workload have one spec but for the volume of their token, whose name admission draws: it stands for
+    any other in the text that is remembered. A spec whose faults depend on the pod's metadata is looked at anew.
+    """
+    text = remembered_text(spec)
+    if text is None:
+        errors: list[FieldError] = []
+        validate_pod_spec(spec, "spec", options, errors, metadata)
+        return errors
+    found = _errors_of_text(text, options)
+    if found and text != orjson.dumps(spec):  # the messages name the volume
+        errors = []
+        validate_pod_spec(spec, "spec", options, errors, metadata)
+        return errors
+    return found
+
+
+def remembered_text(spec: Object) -> bytes | None:
+    """The spec as text, with the same name for every token's volume; None where it is not to be remembered."""
+    if spec.get("resourceClaims"):
+        return None
+    text = orjson.dumps(spec)
+    if len(text) > REMEMBERED_BYTES_MAX or b'"ephemeral":' in text:
+        return None
+    if (drawn := _search_token_volume(text)) is not None:
+        name = drawn[0]
+        if text.count(name) == text.count(_TOKEN_VOLUME):
+            text = text.replace(name, _TOKEN_VOLUME + b'00000"')
+    return text
+
+
+@lru_cache(maxsize=REMEMBERED_COUNT_MAX)
+def _errors_of_text(text: bytes, options: PodOptions) -> tuple[FieldError, ...]:
+    errors: list[FieldError] = []
+    validate_pod_spec(orjson.loads(text), "spec", options, errors)
+    return tuple(errors)
 
 
 def _validate_policies(spec: Object, path: str, errors: list[FieldError]) -> None:
@@ -207,13 +256,12 @@ def _validate_claims(
         else:
             errors += faults(f"{at}.name", name, dns1123_label(name))
             names.add(name)
-        shown = {"Name": name, "ResourceClaimName": direct, "ResourceClaimTemplateName": template}
         if direct is not None and template is not None:
             detail = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
-            errors.append(invalid(at, shown, detail))
+            errors.append(invalid(at, shown(claim, "PodResourceClaim"), detail))
         if direct is None and template is None:
             detail = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
-            errors.append(invalid(at, shown, detail))
+            errors.append(invalid(at, shown(claim, "PodResourceClaim"), detail))
         for key, value in (("resourceClaimName", direct), ("resourceClaimTemplateName", template)):
             if value is not None:
                 errors += faults(f"{at}.{key}", value, dns1123_subdomain(value))
@@ -267,9 +315,9 @@ def _validate_user_namespace(spec: Object, path: str, options: PodOptions, error
     detail = "when `hostUsers` is false"
     if spec.get("hostNetwork") and not options.allow_host_network_in_user_namespace:
         errors.append(forbidden(f"{path}.hostNetwork", detail))
-    for name, shown in (("hostPID", "HostPID"), ("hostIPC", "HostIPC")):
+    for name, spelt in (("hostPID", "HostPID"), ("hostIPC", "HostIPC")):
         if spec.get(name):
-            errors.append(forbidden(f"{path}.{shown}", detail))
+            errors.append(forbidden(f"{path}.{spelt}", detail))
     if not options.allow_devices_in_user_namespace:
         for side, index, container in containers_of(spec):
             if container.get("volumeDevices"):

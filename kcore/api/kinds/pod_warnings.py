@@ -32,6 +32,14 @@ DEPRECATED_ANNOTATIONS: Final = {
     "security.alpha.kubernetes.io/sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
     "security.alpha.kubernetes.io/unsafe-sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
 }
+# the annotations that are looked at begin with one of these
+WARNED_OF: Final = (
+    "scheduler.alpha.kubernetes.io/",
+    "security.alpha.kubernetes.io/",
+    APPARMOR_PREFIX,
+    SECCOMP_CONTAINER_PREFIX,
+    SECCOMP_POD_KEY,
+)
 DEPRECATED_VOLUMES: Final = {
     "photonPersistentDisk": ("photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
     "gitRepo": ("gitRepo", "deprecated in v1.11, and disabled by default in v1.33+"),

@@ -7,8 +7,11 @@ pkg/apis/core/validation/validation.go.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
+
+import orjson
 
 from kcore.api.field import FieldError, forbidden, not_supported, required
 from kcore.api.kinds.addresses import ip_warnings
@@ -25,11 +28,13 @@ from kcore.api.kinds.pod_defaults import default_pod, unify_service_account
 from kcore.api.kinds.pod_options import OF_POD, PodOptions, containers_of
 from kcore.api.kinds.pod_spec import (
     MIRROR_KEY,
+    REMEMBERED_COUNT_MAX,
+    pod_spec_errors,
+    remembered_text,
     validate_pod_annotations,
-    validate_pod_spec,
 )
 from kcore.api.kinds.pod_status import validate_pod_status
-from kcore.api.kinds.pod_warnings import pod_warnings
+from kcore.api.kinds.pod_warnings import WARNED_OF, pod_warnings
 from kcore.api.kinds.resource_lists import quality_of_service
 from kcore.api.kinds.scheduling_terms import PREFERRED_TERMS, REQUIRED_TERMS
 from kcore.api.kinds.security import APPARMOR_PREFIX, validate_annotations_match, validate_apparmor
@@ -214,7 +219,7 @@ def _validate_all(pod: Object, options: PodOptions, errors: list[FieldError]) ->
     errors += validate_named(pod)
     if annotations := metadata.get("annotations"):
         validate_pod_annotations(annotations, spec, "metadata.annotations", options, errors)
-    validate_pod_spec(spec, "spec", options, errors, metadata)
+    errors += pod_spec_errors(spec, options, metadata)
     if not spec.get("serviceAccountName"):
         for index, volume in enumerate(spec.get("volumes") or ()):
             for position, source in enumerate((volume.get("projected") or {}).get("sources") or ()):
@@ -246,7 +251,19 @@ def _warnings(pod: Object, _: Context) -> list[str]:
     found = [f"{_HOSTNAME}[{' '.join(complaints)}]"] if complaints else []
     if metadata.get("annotations"):
         found = _apparmor_warnings(pod) + found
-    return found + pod_warnings(pod["spec"], metadata, "")
+    spec = pod["spec"]
+    plain = not any(key.startswith(WARNED_OF) for key in metadata.get("annotations") or ())
+    text = remembered_text(spec) if plain else None
+    if text is not None and not _warns(
+        text
+    ):  # the warnings name what is in the spec: only their absence is remembered
+        return found
+    return found + pod_warnings(spec, metadata, "")
+
+
+@lru_cache(maxsize=REMEMBERED_COUNT_MAX)
+def _warns(text: bytes) -> bool:
+    return bool(pod_warnings(orjson.loads(text), {}, ""))
 
 
 # Update

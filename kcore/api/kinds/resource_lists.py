@@ -6,7 +6,7 @@ Sources, Kubernetes 1.36: pkg/apis/core/helper/helpers.go, pkg/apis/core/validat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +15,7 @@ from kcore.api.field import FieldError, duplicate, forbidden, invalid, not_suppo
 from kcore.api.field import not_found as field_not_found
 from kcore.api.kinds.metadata import NOT_NEGATIVE
 from kcore.api.kinds.names import CACHED_COUNT_MAX, dns1123_label, faults, qualified_name
+from kcore.api.pod_amounts import aggregate
 from kcore.api.quantity import canonical, milli_value, parse_quantity, unit_value
 
 Object = dict[str, Any]
@@ -228,35 +229,6 @@ def _validate_claims(
 
 
 # Sums over the containers of a pod
-
-
-def aggregate(
-    containers: Iterable[Amounts | None], init_containers: Iterable[tuple[Amounts | None, bool]]
-) -> dict[str, int]:
-    """What containers ask for together, in nano-units: their sum, or the largest init step with its sidecars.
-
-    The second of each pair says that the init container goes on beside the others (a sidecar).
-    """
-    total: dict[str, int] = {}
-    for amounts in containers:
-        for name, amount in (amounts or {}).items():
-            total[name] = total.get(name, 0) + parse_quantity(amount)
-    sidecars: dict[str, int] = {}
-    steps: dict[str, int] = {}
-    for amounts, goes_on in init_containers:
-        wanted = {name: parse_quantity(amount) for name, amount in (amounts or {}).items()}
-        if goes_on:
-            for name, nanos in wanted.items():
-                total[name] = total.get(name, 0) + nanos
-                sidecars[name] = sidecars.get(name, 0) + nanos
-            wanted = sidecars
-        else:
-            wanted = {
-                name: wanted.get(name, 0) + sidecars.get(name, 0) for name in wanted.keys() | sidecars.keys()
-            }
-        for name, nanos in wanted.items():
-            steps[name] = max(steps.get(name, 0), nanos)
-    return {name: max(total.get(name, 0), steps.get(name, 0)) for name in total.keys() | steps.keys()}
 
 
 def aggregate_spec(spec: Mapping[str, Any], side: str) -> dict[str, int]:

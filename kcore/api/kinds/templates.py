@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from kcore.api.field import FieldError, forbidden, invalid, not_supported, required
+from kcore.api.kinds.internal_form import shown_selector
 from kcore.api.kinds.metadata import NOT_NEGATIVE, validate_label_selector
 from kcore.api.kinds.names import label_value, percent, qualified_name
 from kcore.api.kinds.pod_changes import options_by_old
@@ -62,9 +63,7 @@ def is_empty(selector: Mapping[str, Any] | None) -> bool:
     return not selector or not (selector.get("matchLabels") or selector.get("matchExpressions"))
 
 
-def validate_selector(
-    spec: Mapping[str, Any], kind: str, errors: list[FieldError], empty_only: bool = False
-) -> None:
+def validate_selector(spec: Mapping[str, Any], kind: str, errors: list[FieldError]) -> None:
     """``spec.selector`` is there, well-formed and not empty."""
     selector = spec.get("selector")
     if selector is None:
@@ -72,7 +71,9 @@ def validate_selector(
         return
     errors += validate_label_selector(selector, "spec.selector")
     if is_empty(selector):
-        errors.append(invalid("spec.selector", selector, f"empty selector is invalid for {kind}"))
+        errors.append(
+            invalid("spec.selector", shown_selector(selector), f"empty selector is invalid for {kind}")
+        )
 
 
 def validate_selected_template(
@@ -90,9 +91,7 @@ def validate_labels_match(
 ) -> None:
     """The selector selects the template's labels; one without requirements need not."""
     labels = (template.get("metadata") or {}).get("labels")
-    if selector is not None and not is_empty(selector) and not selector_matches(selector, labels or {}):
-        errors.append(invalid(f"{path}.metadata.labels", labels, NO_MATCH))
-    elif selector is None:
+    if (selector is None or not is_empty(selector)) and not selector_matches(selector, labels or {}):
         errors.append(invalid(f"{path}.metadata.labels", labels, NO_MATCH))
 
 

@@ -78,7 +78,7 @@ def _merged(original: Object, patch: Object, node: Any) -> Object:
             )
         elif isinstance(value, list):
             meta = _list_meta(node, name)
-            original[name] = _merged_field(original[name], value, meta, deleting)
+            original[name] = _merged_field([*original[name]], value, meta, deleting)
         else:
             original[name] = value
     return original
@@ -200,6 +200,7 @@ def _merge_ordered_lists(original: Object, patch: Object, node: Any) -> None:
         elif before is None:
             merged = _without_directives(given)[1]
         else:
+            before = [*before]
             merged = _merged_field(before, given, meta, False)
         of_maps = _of_maps(before or [], given or [])
         original[name] = _arranged(merged, order, order, before or [], meta.key, of_maps)
@@ -274,9 +275,14 @@ def _merged_field(original: Items, patch: Items, meta: Meta, deleting: bool) -> 
         return _arranged(_distinct([*original, *patch]), patch, patch, original, "", False)
     if not meta.key:
         raise plain_error("cannot merge lists without merge key for struct")
-    original, patch = _apply_item_directives([*original], patch, meta.key)
-    merged = _merged_items([*original], patch, meta)
-    return _arranged(merged, patch, patch, original, meta.key, True)
+    left, patch = _apply_item_directives(original, patch, meta.key)
+    merged = _merged_items([*left], patch, meta)
+    if len(left) < len(
+        original
+    ):  # new items stand where deleted ones did, in the memory that Go sorts by afterwards
+        new = merged[len(left) : len(original)]  # none where the list was replaced
+        original[len(left) : len(left) + len(new)] = new
+    return _arranged(merged, patch, patch, left, meta.key, True)
 
 
 def _distinct(items: Items) -> Items:
@@ -299,8 +305,13 @@ def _distinct(items: Items) -> Items:
 
 
 def _apply_item_directives(original: Items, patch: Items, key: str) -> tuple[Items, Items]:
-    """Items of the patch that delete, or replace the whole list, have done so; the others are left."""
+    """Items of the patch that delete, or replace the whole list, have done so; the others are left.
+
+    ``original``, the caller's own list, is as Go leaves its memory: what is left of it moved up, the end as it was.
+    ``$setElementOrder`` sorts by that, so that a new item comes where a deleted one was.
+    """
     plain: Items = []
+    left = original
     replace = False
     for item in patch:
         if DIRECTIVE not in item:
@@ -310,16 +321,17 @@ def _apply_item_directives(original: Items, patch: Items, key: str) -> tuple[Ite
         if directive == "delete":
             if key not in item:
                 raise _no_merge_key(item, key)
-            original = [
-                each for each in original if not (key in each and identity(each[key]) == identity(item[key]))
-            ]
+            gone = identity(item[key])
+            left = [each for each in left if key not in each or identity(each[key]) != gone]
         elif directive == "replace":
             replace = True
         elif directive == "merge":
             raise plain_error("merging lists cannot yet be specified in the patch")
         else:
             raise _unknown_directive(directive, item)
-    return (plain, []) if replace else (original, plain)
+    if left is not original:
+        original[: len(left)] = left
+    return (plain, []) if replace else (left, plain)
 
 
 def _merged_items(original: Items, patch: Items, meta: Meta) -> Items:

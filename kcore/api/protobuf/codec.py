@@ -1,7 +1,8 @@
 """Objects to and from ``application/vnd.kubernetes.protobuf``, with upstream's errors.
 
 Source: apimachinery pkg/runtime/serializer/protobuf, apiserver pkg/endpoints/handlers/rest.go of Kubernetes 1.36.
-Two limits are ours: objects nest at most CONTAINERS_MAX deep, and times lie in the years 0 to 9999.
+Three limits are ours: a body holds at most OBJECTS_MAX objects, they nest at most CONTAINERS_MAX deep, and times lie in
+the years 0 to 9999.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ def _encodable(api_version: str, kind: str) -> Message:
         raise ApiError(
             406,
             "NotAcceptable",
-            f"object {kind} does not implement the protobuf marshalling interface "
+            f"object *{api_version.rpartition('/')[2]}.{kind} does not implement the protobuf marshalling interface "
             "and cannot be encoded to a protobuf message",
         )
     return message

@@ -132,18 +132,3 @@ def kinds() -> dict[GroupVersionKind, str]:
         for kind in IN_EVERY_GROUP:
             found[GroupVersionKind.of(api_version, kind)] = f"meta.v1.{kind}"
     return found
-
-
-def go_type(message: str) -> str:
-    """The Go type of a message as its package path and name: ``k8s.io/api/core/v1.Pod``."""
-    package, _, name = message.rpartition(".")
-    path = package.replace(".", "/")
-    if package.startswith("meta."):
-        path = f"k8s.io/apimachinery/pkg/apis/{path}"
-    elif package.startswith("apiextensions."):
-        path = f"k8s.io/apiextensions-apiserver/pkg/apis/{path}"
-    elif package.startswith("apiregistration."):
-        path = f"k8s.io/kube-aggregator/pkg/apis/{path}"
-    else:
-        path = f"k8s.io/api/{path}"
-    return f"{path}.{name}"

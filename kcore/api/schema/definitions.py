@@ -68,6 +68,11 @@ class Definitions:
     def __contains__(self, name: str) -> bool:
         return name in self._schemas
 
+    def with_go_fields(self, name: str) -> tuple[dict[str, Any], list[list[str]]]:
+        """Both at once; no fields where the Go type is not known."""
+        document = self._schemas.document(name)
+        return document["schema"], document["go"] or []
+
     def schema(self, name: str) -> dict[str, Any]:
         """The definition in OpenAPI's words without descriptions; ``$ref`` is a bare name."""
         found: dict[str, Any] = self._schemas.document(name)["schema"]

@@ -24,6 +24,7 @@ class Schemas:
     def __init__(self, definitions: Definitions) -> None:
         self.definitions = definitions
         self._nodes: dict[str, Node] = {}
+        self._leaves: dict[tuple[str, str], Node] = {}  # alike wherever they stand
 
     def node(self, name: str) -> Node:
         """The node of that definition; KeyError where there is none."""
@@ -31,7 +32,7 @@ class Schemas:
         return found if found is not None else self._definition(name)
 
     def _definition(self, name: str) -> Node:
-        schema = self.definitions.schema(name)
+        schema, go_fields = self.definitions.with_go_fields(name)
         short = name.rpartition(".")[2]
         if (special := SPECIAL.get(name)) is not None:
             node = self._nodes[name] = Node(special, short, name)
@@ -52,22 +53,13 @@ class Schemas:
             required=tuple(schema.get("required", ())),
             map_type=schema.get("x-kubernetes-map-type", "granular"),
         )
-        go = self._go_fields(name, properties)
+        go = _go_fields(go_fields, properties)
         if "x-kubernetes-group-version-kind" in schema:
             for field in ("apiVersion", "kind"):
                 go[field] = ("string", "o", "TypeMeta")
         fields = {field: self._value(value, go[field][0]) for field, value in properties.items()}
         node.complete(fields, None, go)
         return node
-
-    def _go_fields(self, name: str, properties: Iterable[str]) -> dict[str, tuple[str, str, str]]:
-        """By JSON name: Go type, flags, embedded struct; where Go's type is not known what is empty is omitted."""
-        known = {field: rest for field, *rest in self.definitions.go_fields(name) or ()}
-        fields = {}
-        for field in properties:
-            go_type, flags, *embedded = known.get(field, ("*", "o"))
-            fields[field] = (go_type, flags, embedded[0].removeprefix("in=") if embedded else "")
-        return fields
 
     def _value(self, schema: dict[str, Any], go_type: str) -> Node:
         reference = schema.get("$ref")
@@ -83,9 +75,10 @@ class Schemas:
                 target.definition,
                 required=target.required,
                 map_type=schema.get("x-kubernetes-map-type", target.map_type),
-                patch_strategies=tuple(schema.get("x-kubernetes-patch-strategy", "").split(",")),
+                patch_strategies=_patch_strategies(schema),
             )
-            node.complete(target.fields, None, self._go_fields(reference, target.fields))
+            _, go_fields = self.definitions.with_go_fields(reference)
+            node.complete(target.fields, None, _go_fields(go_fields, target.fields))
             return node
         kind = schema.get("type", "any")
         if kind == "array":
@@ -95,9 +88,7 @@ class Schemas:
                 list_type=schema.get("x-kubernetes-list-type", "atomic"),
                 list_keys=tuple(schema.get("x-kubernetes-list-map-keys", ())),
                 patch_merge_key=schema.get("x-kubernetes-patch-merge-key", ""),
-                patch_strategies=tuple(
-                    filter(None, schema.get("x-kubernetes-patch-strategy", "").split(","))
-                ),
+                patch_strategies=_patch_strategies(schema),
             )
             node.complete({}, self._value(schema["items"], _item_type(go_type)))
             return node
@@ -107,7 +98,26 @@ class Schemas:
             return node
         if kind == "string" and schema.get("format") == "byte":
             kind = "bytes"
-        return Node("any" if kind == "object" else kind, go_type)
+        if kind == "object":
+            kind = "any"
+        leaf = self._leaves.get((kind, go_type))
+        if leaf is None:
+            leaf = self._leaves[kind, go_type] = Node(kind, go_type)
+        return leaf
+
+
+def _go_fields(known: list[list[str]], properties: Iterable[str]) -> dict[str, tuple[str, str, str]]:
+    """By JSON name: Go type, flags, embedded struct; where Go's type is not known what is empty is omitted."""
+    rest_of = {field: rest for field, *rest in known}
+    fields = {}
+    for field in properties:
+        go_type, flags, *embedded = rest_of.get(field, ("*", "o"))
+        fields[field] = (go_type, flags, embedded[0].removeprefix("in=") if embedded else "")
+    return fields
+
+
+def _patch_strategies(schema: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(filter(None, schema.get("x-kubernetes-patch-strategy", "").split(",")))
 
 
 def _item_type(go_type: str) -> str:

@@ -361,7 +361,8 @@ def _v2_operation(operation: Document) -> Document:
         parameters.insert(0, {"in": "body", "name": "body", **required, "schema": schema})
     if parameters:
         made["parameters"] = parameters
-    responses, produces = {}, []
+    responses: Document = {}
+    produces: list[str] = []
     for code, response in operation["responses"].items():
         content = response.get("content", {})
         produces = produces or list(content)

@@ -100,6 +100,7 @@ class _Builder:
                 raise ValueError(f"yaml: unknown anchor '{event.anchor}' referenced")
             value, weight = self.anchors[event.anchor]
             self.borrowed += weight
+            self.count += weight
             if self.borrowed > ALIAS_NODES_MAX:
                 raise ValueError("yaml: document contains excessive aliasing")
             return value

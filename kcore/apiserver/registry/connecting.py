@@ -16,7 +16,6 @@ from urllib.parse import urlencode
 
 from kcore.api import field
 from kcore.api.field import FieldError, quoted
-from kcore.api.kinds.names import dns1123_label, dns1123_subdomain
 from kcore.api.status import ApiError, bad_request, invalid, not_found, unavailable
 from kcore.apiserver.operation import Object, Operation
 from kcore.apiserver.registry.core import Core
@@ -142,7 +141,7 @@ async def _node_proxy(core: Core, text: str) -> Target:
     kubelet = await node_target(core, name)
     if not port or port == str(kubelet.port):
         return kubelet
-    return Target(scheme or "http", kubelet.host, int(port))
+    return Target(scheme or "http", kubelet.host, int(port) if port.isdecimal() else 0)
 
 
 async def _service_proxy(core: Core, op: Operation) -> Target:
@@ -186,10 +185,7 @@ def split_name(text: str, what: str) -> tuple[str, str, str]:
     name = parts[0] if len(parts) < 3 else parts[1]
     scheme = parts[0] if len(parts) == 3 else ""
     port = parts[-1] if len(parts) > 1 else ""
-    valid = scheme in ("", "http", "https") and bool(name) and len(parts) <= 3
-    if valid and port:
-        valid = (port.isdecimal() and 0 < int(port) < 1 << 16) or not dns1123_label(port)
-    if not valid or dns1123_subdomain(name):
+    if not name or scheme not in ("", "http", "https") or len(parts) > 3:
         raise bad_request(f"invalid {what} request {quoted(text)}")
     return scheme, name, port
 
@@ -226,7 +222,7 @@ def _container(pod: Object, name: str) -> str:
         if name not in every:
             raise bad_request(f"container {name} is not valid for pod {pod_name}")
         return name
-    containers = spec.get("containers") or ()
+    containers: list[Object] = spec.get("containers") or []
     if len(containers) == 1:
         return str(containers[0]["name"])
     text = f"a container name must be specified for pod {pod_name}"

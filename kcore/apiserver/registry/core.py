@@ -13,8 +13,9 @@ from kcore.api.status import ApiError, conflict
 from kcore.api.strategy import Context, Strategy
 from kcore.apiserver.operation import Object, Operation, Result
 from kcore.apiserver.registry.metadata import NAME_ALPHABET, NAME_SUFFIX_LENGTH
+from kcore.apiserver.registry.remembered import Remembered
 from kcore.apiserver.registry.seams import Admission, Catalog, ManagedFields, ObjectStore
-from kcore.apiserver.registry.stored_form import splice
+from kcore.apiserver.registry.stored_form import dumps, loads, splice
 
 CLOCK_TEXT: Final = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -105,6 +106,7 @@ class Kind:
     hooks: Hooks
     returns_deleted: bool
     collects_garbage: bool
+    owned: Remembered = field(default_factory=dict)
 
     def answer(self, data: bytes, revision: int) -> bytes:
         """The stored object as a client of this row's version gets it."""
@@ -113,9 +115,21 @@ class Kind:
 
     def converted(self, body: bytes) -> bytes:
         """The bytes of an object in the storage version, in this row's version."""
-        from kcore.apiserver.registry.versions import to_version
+        return dumps(self.in_version(loads(body)))
 
-        return to_version(self, body)
+    def from_version(self, obj: Object) -> Object:
+        """An object of this row's version in the storage version; changed in place."""
+        return self._in(obj, self.stored)
+
+    def in_version(self, obj: Object) -> Object:
+        """An object of the storage version in this row's version; changed in place."""
+        return self._in(obj, self.row.api_version)
+
+    def _in(self, obj: Object, api_version: str) -> Object:
+        if self.strategy.convert is not None:
+            self.strategy.convert(obj, api_version)
+        obj["apiVersion"] = api_version
+        return obj
 
 
 Special = Callable[[Any, Operation, Object], Awaitable[Result]]
@@ -134,8 +148,10 @@ class Core:
     chance: Chance = field(default_factory=SystemChance)
     hooks: Mapping[tuple[str, str], Hooks] = field(default_factory=dict)
     creates: dict[tuple[str, str, str], Special] = field(default_factory=dict)
-    tokens: Any = None
-    kubelet: Any = None
+    tokens: Any = None  # kcore.apiserver.registry.issuing.TokenIssuer
+    components: dict[str, Callable[[], Awaitable[str]]] = field(
+        default_factory=dict
+    )  # what is wrong, "" nothing
     kinds: dict[int, Kind] = field(default_factory=dict)
     _second: int = 0
     _text: str = ""

@@ -10,7 +10,7 @@ from typing import Final
 
 from kcore.api.kinds.metadata import validate_every_kind
 from kcore.api.status import ApiError, already_exists, generated_name_taken, invalid
-from kcore.api.strategy import Context
+from kcore.api.strategy import Context, no_errors
 from kcore.apiserver.operation import CREATE, Object, Operation, Result
 from kcore.apiserver.registry.core import Core, Kind, Transaction
 from kcore.apiserver.registry.managers import manager_of
@@ -21,12 +21,13 @@ from kcore.apiserver.registry.metadata import (
     dedup_owners,
     ensure_namespace,
     generate_name,
+    is_too_large,
     metadata_of,
     raised_internal,
     wipe_system_fields,
 )
+from kcore.apiserver.registry.remembered import own_like_before
 from kcore.apiserver.registry.stored_form import decode, dumps, encode, loads
-from kcore.apiserver.registry.versions import from_version
 
 VERSION_ON_CREATE: Final = "resourceVersion should not be set on objects to be created"
 
@@ -49,7 +50,7 @@ async def create(core: Core, op: Operation, obj: Object) -> Result:
         # the fields are owned in the version that the request speaks
         own_fields(core, kind, op, None, obj, now)
         managed = metadata.get("managedFields")
-        obj = from_version(kind, obj)
+        obj = kind.from_version(obj)
         metadata = obj["metadata"]
         if managed is not None:
             metadata["managedFields"] = managed
@@ -62,6 +63,11 @@ async def create(core: Core, op: Operation, obj: Object) -> Result:
         dedup_owners(op, metadata, DUPLICATE_OWNERS_AFTER_ADMISSION)
     if metadata.get("generateName") and not metadata.get("name"):
         return await _create_generated(core, kind, op, obj, now)
+    try:
+        return await create_once(core, kind, op, obj, now)
+    except ApiError as error:
+        if not is_too_large(error) or not metadata.pop("managedFields", None):
+            raise
     return await create_once(core, kind, op, obj, now)
 
 
@@ -115,7 +121,10 @@ def prepare_new(kind: Kind, op: Operation, obj: Object, context: Context) -> Non
     strategy = kind.strategy
     strategy.prepare_for_create(obj, context)
     metadata = obj["metadata"]
-    errors = strategy.validate(obj, context) or validate_every_kind(metadata, op.row.namespaced)
+    errors = strategy.validate(obj, context)
+    if not errors and strategy.validate is no_errors:
+        # a strategy's own rules for metadata are stricter than those for every kind; upstream asks both
+        errors = validate_every_kind(metadata, op.row.namespaced)
     if errors:
         raise invalid(op.row.group, op.row.kind, metadata.get("name", ""), errors)
     for text in strategy.warnings(obj, context):
@@ -158,14 +167,22 @@ def own_fields(core: Core, kind: Kind, op: Operation, live: Object | None, obj: 
     reset = strategy.reset_fields
     if op.subresource and (sub := strategy.subresources.get(op.subresource)) is not None:
         reset = sub.reset_fields
-    core.managed_fields.update(
-        live,
-        obj,
-        manager=manager_of(op.options),
-        operation="Update",
-        api_version=op.row.api_version,
-        subresource=op.subresource,
-        now=now,
-        node=kind.node,
-        reset_fields=reset,
-    )
+    manager = manager_of(op.options)
+
+    def own() -> None:
+        core.managed_fields.update(
+            live,
+            obj,
+            manager=manager,
+            operation="Update",
+            api_version=op.row.api_version,
+            subresource=op.subresource,
+            now=now,
+            node=kind.node,
+            reset_fields=reset,
+        )
+
+    if live is None and not op.subresource:
+        own_like_before(kind.owned, obj, manager, now, own)
+    else:
+        own()

@@ -77,7 +77,7 @@ async def delete_object(
                 return Outcome(marked, True, returned=False)
             raise not_found(row.group, row.plural, op.name)
         live = decode(stored.value, stored.revision)
-        attempt = _Deletion(core, kind, op, namespace, options, live, stored.revision, admits)
+        attempt = _Deletion(core, kind, op, namespace, options, live, stored.value, stored.revision, admits)
         outcome = await attempt.run()
         if outcome is not None:
             return outcome
@@ -102,11 +102,13 @@ class _Deletion:
         namespace: str,
         options: Object,
         live: Object,
+        value: bytes,
         revision: int,
         admits: bool,
     ) -> None:
         self.core, self.kind, self.op, self.namespace = core, kind, op, namespace
-        self.options, self.live, self.revision, self.admits = options, live, revision, admits
+        self.options, self.live, self.value = options, live, value
+        self.revision, self.admits = revision, admits
         self.marked = False  # its grace of zero is stored, what remains is to remove it
 
     async def run(self) -> Outcome | None:
@@ -249,6 +251,8 @@ class _Deletion:
             return self.revision
         row = self.op.row
         data = encode(self.live, self.kind.stored, row.kind)
+        if data == self.value:  # on its way already, and nothing else was asked for
+            return self.revision
         return await self.core.store.replace(row, self.namespace, self.op.name, data, self.revision)
 
     async def _remove(self, revision: int) -> Outcome | None:

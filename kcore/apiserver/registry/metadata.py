@@ -27,6 +27,8 @@ NAMESPACE_MISMATCH: Final = (
     "the namespace of the provided object does not match the namespace sent on the request"
 )
 
+TOO_LARGE: Final = "etcdserver: request is too large"
+
 DUPLICATE_OWNERS: Final = (
     ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may "
     "reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}"
@@ -96,6 +98,11 @@ def dedup_owners(op: Operation, metadata: dict[str, Any], text: str) -> None:
 def generate_name(base: str, suffix: str) -> str:
     """The base, shortened so that the suffix fits a label, and the suffix."""
     return base[: GENERATED_NAME_LENGTH_MAX - NAME_SUFFIX_LENGTH] + suffix
+
+
+def is_too_large(error: ApiError) -> bool:
+    """True where the store refused the object for its size: without its managed fields it may fit."""
+    return error.message == TOO_LARGE
 
 
 def raised_internal(message: str) -> ApiError:

@@ -35,7 +35,6 @@ from kcore.apiserver.registry.options import directive
 from kcore.apiserver.registry.scaling import API_VERSION, DEFINITION, own_scale, scale_write
 from kcore.apiserver.registry.stored_form import copied, dumps
 from kcore.apiserver.registry.updating import Write, write
-from kcore.apiserver.registry.versions import from_version, in_version
 from kcore_native.schema.node import count_members
 
 JSON_PATCH: Final = "application/json-patch+json"
@@ -120,12 +119,12 @@ def patching(core: Core, kind: Kind, op: Operation, patch_type: str, body: bytes
     async def updated(live: Object | None) -> Object:
         if live is None:
             raise not_found(op.row.group, op.row.plural, op.name)
-        shown = in_version(kind, copied(live)) if kind.converts else live
+        shown = kind.in_version(copied(live)) if kind.converts else live
         new = cleaned(mechanism(shown, op), kind.node, op)
         new["apiVersion"], new["kind"] = op.row.api_version, op.row.kind
         if kind.converts:
             own_fields(core, kind, op, shown, new, now)
-            new = from_version(kind, new)
+            new = kind.from_version(new)
             kind.strategy.default(new)
         else:
             kind.strategy.default(new)
@@ -255,7 +254,7 @@ def applying(core: Core, kind: Kind, op: Operation, body: bytes) -> Write:
     async def updated(live: Object | None) -> Object:
         shown = live
         if live is not None and kind.converts:
-            shown = in_version(kind, copied(live))
+            shown = kind.in_version(copied(live))
         new = core.managed_fields.apply(
             shown,
             orjson.loads(pristine),
@@ -272,7 +271,7 @@ def applying(core: Core, kind: Kind, op: Operation, body: bytes) -> Write:
         for text in faults:
             op.warn(text)
         if kind.converts:
-            new = from_version(kind, new)
+            new = kind.from_version(new)
         kind.strategy.default(new)
         return await _admitted(core, op, new, live, now)
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from kcore.apiserver.list_options import ListOptions
 from kcore.apiserver.operation import Object, Operation, Result
-from kcore.apiserver.registry import collecting, connecting, creating, deleting, patching, reading, updating
+from kcore.apiserver.registry import (
+    collecting,
+    components,
+    connecting,
+    creating,
+    deleting,
+    patching,
+    reading,
+    updating,
+)
 from kcore.apiserver.registry.core import Core
 from kcore.apiserver.registry.subresources import CREATES, GETS, UPDATES
 
@@ -46,6 +55,8 @@ class Registry:
         special = GETS.get(op.subresource)
         if special is not None:
             return await special(self.core, op)
+        if op.row.kind == "ComponentStatus":
+            return await components.get_component(self.core.components, op)
         return await reading.get(self.core, op, resource_version)
 
     async def delete_collection(
@@ -59,3 +70,7 @@ class Registry:
         if op.subresource == "proxy":
             return await connecting.proxy_target(self.core, op)
         return await connecting.TARGETS[op.subresource](self.core, op, query)
+
+    async def components(self, op: Operation) -> Result:
+        """The list of ComponentStatus, which no store has."""
+        return await components.list_components(self.core.components, op)

@@ -11,8 +11,10 @@ from typing import Any, Final
 import orjson
 
 from kcore.apiserver.operation import Object
+from kcore_native.cacher.scan import splice
 
-_METADATA: Final = b'"metadata":{'
+__all__ = ["copied", "decode", "dumps", "encode", "loads", "same", "splice"]
+
 PROTOBUF_PREFIX: Final = b"k8s\0"
 
 loads = orjson.loads
@@ -23,17 +25,8 @@ def encode(obj: Object, api_version: str, kind: str) -> bytes:
     """The stored form; ``obj`` keeps its members in this order and loses its resourceVersion."""
     metadata = obj["metadata"]
     metadata.pop("resourceVersion", None)
-    ordered = {"apiVersion": api_version, "kind": kind, "metadata": metadata}
-    for key, value in obj.items():
-        if key not in ordered:
-            ordered[key] = value
-    return dumps(ordered)
-
-
-def splice(data: bytes, revision: int) -> bytes:
-    """The object as clients get it."""
-    at = data.index(_METADATA) + len(_METADATA)
-    return b'%b"resourceVersion":"%d",%b' % (data[:at], revision, data[at:])
+    head = {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+    return dumps({**head, **obj, **head})
 
 
 def decode(data: bytes, revision: int) -> Object:

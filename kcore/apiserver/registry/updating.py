@@ -12,7 +12,7 @@ from typing import Final
 
 from kcore.api import field
 from kcore.api.kinds.metadata import validate_every_kind_update
-from kcore.api.status import ApiError, conflict, invalid, not_found, server_timeout
+from kcore.api.status import ApiError, conflict, forbidden, invalid, not_found, server_timeout
 from kcore.api.strategy import Context, Strategy, UpdateStrategy
 from kcore.apiserver.operation import CREATE, UPDATE, Object, Operation, Result
 from kcore.apiserver.registry.core import Core, Kind, precondition_conflict
@@ -23,11 +23,11 @@ from kcore.apiserver.registry.metadata import (
     check_name,
     dedup_owners,
     ensure_namespace,
+    is_too_large,
     metadata_of,
 )
 from kcore.apiserver.registry.stored_form import copied, decode, dumps, encode, loads, same
 from kcore.apiserver.registry.timestamps import keep_timestamps
-from kcore.apiserver.registry.versions import from_version, in_version
 
 MODIFIED: Final = (
     "the object has been modified; please apply your changes to the latest version and try again"
@@ -73,6 +73,7 @@ class Write:
     resource_version: str = ""
     creates: bool = False
     admits: bool = True  # validating admission is asked
+    owns: bool = True  # managed fields are kept; False once the store has found the object too large
     view: Callable[[Object], Object] | None = None
 
     @property
@@ -96,8 +97,7 @@ async def update(core: Core, op: Operation, obj: Object) -> Result:
     if not kind.converts:
         kind.strategy.default(obj)
     now = core.now()
-    # only a write without a version, or one that may create, is ever tried again
-    pristine = dumps(obj) if _may_repeat(metadata, kind, op) else b""
+    pristine = dumps(obj)
     first = True
 
     async def updated(live: Object | None) -> Object:
@@ -110,18 +110,14 @@ async def update(core: Core, op: Operation, obj: Object) -> Result:
     return await write(core, Write(kind, op, updated, now, metadata.get("uid", ""), creates=creates))
 
 
-def _may_repeat(metadata: Object, kind: Kind, op: Operation) -> bool:
-    return not _version(metadata) or kind.strategy.allow_create_on_update
-
-
 async def admitted_update(
     core: Core, kind: Kind, op: Operation, new: Object, live: Object | None, now: str
 ) -> Object:
     """The object of a PUT with its owned fields, in the storage version, after mutating admission."""
     if kind.converts:
-        shown = in_version(kind, copied(live)) if live is not None else None
+        shown = kind.in_version(copied(live)) if live is not None else None
         own_fields(core, kind, op, shown, new, now)
-        new = from_version(kind, new)
+        new = kind.from_version(new)
         kind.strategy.default(new)
     else:
         own_fields(core, kind, op, live, new, now)
@@ -139,6 +135,16 @@ def _version(metadata: Object) -> str:
 
 async def write(core: Core, change: Write) -> Result:
     """The change is stored, whatever others write meanwhile; ApiError where it no longer may be."""
+    try:
+        return await _write(core, change)
+    except ApiError as error:
+        if not is_too_large(error) or not change.owns:
+            raise
+    change.owns = False
+    return await _write(core, change)
+
+
+async def _write(core: Core, change: Write) -> Result:
     op = change.op
     row = op.row
     namespace = op.namespace if row.namespaced else ""
@@ -187,8 +193,8 @@ async def _create(core: Core, change: Write, namespace: str) -> Result | None:
     try:
         ensure_namespace(metadata, namespace)
         prepare_new(kind, op, obj, core.context(op, change.now))
-        if op.may_create is not None:
-            op.may_create()
+        if op.may_create is not None and (why := op.may_create()):
+            raise forbidden(row.group, row.plural, op.name, why)
         await core.admission.validate(op, obj, None, now=change.now)
         data = encode(obj, kind.stored, row.kind)
         done: Result | None
@@ -214,6 +220,8 @@ async def _swap(
     check_preconditions(change, namespace, live)
     op.verb = UPDATE
     obj = await change.updated(live)
+    if not change.owns:
+        obj["metadata"].pop("managedFields", None)
     _check_version(change, obj, live)
     begin = kind.hooks.begin_update if not op.subresource or change.view is not None else None
     transaction = await begin(op, obj, live) if begin is not None else None

@@ -218,8 +218,12 @@ class ServiceAllocation:
                 found = each.free(self._taken or (), self._below)
                 if found is None:
                     break
-                if await self._take(taken, obj, family, found, known=True) is None:
+                why = await self._take(taken, obj, family, found, known=True)
+                if why is None:
                     return found
+                if why != TAKEN:
+                    fault = field.invalid("spec.clusterIPs", asked, f"failed to allocate IP: {why}")
+                    raise invalid("", "Service", name, [fault])
         raise internal(f'failed to allocate a serviceIP for Service "{name}": {FULL}')
 
     async def _take(

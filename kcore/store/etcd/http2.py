@@ -19,10 +19,11 @@ from typing import Any, Final, Protocol
 import zttp
 
 from kcore.http.frames import Frames
+from kcore.http.message import Peer
 from kcore.http.message import Port as Socket
 from kcore.http.turn import resumed
 from kcore.store.errors import Code, StoreError
-from kcore.store.etcd.rpc import Context, Method, Peer
+from kcore.store.etcd.rpc import Context, Method
 
 REQUESTS_QUEUED_MAX: Final = 256
 REQUEST_BYTES_QUEUED_MAX: Final = 4 << 20

@@ -57,12 +57,20 @@ def test_the_aggregated_form_of_core_says_the_same_as_the_legacy_one() -> None:
     assert item["metadata"] == {}
     (version,) = item["versions"]
     names = [each["resource"] for each in version["resources"]]
-    assert names == [each["name"] for each in reference("discovery_core_v1.36.json")["resources"] if "/" not in each["name"]]
+    assert names == [
+        each["name"]
+        for each in reference("discovery_core_v1.36.json")["resources"]
+        if "/" not in each["name"]
+    ]
 
 
 def test_legacy_documents_follow_from_the_same_rows() -> None:
     listed = discovery.api_group_list(ROWS)
-    assert [group["name"] for group in listed["groups"]][:3] == ["apiregistration.k8s.io", "apps", "events.k8s.io"]
+    assert [group["name"] for group in listed["groups"]][:3] == [
+        "apiregistration.k8s.io",
+        "apps",
+        "events.k8s.io",
+    ]
     autoscaling = discovery.api_group(ROWS, "autoscaling")
     assert autoscaling is not None
     assert autoscaling["preferredVersion"] == {"groupVersion": "autoscaling/v2", "version": "v2"}

@@ -114,6 +114,8 @@ class StandIns(Catalog):
             return DATA_STRATEGY
         if row.plural == "pods":
             return replace(PLAIN_STRATEGY, grace_seconds=_grace)
+        if row.plural == "ipaddresses":
+            return Strategy()
         if row.plural == "leases":
             return replace(DATA_STRATEGY, allow_create_on_update=True, allow_unconditional_update=False)
         if row.plural == "replicationcontrollers":

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from tests.apiserver.registry.rig import START, Rig, config_map, refused, run
+from types import SimpleNamespace
+from typing import Any
+
+from kcore.api.apply import managed_fields
+from kcore.api.rows import Row
+from kcore.api.status import ApiError
+from tests.apiserver.registry.rig import START, Rig, config_map, pod, refused, run
 
 
 def test_the_object_is_stored_with_what_only_the_server_sets() -> None:
@@ -137,8 +143,10 @@ def test_double_owners_are_warned_of() -> None:
         await rig.registry.create(op, sent)
         assert sent["metadata"]["ownerReferences"] == [owner]
         assert op.warnings == [
-            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and "
-            "may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: u"
+            (
+                ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and "
+                "may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: u"
+            )
         ]
 
     run(test)
@@ -156,5 +164,56 @@ def test_the_manager_is_the_user_agent_where_none_is_named() -> None:
     async def test(rig: Rig) -> None:
         made = await rig.create("configmaps", config_map(a="b"), user_agent="kubectl/v1.36 (linux)")
         assert made["metadata"]["managedFields"][0]["manager"] == "kubectl"
+
+    run(test)
+
+
+def test_an_object_that_is_too_large_loses_its_managed_fields() -> None:
+    async def test(rig: Rig) -> None:
+        create, sizes = rig.core.store.create, []
+
+        async def limited(row: Row, namespace: str, name: str, value: bytes) -> int | None:
+            sizes.append(len(value))
+            if b"managedFields" in value:
+                raise ApiError(500, "", "etcdserver: request is too large")
+            return await create(row, namespace, name, value)
+
+        rig.core.store.create = limited  # type: ignore[method-assign]
+        made = await rig.create("configmaps", config_map(a="b"))
+        assert "managedFields" not in made["metadata"]
+        assert len(sizes) == 2
+
+    run(test)
+
+
+def test_objects_that_are_alike_have_the_same_owned_fields() -> None:
+    async def test(rig: Rig) -> None:
+        def sent(name: str, **labels: str) -> dict[str, Any]:
+            made = pod(name)
+            made["metadata"]["labels"] = labels
+            return made
+
+        worked_out = 0
+        update = managed_fields.update
+
+        def counted(*given: Any, **more: Any) -> None:
+            nonlocal worked_out
+            worked_out += 1
+            update(*given, **more)
+
+        rig.core.managed_fields = SimpleNamespace(update=counted)  # type: ignore[assignment]
+        first = await rig.create("pods", sent("a", x="1"), field_manager="m")
+        rig.seconds += 7
+        second = await rig.create("pods", sent("b", x="1"), field_manager="m")
+        third = await rig.create("pods", sent("c", y="1"), field_manager="m")
+        fourth = await rig.create("pods", sent("d", x="1"), field_manager="n")
+        assert worked_out == 3
+        (one,), (two,) = first["metadata"]["managedFields"], second["metadata"]["managedFields"]
+        assert (one["time"], two["time"]) == (START, "2023-11-14T22:13:27Z")
+        assert {**one, "time": ""} == {**two, "time": ""}
+        assert third["metadata"]["managedFields"][0]["fieldsV1"]["f:metadata"] == {
+            "f:labels": {".": {}, "f:y": {}}
+        }
+        assert fourth["metadata"]["managedFields"][0]["manager"] == "n"
 
     run(test)

@@ -197,8 +197,10 @@ def test_deleting_a_job_warns_that_its_pods_stay() -> None:
         op = rig.op("jobs", "j", group="batch")
         await rig.registry.delete(op, {})
         assert op.warnings == [
-            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove "
-            "them or set propagationPolicy=Orphan to suppress this warning"
+            (
+                "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove "
+                "them or set propagationPolicy=Orphan to suppress this warning"
+            )
         ]
 
     run(test)

@@ -58,9 +58,11 @@ def test_another_object_of_the_same_name_is_not_updated() -> None:
         error = await refused(rig.registry.update(rig.op("configmaps", "one"), sent))
         assert (error.code, error.message) == (
             409,
-            'Operation cannot be fulfilled on configmaps "one": StorageError: invalid object, Code: 4, Key: '
-            "/registry/configmaps/default/one, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in "
-            "precondition: other, UID in object meta: uid-1",
+            (
+                'Operation cannot be fulfilled on configmaps "one": StorageError: invalid object, Code: 4, Key: '
+                "/registry/configmaps/default/one, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in "
+                "precondition: other, UID in object meta: uid-1"
+            ),
         )
 
     run(test)
@@ -177,5 +179,24 @@ def test_a_dry_run_changes_nothing() -> None:
         assert done["data"] == {"a": "2"}
         assert done["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
         assert await rig.get("configmaps", "one") == made
+
+    run(test)
+
+
+def test_who_may_not_create_does_not_by_a_put() -> None:
+    async def test(rig: Rig) -> None:
+        lease = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": "l"},
+            "spec": {},
+        }
+        op = rig.op("leases", "l", group="coordination.k8s.io", may_create=lambda: 'User "u" cannot')
+        error = await refused(rig.registry.update(op, lease))
+        assert (error.code, error.message) == (
+            403,
+            'leases.coordination.k8s.io "l" is forbidden: User "u" cannot',
+        )
+        assert (await rig.kv.range(b"/registry/leases/", b"/registry/leases0")).count == 0
 
     run(test)

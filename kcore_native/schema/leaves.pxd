@@ -1,0 +1,13 @@
+"""Single values of a document; see leaves.pyx."""
+
+from cpython.object cimport PyObject
+
+cdef int depth_max
+
+cdef str word_of(object value)
+cdef str number_of(object value)
+cdef bint is_number(object value)
+cdef Py_ssize_t members_of(object value, int depth) except -1
+cdef bint plain_time(str text)
+cdef bint plain_base64(str text)
+cdef object quantity_of(object value)

@@ -1,0 +1,1 @@
+"""Tests of the compiled schemas and of the walk by them."""
