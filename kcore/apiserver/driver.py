@@ -23,6 +23,7 @@ from kcore.apiserver.flags import WITHOUT_EFFECT
 from kcore.apiserver.flags import Settings as Flags
 from kcore.apiserver.pki import SERVER_NAMES, Pair, Pki, kubeconfig, write_private
 from kcore.apiserver.server import ApiServer, Settings
+from kcore.apiserver.tokens import TokenKeys
 from kcore.http.http1 import Http1Connection, Limits
 from kcore.http.http2 import Http2Connection
 from kcore.http.listener import Listener
@@ -46,6 +47,9 @@ class Identity:
         self.front_proxy_authority = pki.authority("front-proxy-ca", "front-proxy-ca")
         self.admin = pki.client("admin", self.authority, "kubernetes-admin", "system:masters")
         pki.client("front-proxy-client", self.front_proxy_authority, "front-proxy-client")
+        pki.client(
+            "apiserver-kubelet-client", self.authority, "kube-apiserver-kubelet-client", "system:masters"
+        )
         if flags["tls-cert-file"]:
             self.serving = Pair(_read(flags, "tls-cert-file"), _read(flags, "tls-private-key-file"))
         else:
@@ -84,6 +88,17 @@ class Identity:
         context.load_verify_locations(cadata=(self.client_ca + self.front_proxy_ca).decode())
         return context
 
+    def kubelet_tls(self) -> ssl.SSLContext:
+        """How kubelets are spoken to: the server shows its own certificate; theirs is not verified, as upstream's is not
+        without --kubelet-certificate-authority.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        name = "apiserver-kubelet-client"
+        context.load_cert_chain(self.folder / f"{name}.crt", self.folder / f"{name}.key")
+        return context
+
 
 def _read(flags: Flags, name: str) -> bytes:
     try:
@@ -96,47 +111,48 @@ def _optional(flags: Flags, name: str) -> bytes | None:
     return _read(flags, name) if flags[name] else None
 
 
+def authenticator_of(
+    flags: Flags, identity: Identity, keys: TokenKeys, audiences: Sequence[str], view: Any
+) -> Authenticator:
+    """Who asks, found out by front proxy, certificate and token, as the flags say."""
+    from kcore.apiserver.authn.certificates import ClientCertificates, FrontProxy
+    from kcore.apiserver.authn.service_accounts import ServiceAccountTokens
+    from kcore.apiserver.authn.token_file import StaticTokens, read_tokens
+
+    tokens: list[Any] = []
+    if name := flags["token-auth-file"]:
+        tokens.append(StaticTokens(read_tokens(_read(flags, "token-auth-file").decode(), name), audiences))
+    tokens.append(
+        ServiceAccountTokens(
+            keys, view, audiences=audiences, now_s=time.time, lookup=flags["service-account-lookup"]
+        )
+    )
+    proxy = None
+    if flags["requestheader-client-ca-file"]:
+        proxy = FrontProxy(
+            ClientCertificates(identity.front_proxy_ca, time.time),
+            allowed_names=flags["requestheader-allowed-names"],
+            username_headers=flags["requestheader-username-headers"],
+            uid_headers=flags["requestheader-uid-headers"],
+            group_headers=flags["requestheader-group-headers"],
+            extra_prefixes=flags["requestheader-extra-headers-prefix"],
+        )
+    return Authenticator(
+        proxy=proxy,
+        certificates=ClientCertificates(identity.client_ca, time.time),
+        tokens=tokens,
+        audiences=audiences,
+        anonymous=flags["anonymous-auth"],
+    )
+
+
 def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[], int]) -> Options:
     """What the server is to be, by its flags."""
     from kcore.apiserver.registry.issuing import TokenIssuer
-    from kcore.apiserver.tokens import TokenKeys
 
     issuers = flags["service-account-issuer"]
     keys = TokenKeys(identity.token_key, identity.token_keys, issuers=issuers)
     audiences = flags["api-audiences"] or issuers
-
-    def authenticator(view: Any) -> Authenticator:
-        from kcore.apiserver.authn.certificates import ClientCertificates, FrontProxy
-        from kcore.apiserver.authn.service_accounts import ServiceAccountTokens
-        from kcore.apiserver.authn.token_file import StaticTokens, read_tokens
-
-        tokens: list[Any] = []
-        if name := flags["token-auth-file"]:
-            tokens.append(
-                StaticTokens(read_tokens(_read(flags, "token-auth-file").decode(), name), audiences)
-            )
-        tokens.append(
-            ServiceAccountTokens(
-                keys, view, audiences=audiences, now_s=time.time, lookup=flags["service-account-lookup"]
-            )
-        )
-        proxy = None
-        if flags["requestheader-client-ca-file"]:
-            proxy = FrontProxy(
-                ClientCertificates(identity.front_proxy_ca, time.time),
-                allowed_names=flags["requestheader-allowed-names"],
-                username_headers=flags["requestheader-username-headers"],
-                uid_headers=flags["requestheader-uid-headers"],
-                group_headers=flags["requestheader-group-headers"],
-                extra_prefixes=flags["requestheader-extra-headers-prefix"],
-            )
-        return Authenticator(
-            proxy=proxy,
-            certificates=ClientCertificates(identity.client_ca, time.time),
-            tokens=tokens,
-            audiences=audiences,
-            anonymous=flags["anonymous-auth"],
-        )
 
     cluster = ClusterSettings(
         advertise_address=address,
@@ -149,7 +165,8 @@ def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[]
     return Options(
         cluster=cluster,
         authorization_modes=flags["authorization-mode"],
-        authenticator=authenticator,
+        authenticator=lambda view: authenticator_of(flags, identity, keys, audiences, view),
+        kubelet_tls=identity.kubelet_tls,
         plugins_on=flags["enable-admission-plugins"],
         plugins_off=flags["disable-admission-plugins"],
         root_ca=identity.authority.certificate.decode(),

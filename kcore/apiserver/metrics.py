@@ -89,6 +89,11 @@ class Metrics:
             )
             lines.append(f"apiserver_request_total{said} {count}")
         self._durations(lines)
+        self._gauges(lines, objects)
+        self._process(lines)
+        return ("\n".join(lines) + "\n").encode()
+
+    def _gauges(self, lines: list[str], objects: Mapping[tuple[str, str], int]) -> None:
         _head(
             lines,
             "apiserver_current_inflight_requests",
@@ -131,8 +136,6 @@ class Metrics:
         for (group, plural), count in objects.items():
             name = f"{plural}.{group}" if group else plural
             lines.append(f"apiserver_storage_objects{_labels(resource=name)} {count}")
-        self._process(lines)
-        return ("\n".join(lines) + "\n").encode()
 
     def _durations(self, lines: list[str]) -> None:
         name = "apiserver_request_duration_seconds"

@@ -77,9 +77,10 @@ class Kubelets:
                 "/" + "/".join(info.parts[3:]) + ("/" if info.path.endswith("/") and info.parts[3:] else "")
             )
         text = target.query if info.subresource != "proxy" else request.query.decode("latin-1")
-        return await self._forwarded(request, target, path, text)
+        return await self.forwarded(request, target, path, text)
 
-    async def _forwarded(self, request: Request, target: Target, path: str, query: str) -> Response:
+    async def forwarded(self, request: Request, target: Target, path: str, query: str) -> Response:
+        """The target's answer to the request; ApiError 503 where it is not reached."""
         try:
             async with asyncio.timeout(CONNECT_SECONDS_MAX):
                 reader, writer = await asyncio.open_connection(
