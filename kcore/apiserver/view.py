@@ -44,7 +44,7 @@ class View(Protocol):
         """
         ...
 
-    async def follow(self, group: str, plural: str, changed: Changed) -> None:
+    def follow(self, group: str, plural: str, changed: Changed) -> None:
         """``changed`` was called for every object that there is, and is called for every change from now on."""
         ...
 

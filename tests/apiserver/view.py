@@ -77,7 +77,7 @@ class Cluster:
     def revision(self, group: str, plural: str) -> int:
         return max((int(obj["metadata"]["resourceVersion"]) for obj in self.list(group, plural)), default=0)
 
-    async def follow(self, group: str, plural: str, changed: Changed) -> None:
+    def follow(self, group: str, plural: str, changed: Changed) -> None:
         for key, obj in list(self.objects.items()):
             if key[:2] == (group, plural):
                 changed(key[2], key[3], obj)

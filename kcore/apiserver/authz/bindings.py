@@ -59,10 +59,10 @@ class Bindings:
 
     async def follow(self, view: View) -> None:
         """What the view holds is here, and each change to it from now on."""
-        await view.follow(GROUP, "clusterroles", self._role_changed)
-        await view.follow(GROUP, "roles", self._role_changed)
-        await view.follow(GROUP, "clusterrolebindings", self._binding_changed)
-        await view.follow(GROUP, "rolebindings", self._binding_changed)
+        view.follow(GROUP, "clusterroles", self._role_changed)
+        view.follow(GROUP, "roles", self._role_changed)
+        view.follow(GROUP, "clusterrolebindings", self._binding_changed)
+        view.follow(GROUP, "rolebindings", self._binding_changed)
 
     def of(self, user: UserInfo, namespace: str) -> Iterator[Binding]:
         """Bindings that apply to the user: cluster-wide, then of the namespace where one is given; by name."""

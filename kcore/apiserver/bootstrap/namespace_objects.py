@@ -82,9 +82,9 @@ class NamespaceObjects:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await self._view.follow("", "namespaces", self._namespace_changed)
-        await self._view.follow("", "serviceaccounts", self._account_changed)
-        await self._view.follow("", "configmaps", self._bundle_changed)
+        self._view.follow("", "namespaces", self._namespace_changed)
+        self._view.follow("", "serviceaccounts", self._account_changed)
+        self._view.follow("", "configmaps", self._bundle_changed)
         while True:
             await self._wake.wait()
             self._wake.clear()
