@@ -12,7 +12,6 @@ from kcore.api.status import ApiError
 from tests.api.apply_world import THING, World, conflict_of
 from tests.api.schema_nodes import NUMBER, STRING, struct
 
-T1, T2 = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 
 # What an apply owns, and takes along
 
@@ -252,7 +251,9 @@ def test_what_was_there_before_anyone_applied_is_owned_by_before_first_apply() -
 )
 def test_what_cannot_be_applied_is_refused(applied: dict[str, Any], code: int, message: str) -> None:
     with pytest.raises(ApiError) as caught:
-        managed_fields.apply(None, applied, manager="m", api_version="v1", now=T1, node=THING, kind="Thing")
+        managed_fields.apply(
+            None, applied, manager="m", api_version="v1", now="2026-01-01T00:00:00Z", node=THING, kind="Thing"
+        )
     assert (caught.value.code, caught.value.message) == (code, message)
 
 

@@ -10,7 +10,6 @@ from kcore.api import schema
 from kcore.api.apply import scale
 from tests.api.apply_world import World, conflict_of
 
-T1, T2 = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 
 # Updates
 
@@ -270,7 +269,7 @@ def test_the_owner_of_replicas_is_the_owner_of_the_scale() -> None:
 def test_whoever_scales_takes_replicas_from_their_owner() -> None:
     world = apps().apply("one", {"metadata": {"name": "web"}, "spec": {"replicas": 1, "paused": True}})
     entry = {
-        "manager": "kubectl", "operation": "Update", "apiVersion": "autoscaling/v1", "time": T2,
+        "manager": "kubectl", "operation": "Update", "apiVersion": "autoscaling/v1", "time": "2026-01-02T00:00:00Z",
         "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:replicas": {}}}, "subresource": "scale",
     }  # fmt: skip
     made = scale.to_parent(world.entries(), [entry], "apps/v1", REPLICAS)
