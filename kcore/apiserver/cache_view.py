@@ -64,9 +64,7 @@ class CacheView:
         """The revision of the last change to any object of the row."""
         return self._cacher.last_change(self._rows[group, plural])
 
-    async def follow(
-        self, group: str, plural: str, changed: Callable[[str, str, Object | None], None]
-    ) -> None:
+    def follow(self, group: str, plural: str, changed: Callable[[str, str, Object | None], None]) -> None:
         """``changed`` was called for every object that there is, and is called for every change from now on."""
         row = self._rows[group, plural]
 

@@ -404,7 +404,7 @@ def test_guards_see_objects_and_changes() -> None:
         told: list[tuple[str, str, bool]] = []
         await create(storage, POD, "a")
         await asyncio.sleep(0)
-        await view.follow("", "pods", lambda space, name, obj: told.append((space, name, obj is not None)))
+        view.follow("", "pods", lambda space, name, obj: told.append((space, name, obj is not None)))
         before = view.revision("", "pods")
         await create(storage, POD, "b", "other")
         await storage.delete(POD, "default", "a")
