@@ -61,6 +61,8 @@ def _role(found: Object, wanted: Object) -> Object:
         missing = [each for each in selectors if each not in present]
         if missing:
             made["aggregationRule"] = {"clusterRoleSelectors": [*present, *missing]}
+    if found.get("rules") == wanted["rules"]:
+        return made
     held = [Rule.of(rule) for rule in found.get("rules") or ()]
     lacking = [rule for rule in wanted["rules"] if uncovered(held, [Rule.of(rule)])]
     if lacking:
