@@ -12,7 +12,6 @@ from kcore.api.status import ApiError
 from tests.api.apply_world import THING, World, conflict_of
 from tests.api.schema_nodes import NUMBER, STRING, struct
 
-
 # What an apply owns, and takes along
 
 

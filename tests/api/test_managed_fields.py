@@ -10,7 +10,6 @@ from kcore.api import schema
 from kcore.api.apply import scale
 from tests.api.apply_world import World, conflict_of
 
-
 # Updates
 
 
