@@ -11,9 +11,9 @@ import pytest
 import trustme
 
 from kcore.api.errors import InputError
+from kcore.http.frames import PREFACE
 from kcore.store.etcd import messages as pb
 from kcore.store.etcd.certificates import ServerFiles, openssl_name, self_signed, server_context
-from kcore.http.frames import PREFACE
 from tests.store.etcd.ports import Client, connect, open_port, refused
 
 RANGE = "etcdserverpb.KV/Range"
