@@ -21,6 +21,7 @@ before.
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 from typing import Any, Final
 
 from kcore.store import errors, membership
@@ -350,13 +351,20 @@ class Member:
             self._stable = min(self._stable, ready.entries[0].index - 1)
         if ready.hard_state is not None:
             self.hard_state = ready.hard_state
+        if any(entry.type != ENTRY_NORMAL for entry in work.to_apply):
+            # who was removed may be gone soon, and could not vote for a member that forgot this commit index
+            work.hard_state = self.hard_state
+            work.must_sync = True
         return work
 
     def apply_early(self, work: Work) -> None:
         """What is committed and was on disk before this work is applied: while the disk writes, tickets are answered."""
         if work.snapshot is None and work.to_apply and work.to_apply[0].index <= self._stable:
             stable = self._stable
-            count = sum(entry.index <= stable for entry in work.to_apply)
+            ready = takewhile(
+                lambda entry: entry.index <= stable and entry.type == ENTRY_NORMAL, work.to_apply
+            )
+            count = sum(1 for _ in ready)
             early, work.to_apply = work.to_apply[:count], work.to_apply[count:]
             self._apply(early)
 

@@ -16,6 +16,7 @@ from kcore.store.membership import Change
 from kcore.store.tickets import Ticket
 from kcore_native.mvcc import command
 from kcore_native.raft import (
+    ENTRY_CONF_CHANGE,
     MSG_HEARTBEAT_RESP,
     MSG_SNAP,
     ConfState,
@@ -228,6 +229,29 @@ def test_a_removed_leader_that_slept_has_no_duties(three: HandDriven) -> None:
     leader.tick(three.now_ms)
     three.tick(30)
     assert {m.leader for id_, m in three.members.items() if id_ != 1} <= {2, 3}
+
+
+def test_a_removal_is_applied_only_when_the_disk_has_its_commit_index() -> None:
+    cluster = HandDriven(2)
+    leader, other = cluster.elect(1), cluster.members[2]
+    cluster.change(leader, Change(membership.REMOVE, 1))
+    applied = []
+    for _ in range(20):
+        cluster.turn(leader)
+        packets, cluster.network = cluster.network, []
+        for packet in packets:
+            cluster.members[packet.to].receive(packet, cluster.now_ms)
+        while (work := other.work()) is not None:
+            changes = [entry.index for entry in work.to_apply if entry.type == ENTRY_CONF_CHANGE]
+            if changes:
+                other.apply_early(work)
+                assert other.conf_state.voters == (1, 2)
+                assert work.must_sync and work.hard_state is not None
+                assert work.hard_state.commit >= changes[-1]
+                applied += changes
+            cluster.network.extend(work.messages)
+            cluster.network.extend(other.done(work, cluster.now_ms).messages)
+    assert len(applied) == 1 and other.conf_state.voters == (2,)
 
 
 # -- snapshots ---------------------------------------------------------------------------------------------------
