@@ -250,7 +250,8 @@ class Replica:
         self.entries_written += len(work.entries)
         if not work.must_sync:
             return True
-        if (ended := self._disk_thread.sync_here()) is not None:
+        # what goes to others leaves only when the loop goes on: they should write while this member does
+        if not work.messages and (ended := self._disk_thread.sync_here()) is not None:
             seconds, failure = ended
             if failure is not None:
                 raise failure
@@ -422,7 +423,11 @@ class Replica:
                 self.member.receive(packet, self._now_ms())
             except Exception as error:  # noqa: BLE001 - as in _turn
                 self._fail(error)
-            self.kick()
+
+    def packets_end(self) -> None:
+        """The member acts on what came, at once: others wait for its answer."""
+        if not self._stopping:
+            self._turn()
 
     def peer_unreachable(self, member_id: int) -> None:
         """Raft probes that member until it answers."""

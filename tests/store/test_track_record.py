@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kcore.store import membership, transport
+from kcore.store import calls, membership, transport
 from kcore.store.embedded import Embedded
 from kcore.store.errors import StoreError
 from kcore.store.member import Member
@@ -325,11 +325,36 @@ def test_a_ping_on_a_lost_connection_connects_anew() -> None:
 
 
 def test_a_ping_that_comes_as_the_connection_is_lost_is_not_answered() -> None:
+    class Owner:
+        def packets_end(self) -> None: ...
+
     async def main() -> None:
-        reader = asyncio.StreamReader()
-        reader.feed_data(transport.frame(transport.PING))
-        reader.feed_eof()
-        receiver = transport.Transport(None, 99, 1)  # type: ignore[arg-type]
-        await receiver._receive_packets(reader, ClosedWriter(), 2)  # type: ignore[arg-type]
+        receiver = transport.PacketReceiver(Owner(), 2, ClosedWriter())  # type: ignore[arg-type]
+        receiver.data_received(transport.frame(transport.PING))
+        assert receiver.received_bytes == len(transport.PING)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("cut", [1, 3, 7, 8, 9, 40, 200])
+def test_frames_are_received_whole_however_the_network_cuts_them(cut: int) -> None:
+    received: list[Message] = []
+
+    class Owner:
+        def packet_received(self, packet: Message) -> None:
+            received.append(packet)
+
+        def packets_end(self) -> None: ...
+
+    async def main() -> None:
+        receiver = transport.PacketReceiver(Owner(), 2, ClosedWriter())  # type: ignore[arg-type]
+        sent = [Message(MSG_HEARTBEAT_RESP, to=1, from_=2, term=term, context=b"c" * term) for term in range(30)]
+        raw = b"".join(transport.frame(calls.encode(message)) for message in sent)
+        for at in range(0, len(raw), cut):
+            receiver.data_received(raw[at : at + cut])
+        assert [message.term for message in received] == list(range(30))
+        receiver.data_received(b"\0\0\0\1\0\0\0\0x")
+        with pytest.raises(ValueError, match="checksum"):
+            await receiver.ended
 
     asyncio.run(main())

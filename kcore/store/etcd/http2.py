@@ -153,6 +153,7 @@ class Http2Connection:
         self.last_stream = 0
         self.choked = False  # the socket takes no more
         self.flushing = False  # a flush is due in this turn of the loop
+        self.answered = False  # something was said since bytes came
         self.reading = True
         self.heard = True  # since the last ping
         self.engine.initiate_connection()
@@ -164,6 +165,7 @@ class Http2Connection:
         engine = self.engine
         self.heard = True
         self.flushing = True  # below, with all that is answered at once
+        self.answered = False
         engine.receive_data(data)
         credit = False
         while True:
@@ -188,7 +190,14 @@ class Http2Connection:
                 break
         if credit:
             self._wake_writers()
-        self.flush()
+        if self.answered:
+            self.flush()
+        else:
+            self.loop.call_soon(self._flush_next)
+
+    def _flush_next(self) -> None:
+        """Acknowledgements alone wait one turn of the loop more: the answer is often ready then, and costs no more."""
+        self.loop.call_soon(self.flush)
 
     def _request(self, event: zttp.Request) -> None:
         stream_id = event.stream_id
@@ -425,6 +434,7 @@ class Http2Connection:
 
     def flush_soon(self) -> None:
         """Writes at the end of this turn of the loop."""
+        self.answered = True
         if not self.flushing:
             self.flushing = True
             self.loop.call_soon(self.flush)
