@@ -34,6 +34,7 @@ TURNS_IN_A_ROW_MAX: Final = 64  # of work without the disk, before the loop may 
 EARLY_FRAMES_MIN: Final = 64
 EARLY_MEMORY: Final = 8  # of so many syncs the mean counts
 FRAME_SECONDS: Final = 7e-6  # of the loop's time for one request
+REMOVED: Final = "this member was removed from the cluster; its data directory is of no more use"
 LEADERLESS_ELECTIONS: Final = 3  # election timeouts without a leader, until streams are told
 
 
@@ -64,6 +65,7 @@ class Replica:
         self._held: HardState | None = None  # a commit index that has not been written, nor need be
         self.early_frames = EARLY_FRAMES_MIN  # that many wait, and the disk is idle: it gets them at once
         self._stopping = False
+        self._leaving = False  # it was removed
         self._end: asyncio.Task[None] | None = None
         self._comparison: HashComparison | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -334,14 +336,15 @@ class Replica:
             self._spawn(asyncio.to_thread(self.disk.release, work.snapshot.index))
         if outcome.take_snapshot and self.disk is not None:
             self._spawn(self._take_snapshot())
-        if outcome.removed:
-            self.failure = "this member was removed from the cluster; its data directory is of no more use"
-            log.warning("%s", self.failure)
+        if outcome.removed and not self._leaving:
+            self._leaving = True
+            log.warning("%s", REMOVED)
             self._spawn(self._stop_later())
 
     async def _stop_later(self) -> None:
         # the others must hear that the removal is applied before this member is gone, as in etcd
         await asyncio.sleep(self.member.config.election_ms / 1000)
+        self.failure = self.failure or REMOVED
         self._tasks.discard(asyncio.current_task())
         await self.stop()
 

@@ -196,6 +196,11 @@ def test_of_two_removals_that_leave_no_voter_the_second_is_refused() -> None:
     assert written.done()
 
 
+def change_as_leader(leader: Member, change: Change) -> None:
+    """The leader proposes what takes its own vote: it found that in its log when it was elected."""
+    leader.node.propose_conf_change(membership.conf_change(leader.request_id(), [change]))
+
+
 def removed_leader(cluster: HandDriven) -> Member:
     """The leader has applied its own removal, no other has heard of that, and member 4 is a learner in sync."""
     leader = cluster.members[1]
@@ -203,7 +208,7 @@ def removed_leader(cluster: HandDriven) -> Member:
     cluster.settle()
     cluster.start(4)
     cluster.tick(10)
-    cluster.change(leader, Change(membership.REMOVE, 1))
+    change_as_leader(leader, Change(membership.REMOVE, 1))
     for _ in range(20):
         cluster.turn(leader)
         if leader.removed:
@@ -234,7 +239,7 @@ def test_a_removed_leader_that_slept_has_no_duties(three: HandDriven) -> None:
 def test_a_removal_is_applied_only_when_the_disk_has_its_commit_index() -> None:
     cluster = HandDriven(2)
     leader, other = cluster.elect(1), cluster.members[2]
-    cluster.change(leader, Change(membership.REMOVE, 1))
+    change_as_leader(leader, Change(membership.REMOVE, 1))
     applied = []
     for _ in range(20):
         cluster.turn(leader)
@@ -252,6 +257,24 @@ def test_a_removal_is_applied_only_when_the_disk_has_its_commit_index() -> None:
             cluster.network.extend(work.messages)
             cluster.network.extend(other.done(work, cluster.now_ms).messages)
     assert len(applied) == 1 and other.conf_state.voters == (2,)
+
+
+def test_a_leader_hands_over_before_it_is_removed(three: HandDriven) -> None:
+    leader = three.members[1]
+    removal = three.change(leader, Change(membership.REMOVE, 1))
+    while not leader.removed:
+        three.tick()
+        assert not (leader.removed and leader.is_leader)
+    assert [info.id for info in removal.result()] == [2, 3]
+
+
+def test_a_leader_hands_over_before_another_removes_it() -> None:
+    cluster = HandDriven(2)
+    leader, other = cluster.elect(1), cluster.members[2]
+    removal = cluster.change(other, Change(membership.REMOVE, 1))
+    cluster.tick(30)
+    assert [info.id for info in removal.result()] == [2]
+    assert leader.removed and other.is_leader and other.conf_state.voters == (2,)
 
 
 # -- snapshots ---------------------------------------------------------------------------------------------------
@@ -348,7 +371,9 @@ def test_frames_are_received_whole_however_the_network_cuts_them(cut: int) -> No
 
     async def main() -> None:
         receiver = transport.PacketReceiver(Owner(), 2, ClosedWriter())  # type: ignore[arg-type]
-        sent = [Message(MSG_HEARTBEAT_RESP, to=1, from_=2, term=term, context=b"c" * term) for term in range(30)]
+        sent = [
+            Message(MSG_HEARTBEAT_RESP, to=1, from_=2, term=term, context=b"c" * term) for term in range(30)
+        ]
         raw = b"".join(transport.frame(calls.encode(message)) for message in sent)
         for at in range(0, len(raw), cut):
             receiver.data_received(raw[at : at + cut])
