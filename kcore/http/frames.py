@@ -37,6 +37,7 @@ class Frames:
         self.port = port
         self.choked = False  # the socket takes no more
         self.flushing = False  # a flush is due in this turn of the loop
+        self.answered = False  # something was said since bytes came
         self.heard = True  # since the last ping
         self.leaving = False  # GOAWAY is out
         self.accepted_max = LAST_STREAM  # streams above it are refused
@@ -48,6 +49,7 @@ class Frames:
         engine, streams = self.engine, self.streams
         self.heard = True
         self.flushing = True  # below, with all that is answered at once
+        self.answered = False
         engine.receive_data(data)
         credit = False
         while True:
@@ -74,10 +76,18 @@ class Frames:
                 break
         if credit:
             streams.credited()
-        self.flush()
+        if self.answered:
+            self.flush()
+        else:
+            self.port.loop.call_soon(self._flush_next)
+
+    def _flush_next(self) -> None:
+        """Acknowledgements alone wait one turn of the loop more: the answer is often ready then, and costs no more."""
+        self.port.loop.call_soon(self.flush)
 
     def flush_soon(self) -> None:
         """Writes at the end of this turn of the loop."""
+        self.answered = True
         if not self.flushing:
             self.flushing = True
             self.port.loop.call_soon(self.flush)
