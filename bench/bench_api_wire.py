@@ -112,3 +112,11 @@ def test_table(benchmark: BenchmarkFixture) -> None:
     pods = [orjson.loads(text) for _ in range(TABLE_COUNT)]
     made = benchmark(lambda: tables.table(POD_ROW, pods, now=NOW, list_meta={}))
     assert made["rows"][0]["cells"][1:4] == ["1/1", "Running", "2"]
+
+
+def test_table_in_json(benchmark: BenchmarkFixture) -> None:
+    """The same Table from stored bytes to the answer's bytes."""
+    benchmark.group = "tables"
+    pods = [orjson.dumps(pod())] * TABLE_COUNT
+    made = benchmark(lambda: tables.list_table_json(POD_ROW, pods, {}, now=NOW))
+    assert made.startswith(b'{"kind":"Table"')

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kcore import gym
     from kcore.api.errors import InputError, KcoreError, NotSupportedError
     from kcore.cluster import Cluster
+    from kcore.controlplane import ControlPlane
     from kcore.scheduler.plugins.contract import NodeView, PodView, filter_plugin, score_plugin
     from kcore.scheduler.result import Result
     from kcore.sim.simulation import Simulation
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Cluster",
+    "ControlPlane",
     "InputError",
     "KcoreError",
     "NodeView",
@@ -36,6 +38,7 @@ __all__ = [
 
 _HOMES = {
     "Cluster": "kcore.cluster",
+    "ControlPlane": "kcore.controlplane",
     "InputError": "kcore.api.errors",
     "KcoreError": "kcore.api.errors",
     "NodeView": "kcore.scheduler.plugins.contract",

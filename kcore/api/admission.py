@@ -257,10 +257,15 @@ def _apply_runtime_class(spec: PodSpec, rules: Rules) -> None:
 def _apply_eviction_tolerations(spec: PodSpec) -> None:
     """DefaultTolerationSeconds: not-ready and unreachable nodes are tolerated (for 300 s) unless the pod says so."""
     tolerations = list(spec.tolerations or ())
-    for key in EVICTING_TAINTS:
-        if not any(each.key in (key, "") and each.effect in ("NoExecute", "") for each in tolerations):
-            tolerations.append(Toleration(key=key, operator="Exists", effect="NoExecute"))
+    missing = missing_evictions((each.key, each.effect) for each in tolerations)
+    tolerations.extend(Toleration(key=key, operator="Exists", effect="NoExecute") for key in missing)
     spec.tolerations = tolerations
+
+
+def missing_evictions(tolerated: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """The evicting taints that none of the tolerations (key, effect; each may be empty) speaks of."""
+    keys = {key for key, effect in tolerated if effect in ("NoExecute", "")}
+    return () if "" in keys else tuple(key for key in EVICTING_TAINTS if key not in keys)
 
 
 def _merge_label_keys(spec: PodSpec, labels: Mapping[str, str]) -> None:

@@ -14,8 +14,17 @@ from kcore.api.objects import LabelSelector
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 
 
+def int64(text: str) -> int | None:
+    """The integer as Go's ``ParseInt(text, 10, 64)`` reads it, None where it reads none."""
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    if not digits.isascii() or not digits.isdigit():
+        return None
+    value = int(text)
+    return value if -(2**63) <= value < 2**63 else None
+
+
 class Requirement(NamedTuple):
-    """One condition on one label; ``values`` are sorted and distinct."""
+    """One condition on one label; ``values`` are sorted and distinct. Gt and Lt have one value, an integer."""
 
     key: str
     operator: str
@@ -28,6 +37,11 @@ class Requirement(NamedTuple):
             return value is not None and value in self.values
         if self.operator == "NotIn":
             return value is None or value not in self.values
+        if self.operator in ("Gt", "Lt"):
+            found, bound = int64(value or ""), int64(self.values[0])
+            if found is None or bound is None:
+                return False
+            return found > bound if self.operator == "Gt" else found < bound
         return (value is not None) == (self.operator == "Exists")
 
 

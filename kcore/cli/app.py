@@ -17,7 +17,20 @@ import typer.main
 from typer.exceptions import TyperException
 
 from kcore.api.errors import KcoreError
-from kcore.cli import bench, datasets, etcd, optimum, plots, reproduce, schedule, simulate, snapshot, sweep
+from kcore.cli import (
+    apiserver,
+    bench,
+    datasets,
+    etcd,
+    optimum,
+    plots,
+    reproduce,
+    schedule,
+    simulate,
+    snapshot,
+    sweep,
+    up,
+)
 
 DONE, NO, BAD_INPUT, INTERNAL = 0, 1, 2, 3
 INTERRUPTED = 130  # as shells report SIGINT
@@ -42,6 +55,8 @@ app.command("simulate", context_settings=SETTINGS)(simulate.simulate)
 app.command("sweep", context_settings=SETTINGS)(sweep.sweep)
 app.command("plot", context_settings=SETTINGS)(plots.plot)
 app.command("reproduce", context_settings=SETTINGS)(reproduce.reproduce)
+app.command("up", context_settings=SETTINGS)(up.up)
+app.command("apiserver", cls=apiserver.ApiServerCommand, context_settings=SETTINGS)(apiserver.apiserver)
 app.command("etcd", cls=etcd.EtcdCommand, context_settings=SETTINGS)(etcd.etcd)
 app.add_typer(snapshot.app, name="snapshot")
 app.add_typer(datasets.app, name="datasets")

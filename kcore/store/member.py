@@ -21,10 +21,12 @@ before.
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 from typing import Any, Final
 
 from kcore.store import errors, membership
 from kcore.store.calls import Call, Packet, Reply
+from kcore.store.changes import Changes, decoded
 from kcore.store.contact import Contact
 from kcore.store.duties import Duties
 from kcore.store.errors import StoreError
@@ -37,14 +39,12 @@ from kcore.store.retention import Retention
 from kcore.store.tickets import Proposals, Ticket, Waiting, first_request_id
 from kcore.store.turn import MemberConfig, Outcome, Work, raft_config
 from kcore_native.raft import (
-    ENTRY_CONF_CHANGE,
     ENTRY_NORMAL,
     LEADER,
     MSG_APP_RESP,
     MSG_PRE_VOTE_RESP,
     MSG_SNAP,
     MSG_VOTE_RESP,
-    ConfChange,
     ConfChangeSingle,
     ConfChangeV2,
     ConfState,
@@ -102,13 +102,10 @@ class Member:
         self.leader_changes = 0
         self.proposals_applied = 0
         self._packets: list[Packet] = []
-        self._changes: list[tuple[int, ConfChange | ConfChangeV2]] = []  # wait to be proposed
-        self._change_in_flight = 0  # request id of the change proposed and not applied
+        self._changes: Final = Changes(config.id, config.request_timeout_ms)
         self._calls: dict[int, tuple[int, Waiting]] = {}  # call id -> expires at, ticket
         self._transfers: list[tuple[int, int, Waiting]] = []  # target, expires at, ticket
-        self._received: dict[
-            tuple[int, int], Callable[[], Iterable[bytes]]
-        ] = {}  # (index, term) -> its chunks
+        self._received: dict[tuple[int, int], Callable[[], Iterable[bytes]]] = {}  # (index, term) -> chunks
         self._campaign = False  # as soon as it is the only voter
         self._work: Work | None = None
         self._stable = storage.last_index()  # last index on disk
@@ -142,7 +139,7 @@ class Member:
         self.now_ms = max(self.now_ms, now_ms)
         self.contact.heard(packet.from_, now_ms)
         if isinstance(packet, Message):
-            if packet.type != MSG_SNAP:
+            if packet.type != MSG_SNAP and not self._changes.intercept(packet, self.node, now_ms):
                 if "learner_votes" in self.planted:
                     forge_vote(packet, self.config.id, self.conf_state, self.contact.heard_ms)
                 self._step(packet)
@@ -205,7 +202,7 @@ class Member:
         request_id = self.request_id()
         ticket = ticket if ticket is not None else Ticket()
         self.proposals.wait(request_id, ticket)
-        self._changes.append((request_id, membership.conf_change(request_id, changes)))
+        self._changes.add(request_id, membership.conf_change(request_id, changes), self.now_ms)
         return ticket
 
     def promote_member(self, member_id: int, ticket: Waiting | None = None) -> Waiting:
@@ -261,9 +258,7 @@ class Member:
         self.fresh = False
         self.proposals.fail(lambda: errors.of("Stopped"))
         self.reads.fail(lambda: errors.of("Stopped"))
-        waiting = [ticket for _, ticket in self._calls.values()] + [
-            ticket for _, _, ticket in self._transfers
-        ]
+        waiting = [call[-1] for call in self._calls.values()] + [each[-1] for each in self._transfers]
         self._calls, self._transfers = {}, []
         for ticket in waiting:
             if not ticket.done():
@@ -317,7 +312,7 @@ class Member:
     def work(self) -> Work | None:
         """What there is to write and to send now; None for nothing. ``done`` must follow before the next."""
         assert self._work is None, "done() first"
-        if self.proposals.frames or self._changes or self.reads.waiting:
+        if self.proposals.frames or self._changes.waiting or self.reads.waiting:
             self._flush()
         if self._campaign and self.conf_state.voters:
             self._campaign = False
@@ -350,13 +345,19 @@ class Member:
             self._stable = min(self._stable, ready.entries[0].index - 1)
         if ready.hard_state is not None:
             self.hard_state = ready.hard_state
+        if any(entry.type != ENTRY_NORMAL for entry in work.to_apply):
+            # who was removed may be gone soon, and could not vote for a member that forgot this commit index
+            work.hard_state, work.must_sync = self.hard_state, True
         return work
 
     def apply_early(self, work: Work) -> None:
         """What is committed and was on disk before this work is applied: while the disk writes, tickets are answered."""
         if work.snapshot is None and work.to_apply and work.to_apply[0].index <= self._stable:
             stable = self._stable
-            count = sum(entry.index <= stable for entry in work.to_apply)
+            ready = takewhile(
+                lambda entry: entry.index <= stable and entry.type == ENTRY_NORMAL, work.to_apply
+            )
+            count = sum(1 for _ in ready)
             early, work.to_apply = work.to_apply[:count], work.to_apply[count:]
             self._apply(early)
 
@@ -394,13 +395,7 @@ class Member:
         """Queued frames become entries, as far as Raft takes them; waiting reads begin a round."""
         if self.leader:
             self._flush_proposals()
-            if self._changes and not self._change_in_flight:
-                request_id, change = self._changes.pop(0)
-                try:
-                    self.node.propose_conf_change(change)
-                    self._change_in_flight = request_id
-                except ProposalDropped:
-                    self._changes.insert(0, (request_id, change))
+            self._changes.propose(self.node, self.successor)
         if (context := self.reads.begin(self.now_ms)) is not None:
             self._ask_index(context)
 
@@ -478,8 +473,7 @@ class Member:
             self.duties.after_apply()
 
     def _apply_change(self, entry: Entry) -> None:
-        v1 = entry.type == ENTRY_CONF_CHANGE
-        change: ConfChange | ConfChangeV2 = (ConfChange if v1 else ConfChangeV2).decode(entry.data)
+        change = decoded(entry)
         request_id, result = self.machine.apply_conf_change(entry.index, entry.term, change.context)
         if isinstance(result, StoreError):
             self.conf_state = self.node.apply_conf_change(ConfChangeV2(0, [ConfChangeSingle(0, 0)]))
@@ -491,8 +485,7 @@ class Member:
                 self.proposals.refusal = "Stopped"
             for gone in self.machine.removed:
                 self.contact.heard_ms.pop(gone, None)
-        if request_id == self._change_in_flight:
-            self._change_in_flight = 0
+        self._changes.applied(request_id)
         self._note_freshness()
         self.proposals.answer([(request_id, result if isinstance(result, StoreError) else self.members())])
 
@@ -531,9 +524,7 @@ class Member:
                 if until <= now_ms and not ticket.done():
                     ticket.set_exception(errors.of("Timeout"))
             self._transfers = [t for t in self._transfers if not t[2].done()]
-        if self._change_in_flight and self._change_in_flight not in self.proposals.pending:
-            self._change_in_flight = 0
-        self._changes = [c for c in self._changes if c[0] in self.proposals.pending]
+        self._changes.expire(now_ms, self.proposals.pending)
 
     def _settle_transfers(self) -> None:
         for target, _, ticket in self._transfers:

@@ -25,7 +25,7 @@ from kcore.store.snapshots import SnapshotWriter
 from kcore.store.tokens import SimpleTokens
 from kcore.store.transport import Description, SnapshotSink, Transport
 from kcore.store.turn import MemberConfig, Outcome, Work
-from kcore_native.raft import Message
+from kcore_native.raft import HardState, Message
 
 log = logging.getLogger("kcore.store")
 
@@ -34,6 +34,7 @@ TURNS_IN_A_ROW_MAX: Final = 64  # of work without the disk, before the loop may 
 EARLY_FRAMES_MIN: Final = 64
 EARLY_MEMORY: Final = 8  # of so many syncs the mean counts
 FRAME_SECONDS: Final = 7e-6  # of the loop's time for one request
+REMOVED: Final = "this member was removed from the cluster; its data directory is of no more use"
 LEADERLESS_ELECTIONS: Final = 3  # election timeouts without a leader, until streams are told
 
 
@@ -61,8 +62,10 @@ class Replica:
         self._disk_thread = DiskThread(self.disk, self.loop) if self.disk is not None else None
         self.kicked = False  # a turn is due
         self.writing: Work | None = None  # on its way to the disk
+        self._held: HardState | None = None  # a commit index that has not been written, nor need be
         self.early_frames = EARLY_FRAMES_MIN  # that many wait, and the disk is idle: it gets them at once
         self._stopping = False
+        self._leaving = False  # it was removed
         self._end: asyncio.Task[None] | None = None
         self._comparison: HashComparison | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -114,6 +117,9 @@ class Replica:
         if self._disk_thread is not None:
             await self._disk_thread.stop()
         if self.disk is not None:
+            self.writing = None
+            with contextlib.suppress(OSError):  # of a log that failed before
+                self._write_held()
             self.disk.close()
         self.stopped.set()
 
@@ -174,6 +180,10 @@ class Replica:
         if isinstance(tokens, SimpleTokens):
             tokens.sweep(now_ms)
         self._ticker = self.loop.call_later(self.config.heartbeat_ms / 1000, self._tick)
+        try:
+            self._write_held()
+        except OSError as error:
+            self._fail(error)
         self.kick()
 
     def _become_ready(self) -> None:
@@ -219,10 +229,17 @@ class Replica:
         self.kick()
 
     def _write(self, work: Work) -> bool:
-        """True where the work is on disk as far as it must; else ``_finish`` follows when it is."""
+        """True where the work is on disk as far as it must; else ``_finish`` follows when it is.
+
+        A commit index alone is written with the next entries, or at the next tick: Raft finds it again after a crash.
+        """
         assert self.disk is not None and self._disk_thread is not None
+        if not (work.entries or work.must_sync):
+            self._held = work.hard_state
+            return True
         try:
-            self.disk.append(work.hard_state, work.entries)
+            self.disk.append(work.hard_state or self._held, work.entries)
+            self._held = None
         except OSError as error:
             if not is_full(error):
                 raise
@@ -235,10 +252,27 @@ class Replica:
         self.entries_written += len(work.entries)
         if not work.must_sync:
             return True
+        # what goes to others leaves only when the loop goes on: they should write while this member does
+        if not work.messages and (ended := self._disk_thread.sync_here()) is not None:
+            seconds, failure = ended
+            if failure is not None:
+                raise failure
+            self._note_sync(seconds)
+            return True
         self.writing = work
         self._disk_thread.sync(self._synced)
         self._apply_early(work)
         return False
+
+    def _write_held(self) -> None:
+        """The commit index that was held back is written, though not synced."""
+        if self._held is not None and self.disk is not None and self.writing is None:
+            try:
+                self.disk.append(self._held, ())
+                self._held = None
+            except OSError as error:
+                if not is_full(error):
+                    raise
 
     def _wait_for_space(self, work: Work, error: OSError) -> None:
         """Writes are refused, reads go on; the same work is tried again."""
@@ -268,9 +302,7 @@ class Replica:
         if error is not None:
             self._fail(error)
             return
-        self.sync_times.observe(seconds)
-        wanted = seconds / FRAME_SECONDS
-        self.early_frames += int((max(wanted, EARLY_FRAMES_MIN) - self.early_frames) / EARLY_MEMORY)
+        self._note_sync(seconds)
         if self._stopping:
             return
         assert work is not None
@@ -279,6 +311,11 @@ class Replica:
             self._work_off()
         except Exception as failure:  # noqa: BLE001 - as in _turn
             self._fail(failure)
+
+    def _note_sync(self, seconds: float) -> None:
+        self.sync_times.observe(seconds)
+        wanted = seconds / FRAME_SECONDS
+        self.early_frames += int((max(wanted, EARLY_FRAMES_MIN) - self.early_frames) / EARLY_MEMORY)
 
     def _apply_early(self, work: Work) -> None:
         index, began = self.machine.applied_index, time.perf_counter()
@@ -299,14 +336,15 @@ class Replica:
             self._spawn(asyncio.to_thread(self.disk.release, work.snapshot.index))
         if outcome.take_snapshot and self.disk is not None:
             self._spawn(self._take_snapshot())
-        if outcome.removed:
-            self.failure = "this member was removed from the cluster; its data directory is of no more use"
-            log.warning("%s", self.failure)
+        if outcome.removed and not self._leaving:
+            self._leaving = True
+            log.warning("%s", REMOVED)
             self._spawn(self._stop_later())
 
     async def _stop_later(self) -> None:
         # the others must hear that the removal is applied before this member is gone, as in etcd
         await asyncio.sleep(self.member.config.election_ms / 1000)
+        self.failure = self.failure or REMOVED
         self._tasks.discard(asyncio.current_task())
         await self.stop()
 
@@ -345,6 +383,7 @@ class Replica:
         writer: SnapshotWriter | None = None
         done = False
         try:
+            self._write_held()  # a snapshot counts only as far as the log knows to be committed
             writer = disk.begin_snapshot(metadata)
             for chunk in reader:
                 await asyncio.to_thread(writer.write, chunk)
@@ -387,7 +426,11 @@ class Replica:
                 self.member.receive(packet, self._now_ms())
             except Exception as error:  # noqa: BLE001 - as in _turn
                 self._fail(error)
-            self.kick()
+
+    def packets_end(self) -> None:
+        """The member acts on what came, at once: others wait for its answer."""
+        if not self._stopping:
+            self._turn()
 
     def peer_unreachable(self, member_id: int) -> None:
         """Raft probes that member until it answers."""

@@ -70,6 +70,9 @@ class Owner(Protocol):
     """What a transport needs of its replica."""
 
     def packet_received(self, packet: Packet) -> None: ...
+    def packets_end(self) -> None:
+        """All that came at once was received: now it is time to act on it."""
+
     def peer_unreachable(self, member_id: int) -> None: ...
     def snapshot_begins(self, message: Message) -> SnapshotSink | str:
         """Where to write that snapshot, or why it is not wanted."""
@@ -104,6 +107,9 @@ class RoundTrip(NamedTuple):
 def frame(body: bytes) -> bytes:
     """The body as a frame."""
     return FRAME.pack(len(body), zlib.crc32(body)) + body
+
+
+PONG_FRAME: Final = frame(PONG)
 
 
 async def read_frame(reader: asyncio.StreamReader, bytes_max: int = FRAME_BYTES_MAX) -> bytes:
@@ -156,6 +162,68 @@ async def describe(url: str, tls: PeerTLS | None) -> Description:
         raise ValueError(f"{url}: {error}") from None
     finally:
         writer.close()
+
+
+class PacketReceiver(asyncio.Protocol):
+    """The packets of one connection, as they come: a message between members must not wait for a task to wake."""
+
+    def __init__(self, owner: Owner, from_: int, transport: asyncio.WriteTransport) -> None:
+        self.owner = owner
+        self.from_ = from_
+        self.transport = transport
+        self.received_bytes = 0
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._rest = bytearray()  # the beginning of a frame
+        self._wanted = 0  # so many bytes of it must be there before it is looked at again
+
+    def data_received(self, data: bytes) -> None:
+        """Every whole frame in it is received; garbage ends the connection."""
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._wanted:
+                return
+            data = bytes(self._rest)
+            self._rest.clear()
+        try:
+            self._rest += self._receive(data)
+        except ValueError as error:
+            if not self.ended.done():
+                self.ended.set_exception(error)
+            self.transport.close()
+        self.owner.packets_end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The other side is gone."""
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def _receive(self, data: bytes) -> bytes:
+        at, size, self._wanted = 0, len(data), FRAME.size
+        while size - at >= FRAME.size and not self.ended.done():
+            length, checksum = FRAME.unpack_from(data, at)
+            if length > FRAME_BYTES_MAX:
+                raise ValueError(f"a frame of {length} bytes; at most {FRAME_BYTES_MAX} are taken")
+            end = at + FRAME.size + length
+            if end > size:
+                self._wanted = end - at
+                break
+            body = data[at + FRAME.size : end]
+            if zlib.crc32(body) != checksum:
+                raise ValueError("a frame whose checksum does not fit")
+            self.received_bytes += length
+            self._packet(body)
+            at = end
+        return data[at:]
+
+    def _packet(self, body: bytes) -> None:
+        if body == PING:
+            if not self.transport.is_closing():
+                self.transport.write(PONG_FRAME)
+            return
+        packet = calls.decode(body)
+        if packet.from_ != self.from_ and not (isinstance(packet, Message) and packet.type in PASSED_ON):
+            raise ValueError(f"a packet of member {packet.from_:x} on the connection of {self.from_:x}")
+        self.owner.packet_received(packet)
 
 
 class Peer:
@@ -247,8 +315,9 @@ class Transport:
         self.member_id = member_id
         self.tls = tls
         self.peers: dict[int, Peer] = {}
-        self.received_bytes = 0
         self.refused = 0
+        self._received_bytes = 0  # of connections that have ended
+        self._receivers: set[PacketReceiver] = set()
         self._servers: list[asyncio.Server] = []
         self._incoming: set[asyncio.Task[None]] = set()
         self._snapshots: set[asyncio.Task[None]] = set()
@@ -419,19 +488,22 @@ class Transport:
     async def _receive_packets(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, from_: int
     ) -> None:
-        pong = frame(PONG)
-        while True:
-            body = await read_frame(reader)
-            self.received_bytes += len(body)
-            if body == PING:
-                if writer.is_closing():
-                    return
-                writer.write(pong)
-                continue
-            packet = calls.decode(body)
-            if packet.from_ != from_ and not (isinstance(packet, Message) and packet.type in PASSED_ON):
-                raise ValueError(f"a packet of member {packet.from_:x} on the connection of {from_:x}")
-            self.owner.packet_received(packet)
+        receiver = PacketReceiver(self.owner, from_, writer.transport)
+        writer.transport.set_protocol(receiver)
+        reader.feed_eof()
+        if early := await reader.read():  # what came right behind the hello
+            receiver.data_received(early)
+        self._receivers.add(receiver)
+        try:
+            await receiver.ended
+        finally:
+            self._receivers.discard(receiver)
+            self._received_bytes += receiver.received_bytes
+
+    @property
+    def received_bytes(self) -> int:
+        """Of all packets so far."""
+        return self._received_bytes + sum(receiver.received_bytes for receiver in self._receivers)
 
     async def _receive_snapshot(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, from_: int

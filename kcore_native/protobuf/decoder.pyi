@@ -3,6 +3,7 @@ from typing import Any
 from kcore_native.protobuf.message import Message
 
 CONTAINERS_MAX: int
+OBJECTS_MAX: int
 
 class DecodeError(ValueError): ...
 

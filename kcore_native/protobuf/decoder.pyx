@@ -2,7 +2,7 @@
 """Bytes of a message become its JSON form, as if Go had decoded it and written it as JSON.
 
 Source: the Unmarshal functions of generated.pb.go, with their errors; encoding/json for what a zero value is.
-Work is bounded by the input: each byte is read once, and nesting by CONTAINERS_MAX.
+Work is bounded by the input: each byte is read once; nesting by CONTAINERS_MAX, memory by OBJECTS_MAX.
 """
 
 from binascii import b2a_base64
@@ -27,8 +27,11 @@ from kcore_native.quantity_text cimport canonical
 
 CONTAINERS_MAX = 240  # objects and lists inside one another; no JSON encoder here writes more than 254
 
+OBJECTS_MAX = 500_000  # JSON objects in one body: two bytes can stand for a kilobyte of them
+
 cdef enum:
     DEPTH_MAX = 240
+    COUNT_MAX = 500_000
     VARINT = 0
     FIXED64 = 1
     DELIMITED = 2
@@ -56,6 +59,7 @@ codecs.register_error("kcore.go", lambda error: replace_as_go(error))
 cdef struct Reader:
     const uint8_t *at
     const uint8_t *end
+    int64_t *left  # how many objects may still be made
 
 
 cdef int read_varint(Reader *reader, uint64_t *value) except -1:
@@ -85,6 +89,7 @@ cdef int read_part(Reader *reader, Reader *part) except -1:
         raise DecodeError(EOF)
     part.at = reader.at
     part.end = reader.at + length
+    part.left = reader.left
     reader.at = part.end
     return 0
 
@@ -369,6 +374,13 @@ cdef object finish(Message message, dict found):
     return found.get("property") or found.get("schema")
 
 
+cdef int count(Reader *part, Message message) except -1:
+    part.left[0] -= message.weight
+    if part.left[0] < 0:
+        raise DecodeError(f"more than {OBJECTS_MAX} objects")
+    return 0
+
+
 cdef object read_object(Message message, Reader part, object old, int depth):
     cdef dict found
     if depth >= DEPTH_MAX:
@@ -377,6 +389,7 @@ cdef object read_object(Message message, Reader part, object old, int depth):
         found = old
     else:
         found = {}
+        count(&part, message)
     read_fields(message, part, found, depth)
     return finish(message, found)
 
@@ -410,6 +423,7 @@ cdef int read_entry(Field field, Reader part, dict into, int depth) except -1:
         elif field.type == BYTES:
             value = ""
         elif field.type == MESSAGE:
+            count(&part, field.message)
             value = finish(field.message, {})
         elif field.type == STRING:
             value = ""
@@ -496,12 +510,15 @@ cdef Reader reader_of(bytes data):
     cdef Reader reader
     reader.at = <const uint8_t *>PyBytes_AS_STRING(data)
     reader.end = reader.at + PyBytes_GET_SIZE(data)
+    reader.left = NULL
     return reader
 
 
 def decode(Message message, bytes data not None, dict into not None):
     """``into`` with the fields of the message; DecodeError where the bytes are none."""
     cdef Reader reader = reader_of(data)
+    cdef int64_t left = COUNT_MAX
+    reader.left = &left
     read_fields(message, reader, into, 1)
     return finish(message, into)
 

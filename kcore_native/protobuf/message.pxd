@@ -43,4 +43,5 @@ cdef class Message:
     cdef list fields  # by number
     cdef list numbered  # the field of each number, None where there is none
     cdef list always  # fields that JSON has even where they are zero, those of inlined messages too
+    cdef int weight  # objects in the JSON of the message without anything, itself among them
     cdef bytes zero  # how an object without anything is encoded

@@ -39,6 +39,7 @@ cdef class Message:
         self.fields = []
         self.numbered = []
         self.always = None
+        self.weight = 0
         self.zero = None
 
 
@@ -63,6 +64,16 @@ cdef list gather_always(Message message):
     return message.always
 
 
+cdef int weigh(Message message):
+    cdef Field field
+    if message.weight == 0:
+        message.weight = 1
+        for field in message.always:
+            if field.type == MESSAGE and not (field.pointer or field.repeated or field.mapping or field.items):
+                message.weight += weigh(field.message)
+    return message.weight
+
+
 def build(rows):
     """The messages of the table by name: ``rows`` are ``(name, short name, fields)``."""
     cdef dict built = {name: Message(short) for name, short, _ in rows}
@@ -76,4 +87,6 @@ def build(rows):
             message.numbered[field.number] = field
     for message in built.values():
         gather_always(message)
+    for message in built.values():
+        weigh(message)
     return built

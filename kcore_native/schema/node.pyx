@@ -58,6 +58,7 @@ cdef class Walk:
     cdef object mismatch  # the first, as Go reports
     cdef Py_ssize_t members  # of all objects, unknown and null ones included
     cdef int depth
+    cdef bint exact  # a quantity written as a number is refused where its text is not known
 
 
 cdef str path_of(Frame *frame):
@@ -205,11 +206,14 @@ cdef class Node:
 
         Raises TypeMismatch in the words of Go's decoder.
         """
-        return walked(self, obj).unknown
+        return walked(self, obj, False).unknown
 
     def clean_counting(self, dict obj):
-        """As ``clean``; also how many members all objects of the document had."""
-        cdef Walk walk = walked(self, obj)
+        """As ``clean``; also how many members all objects of the document had.
+
+        A quantity that is a number with a fraction raises TypeMismatch with ``literal`` unless it has its ``text``.
+        """
+        cdef Walk walk = walked(self, obj, True)
         return walk.unknown, walk.members
 
     def write_nulls(self, dict obj):
@@ -220,12 +224,13 @@ cdef class Node:
         return f"Node({self.kind!r}, {self.type_name!r})"
 
 
-cdef Walk walked(Node node, dict obj):
+cdef Walk walked(Node node, dict obj, bint exact):
     cdef Walk walk = Walk()
     walk.unknown = []
     walk.mismatch = None
     walk.members = 0
     walk.depth = 0
+    walk.exact = exact
     walk_object(node, obj, NULL, walk)
     if walk.mismatch is not None:
         raise walk.mismatch
@@ -458,6 +463,8 @@ cdef object bytes_of(str value, Walk walk):
 cdef object walk_special(int code, Node node, object value, Frame *frame, Walk walk):
     """Types that read their JSON themselves; what they refuse ends the decoding at once."""
     if code == QUANTITY:
+        if walk.exact and isinstance(value, float) and not hasattr(value, "text"):
+            raise TypeMismatch("a quantity is its text", True)
         try:
             return quantity_of(value)
         except ValueError as error:

@@ -119,6 +119,15 @@ cdef class Syncer:
         pthread_cond_signal(&self.desk.asked)
         pthread_mutex_unlock(&self.desk.mutex)
 
+    def sync(self, int descriptor):
+        """(seconds it took, errno or 0) of a sync by the caller's own thread; others may run Python meanwhile."""
+        cdef double began = monotonic()
+        cdef int failure = 0
+        with nogil:
+            if fdatasync(descriptor) < 0:
+                failure = errno
+        return monotonic() - began, failure
+
     def take(self):
         """(seconds it took, errno or 0) of the sync that has ended; waits where it has not."""
         if not self.busy:

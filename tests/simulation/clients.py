@@ -191,6 +191,9 @@ class Compactions:
         """Nothing of its own: the judge compares compacted states too."""
 
 
+CATCH_UP_COUNT = 20  # times that a watch is asked at the end; each loss to compaction takes one
+
+
 class Watch:
     """One client that follows a range from member to member, and what it was given."""
 
@@ -238,8 +241,8 @@ class Watchers:
         if not world.ending:
             world.timeline.after(world.chance.randint(1_000, self.poll_us_max), self._poll, world, watch)
 
-    def _open(self, world: World, watch: Watch) -> None:
-        host = world.any_host()
+    def _open(self, world: World, watch: Watch, host: Host | None = None) -> None:
+        host = host or world.any_host()
         if host.machine is None or host.paused:
             watch.host = None
             return
@@ -277,9 +280,15 @@ class Watchers:
     def check(self, world: World) -> None:
         """Every watch, caught up, has exactly the events of its range."""
         changes = world.judge.changes
+        leader = world.hosts[world.leader_id()]
+        assert leader.machine is not None
         for watch in self.watches:
-            for _ in range(20):
-                self._poll(world, watch)
+            if watch.host is not None and watch.host.id not in leader.machine.members:
+                watch.host = None  # one that was removed and never heard of it has nothing new
+            for _ in range(CATCH_UP_COUNT):
+                if watch.host is None or watch.host.life != watch.life:
+                    self._open(world, watch, leader)
+                self._take(world, watch)
             upto = 0
             if watch.host is not None and watch.host.machine is not None:
                 upto = watch.host.machine.revision

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kcore.store import membership, transport
+from kcore.store import calls, membership, transport
 from kcore.store.embedded import Embedded
 from kcore.store.errors import StoreError
 from kcore.store.member import Member
@@ -16,6 +16,7 @@ from kcore.store.membership import Change
 from kcore.store.tickets import Ticket
 from kcore_native.mvcc import command
 from kcore_native.raft import (
+    ENTRY_CONF_CHANGE,
     MSG_HEARTBEAT_RESP,
     MSG_SNAP,
     ConfState,
@@ -195,6 +196,11 @@ def test_of_two_removals_that_leave_no_voter_the_second_is_refused() -> None:
     assert written.done()
 
 
+def change_as_leader(leader: Member, change: Change) -> None:
+    """The leader proposes what takes its own vote: it found that in its log when it was elected."""
+    leader.node.propose_conf_change(membership.conf_change(leader.request_id(), [change]))
+
+
 def removed_leader(cluster: HandDriven) -> Member:
     """The leader has applied its own removal, no other has heard of that, and member 4 is a learner in sync."""
     leader = cluster.members[1]
@@ -202,7 +208,7 @@ def removed_leader(cluster: HandDriven) -> Member:
     cluster.settle()
     cluster.start(4)
     cluster.tick(10)
-    cluster.change(leader, Change(membership.REMOVE, 1))
+    change_as_leader(leader, Change(membership.REMOVE, 1))
     for _ in range(20):
         cluster.turn(leader)
         if leader.removed:
@@ -228,6 +234,47 @@ def test_a_removed_leader_that_slept_has_no_duties(three: HandDriven) -> None:
     leader.tick(three.now_ms)
     three.tick(30)
     assert {m.leader for id_, m in three.members.items() if id_ != 1} <= {2, 3}
+
+
+def test_a_removal_is_applied_only_when_the_disk_has_its_commit_index() -> None:
+    cluster = HandDriven(2)
+    leader, other = cluster.elect(1), cluster.members[2]
+    change_as_leader(leader, Change(membership.REMOVE, 1))
+    applied = []
+    for _ in range(20):
+        cluster.turn(leader)
+        packets, cluster.network = cluster.network, []
+        for packet in packets:
+            cluster.members[packet.to].receive(packet, cluster.now_ms)
+        while (work := other.work()) is not None:
+            changes = [entry.index for entry in work.to_apply if entry.type == ENTRY_CONF_CHANGE]
+            if changes:
+                other.apply_early(work)
+                assert other.conf_state.voters == (1, 2)
+                assert work.must_sync and work.hard_state is not None
+                assert work.hard_state.commit >= changes[-1]
+                applied += changes
+            cluster.network.extend(work.messages)
+            cluster.network.extend(other.done(work, cluster.now_ms).messages)
+    assert len(applied) == 1 and other.conf_state.voters == (2,)
+
+
+def test_a_leader_hands_over_before_it_is_removed(three: HandDriven) -> None:
+    leader = three.members[1]
+    removal = three.change(leader, Change(membership.REMOVE, 1))
+    while not leader.removed:
+        three.tick()
+        assert not (leader.removed and leader.is_leader)
+    assert [info.id for info in removal.result()] == [2, 3]
+
+
+def test_a_leader_hands_over_before_another_removes_it() -> None:
+    cluster = HandDriven(2)
+    leader, other = cluster.elect(1), cluster.members[2]
+    removal = cluster.change(other, Change(membership.REMOVE, 1))
+    cluster.tick(30)
+    assert [info.id for info in removal.result()] == [2]
+    assert leader.removed and other.is_leader and other.conf_state.voters == (2,)
 
 
 # -- snapshots ---------------------------------------------------------------------------------------------------
@@ -301,11 +348,38 @@ def test_a_ping_on_a_lost_connection_connects_anew() -> None:
 
 
 def test_a_ping_that_comes_as_the_connection_is_lost_is_not_answered() -> None:
+    class Owner:
+        def packets_end(self) -> None: ...
+
     async def main() -> None:
-        reader = asyncio.StreamReader()
-        reader.feed_data(transport.frame(transport.PING))
-        reader.feed_eof()
-        receiver = transport.Transport(None, 99, 1)  # type: ignore[arg-type]
-        await receiver._receive_packets(reader, ClosedWriter(), 2)  # type: ignore[arg-type]
+        receiver = transport.PacketReceiver(Owner(), 2, ClosedWriter())  # type: ignore[arg-type]
+        receiver.data_received(transport.frame(transport.PING))
+        assert receiver.received_bytes == len(transport.PING)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("cut", [1, 3, 7, 8, 9, 40, 200])
+def test_frames_are_received_whole_however_the_network_cuts_them(cut: int) -> None:
+    received: list[Message] = []
+
+    class Owner:
+        def packet_received(self, packet: Message) -> None:
+            received.append(packet)
+
+        def packets_end(self) -> None: ...
+
+    async def main() -> None:
+        receiver = transport.PacketReceiver(Owner(), 2, ClosedWriter())  # type: ignore[arg-type]
+        sent = [
+            Message(MSG_HEARTBEAT_RESP, to=1, from_=2, term=term, context=b"c" * term) for term in range(30)
+        ]
+        raw = b"".join(transport.frame(calls.encode(message)) for message in sent)
+        for at in range(0, len(raw), cut):
+            receiver.data_received(raw[at : at + cut])
+        assert [message.term for message in received] == list(range(30))
+        receiver.data_received(b"\0\0\0\1\0\0\0\0x")
+        with pytest.raises(ValueError, match="checksum"):
+            await receiver.ended
 
     asyncio.run(main())

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from kcore.api.field import FieldError, forbidden, invalid, not_supported, required
+from kcore.api.kinds.internal_form import shown_selector
 from kcore.api.kinds.metadata import (
     NOT_NEGATIVE,
     has_invalid_label_value,
@@ -45,7 +46,7 @@ from kcore.api.kinds.updates import (
     semantically_equal,
     validate_named,
     validate_named_update,
-    validate_unchanged,
+    validate_selector_unchanged,
 )
 from kcore.api.strategy import Context, Strategy, UpdateStrategy
 
@@ -153,7 +154,7 @@ def _validate_template_of_selector(
 ) -> None:
     selector = spec.get("selector")
     if selector is not None and selector_matches(selector, {}) is None:
-        errors.append(invalid("spec.selector", selector, "invalid label selector"))
+        errors.append(invalid("spec.selector", shown_selector(selector), "invalid label selector"))
     else:
         validate_selected_template(spec, "ReplicaSet", options, errors)
 
@@ -189,9 +190,7 @@ def _validate_deployment(obj: Object, _: Context) -> list[FieldError]:
 def _validate_deployment_update(obj: Object, old: Object, _: Context) -> list[FieldError]:
     errors = validate_named_update(obj, old)
     _validate_deployment_spec(obj["spec"], template_options(old["spec"].get("template")), errors)
-    return errors + validate_unchanged(
-        obj["spec"].get("selector"), old["spec"].get("selector"), "spec.selector"
-    )
+    return errors + validate_selector_unchanged(obj["spec"].get("selector"), old["spec"].get("selector"))
 
 
 def _prepare_deployment_update(obj: Object, old: Object, _: Context) -> None:
@@ -246,9 +245,7 @@ def _validate_replica_set(obj: Object, _: Context) -> list[FieldError]:
 def _validate_replica_set_update(obj: Object, old: Object, _: Context) -> list[FieldError]:
     errors = validate_named_update(obj, old)
     _validate_replica_set_spec(obj["spec"], template_options(old["spec"].get("template")), errors)
-    return errors + validate_unchanged(
-        obj["spec"].get("selector"), old["spec"].get("selector"), "spec.selector"
-    )
+    return errors + validate_selector_unchanged(obj["spec"].get("selector"), old["spec"].get("selector"))
 
 
 def _validate_replica_set_status(obj: Object, old: Object, _: Context) -> list[FieldError]:
@@ -310,7 +307,9 @@ def _validate_daemon_set_spec(
     if selector_matches(selector, labels or {}) is False:
         errors.append(invalid("spec.template.metadata.labels", labels, NO_MATCH))
     if selector is not None and is_empty(selector):
-        errors.append(invalid("spec.selector", selector, "empty selector is invalid for daemonset"))
+        errors.append(
+            invalid("spec.selector", shown_selector(selector), "empty selector is invalid for daemonset")
+        )
     validate_template(template, "spec.template", options, errors)
     validate_endless(template, "spec.template", "DaemonSet", errors)
     validate_counts(spec, ("minReadySeconds",), "spec", errors)
@@ -355,7 +354,7 @@ def _validate_daemon_set(obj: Object, _: Context) -> list[FieldError]:
 def _validate_daemon_set_update(obj: Object, old: Object, _: Context) -> list[FieldError]:
     errors = validate_named_update(obj, old)
     spec, before = obj["spec"], old["spec"]
-    errors += validate_unchanged(spec.get("selector"), before.get("selector"), "spec.selector")
+    errors += validate_selector_unchanged(spec.get("selector"), before.get("selector"))
     options = template_options(before.get("template"))
     allow = options.allow_invalid_label_value_in_selector or has_invalid_label_value(before.get("selector"))
     _validate_daemon_set_spec(spec, options, allow, errors)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from kcore.api.field import FieldError, invalid, not_supported, required
 from kcore.api.kinds.apps import is_changed
+from kcore.api.kinds.internal_form import shown_selector
 from kcore.api.kinds.jobs import default_job_template, job_spec_warnings, validate_job_spec
 from kcore.api.kinds.names import byte_count
 from kcore.api.kinds.pods import drop_disabled
@@ -85,7 +86,7 @@ def _validate_cron_job_spec(
     validate_job_spec(job, "spec.jobTemplate.spec", options, errors)
     if (selector := job.get("selector")) is not None:
         detail = "`selector` will be auto-generated"
-        errors.append(invalid("spec.jobTemplate.spec.selector", selector, detail))
+        errors.append(invalid("spec.jobTemplate.spec.selector", shown_selector(selector), detail))
     if job.get("manualSelector"):
         at = "spec.jobTemplate.spec.manualSelector"
         errors.append(not_supported(at, True, ("nil", "false")))

@@ -24,8 +24,9 @@ from kcore.api.field import (
     too_many,
 )
 from kcore.api.kinds.apps import is_changed
+from kcore.api.kinds.internal_form import shown, shown_selector
 from kcore.api.kinds.job_status import index_count, validate_job_status
-from kcore.api.kinds.metadata import has_invalid_label_value, validate_label_selector
+from kcore.api.kinds.metadata import IMMUTABLE, has_invalid_label_value, validate_label_selector
 from kcore.api.kinds.names import byte_count, dns1123_label, domain_prefixed_path, faults, qualified_name
 from kcore.api.kinds.pod_defaults import default_template
 from kcore.api.kinds.pod_options import PodOptions
@@ -46,6 +47,7 @@ from kcore.api.kinds.updates import (
     semantically_equal,
     validate_named,
     validate_named_update,
+    validate_selector_unchanged,
     validate_unchanged,
 )
 from kcore.api.strategy import Context, Strategy, UpdateStrategy
@@ -166,7 +168,7 @@ def _validate_generated_selector(obj: Object, prefixed: bool, errors: list[Field
         elif labels[key] != value:
             errors.append(invalid(at, labels, f"must be '{value}'"))
     if selector_matches(selector, expected) is False:
-        errors.append(invalid("spec.selector", selector, "`selector` not auto-generated"))
+        errors.append(invalid("spec.selector", shown_selector(selector), "`selector` not auto-generated"))
 
 
 def _validate_job_all(obj: Object, options: PodOptions, prefixed: bool) -> list[FieldError]:
@@ -409,7 +411,7 @@ def _validate_job_update(obj: Object, old: Object, _: Context) -> list[FieldErro
     errors += validate_named_update(obj, old)
     _validate_selected_job(spec, options, errors)
     _validate_completions(spec, before, errors)
-    errors += validate_unchanged(spec.get("selector"), before.get("selector"), "spec.selector")
+    errors += validate_selector_unchanged(spec.get("selector"), before.get("selector"))
     _validate_template_change(spec, old, errors)
     for name in ("completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"):
         errors += validate_unchanged(spec.get(name), before.get(name), f"spec.{name}")
@@ -448,9 +450,10 @@ def _validate_template_change(spec: Mapping[str, Any], old: Object, errors: list
                     else each
                     for each, now in zip(then[side], pod[side], strict=True)
                 ]
-        errors += validate_unchanged(pod, then, "spec.template.spec")
-        return
-    errors += validate_unchanged(new, was, "spec.template")
+        if not semantically_equal(pod, then):
+            errors.append(invalid("spec.template.spec", shown(pod, "PodSpec"), IMMUTABLE))
+    elif not semantically_equal(new, was):
+        errors.append(invalid("spec.template", shown(new, "PodTemplateSpec"), IMMUTABLE))
 
 
 def _with_directives(was: Mapping[str, Any], new: Mapping[str, Any]) -> Object:

@@ -6,13 +6,12 @@ ValidatePodEphemeralContainersUpdate), pkg/api/pod/util.go (options by the old s
 
 from __future__ import annotations
 
-import difflib
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from kcore.api.field import FieldError, forbidden, invalid, quoted, required
+from kcore.api.kinds.internal_form import difference
 from kcore.api.kinds.metadata import has_invalid_label_value, validate_label_selector
 from kcore.api.kinds.names import between, label_value
 from kcore.api.kinds.pod_options import OF_TEMPLATE, PodOptions, containers_of
@@ -174,7 +173,9 @@ def validate_spec_update(spec: Object, old: Object, options: PodOptions, errors:
     if old.get("schedulingGates"):
         _release_gated(munged, old, errors)
     if not semantically_equal(munged, old):
-        detail = f"pod updates may not change fields other than {UPDATABLE}\n{difference(old, munged)}"
+        detail = (
+            f"pod updates may not change fields other than {UPDATABLE}\n{difference(old, munged, 'PodSpec')}"
+        )
         errors.append(forbidden("spec", detail))
 
 
@@ -272,13 +273,6 @@ def _validate_node_affinity_change(new: Object, old: Object, errors: list[FieldE
             errors.append(invalid(f"{_AFFINITY}[{index}]", term, detail))
 
 
-def difference(old: Any, new: Any) -> str:
-    """A unified diff of both as JSON, as diff.Diff makes it; upstream shows its internal type."""
-    before, after = ([*json.dumps(each, indent=1, sort_keys=True).split("\n")] for each in (old, new))
-    lines = difflib.unified_diff(before, after, lineterm="")
-    return "".join(f"{line}\n" for line in [*lines][2:])
-
-
 def validate_ephemeral_update(new: list[Object], old: list[Object], errors: list[FieldError]) -> None:
     """Ephemeral containers come, and neither go nor change."""
     by_name = {each.get("name"): each for each in new}
@@ -289,9 +283,7 @@ def validate_ephemeral_update(new: list[Object], old: list[Object], errors: list
             detail = f"existing ephemeral containers {quoted(name)} may not be removed\n"
             errors.append(forbidden("spec.ephemeralContainers", detail))
         elif not semantically_equal(now, before):
-            detail = (
-                f"existing ephemeral containers {quoted(name)} may not be changed\n{difference(before, now)}"
-            )
+            detail = f"existing ephemeral containers {quoted(name)} may not be changed\n{difference(before, now, 'EphemeralContainer')}"
             errors.append(forbidden("spec.ephemeralContainers", detail))
 
 

@@ -30,6 +30,7 @@ from kcore.api.kinds.containers import (
     validate_ephemeral_containers,
     validate_init_containers,
 )
+from kcore.api.kinds.internal_form import shown
 from kcore.api.kinds.metadata import validate_annotations, validate_labels
 from kcore.api.kinds.names import (
     between,
@@ -255,13 +256,12 @@ def _validate_claims(
         else:
             errors += faults(f"{at}.name", name, dns1123_label(name))
             names.add(name)
-        shown = {"Name": name, "ResourceClaimName": direct, "ResourceClaimTemplateName": template}
         if direct is not None and template is not None:
             detail = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
-            errors.append(invalid(at, shown, detail))
+            errors.append(invalid(at, shown(claim, "PodResourceClaim"), detail))
         if direct is None and template is None:
             detail = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
-            errors.append(invalid(at, shown, detail))
+            errors.append(invalid(at, shown(claim, "PodResourceClaim"), detail))
         for key, value in (("resourceClaimName", direct), ("resourceClaimTemplateName", template)):
             if value is not None:
                 errors += faults(f"{at}.{key}", value, dns1123_subdomain(value))
@@ -315,9 +315,9 @@ def _validate_user_namespace(spec: Object, path: str, options: PodOptions, error
     detail = "when `hostUsers` is false"
     if spec.get("hostNetwork") and not options.allow_host_network_in_user_namespace:
         errors.append(forbidden(f"{path}.hostNetwork", detail))
-    for name, shown in (("hostPID", "HostPID"), ("hostIPC", "HostIPC")):
+    for name, spelt in (("hostPID", "HostPID"), ("hostIPC", "HostIPC")):
         if spec.get(name):
-            errors.append(forbidden(f"{path}.{shown}", detail))
+            errors.append(forbidden(f"{path}.{spelt}", detail))
     if not options.allow_devices_in_user_namespace:
         for side, index, container in containers_of(spec):
             if container.get("volumeDevices"):

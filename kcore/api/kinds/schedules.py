@@ -7,7 +7,6 @@ pkg/apis/batch/validation/validation.go (time zones).
 from __future__ import annotations
 
 import re
-import zoneinfo
 from functools import lru_cache
 from typing import Final
 
@@ -128,6 +127,8 @@ def is_zone(name: str) -> bool:
     """True for a time zone that there is; for any where this machine knows none at all."""
     if name in ("", "UTC", "Local"):
         return True
+    import zoneinfo
+
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):

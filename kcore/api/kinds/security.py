@@ -20,6 +20,7 @@ from kcore.api.field import (
     required,
     too_long,
 )
+from kcore.api.kinds.internal_form import shown
 from kcore.api.kinds.names import byte_count, dns1123_subdomain, faults, user_or_group_id
 from kcore.api.kinds.pod_options import PodOptions, containers_of
 from kcore.api.kinds.relative_paths import validate_descending
@@ -76,46 +77,15 @@ def validate_container_security(
     if get("allowPrivilegeEscalation") is False:
         if privileged:
             detail = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
-            errors.append(invalid(path, go_security_context(context), detail))
+            errors.append(invalid(path, shown(context, "SecurityContext"), detail))
         for capability in (get("capabilities") or {}).get("add") or ():
             if capability == "CAP_SYS_ADMIN":
                 detail = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
-                errors.append(invalid(path, go_security_context(context), detail))
+                errors.append(invalid(path, shown(context, "SecurityContext"), detail))
     if (windows := get("windowsOptions")) is not None:
         validate_windows_options(windows, f"{path}.windowsOptions", errors)
     if (profile := get("appArmorProfile")) is not None:
         errors += validate_apparmor(profile, f"{path}.appArmorProfile")
-
-
-def _go(value: Object | None, names: Mapping[str, str]) -> Any:
-    return None if value is None else {go: value.get(name) for name, go in names.items()}
-
-
-def go_security_context(context: Object) -> dict[str, Any]:
-    """The context as Go prints its internal type, whose fields have no JSON names."""
-    shown = {f"{name[0].upper()}{name[1:]}": context.get(name) for name in (
-        "capabilities", "privileged", "seLinuxOptions", "windowsOptions", "runAsUser", "runAsGroup", "runAsNonRoot",
-        "readOnlyRootFilesystem", "allowPrivilegeEscalation", "procMount", "seccompProfile", "appArmorProfile",
-    )}  # fmt: skip
-    shown["Capabilities"] = _go(context.get("capabilities"), {"add": "Add", "drop": "Drop"})
-    options = shown.pop("SeLinuxOptions")
-    shown["SELinuxOptions"] = None if options is None else {
-        name.capitalize(): options.get(name) or "" for name in ("user", "role", "type", "level")
-    }  # fmt: skip
-    shown["WindowsOptions"] = _go(
-        context.get("windowsOptions"),
-        {
-            "gmsaCredentialSpecName": "GMSACredentialSpecName",
-            "gmsaCredentialSpec": "GMSACredentialSpec",
-            "runAsUserName": "RunAsUserName",
-            "hostProcess": "HostProcess",
-        },
-    )
-    for name in ("seccompProfile", "appArmorProfile"):
-        shown[f"{name[0].upper()}{name[1:]}"] = _go(
-            context.get(name), {"type": "Type", "localhostProfile": "LocalhostProfile"}
-        )
-    return shown
 
 
 def validate_seccomp(profile: Object, path: str, errors: list[FieldError]) -> None:
@@ -132,8 +102,8 @@ def validate_seccomp(profile: Object, path: str, errors: list[FieldError]) -> No
         else:
             validate_descending(local, at, errors)
     elif local is not None:
-        shown = {"Type": kind, "LocalhostProfile": local}
-        errors.append(invalid(at, shown, "can only be set when seccomp type is Localhost"))
+        detail = "can only be set when seccomp type is Localhost"
+        errors.append(invalid(at, shown(profile, "SeccompProfile"), detail))
 
 
 def validate_apparmor(profile: Object, path: str) -> list[FieldError]:

@@ -20,6 +20,7 @@ from kcore.api.kinds.apps import (
     with_status,
 )
 from kcore.api.kinds.claims import claim_spec_warnings, validate_claim_spec
+from kcore.api.kinds.internal_form import shown_selector
 from kcore.api.kinds.metadata import NOT_NEGATIVE, validate_annotations, validate_labels
 from kcore.api.kinds.names import dns1123_label, faults, name_is_label
 from kcore.api.kinds.pod_defaults import default_claim_spec
@@ -128,7 +129,7 @@ def _validate_set_spec(
     selector = spec.get("selector")
     template = spec.get("template") or {}
     if selector is not None and selector_matches(selector, {}) is None:
-        errors.append(invalid("spec.selector", selector, ""))
+        errors.append(invalid("spec.selector", shown_selector(selector), ""))
     else:
         _validate_set_template(spec, template, options, skip_template, errors)
     validate_endless(template, "spec.template", "StatefulSet", errors)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from kcore.api.field import FieldError, forbidden, invalid, not_supported, required
+from kcore.api.kinds.internal_form import shown_selector
 from kcore.api.kinds.metadata import NOT_NEGATIVE, validate_label_selector
 from kcore.api.kinds.names import label_value, percent, qualified_name
 from kcore.api.kinds.pod_changes import options_by_old
@@ -70,7 +71,9 @@ def validate_selector(spec: Mapping[str, Any], kind: str, errors: list[FieldErro
         return
     errors += validate_label_selector(selector, "spec.selector")
     if is_empty(selector):
-        errors.append(invalid("spec.selector", selector, f"empty selector is invalid for {kind}"))
+        errors.append(
+            invalid("spec.selector", shown_selector(selector), f"empty selector is invalid for {kind}")
+        )
 
 
 def validate_selected_template(

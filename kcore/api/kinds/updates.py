@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from kcore.api.field import FieldError, invalid
+from kcore.api.kinds.internal_form import shown_selector
 from kcore.api.kinds.metadata import IMMUTABLE, validate_metadata, validate_metadata_update
 from kcore.api.kinds.names import NameRule, dns1123_label, name_is_subdomain
 from kcore.api.strategy import Context
@@ -41,6 +42,13 @@ _NOTHING: Final[tuple[Any, ...]] = (None, [])
 def validate_unchanged(new: Any, old: Any, path: str) -> list[FieldError]:
     """ValidateImmutableField."""
     return [] if semantically_equal(new, old) else [invalid(path, new, IMMUTABLE)]
+
+
+def validate_selector_unchanged(new: Any, old: Any) -> list[FieldError]:
+    """The same of ``spec.selector``, which is shown in Go's order."""
+    if semantically_equal(new, old):
+        return []
+    return [invalid("spec.selector", shown_selector(new), IMMUTABLE)]
 
 
 def count_generation(obj: Object, old: Object, changed: bool) -> None:

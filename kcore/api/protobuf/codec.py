@@ -1,7 +1,8 @@
 """Objects to and from ``application/vnd.kubernetes.protobuf``, with upstream's errors.
 
 Source: apimachinery pkg/runtime/serializer/protobuf, apiserver pkg/endpoints/handlers/rest.go of Kubernetes 1.36.
-Two limits are ours: objects nest at most CONTAINERS_MAX deep, and times lie in the years 0 to 9999.
+Three limits are ours: a body holds at most OBJECTS_MAX objects, they nest at most CONTAINERS_MAX deep, and times lie in
+the years 0 to 9999.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any, Final
 from kcore.api import status
 from kcore.api.field import quoted
 from kcore.api.rows import GroupVersionKind
-from kcore.api.schema.document import read_json, read_literally, strict_errors
+from kcore.api.schema.document import read_json, read_literally, settled, strict_errors
 from kcore.api.schema.graph import load
 from kcore.api.schema.yaml_text import YamlDuplicates, read_yaml
 from kcore_native.schema.node import Node, TypeMismatch, count_members
@@ -69,9 +69,16 @@ def decode_json(
     obj, kind = _object(value, body, want)
     own = _node_of(kind, node, want)
     try:
-        unknown, members = own.clean_counting(obj)
-    except TypeMismatch as error:
-        raise cannot_be_handled(kind, want, _exact(error, body, own)) from None
+        try:
+            unknown, members = own.clean_counting(obj)
+        except TypeMismatch as error:
+            if not error.literal:
+                raise
+            obj = read_literally(body)
+            unknown, members = own.clean_counting(obj)
+            obj = settled(obj)
+    except (TypeMismatch, RecursionError) as error:
+        raise cannot_be_handled(kind, want, str(error)) from None
     problems: list[str] = []
     if field_validation != IGNORE:
         if members != count_members(body):
@@ -103,6 +110,7 @@ def decode_yaml(
         unknown = own.clean(obj)
     except TypeMismatch as error:
         raise cannot_be_handled(kind, want, str(error)) from None
+    obj = settled(obj)
     problems: list[str] = []
     if field_validation != IGNORE:
         if duplicates:
@@ -161,18 +169,6 @@ def _node_of(kind: GroupVersionKind, node: Node, want: GroupVersionKind) -> Node
         problem = f"no kind {quoted(kind.kind)} is registered for version {quoted(group_version)} in scheme {quoted(scheme)}"
         raise cannot_be_handled(kind, want, problem)
     return load().node(definition)
-
-
-def _exact(error: TypeMismatch, body: bytes, node: Node) -> str:
-    """The error's text; where it shows a number, as the document has it."""
-    if error.literal:
-        try:
-            node.clean(read_literally(body))
-        except TypeMismatch as literal:
-            return str(literal)
-        except ValueError as overflow:
-            return str(overflow)
-    return str(error)
 
 
 def _accepted(

@@ -68,6 +68,17 @@ def _whole(value: Any) -> Any:
     return value
 
 
+def settled(value: Any) -> Any:
+    """The value with plain numbers, where they were read with their texts."""
+    if isinstance(value, Literal):
+        return float(value)
+    if isinstance(value, list):
+        return [settled(each) for each in value]
+    if isinstance(value, dict):
+        return {key: settled(each) for key, each in value.items()}
+    return value
+
+
 def read_literally(body: bytes) -> Any:
     """As ``read_json``, each number that is not an integer with its text."""
     return json.loads(_text(body), parse_float=Literal)

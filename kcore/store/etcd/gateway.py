@@ -8,9 +8,10 @@ from typing import Any, Final
 import orjson
 from google.protobuf import json_format
 
+from kcore.http.message import Request, Response
 from kcore.store.errors import Code, StoreError
 from kcore.store.etcd import messages
-from kcore.store.etcd.http1 import JSON, TEXT, PageAnswer, PageRequest
+from kcore.store.etcd.answers import JSON, TEXT, page_answer
 from kcore.store.etcd.rpc import Context, Method
 
 PREFIX: Final = "/v3/"
@@ -92,15 +93,16 @@ class Gateway:
             request = messages.message(described.input_type.full_name)
             self.methods[PREFIX + path] = (methods[f"/{full}".encode()], request)
 
-    async def answer(self, request: PageRequest) -> PageAnswer:
+    async def answer(self, request: Request) -> Response:
         """The method's answer as JSON, or its error as grpc-gateway gives it."""
         found = self.methods.get(request.path.decode(errors="replace"))
         if found is None:
-            return PageAnswer(404, JSON, orjson.dumps({"code": Code.NOT_FOUND, "message": "Not Found"}))
+            return page_answer(404, JSON, orjson.dumps({"code": Code.NOT_FOUND, "message": "Not Found"}))
         if request.method != b"POST":
-            return PageAnswer(405, TEXT, b"Method Not Allowed\n")
+            return page_answer(405, TEXT, b"Method Not Allowed\n")
         method, kind = found
-        headers = {b"authorization": request.token} if request.token else {}
+        token = request.header(b"authorization")
+        headers = {b"authorization": token} if token else {}
         # a certificate shown here says nothing of who asks: in etcd it is the gateway's own
         context = Context(method.path, headers, request.peer._replace(common_name=None))
         try:
@@ -115,10 +117,10 @@ class Gateway:
         told = json_format.MessageToDict(
             response, preserving_proto_field_name=True, descriptor_pool=messages.pool()
         )
-        return PageAnswer(200, JSON, orjson.dumps(told))
+        return page_answer(200, JSON, orjson.dumps(told))
 
 
-def refusal(error: StoreError) -> PageAnswer:
+def refusal(error: StoreError) -> Response:
     """The error as JSON."""
     body = orjson.dumps({"code": int(error.code), "message": error.text, "details": []})
-    return PageAnswer(STATUS.get(error.code, 500), JSON, body)
+    return page_answer(STATUS.get(error.code, 500), JSON, body)

@@ -13,21 +13,23 @@ import asyncio
 import logging
 import zlib
 from collections import deque
-from collections.abc import Collection, Coroutine, Generator
-from types import coroutine
+from collections.abc import Collection
 from typing import Any, Final, Protocol
 
 import zttp
 
+from kcore.http.frames import Frames
+from kcore.http.message import Peer
+from kcore.http.message import Port as Socket
+from kcore.http.turn import resumed
 from kcore.store.errors import Code, StoreError
-from kcore.store.etcd.rpc import Context, Method, Peer
+from kcore.store.etcd.rpc import Context, Method
 
 REQUESTS_QUEUED_MAX: Final = 256
 REQUEST_BYTES_QUEUED_MAX: Final = 4 << 20
 SEND_PENDING_BYTES_MAX: Final = 1 << 20
 LONG_STREAMS_MAX: Final = 96  # of the engine's 128; then new calls are sent to another connection
 TIMEOUT_DIGITS_MAX: Final = 8  # of grpc-timeout
-LAST_STREAM: Final = 2**31 - 1
 
 FRAME_PREFIX_BYTES: Final = 5  # gRPC's: compressed or not, length
 TIMEOUT_UNITS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
@@ -36,7 +38,6 @@ CONTENT_TYPE: Final = b"application/grpc"
 RESPONSE: Final = [(b"content-type", CONTENT_TYPE)]
 OK: Final = [(b"grpc-status", b"0")]
 ONE_MESSAGE: Final = "a unary call has exactly one request message"
-PING: Final = b"\x00\x00\x08\x06\x00\x00\x00\x00\x00kcorealv"  # a whole frame: the engine has no call for it
 
 UNKNOWN: Final = Method(b"", bytes, None, False)  # type: ignore[arg-type] # stands for what is not in the table
 
@@ -129,73 +130,36 @@ class Port(Protocol):
     """What a connection needs of its server, and counts there."""
 
     methods: dict[bytes, Method]
-    loop: asyncio.AbstractEventLoop
     message_bytes_max: int
-    bytes_sent: int
     handled: dict[tuple[bytes, Code], int]
 
 
 class Http2Connection:
-    """The gRPC side of one connection, over bytes that ``receive`` is given and ``write`` takes."""
+    """The gRPC side of one connection, over the frames that its listener hands on."""
 
-    def __init__(self, server: Port, peer: Peer, transport: asyncio.Transport) -> None:
-        self.engine = zttp.Connection(zttp.SERVER, zttp.HTTP2)
+    def __init__(self, server: Port, peer: Peer, transport: asyncio.Transport, socket: Socket) -> None:
+        self.frames = Frames(self, transport, socket)
+        self.engine = self.frames.engine
+        self.receive = self.frames.receive
+        self.flush_soon = self.frames.flush_soon
+        self.flush = self.frames.flush
+        self.ping = self.frames.ping
         self.server = server
         self.methods = server.methods
         self.peer = peer
         self.transport = transport
-        self.loop = server.loop
+        self.loop = socket.loop
         self.message_bytes_max = server.message_bytes_max
         self.calls: dict[int, Ongoing] = {}
         self.long_count = 0  # streaming calls under way
-        self.leaving = False  # GOAWAY is out
-        self.accepted_max = LAST_STREAM  # streams above it are refused
-        self.last_stream = 0
         self.choked = False  # the socket takes no more
-        self.flushing = False  # a flush is due in this turn of the loop
         self.reading = True
-        self.heard = True  # since the last ping
-        self.engine.initiate_connection()
 
     # -- in ---------------------------------------------------------------------------------------------------------
 
-    def receive(self, data: bytes) -> None:
-        """Takes bytes of the client; zttp.RemoteProtocolError where they are not HTTP/2 (send what ``flush`` sends)."""
-        engine = self.engine
-        self.heard = True
-        self.flushing = True  # below, with all that is answered at once
-        engine.receive_data(data)
-        credit = False
-        while True:
-            event = engine.next_event()
-            kind = type(event)
-            if kind is zttp.NeedData:
-                break
-            if kind is zttp.Data:
-                if call := self.calls.get(event.stream_id):
-                    self._data(call, event.data)
-            elif kind is zttp.EndOfMessage:
-                if call := self.calls.get(event.stream_id):
-                    self._end(call)
-            elif kind is zttp.Request:
-                self._request(event)
-            elif kind is zttp.WindowUpdate or kind is zttp.Settings:
-                credit = True
-            elif kind is zttp.RstStream:
-                if call := self.calls.get(event.stream_id):
-                    self._abandon(call)
-            elif kind is zttp.ConnectionClosed:
-                break
-        if credit:
-            self._wake_writers()
-        self.flush()
-
-    def _request(self, event: zttp.Request) -> None:
+    def requested(self, event: Any) -> None:
+        """A call begins."""
         stream_id = event.stream_id
-        self.last_stream = max(self.last_stream, stream_id)
-        if stream_id > self.accepted_max:
-            self.engine.stream(stream_id).reset(zttp.H2ErrorCode.REFUSED_STREAM)
-            return
         headers = dict(event.headers[::-1])  # of names that come again, the first
         if event.method != b"POST" or not is_grpc(headers.get(b"content-type", b"")):
             self.engine.stream(stream_id).send_response(415, [(b"content-length", b"0")], True)
@@ -226,13 +190,27 @@ class Http2Connection:
             self.long_count += 1
             call.long = True
             if self.long_count > LONG_STREAMS_MAX:
-                self.leave()
+                self.frames.leave()
             call.task = self.loop.create_task(self._serve_stream(call))
         elif call.ended:
             self._end(call)
 
+    def received(self, stream_id: int, data: bytes) -> None:
+        """More of a call's messages."""
+        if call := self.calls.get(stream_id):
+            self._data(call, data)
+
+    def ended(self, stream_id: int) -> None:
+        """The client sends no more in that call."""
+        if call := self.calls.get(stream_id):
+            self._end(call)
+
+    def cancelled(self, stream_id: int) -> None:
+        """The client is no longer interested in that call."""
+        if call := self.calls.get(stream_id):
+            self._abandon(call)
+
     def _data(self, call: Ongoing, data: bytes) -> None:
-        """Takes the stream's next bytes."""
         if call.partial:
             call.partial += data
             if len(call.partial) < call.wanted:
@@ -412,7 +390,8 @@ class Http2Connection:
             return False
         return self.choked or (self.engine.stream(call.id).pending_bytes or 0) > SEND_PENDING_BYTES_MAX
 
-    def _wake_writers(self) -> None:
+    def credited(self) -> None:
+        """The client takes more: calls that waited for that go on."""
         for call in self.calls.values():
             if call.writer is not None and not call.writer.done() and not self.is_choked(call):
                 call.writer.set_result(None)
@@ -421,67 +400,21 @@ class Http2Connection:
         """The socket's buffer became full, or empty enough."""
         self.choked = choked
         if not choked:
-            self._wake_writers()
-
-    def flush_soon(self) -> None:
-        """Writes at the end of this turn of the loop."""
-        if not self.flushing:
-            self.flushing = True
-            self.loop.call_soon(self.flush)
-
-    def flush(self) -> None:
-        """Writes what the engine has."""
-        self.flushing = False
-        data = self.engine.data_to_send()
-        if data and not self.transport.is_closing():
-            self.server.bytes_sent += len(data)
-            self.transport.write(data)
+            self.credited()
 
     # -- life -------------------------------------------------------------------------------------------------------
 
-    def leave(self, *, refuse_more: bool = False) -> None:
-        """Tells the client to open another connection for new calls; what runs goes on."""
-        if not self.leaving:
-            self.leaving = True
-            self.engine.close(zttp.H2ErrorCode.NO_ERROR, LAST_STREAM)
-        if refuse_more and self.accepted_max == LAST_STREAM:
-            self.accepted_max = self.last_stream
-            self.engine.close(zttp.H2ErrorCode.NO_ERROR, self.last_stream)
-        self.flush_soon()
+    def leave(self) -> None:
+        """Takes no more calls; those under way go on."""
+        self.frames.leave(refuse_more=True)
 
-    def ping(self) -> bool:
-        """False where nothing was heard since the last ping; else asks again."""
-        if not self.heard:
-            return False
-        self.heard = False
-        self.flush()
-        if not self.transport.is_closing():
-            self.transport.write(PING)
-        return True
+    def is_busy(self) -> bool:
+        """Whether an answer is owed; streams are not waited for, they may never end."""
+        return any(not call.method.streaming for call in self.calls.values())
 
-
-@coroutine
-def _rest(work: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
-    """Goes on with a coroutine that has been run to where it waits for a future."""
-    while True:
-        try:
-            sent = yield waits_for
-        except GeneratorExit:
-            work.close()
-            raise
-        except BaseException as error:  # noqa: BLE001 - cancellation goes in where the coroutine waits
-            failure: BaseException | None = error
-        else:
-            failure = None
-        try:
-            waits_for = work.send(sent) if failure is None else work.throw(failure)
-        except StopIteration:
-            return
-
-
-async def resumed(work: Coroutine[Any, Any, None], waits_for: Any) -> None:
-    """The rest of ``work`` as a coroutine that a task can run."""
-    await _rest(work, waits_for)
+    def is_overdue(self, now_s: float) -> bool:
+        """Never: calls have deadlines of their own, and connections may be idle."""
+        return False
 
 
 def inflated(body: bytes, bytes_max: int) -> bytes:

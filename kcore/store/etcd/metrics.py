@@ -83,8 +83,8 @@ def page(store: Store, services: Services, server: Server, health: dict[str, int
         ("etcd_server_health_failures", "counter", "The total number of failed health checks", [("", health["false"])]),
         ("etcd_debugging_mvcc_watch_stream_total", "gauge", "Total number of watch streams.", [("", services.watches.stream_count)]),
         ("etcd_debugging_mvcc_watcher_total", "gauge", "Total number of watchers.", [("", services.watches.watch_count)]),
-        ("etcd_network_client_grpc_received_bytes_total", "counter", "The total number of bytes received from grpc clients.", [("", server.bytes_received)]),
-        ("etcd_network_client_grpc_sent_bytes_total", "counter", "The total number of bytes sent to grpc clients.", [("", server.bytes_sent)]),
+        ("etcd_network_client_grpc_received_bytes_total", "counter", "The total number of bytes received from grpc clients.", [("", server.listener.bytes_received)]),
+        ("etcd_network_client_grpc_sent_bytes_total", "counter", "The total number of bytes sent to grpc clients.", [("", server.listener.bytes_sent)]),
         ("grpc_server_handled_total", "counter", "Total number of RPCs completed on the server, regardless of success or failure.", list(_handled(server))),
     ]  # fmt: skip
     for name, kind, text, values in rows:

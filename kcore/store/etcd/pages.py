@@ -8,10 +8,11 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from kcore.http.message import Request, Response
 from kcore.store.errors import StoreError
 from kcore.store.etcd import metrics
+from kcore.store.etcd.answers import JSON, TEXT, page_answer
 from kcore.store.etcd.gateway import Gateway
-from kcore.store.etcd.http1 import JSON, TEXT, PageAnswer, PageRequest
 from kcore.store.etcd.server import Server
 from kcore.store.etcd.services import Services
 from kcore.store.face import AlarmAction, AlarmType, Store
@@ -19,8 +20,8 @@ from kcore.store.face import AlarmAction, AlarmType, Store
 CHECK_SECONDS_MAX: Final = 7.0  # etcd: 5 s and two election timeouts
 PROBE_KEY: Final = b"health"
 
-NOT_FOUND: Final = PageAnswer(404, TEXT, b"404 page not found\n")
-NOT_ALLOWED: Final = PageAnswer(405, TEXT, b"Method Not Allowed\n")
+NOT_FOUND: Final = page_answer(404, TEXT, b"404 page not found\n")
+NOT_ALLOWED: Final = page_answer(405, TEXT, b"Method Not Allowed\n")
 
 log = logging.getLogger("kcore.store.etcd")
 
@@ -45,8 +46,9 @@ class PageSet:
             "non_learner": self._learner,
         }
 
-    async def __call__(self, request: PageRequest) -> PageAnswer:
+    async def __call__(self, request: Request) -> Response:
         """The page of that path."""
+        await asyncio.sleep(0)  # checks have time limits, which only a task can have
         path = request.path.decode(errors="replace")
         if path.startswith("/v3/") and self.gateway is not None:
             return await self.gateway.answer(request)
@@ -58,7 +60,7 @@ class PageSet:
         query = parse_qs(request.query.decode(errors="replace"), keep_blank_values=True)
         return await page(query)
 
-    def _page(self, path: str) -> Callable[[dict[str, list[str]]], Awaitable[PageAnswer]] | None:
+    def _page(self, path: str) -> Callable[[dict[str, list[str]]], Awaitable[Response]] | None:
         if path == "/health":
             return self._health
         if path == "/version":
@@ -75,7 +77,7 @@ class PageSet:
 
     # -- pages ------------------------------------------------------------------------------------------------------
 
-    async def _health(self, query: dict[str, list[str]]) -> PageAnswer:
+    async def _health(self, query: dict[str, list[str]]) -> Response:
         serializable = query.get("serializable") == ["true"]
         reason = await self._unhealthy(query.get("exclude", ()), serializable=serializable)
         healthy = "false" if reason else "true"
@@ -83,8 +85,8 @@ class PageSet:
         body = orjson.dumps({"health": healthy, "reason": reason})
         if reason:
             log.warning("/health error", extra={"output": body.decode(), "status-code": 503})
-            return PageAnswer(503, TEXT, body + b"\n")
-        return PageAnswer(200, TEXT, body)
+            return page_answer(503, TEXT, body + b"\n")
+        return page_answer(200, TEXT, body)
 
     async def _unhealthy(self, excluded: Iterable[str], *, serializable: bool) -> str:
         for alarm in await self.store.alarm(AlarmAction.GET):
@@ -96,7 +98,7 @@ class PageSet:
         wrong = await self._reads(serializable=serializable)()
         return f"RANGE ERROR:{wrong}" if wrong else ""
 
-    async def _version(self, query: dict[str, list[str]]) -> PageAnswer:
+    async def _version(self, query: dict[str, list[str]]) -> Response:
         status = await self.store.status()
         major, minor, *_ = status.version.split(".")
         told = {
@@ -104,17 +106,17 @@ class PageSet:
             "etcdcluster": f"{major}.{minor}.0",
             "storage": status.storage_version or "unknown",
         }
-        return PageAnswer(200, JSON, orjson.dumps(told))
+        return page_answer(200, JSON, orjson.dumps(told))
 
-    async def _metrics(self, query: dict[str, list[str]]) -> PageAnswer:
+    async def _metrics(self, query: dict[str, list[str]]) -> Response:
         assert self.server is not None
         text = metrics.page(self.store, self.services, self.server, self.health_told, self.version)
-        return PageAnswer(200, metrics.KIND, text)
+        return page_answer(200, metrics.KIND, text)
 
     # -- checks -----------------------------------------------------------------------------------------------------
 
-    def _checked(self, checks: dict[str, Check]) -> Callable[[dict[str, list[str]]], Awaitable[PageAnswer]]:
-        async def page(query: dict[str, list[str]]) -> PageAnswer:
+    def _checked(self, checks: dict[str, Check]) -> Callable[[dict[str, list[str]]], Awaitable[Response]]:
+        async def page(query: dict[str, list[str]]) -> Response:
             text, failed = "", False
             for name, check in checks.items():
                 if len(checks) > 1 and name in query.get("exclude", ()):
@@ -123,8 +125,8 @@ class PageSet:
                 failed = failed or bool(wrong)
                 text += f"[-]{name} failed: {wrong}\n" if wrong else f"[+]{name} ok\n"
             if failed:
-                return PageAnswer(503, TEXT, f"{text}\n".encode())
-            return PageAnswer(200, TEXT, (text if "verbose" in query else "").encode() + b"ok\n")
+                return page_answer(503, TEXT, f"{text}\n".encode())
+            return page_answer(200, TEXT, (text if "verbose" in query else "").encode() + b"ok\n")
 
         return page
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, NamedTuple, Protocol
 
+from kcore.http.message import Peer
 from kcore.store.errors import Code, StoreError
 from kcore.store.etcd import messages
 
@@ -39,13 +40,6 @@ KINDS: Final = {
     (False, True): "server_stream",
     (True, True): "bidi_stream",
 }
-
-
-class Peer(NamedTuple):
-    """Who is at the other end of a connection; ``common_name`` is of a verified client certificate, else None."""
-
-    address: str
-    common_name: str | None = None
 
 
 class Context:

@@ -488,3 +488,21 @@ def test_only_the_drawn_name_of_a_token_volume_is_forgotten() -> None:
     assert faults_of(with_volume("kube-api-access-ABCDE"))[0].startswith(
         'spec.volumes[0].name: Invalid value: "kube-api-access-ABCDE"'
     )
+
+
+def test_a_diff_shows_the_internal_type() -> None:
+    _, faults = updated(pod(), lambda obj: obj["spec"]["containers"][0].update(command=["a"]))
+    assert faults[0].partition("\n")[2].split("\n") == [
+        "@@ -5,7 +5,9 @@",
+        "   {",
+        '    "Name": "c",',
+        '    "Image": "nginx:1.27",',
+        '-   "Command": null,',
+        '+   "Command": [',
+        '+    "a"',
+        "+   ],",
+        '    "Args": null,',
+        '    "WorkingDir": "",',
+        '    "Ports": null,',
+        "",
+    ]

@@ -222,6 +222,13 @@ def test_nesting_has_a_limit() -> None:
         decode_schema(raw)
 
 
+def test_a_few_bytes_make_no_flood_of_objects() -> None:
+    raw = b"\x12\x00" * 100_000  # empty pods, of four objects each and more
+    with pytest.raises(ApiError, match="more than 500000 objects"):
+        protobuf.decode(protobuf.wrap(raw * 3, "v1", "PodList"))
+    assert len(protobuf.decode(protobuf.wrap(raw, "v1", "PodList"))["items"]) == 100_000
+
+
 def decode_schema(raw: bytes) -> Any:
     from kcore.api.protobuf import codec
     from kcore_native.protobuf.decoder import decode

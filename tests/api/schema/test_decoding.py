@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from kcore.api import schema
@@ -155,3 +156,18 @@ def test_yaml_tells_doubles_by_line() -> None:
 ])  # fmt: skip
 def test_yaml_that_is_none(body: bytes, problem: str) -> None:
     assert refused(body, "Warn", decode_yaml).startswith(UNRECOGNIZED + problem)
+
+
+def test_a_quantity_that_is_a_number_is_its_text() -> None:
+    node = schema.load().node("io.k8s.api.core.v1.ResourceQuota")
+    body = b'{"spec":{"hard":{"a":1.500,"b":1e3,"c":2,"d":100000000000000000000,"e":0.5,"f":0.25E1}}}'
+    hard = {"a": "1.500", "b": "1e3", "c": "2", "d": "100E", "e": "500m", "f": "2500e-3"}
+    obj, _ = decode_json(body, node)
+    assert obj["spec"]["hard"] == hard
+    crd = schema.load().node(
+        "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition"
+    )
+    made, _ = decode_yaml(
+        b"spec: {versions: [{schema: {openAPIV3Schema: {maximum: 1.5, default: 2.5}}}]}", crd
+    )
+    assert b'"maximum":1.5' in orjson.dumps(made)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from kcore.api import tables
@@ -396,6 +397,24 @@ def test_what_a_row_holds_of_its_object() -> None:
 def test_a_list_brings_its_metadata() -> None:
     meta = {"resourceVersion": "9", "continue": "abc", "remainingItemCount": 4}
     assert tables.table(POD, [], now=NOW, list_meta=meta)["metadata"] == meta
+
+
+@pytest.mark.parametrize("include", ["Metadata", "Object", "None"])
+@pytest.mark.parametrize(
+    "kind",
+    [("", "Pod"), ("flowcontrol.apiserver.k8s.io", "FlowSchema"), ("rbac.authorization.k8s.io", "Role")],
+)
+def test_a_list_of_json_becomes_the_same_table(include: str, kind: tuple[str, str]) -> None:
+    objects = [obj for _, obj, *_ in printed() if obj["kind"] == kind[1]] + [{"metadata": {"name": "z"}}]
+    meta = {"resourceVersion": "9"}
+    shown = row(*kind)
+    for some in (objects, []):
+        made = tables.list_table_json(
+            shown, [orjson.dumps(obj) for obj in some], meta, now=NOW, include_object=include
+        )
+        assert orjson.loads(made) == tables.table(
+            shown, some, now=NOW, list_meta=meta, include_object=include
+        )
 
 
 def test_an_include_object_that_is_none_is_refused() -> None:

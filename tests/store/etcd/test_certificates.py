@@ -11,9 +11,9 @@ import pytest
 import trustme
 
 from kcore.api.errors import InputError
+from kcore.http.frames import PREFACE
 from kcore.store.etcd import messages as pb
 from kcore.store.etcd.certificates import ServerFiles, openssl_name, self_signed, server_context
-from kcore.store.etcd.server import PREFACE
 from tests.store.etcd.ports import Client, connect, open_port, refused
 
 RANGE = "etcdserverpb.KV/Range"
@@ -165,9 +165,9 @@ def test_no_connection_outlives_the_server(authority: trustme.CA, tmp_path: Path
         async with open_port(tls=context, access={"hostnames": ("other",)}) as port:
             connection = await asyncio.to_thread(silent, ("127.0.0.1", port.port))
             async with asyncio.timeout(30):
-                while not any(each.transport.is_closing() for each in port.server.connections):
+                while not any(each.transport.is_closing() for each in port.server.listener.connections):
                     await asyncio.sleep(0.01)
-        assert not port.server.connections
+        assert not port.server.listener.connections
         connection.close()
 
     asyncio.run(run())

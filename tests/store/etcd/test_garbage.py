@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kcore.http.frames import PREFACE
 from kcore.store.etcd import messages as pb
-from kcore.store.etcd.server import PREFACE
 from tests.store.etcd.ports import Client, Port, connect, open_port, refused
 
 ROUNDS = 60

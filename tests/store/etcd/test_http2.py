@@ -144,7 +144,7 @@ def test_more_long_streams_than_a_connection_takes() -> None:
                 await stream.write(pb.WatchRequest(create_request=pb.WatchCreateRequest(key=key)))
                 assert (await stream.read()).created
                 streams.append((key, stream))
-            assert len(port.server.connections) >= 3
+            assert len(port.server.listener.connections) >= 3
             for key, _ in streams:
                 await client.call(PUT, pb.PutRequest(key=key, value=b"v"))
             for key, stream in streams:
@@ -162,7 +162,7 @@ def test_a_client_that_does_not_read_holds_up_nobody() -> None:
             assert (await stream.read()).created
             for number in range(40):
                 await client.call(PUT, pb.PutRequest(key=b"k", value=bytes([number]) * (1 << 20)))
-            connections = [each.spoken for each in port.server.connections]
+            connections = [each.spoken for each in port.server.listener.connections]
             parked = [
                 one.engine.stream(call.id).pending_bytes or 0
                 for one in connections
@@ -182,15 +182,15 @@ def test_silent_connections_are_asked_and_the_dead_cut_off() -> None:
         async with open_port(access={"ping_seconds": 0.2}) as port, connect(port) as client:
             await client.call(RANGE, pb.RangeRequest(key=b"k"))
             await asyncio.sleep(1.0)
-            assert len(port.server.connections) == 1, "it answered the pings"
+            assert len(port.server.listener.connections) == 1, "it answered the pings"
             reader, writer = await asyncio.open_connection("127.0.0.1", port.port)
             writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
             await reader.read(10)
             for _ in range(100):
-                if len(port.server.connections) == 1:
+                if len(port.server.listener.connections) == 1:
                     break
                 await asyncio.sleep(0.05)
-            assert len(port.server.connections) == 1, "the dead one is gone"
+            assert len(port.server.listener.connections) == 1, "the dead one is gone"
             writer.close()
 
     asyncio.run(run())

@@ -11,6 +11,7 @@ import pytest
 
 from tests.store.etcdctl_suite.record import RECORDED, STEPS
 from tests.store.etcdctl_suite.session import etcdctl_binary, read_recorded, session
+from tests.store.kv_suite.servers import etcd_binary
 
 pytestmark = pytest.mark.slow
 
@@ -53,17 +54,30 @@ def test_every_command_prints_what_it_prints_against_etcd(members: int, tmp_path
     assert different == [], f"{len(different)} of {len(found)}\n" + "\n\n".join(different)
 
 
-def test_an_older_etcdctl_runs_against_it(tmp_path: Path) -> None:
+def older(lines: list[str], members: int) -> list[str]:
+    """As ``compared``, without the stack of a panic of etcdctl's own, and leases that a slower run has outlived."""
+    if "lease list" in lines[0]:
+        return lines[:1]
+    panic = next((at for at, line in enumerate(lines) if line.strip().startswith("panic:")), len(lines))
+    return compared(lines[: panic + 1], members)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_an_older_etcdctl_prints_what_it_prints_against_etcd(members: int, tmp_path: Path) -> None:
+    """Every command, commands that it does not know among them: against the real one, then against ours."""
     etcdctl = etcdctl_binary()
-    with session([sys.executable, "-m", "kcore", "etcd"], etcdctl, 1, tmp_path) as opened:
-        for command in (
-            "put / x",
-            "get / --prefix --keys-only",
-            "endpoint status",
-            "member list",
-            "lease grant 60",
-        ):
-            done = subprocess.run(
-                opened.command(*command.split()), env=opened.environment, capture_output=True, text=True
-            )
-            assert done.returncode == 0, f"{command}: {done.stderr}"
+    if version_of(etcdctl) == (3, 6):
+        pytest.skip(
+            "this etcdctl is not older than the recorded one; name one of Debian's with KCORE_ETCDCTL"
+        )
+    found = {}
+    for name, program in (("etcd", [etcd_binary()]), ("kcore", [sys.executable, "-m", "kcore", "etcd"])):
+        (tmp_path / name).mkdir()
+        with session(program, etcdctl, members, tmp_path / name) as opened:
+            found[name] = [opened.run(step) for step in STEPS[members]]
+    different = [
+        "\n".join(["wanted:", *theirs, "found:", *ours])
+        for theirs, ours in zip(found["etcd"], found["kcore"], strict=True)
+        if older(theirs, members) != older(ours, members)
+    ]
+    assert different == [], f"{len(different)} of {len(found['kcore'])}\n" + "\n\n".join(different)

@@ -1,0 +1,372 @@
+"""Strategic merge patch: lists are merged by their merge key, and directives say what a merge cannot.
+
+Source: apimachinery pkg/util/strategicpatch/patch.go of Kubernetes 1.36 (StrategicMergeMapPatch), and
+interpretStrategicMergePatchError of apiserver pkg/endpoints/handlers/patch.go for codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from kcore.api.field import quoted
+from kcore.api.patch.ordering import Identity, identity, in_order
+from kcore.api.patch.wording import JSON_KINDS, go_type, plain_error, rejected, shown
+from kcore.api.status import ApiError, bad_request
+
+DIRECTIVE: Final = "$patch"
+RETAIN_KEYS: Final = "$retainKeys"
+DELETE_FROM: Final = "$deleteFromPrimitiveList"
+SET_ORDER: Final = "$setElementOrder"
+
+BAD_PRIMITIVE_LIST: Final = "invalid patch format of primitive list"
+BAD_RETAIN_KEYS: Final = "invalid patch format of retainKeys"
+BAD_SET_ORDER: Final = "invalid patch format of setElementOrder list"
+UNSUPPORTED: Final = "strategic merge patch format is not supported"
+
+GO_KINDS: Final = {
+    "map": "map", "list": "slice", "string": "string", "integer": "int32", "number": "float64", "boolean": "bool",
+    "any": "struct", "bytes": "slice",
+}  # fmt: skip
+
+Object = dict[str, Any]
+Items = list[Any]
+
+
+class Meta(NamedTuple):
+    """How a field is merged: the node of its value (of a list: of its items), its strategy, its merge key."""
+
+    node: Any
+    strategy: str
+    key: str
+
+
+def strategic_merge(obj: Object, patch: Any, node: Any) -> Object:
+    """The object with the patch in it. ApiError 400 for a malformed patch, 500 (as upstream) for one without merge keys.
+
+    ``node`` is the schema of the object; None, as for custom resources, has no strategic merge.
+    """
+    if node is None:
+        raise bad_request(UNSUPPORTED)
+    if patch is None:
+        return obj
+    if not isinstance(patch, dict):
+        kind = JSON_KINDS[type(patch)]
+        raise bad_request(f"json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}")
+    return _merged(obj, patch, node)
+
+
+def _merged(original: Object, patch: Object, node: Any) -> Object:
+    if DIRECTIVE in patch:
+        return _directed(patch)
+    original, patch = {**original}, {**patch}
+    _retain_keys(original, patch)
+    _merge_ordered_lists(original, patch, node)
+    for key, value in patch.items():
+        deleting = key.startswith(DELETE_FROM)
+        name = _target(key, DELETE_FROM, BAD_PRIMITIVE_LIST) if deleting else key
+        if value is None:
+            original.pop(name, None)
+            continue
+        if name not in original or type(original[name]) is not type(value):
+            if not deleting:
+                _put(original, name, _without_nulls(value))
+        elif isinstance(value, dict):
+            meta = _struct_meta(node, name)
+            original[name] = (
+                value if meta.strategy == "replace" else _merged(original[name], value, meta.node)
+            )
+        elif isinstance(value, list):
+            meta = _list_meta(node, name)
+            original[name] = _merged_field([*original[name]], value, meta, deleting)
+        else:
+            original[name] = value
+    return original
+
+
+def _directed(patch: Object) -> Object:
+    directive = patch[DIRECTIVE]
+    if directive == "replace":
+        return {key: value for key, value in patch.items() if key != DIRECTIVE}
+    if directive == "delete":
+        return {}
+    raise _unknown_directive(directive, patch)
+
+
+def _unknown_directive(directive: Any, patch: Object) -> ApiError:
+    text = directive if isinstance(directive, str) else f"%!s({go_type(directive)}={shown(directive)})"
+    return plain_error(f"unknown patch type: {text} in map: {shown(patch)}")
+
+
+def _target(key: str, prefix: str, message: str) -> str:
+    """The field that ``$directive/field`` is about."""
+    head, slash, field = key.partition("/")
+    if not slash or head != prefix:
+        raise bad_request(message)
+    return field
+
+
+def _put(original: Object, name: str, value: Any) -> None:
+    """The value as it is new here; what is only a directive is no value."""
+    kept, value = _without_directives(value)
+    if kept:
+        original[name] = value
+    else:
+        original.pop(name, None)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
+    if isinstance(value, list):
+        return [_without_nulls(each) for each in value]
+    return value
+
+
+def _without_directives(value: Any) -> tuple[bool, Any]:
+    """The value without what bears a directive; false where the value itself does."""
+    if isinstance(value, dict):
+        if DIRECTIVE in value:
+            return False, None
+        pairs = ((key, _without_directives(each)) for key, each in value.items())
+        return True, {key: each for key, (kept, each) in pairs if kept}
+    if isinstance(value, list):
+        return True, [each for kept, each in map(_without_directives, value) if kept]
+    return True, value
+
+
+def _retain_keys(original: Object, patch: Object) -> None:
+    """Members of the original that ``$retainKeys`` does not list are gone; the patch sets none of those."""
+    if RETAIN_KEYS not in patch:
+        return
+    listed = patch.pop(RETAIN_KEYS)
+    if not isinstance(listed, list):
+        raise bad_request(BAD_RETAIN_KEYS)
+    names = {each for each in listed if isinstance(each, str)}
+    for key, value in patch.items():
+        if value is not None and not key.startswith((DELETE_FROM, SET_ORDER)) and key not in names:
+            raise bad_request(BAD_RETAIN_KEYS)
+    for key in [key for key in original if key not in names]:
+        del original[key]
+
+
+def _struct_meta(node: Any, name: str) -> Meta:
+    if node is None or node.kind != "object":
+        kind = GO_KINDS.get(node.kind, "struct") if node is not None else "interface"
+        if kind != "struct":
+            raise plain_error(f"merging an object in json but data type is not struct, instead is: {kind}")
+    field = node.fields.get(name)
+    if field is None:
+        raise plain_error(
+            f"unable to find api field in struct {node.type_name} for the json field {quoted(name)}"
+        )
+    return Meta(field, _strategy(field.patch_strategies), field.patch_merge_key)
+
+
+def _list_meta(node: Any, name: str) -> Meta:
+    meta = _struct_meta(node, name)
+    if meta.node.kind != "list":
+        raise plain_error("expected slice or array type, but got: struct")
+    if meta.node.items is not None and meta.node.items.kind == "list":
+        raise plain_error("unexpected slice of slice")
+    return meta._replace(node=meta.node.items)
+
+
+def _strategy(strategies: Sequence[str]) -> str:
+    others = [each for each in strategies if each != "retainKeys"]
+    if len(others) > 1:
+        raise plain_error(f"unexpected patch strategy: [{' '.join(strategies)}]")
+    return others[0] if others else ""
+
+
+def _merge_ordered_lists(original: Object, patch: Object, node: Any) -> None:
+    """Lists that ``$setElementOrder`` is about are merged and ordered, and taken out of the patch."""
+    for key in [key for key in patch if key.startswith(SET_ORDER)]:
+        order = patch.pop(key)
+        if not isinstance(order, list):
+            raise plain_error(f"expected a []interface {{}}, but received a {go_type(order)}")
+        name = _target(key, SET_ORDER, BAD_SET_ORDER)
+        for side in (original, patch):
+            if name in side and not isinstance(side[name], list):
+                raise plain_error(f"expected a []interface {{}}, but received a {go_type(side[name])}")
+        before: Items | None = original.get(name)
+        given: Items | None = patch.get(name)
+        meta = _list_meta(node, name)
+        _check_order(given or [], order, meta.key)
+        if before is None and given is None:
+            continue
+        if given is None:
+            merged: Items = before or []
+        elif before is None:
+            merged = _without_directives(given)[1]
+        else:
+            before = [*before]
+            merged = _merged_field(before, given, meta, False)
+        of_maps = _of_maps(before or [], given or [])
+        original[name] = _arranged(merged, order, order, before or [], meta.key, of_maps)
+        patch.pop(name, None)
+
+
+def _check_order(given: Items, order: Items, key: str) -> None:
+    """What the patch lists is in the order list, and in its order; deletions aside."""
+    if not order or not given:
+        return
+    if key:
+        _check_maps(given)
+        listed = [each for each in given if each.get(DIRECTIVE) != "delete"]
+    else:
+        listed = given
+    at, place = 0, 0
+    while at < len(listed) and place < len(order):
+        item = listed[at]
+        if isinstance(item, dict) and DIRECTIVE in item:
+            at += 1
+            continue
+        if _one_key(item, key) == _one_key(order[place], key):
+            at += 1
+        place += 1
+    if at < len(listed) and place >= len(order):
+        raise plain_error(
+            f"The order in patch list:\n{shown(given)}\n doesn't match {SET_ORDER} list:\n{shown(order)}\n"
+        )
+
+
+def _check_maps(items: Items) -> None:
+    for item in items:
+        if not isinstance(item, dict):
+            raise plain_error(f"expected a map[string]interface {{}}, but received a {go_type(item)}")
+
+
+def _one_key(item: Any, key: str) -> Identity:
+    """What an item is told by; of maps the merge key, which must be there."""
+    if not key:
+        return identity(item)
+    _check_maps([item])
+    if key not in item:
+        raise _no_merge_key(item, key)
+    return identity(item[key])
+
+
+def _no_merge_key(item: Object, key: str) -> ApiError:
+    return plain_error(f"map: {shown(item)} does not contain declared merge key: {key}")
+
+
+def _of_maps(*lists: Items) -> bool:
+    """True for items that are maps; all items must be of one type, and no lists."""
+    kinds = {type(item) for items in lists for item in items}
+    if list in kinds:
+        raise rejected()
+    if not kinds:
+        raise plain_error("no elements in any of the given slices")
+    if len(kinds) > 1:
+        raise plain_error(f"list element types are not identical: {shown(list(lists))}")
+    return dict in kinds
+
+
+def _merged_field(original: Items, patch: Items, meta: Meta, deleting: bool) -> Items:
+    if meta.strategy != "merge" and not deleting:
+        return patch
+    if not original and not patch:
+        return original
+    if not _of_maps(original, patch):
+        if deleting:
+            gone = {identity(each) for each in patch}
+            return [each for each in original if identity(each) not in gone]
+        return _arranged(_distinct([*original, *patch]), patch, patch, original, "", False)
+    if not meta.key:
+        raise plain_error("cannot merge lists without merge key for struct")
+    left, patch = _apply_item_directives(original, patch, meta.key)
+    merged = _merged_items([*left], patch, meta)
+    if len(left) < len(
+        original
+    ):  # new items stand where deleted ones did, in the memory that Go sorts by afterwards
+        new = merged[len(left) : len(original)]  # none where the list was replaced
+        original[len(left) : len(left) + len(new)] = new
+    return _arranged(merged, patch, patch, left, meta.key, True)
+
+
+def _distinct(items: Items) -> Items:
+    """Each once; as upstream, the last item takes the place of one that is dropped."""
+    made = [*items]
+    if len({identity(each) for each in made}) == len(made):
+        return made
+    i = 0
+    while i < len(made) - 1:
+        j = i + 1
+        while j < len(made):
+            if identity(made[i]) == identity(made[j]):
+                last = made.pop()
+                if j < len(made):
+                    made[j] = last
+            else:
+                j += 1
+        i += 1
+    return made
+
+
+def _apply_item_directives(original: Items, patch: Items, key: str) -> tuple[Items, Items]:
+    """Items of the patch that delete, or replace the whole list, have done so; the others are left.
+
+    ``original``, the caller's own list, is as Go leaves its memory: what is left of it moved up, the end as it was.
+    ``$setElementOrder`` sorts by that, so that a new item comes where a deleted one was.
+    """
+    plain: Items = []
+    left = original
+    replace = False
+    for item in patch:
+        if DIRECTIVE not in item:
+            plain.append(item)
+            continue
+        directive = item[DIRECTIVE]
+        if directive == "delete":
+            if key not in item:
+                raise _no_merge_key(item, key)
+            gone = identity(item[key])
+            left = [each for each in left if key not in each or identity(each[key]) != gone]
+        elif directive == "replace":
+            replace = True
+        elif directive == "merge":
+            raise plain_error("merging lists cannot yet be specified in the patch")
+        else:
+            raise _unknown_directive(directive, item)
+    if left is not original:
+        original[: len(left)] = left
+    return (plain, []) if replace else (left, plain)
+
+
+def _merged_items(original: Items, patch: Items, meta: Meta) -> Items:
+    places: dict[Identity, int] = {}
+    for place, item in enumerate(original):
+        if meta.key in item:
+            places.setdefault(identity(item[meta.key]), place)
+    for item in patch:
+        if meta.key not in item:
+            raise _no_merge_key(item, meta.key)
+        found = places.get(identity(item[meta.key]))
+        if found is not None:
+            original[found] = _merged(original[found], item, meta.node)
+        else:
+            places[identity(item[meta.key])] = len(original)
+            original.append(item)
+    return original
+
+
+def _arranged(
+    merged: Items, present: Items, patch_order: Items, server_order: Items, key: str, of_maps: bool
+) -> Items:
+    """The patch's items in its order, the server's in its own, and both together as the server had them."""
+    listed = {_one_key(each, "") if not key else _loose_key(each, key) for each in present}
+    mine: Items = []
+    others: Items = []
+    for item in merged:
+        (mine if (_one_key(item, key)) in listed else others).append(item)
+    if of_maps:
+        for item in (*merged, *patch_order, *server_order):
+            _one_key(item, key)
+    return in_order(mine, others, patch_order, server_order, key if of_maps else "")
+
+
+def _loose_key(item: Any, key: str) -> Identity | None:
+    if not isinstance(item, dict):
+        raise plain_error("value for key 0 is not a map")
+    return identity(item[key]) if key in item else None

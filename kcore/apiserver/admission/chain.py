@@ -1,0 +1,89 @@
+"""The admission chain: for each kind of operation the steps that concern it, found once.
+
+Source: pkg/kubeapiserver/options/plugins.go and apiserver pkg/admission/chain.go of Kubernetes 1.36.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kcore.apiserver.admission.contract import (
+    CONNECT,
+    CREATE,
+    DELETE,
+    UPDATE,
+    AdmittedOperation,
+    Object,
+    Plugin,
+    Request,
+    Step,
+)
+
+
+class Admission:
+    """``mutate`` before, ``validate`` after the strategy has prepared the object; plugins in the order given."""
+
+    def __init__(self, plugins: Sequence[Plugin]) -> None:
+        self._plugins = tuple(plugins)
+        self._steps: dict[tuple[str, str, str, str], tuple[tuple[Step, ...], tuple[Step, ...]]] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The plugins that are on, in order."""
+        return tuple(plugin.name for plugin in self._plugins)
+
+    async def mutate(
+        self, op: AdmittedOperation, obj: Object | None, old: Object | None, *, now: str = ""
+    ) -> None:
+        """``obj`` is as the mutating plugins make it; ApiError where one refuses.
+
+        A creation has no ``old``, a deletion no ``obj``.
+        """
+        await self._run(0, op, obj, old, now)
+
+    async def validate(
+        self, op: AdmittedOperation, obj: Object | None, old: Object | None, *, now: str = ""
+    ) -> None:
+        """ApiError where a validating plugin refuses; nothing is changed."""
+        await self._run(1, op, obj, old, now)
+
+    async def connect(self, op: AdmittedOperation, options: Object | None, *, now: str = "") -> None:
+        """Both phases of a connection (exec, attach, portforward, proxy)."""
+        for phase in (0, 1):
+            await self._run(phase, op, options, None, now, CONNECT)
+
+    async def _run(
+        self,
+        phase: int,
+        op: AdmittedOperation,
+        obj: Object | None,
+        old: Object | None,
+        now: str,
+        verb: str = "",
+    ) -> None:
+        verb = verb or (DELETE if obj is None else CREATE if old is None else UPDATE)
+        row = op.row
+        key = (verb, row.group, row.plural, op.subresource)
+        steps = self._steps.get(key) or self._found(key)
+        if steps[phase]:
+            request = Request(verb, op, obj, old, now)
+            for step in steps[phase]:
+                waiting = step(request)
+                if waiting is not None:
+                    await waiting
+
+    def _found(self, key: tuple[str, str, str, str]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+        verb, group, plural, subresource = key
+        mine = [
+            plugin
+            for plugin in self._plugins
+            if verb in plugin.verbs
+            and ((group, plural) in plugin.resources or ("*", "*") in plugin.resources)
+            and (subresource in plugin.subresources or "*" in plugin.subresources)
+        ]
+        found = (
+            tuple(plugin.mutate for plugin in mine if plugin.mutate is not None),
+            tuple(plugin.validate for plugin in mine if plugin.validate is not None),
+        )
+        self._steps[key] = found
+        return found

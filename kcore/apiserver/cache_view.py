@@ -1,0 +1,83 @@
+"""Cached objects as dicts, decoded once and shared: what guards ask of the cluster without waiting.
+
+Whoever gets one never changes it. A row is in memory after ``start``; before that nothing is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from kcore.api.rows import Row
+from kcore.apiserver.cacher import Cacher
+from kcore.apiserver.storage import Stored
+
+Object = dict[str, Any]
+DECODED_MAX: Final = 20_000  # objects that are kept decoded; more begin anew
+
+
+class CacheView:
+    """Rows are named by group and plural."""
+
+    def __init__(self, cacher: Cacher, rows: Iterable[Row]) -> None:
+        self._cacher = cacher
+        self._rows: dict[tuple[str, str], Row] = {}
+        for row in rows:
+            self.add(row)
+        self._decoded: dict[tuple[str, str, str], tuple[int, Object]] = {}
+
+    def add(self, row: Row) -> None:
+        """The row can be asked for; of several versions the stored one counts."""
+        if row.storage and ((row.group, row.plural) not in self._rows or row.version == row.storage_version):
+            self._rows[row.group, row.plural] = row
+
+    async def start(self, *names: tuple[str, str]) -> None:
+        """Those rows, by group and plural, are in memory."""
+        await self._cacher.start(*(self._rows[name] for name in names))
+
+    def _object(self, row: Row, namespace: str, name: str, stored: Stored) -> Object:
+        key = (row.storage, namespace, name)
+        kept = self._decoded.get(key)
+        if kept is not None and kept[0] == stored.revision:
+            return kept[1]
+        made = stored.object()
+        if len(self._decoded) >= DECODED_MAX:
+            self._decoded.clear()
+        self._decoded[key] = (stored.revision, made)
+        return made
+
+    def get(self, group: str, plural: str, namespace: str, name: str) -> Object | None:
+        """The object, None where there is none; ``namespace`` is empty for a cluster-scoped one."""
+        row = self._rows[group, plural]
+        stored = self._cacher.peek(row, namespace, name)
+        return None if stored is None else self._object(row, namespace, name, stored)
+
+    def list(self, group: str, plural: str, namespace: str = "") -> list[Object]:
+        """All objects, of the namespace where one is given, in the order of their keys."""
+        row = self._rows[group, plural]
+        return [
+            self._object(row, space, name, stored)
+            for space, name, stored in self._cacher.peek_all(row, namespace)
+        ]
+
+    def revision(self, group: str, plural: str) -> int:
+        """The revision of the last change to any object of the row."""
+        return self._cacher.last_change(self._rows[group, plural])
+
+    def follow(self, group: str, plural: str, changed: Callable[[str, str, Object | None], None]) -> None:
+        """``changed`` was called for every object that there is, and is called for every change from now on."""
+        row = self._rows[group, plural]
+
+        def told(namespace: str, name: str, stored: Stored | None) -> None:
+            if stored is None:
+                self._decoded.pop((row.storage, namespace, name), None)
+                changed(namespace, name, None)
+            else:
+                changed(namespace, name, self._object(row, namespace, name, stored))
+
+        self._cacher.follow(row, told)
+
+    async def live(self, group: str, plural: str, namespace: str, name: str) -> Object | None:
+        """The object as the store has it now."""
+        stored = await self._cacher.storage.get(self._rows[group, plural], namespace, name)
+        return None if stored is None else stored.object()

@@ -1,0 +1,211 @@
+"""Certificates, keys and the admin's kubeconfig, made on first start and kept.
+
+Names and places are kubeadm's: ``ca.crt``, ``apiserver.crt``, ``apiserver-kubelet-client``, ``front-proxy-ca``,
+``sa.key`` below one folder. Source: cmd/kubeadm/app/phases/certs of Kubernetes 1.36.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import ipaddress
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+CERTIFICATE_DAYS: Final = 365
+AUTHORITY_DAYS: Final = 3650
+RENEWED_DAYS_BEFORE: Final = 30
+CLOCK_SKEW: Final = dt.timedelta(minutes=5)
+SERVER_NAMES: Final = (
+    "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost",
+)  # fmt: skip
+PRIVATE: Final = 0o600
+
+
+class Pair(NamedTuple):
+    """A certificate and its key, both as PEM."""
+
+    certificate: bytes
+    key: bytes
+
+
+class Pki:
+    """One folder of certificates; what is asked for is made where it is not there or about to expire."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def authority(self, name: str, common_name: str) -> Pair:
+        """An authority that signs itself."""
+        return self._kept(name, lambda: _issued(common_name, None, days=AUTHORITY_DAYS))
+
+    def server(self, name: str, authority: Pair, hosts: Iterable[str]) -> Pair:
+        """A certificate for a server of those names and addresses."""
+        names = tuple(dict.fromkeys(hosts))
+        return self._kept(name, lambda: _issued("kube-apiserver", authority, hosts=names), names)
+
+    def client(self, name: str, authority: Pair, common_name: str, *groups: str) -> Pair:
+        """A certificate for a user."""
+        return self._kept(name, lambda: _issued(common_name, authority, groups=groups))
+
+    def signing_key(self, name: str) -> bytes:
+        """A key pair for tokens on the curve P-256 (RSA would take half a second to make); its private half as PEM."""
+        path = self.folder / f"{name}.key"
+        if path.exists():
+            return path.read_bytes()
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        key = ec.generate_private_key(ec.SECP256R1())
+        pem = _private_pem(key)
+        self._write(path, pem)
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        (self.folder / f"{name}.pub").write_bytes(public)
+        return pem
+
+    def _kept(self, name: str, make: Any, hosts: Iterable[str] = ()) -> Pair:
+        certificate, key = self.folder / f"{name}.crt", self.folder / f"{name}.key"
+        if certificate.exists() and key.exists():
+            pair = Pair(certificate.read_bytes(), key.read_bytes())
+            if _still_good(pair.certificate, hosts):
+                return pair
+        made: Pair = make()
+        self._write(key, made.key)
+        certificate.write_bytes(made.certificate)
+        return made
+
+    def _write(self, path: Path, content: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(path, content)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """The file has the content and is for this user alone."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE), "wb") as file:
+        file.write(content)
+    os.replace(temporary, path)
+
+
+def _still_good(pem: bytes, hosts: Iterable[str]) -> bool:
+    from cryptography import x509
+
+    certificate = x509.load_pem_x509_certificate(pem)
+    if certificate.not_valid_after_utc < dt.datetime.now(dt.UTC) + dt.timedelta(days=RENEWED_DAYS_BEFORE):
+        return False
+    wanted = {_general_name(host) for host in hosts}
+    if not wanted:
+        return True
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return False
+    return wanted <= set(names)
+
+
+def _general_name(host: str) -> Any:
+    from cryptography import x509
+
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _private_pem(key: Any) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
+    pem: bytes = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return pem
+
+
+def _issued(
+    common_name: str,
+    authority: Pair | None,
+    *,
+    hosts: Iterable[str] = (),
+    groups: Iterable[str] = (),
+    days: int = CERTIFICATE_DAYS,
+) -> Pair:
+    """A certificate on the curve P-256, signed by the authority, by itself without one."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    key: Any = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([
+        *(x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups),
+        x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+    ])  # fmt: skip
+    signer: Any = key
+    issuer = subject
+    if authority is not None:
+        signer = serialization.load_pem_private_key(authority.key, None)
+        issuer = x509.load_pem_x509_certificate(authority.certificate).subject
+    now = dt.datetime.now(dt.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCK_SKEW)
+        .not_valid_after(now + dt.timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=authority is None, path_length=None), critical=True)
+        .add_extension(_usage(is_authority=authority is None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+        )
+    )
+    names = [_general_name(host) for host in hosts]
+    if authority is not None:
+        purpose = ExtendedKeyUsageOID.SERVER_AUTH if names else ExtendedKeyUsageOID.CLIENT_AUTH
+        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    signed = builder.sign(signer, hashes.SHA256())
+    return Pair(signed.public_bytes(serialization.Encoding.PEM), _private_pem(key))
+
+
+def _usage(*, is_authority: bool) -> Any:
+    from cryptography import x509
+
+    return x509.KeyUsage(
+        digital_signature=True, key_encipherment=not is_authority, key_cert_sign=is_authority, crl_sign=is_authority,
+        content_commitment=False, data_encipherment=False, key_agreement=False, encipher_only=False,
+        decipher_only=False,
+    )  # fmt: skip
+
+
+def kubeconfig(server: str, authority: bytes, client: Pair, *, name: str = "kcore") -> dict[str, Any]:
+    """A kubeconfig with one context, everything inside it."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {"name": name, "cluster": {"server": server, "certificate-authority-data": _base64(authority)}}
+        ],
+        "users": [
+            {
+                "name": f"{name}-admin",
+                "user": {
+                    "client-certificate-data": _base64(client.certificate),
+                    "client-key-data": _base64(client.key),
+                },
+            }
+        ],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": f"{name}-admin"}}],
+        "current-context": name,
+    }
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()

@@ -1,0 +1,203 @@
+"""What every verb works with: the store, admission, the catalog, the clock, and what is known of each row."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from kcore.api.rows import Row
+from kcore.api.status import ApiError, conflict
+from kcore.api.strategy import Context, Strategy
+from kcore.apiserver.operation import Object, Operation, Result
+from kcore.apiserver.registry.metadata import NAME_ALPHABET, NAME_SUFFIX_LENGTH
+from kcore.apiserver.registry.remembered import Remembered
+from kcore.apiserver.registry.seams import Admission, Catalog, ManagedFields, ObjectStore
+from kcore.apiserver.registry.stored_form import dumps, loads, splice
+
+CLOCK_TEXT: Final = "%Y-%m-%dT%H:%M:%SZ"
+
+
+class Transaction(Protocol):
+    """What was reserved beside the object; kept where the object is stored, given back where it is not."""
+
+    async def commit(self) -> None: ...
+    async def revert(self) -> None: ...
+
+
+class Chance(Protocol):
+    """Where uids and the ends of generated names come from."""
+
+    def uid(self) -> str: ...
+    def suffix(self) -> str: ...
+
+
+class SystemChance:
+    """From the operating system's generator, many at a time."""
+
+    BATCH_BYTES: Final = 4096
+
+    def __init__(self) -> None:
+        self._pool = b""
+        self._at = 0
+
+    def _take(self, count: int) -> bytes:
+        at = self._at
+        if at + count > len(self._pool):
+            self._pool = os.urandom(self.BATCH_BYTES)
+            at = 0
+        self._at = at + count
+        return self._pool[at : at + count]
+
+    def uid(self) -> str:
+        """A random UUID (version 4)."""
+        raw = self._take(16).hex()
+        variant = "89ab"[int(raw[16], 16) & 3]
+        return f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-{variant}{raw[17:20]}-{raw[20:]}"
+
+    def suffix(self) -> str:
+        """Five letters and digits that spell nothing."""
+        letters = len(NAME_ALPHABET)
+        number = int.from_bytes(self._take(8), "big")
+        text = ""
+        for _ in range(NAME_SUFFIX_LENGTH):
+            number, index = divmod(number, letters)
+            text += NAME_ALPHABET[index]
+        return text
+
+
+async def reserves_nothing(*_: Any) -> None:
+    """Nothing is reserved."""
+
+
+def always(*_: Any) -> bool:
+    """True."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What a resource does beside storing its object. None: nothing.
+
+    ``begin_create``: (op, obj); ``begin_update``: (op, obj, old); ``after_delete``: (op, obj).
+    ``ends_by_update``: whether an update that leaves no finalizer may delete the object.
+    """
+
+    begin_create: Callable[[Operation, Object], Awaitable[Transaction | None]] | None = None
+    begin_update: Callable[[Operation, Object, Object], Awaitable[Transaction | None]] | None = None
+    after_delete: Callable[[Operation, Object], Awaitable[None]] | None = None
+    ends_by_update: Callable[[Object], bool] = always
+
+
+NO_HOOKS: Final = Hooks()
+
+
+@dataclass(slots=True)
+class Kind:
+    """What the registry knows of a row. ``stored`` is the api version in the store; ``converts``: it is another."""
+
+    row: Row
+    strategy: Strategy
+    node: Any
+    stored: str
+    converts: bool
+    hooks: Hooks
+    returns_deleted: bool
+    collects_garbage: bool
+    owned: Remembered = field(default_factory=dict)
+
+    def answer(self, data: bytes, revision: int) -> bytes:
+        """The stored object as a client of this row's version gets it."""
+        body = splice(data, revision)
+        return self.converted(body) if self.converts else body
+
+    def converted(self, body: bytes) -> bytes:
+        """The bytes of an object in the storage version, in this row's version."""
+        return dumps(self.in_version(loads(body)))
+
+    def from_version(self, obj: Object) -> Object:
+        """An object of this row's version in the storage version; changed in place."""
+        return self._in(obj, self.stored)
+
+    def in_version(self, obj: Object) -> Object:
+        """An object of the storage version in this row's version; changed in place."""
+        return self._in(obj, self.row.api_version)
+
+    def _in(self, obj: Object, api_version: str) -> Object:
+        if self.strategy.convert is not None:
+            self.strategy.convert(obj, api_version)
+        obj["apiVersion"] = api_version
+        return obj
+
+
+Special = Callable[[Any, Operation, Object], Awaitable[Result]]
+
+
+@dataclass(slots=True)
+class Core:
+    """``now_seconds``: the clock. ``creates``: POSTs that store nothing here, by group, plural and subresource."""
+
+    store: ObjectStore
+    catalog: Catalog
+    admission: Admission
+    managed_fields: ManagedFields
+    cacher: Any = None
+    now_seconds: Callable[[], float] = time.time
+    chance: Chance = field(default_factory=SystemChance)
+    hooks: Mapping[tuple[str, str], Hooks] = field(default_factory=dict)
+    creates: dict[tuple[str, str, str], Special] = field(default_factory=dict)
+    tokens: Any = None  # kcore.apiserver.registry.issuing.TokenIssuer
+    components: dict[str, Callable[[], Awaitable[str]]] = field(
+        default_factory=dict
+    )  # what is wrong, "" nothing
+    kinds: dict[int, Kind] = field(default_factory=dict)
+    _second: int = 0
+    _text: str = ""
+
+    def now(self) -> str:
+        """The time in RFC 3339, whole seconds, as in an object."""
+        second = int(self.now_seconds())
+        if second != self._second:
+            self._second = second
+            self._text = time.strftime(CLOCK_TEXT, time.gmtime(second))
+        return self._text
+
+    def kind(self, row: Row) -> Kind:
+        """What is known of the row; found once."""
+        known = self.kinds.get(id(row))
+        if known is None or known.row is not row:
+            known = self.kinds[id(row)] = self._kind(row)
+        return known
+
+    def forget(self, row: Row) -> None:
+        """The row is looked up anew: a custom resource changed."""
+        self.kinds.pop(id(row), None)
+
+    def _kind(self, row: Row) -> Kind:
+        stored = row.storage_api_version
+        events = row.kind == "Event" and row.group in ("", "events.k8s.io")
+        return Kind(
+            row=row,
+            strategy=self.catalog.strategy(row),
+            node=self.catalog.node(row),
+            stored=stored,
+            converts=stored != row.api_version,
+            hooks=self.hooks.get((row.group, row.plural), NO_HOOKS),
+            returns_deleted=row.answers_with_deleted,
+            collects_garbage=not events,
+        )
+
+    def context(self, op: Operation, now: str) -> Context:
+        """What a strategy may know of the request."""
+        user = op.user
+        return Context(now, op.namespace, user.name, user.groups, op.options.dry_run)
+
+
+def precondition_conflict(row: Row, namespace: str, name: str, text: str, plural: str = "") -> ApiError:
+    """409 with the store's own words (storage.NewInvalidObjError); ``plural`` where the object is not the row's."""
+    folder = plural or row.storage
+    key = f"/registry/{folder}/{namespace}/{name}" if row.namespaced else f"/registry/{folder}/{name}"
+    why = f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {text}"
+    return conflict(row.group, plural or row.plural, name, why)

@@ -1,0 +1,57 @@
+"""The store as the registry writes to it: single attempts, told apart by the revision that they are based on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kcore.api.rows import Row
+from kcore.api.status import ApiError
+from kcore.apiserver.storage import Storage, Stored, interpret
+from kcore.store.errors import StoreError
+
+PAGE_OBJECTS_MAX: Final = 2_000
+
+
+class Objects:
+    """``ObjectStore`` over ``Storage``."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.get = storage.get
+        self.current_revision = storage.current_revision
+
+    async def create(self, row: Row, namespace: str, name: str, value: bytes) -> int | None:
+        """The revision; None where an object of that name is there."""
+        try:
+            return await self.storage.create(row, namespace, name, value)
+        except ApiError as error:
+            if error.reason == "AlreadyExists":
+                return None
+            raise
+
+    async def replace(self, row: Row, namespace: str, name: str, value: bytes, revision: int) -> int | None:
+        """The revision; None where the object is no longer at ``revision``."""
+        key = self.storage.key(row, namespace, name)
+        written, _ = await self.storage.replace(row, key, Stored(b"", revision), value, None)
+        return None if written is None else written.revision
+
+    async def remove(self, row: Row, namespace: str, name: str, revision: int) -> int | None:
+        """The revision of the deletion; None where the object is no longer at ``revision``."""
+        key = self.storage.key(row, namespace, name)
+        gone, _ = await self.storage.erase(row, key, Stored(b"", revision))
+        return None if gone is None else gone.revision
+
+    async def values(self, row: Row) -> list[bytes]:
+        """All objects of the row, without resource versions."""
+        storage, found = self.storage, []
+        start = root = storage.root(row)
+        end = storage.end(root)
+        while True:
+            try:
+                page = await storage.page(start, end, limit=PAGE_OBJECTS_MAX)
+            except StoreError as error:
+                raise interpret(error) from None
+            found += [storage.stored(each).value for each in page.kvs]
+            if len(page.kvs) < PAGE_OBJECTS_MAX:
+                return found
+            start = page.kvs[-1].key + b"\0"

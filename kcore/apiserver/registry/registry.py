@@ -1,0 +1,76 @@
+"""Registry: every verb on every row, over the store, the watch cache, the catalog and admission."""
+
+from __future__ import annotations
+
+from kcore.apiserver.list_options import ListOptions
+from kcore.apiserver.operation import Object, Operation, Result
+from kcore.apiserver.registry import (
+    collecting,
+    components,
+    connecting,
+    creating,
+    deleting,
+    patching,
+    reading,
+    updating,
+)
+from kcore.apiserver.registry.core import Core
+from kcore.apiserver.registry.subresources import CREATES, GETS, UPDATES
+
+
+class Registry:
+    """The one CRUD path. ``obj`` is a dict that was decoded and cleaned in the version of ``op.row``; it is consumed.
+
+    All raise ApiError. Not a byte is stored where one does, and nothing is stored at all on a dry run.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+
+    async def create(self, op: Operation, obj: Object) -> Result:
+        """The object is stored (201); also POSTs to subresources that take one (binding, eviction, token)."""
+        row = op.row
+        special = self.core.creates.get(key := (row.group, row.plural, op.subresource)) or CREATES.get(key)
+        if special is not None:
+            return await special(self.core, op, obj)
+        return await creating.create(self.core, op, obj)
+
+    async def update(self, op: Operation, obj: Object) -> Result:
+        """The object is as sent (200), or created where its kind allows that (201)."""
+        special = UPDATES.get(op.subresource)
+        if special is not None:
+            return await special(self.core, op, obj)
+        return await updating.update(self.core, op, obj)
+
+    async def patch(self, op: Operation, patch_type: str, body: bytes) -> Result:
+        """The object is as the patch makes it; ``patch_type`` is the content type without parameters."""
+        return await patching.patch(self.core, op, patch_type, body)
+
+    async def delete(self, op: Operation, options: Object | None = None) -> Result:
+        """The object is gone, or marked to go (see upstream's rules); ``options`` is DeleteOptions."""
+        return await deleting.delete(self.core, op, options or {})
+
+    async def get(self, op: Operation, resource_version: str = "") -> Result:
+        """The object."""
+        special = GETS.get(op.subresource)
+        if special is not None:
+            return await special(self.core, op)
+        if op.row.kind == "ComponentStatus":
+            return await components.get_component(self.core.components, op)
+        return await reading.get(self.core, op, resource_version)
+
+    async def delete_collection(
+        self, op: Operation, list_options: ListOptions, options: Object | None = None
+    ) -> Result:
+        """All objects that match are deleted as one by one; the answer is the list of those that were there."""
+        return await collecting.delete_collection(self.core, op, list_options, options or {})
+
+    async def connect(self, op: Operation, query: connecting.Query) -> connecting.Target | None:
+        """Where the door streams to for log, exec, attach, portforward and proxy; None: an empty log."""
+        if op.subresource == "proxy":
+            return await connecting.proxy_target(self.core, op)
+        return await connecting.TARGETS[op.subresource](self.core, op, query)
+
+    async def components(self, op: Operation) -> Result:
+        """The list of ComponentStatus, which no store has."""
+        return await components.list_components(self.core.components, op)

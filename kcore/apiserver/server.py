@@ -1,0 +1,267 @@
+"""The chain that every request goes through: limits, who asks, may they, and then what was asked.
+
+Source: apiserver pkg/server/config.go (DefaultBuildHandlerChain) of Kubernetes 1.36.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, Final
+from urllib.parse import unquote
+
+import orjson
+
+from kcore.api import status
+from kcore.api.status import ApiError
+from kcore.apiserver import documents
+from kcore.apiserver.authz.refusal import forbidden
+from kcore.apiserver.documents import Documents
+from kcore.apiserver.headers import HeaderFields
+from kcore.apiserver.health import PATHS, Health
+from kcore.apiserver.metrics import KIND, Metrics
+from kcore.apiserver.negotiation import PLAIN, Accepted, accepted, wants_pretty
+from kcore.apiserver.rendering import encoded
+from kcore.apiserver.request import Query, RequestInfo, query_of, request_info
+from kcore.apiserver.user import MASTERS, UserInfo
+from kcore.apiserver.verbs import Call, Verbs
+from kcore.http.message import Header, Request, Response
+
+READ_VERBS: Final = frozenset({"get", "list"})
+TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
+NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
+CACHE: Final = (b"cache-control", b"no-cache, private")
+NOT_FOUND: Final = b"404 page not found\n"
+TOO_MANY: Final = b"Too many requests, please try again later.\n"
+AUDIT_ID_BYTES_MAX: Final = 64
+WARNINGS_BYTES_MAX: Final = 4 << 10  # of all of one answer
+
+log = logging.getLogger("kcore.apiserver")
+
+
+@dataclass(slots=True)
+class Settings:
+    """Limits of one server; 0 of a number in flight: none."""
+
+    reads_in_flight_max: int = 400
+    writes_in_flight_max: int = 200
+
+
+@dataclass(slots=True)
+class Guards:
+    """Who asks, may they, and as whom. ``impersonate`` is None where nobody may."""
+
+    authenticate: Callable[[HeaderFields, bytes | None, str], Any]
+    authorizer: Any
+    impersonate: Any = None
+
+
+@dataclass(slots=True)
+class ApiServer:
+    """The handler of all requests."""
+
+    catalog: Any
+    verbs: Verbs
+    guards: Guards
+    health: Health
+    documents: Documents
+    metrics: Metrics
+    kubelets: Any = None
+    openid: Callable[[str], Response | None] | None = None
+    settings: Settings = field(default_factory=Settings)
+    storage_objects: Callable[[], dict[tuple[str, str], int]] = dict
+
+    def __post_init__(self) -> None:
+        self.verbs.may_create = self._creation_refused
+
+    async def __call__(self, request: Request) -> Response:
+        """The answer, whatever happens."""
+        began = perf_counter()
+        method = request.method.decode("latin-1")
+        path = request.path.decode("latin-1")
+        if "%" in path:
+            path = unquote(path, errors="replace")
+        query = query_of(request.query.decode("latin-1"))
+        info = request_info(method, path, query)
+        warnings: list[str] = []
+        try:
+            response = await self._serve(request, info, query, warnings)
+        except ApiError as error:
+            response = self._refusal(request, query, error)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("request failed", extra={"verb": info.verb, "path": path})
+            text = b"This request caused apiserver to panic. Look in the logs for details.\n"
+            response = Response(500, [TEXT, NOSNIFF], text)
+        self._mark(request, response, warnings)
+        dry_run = "dryRun" in query
+        self.metrics.answered(info, response.status, perf_counter() - began, dry_run=dry_run)
+        return response
+
+    # -- the chain --------------------------------------------------------------------------------------------------
+
+    async def _serve(
+        self, request: Request, info: RequestInfo, query: Query, warnings: list[str]
+    ) -> Response:
+        if info.error:
+            text = f'Internal Server Error: "{info.path}": failed to create RequestInfo: {info.error}\n'
+            return Response(500, [TEXT, NOSNIFF], text.encode())
+        headers = HeaderFields(request.headers)
+        user: UserInfo = await self.guards.authenticate(headers, request.peer.certificate, info.path)
+        if self.guards.impersonate is not None:
+            user = self.guards.impersonate(user, info, headers)
+        decision = self.guards.authorizer.authorize(user, info)
+        if not decision.allowed:
+            raise forbidden(user, info, decision.reason)
+        if info.verb == "watch" and info.is_resource_request:
+            return await self._answered(request, info, query, user, warnings)
+        kind = "readOnly" if info.verb in READ_VERBS or not info.is_resource_request else "mutating"
+        inflight = self.metrics.inflight
+        settings = self.settings
+        most = settings.reads_in_flight_max if kind == "readOnly" else settings.writes_in_flight_max
+        if most and inflight[kind] >= most and MASTERS not in user.groups and not _is_probe(info.path):
+            dropped = self.metrics.dropped
+            dropped[kind,] = dropped.get((kind,), 0) + 1
+            return Response(429, [TEXT, NOSNIFF, (b"retry-after", b"1")], TOO_MANY)
+        inflight[kind] += 1
+        try:
+            return await self._answered(request, info, query, user, warnings)
+        finally:
+            inflight[kind] -= 1
+
+    async def _answered(
+        self, request: Request, info: RequestInfo, query: Query, user: UserInfo, warnings: list[str]
+    ) -> Response:
+        if info.is_resource_request:
+            return await self._resource(request, info, query, user, warnings)
+        return await self._page(request, info, query)
+
+    async def _resource(
+        self, request: Request, info: RequestInfo, query: Query, user: UserInfo, warnings: list[str]
+    ) -> Response:
+        row = self.catalog.row(info.api_group, info.api_version, info.resource)
+        if row is None:
+            if any(
+                each.group == info.api_group and each.version == info.api_version
+                for each in self.catalog.rows
+            ):
+                raise status.no_such_path()
+            return Response(404, [TEXT, NOSNIFF], NOT_FOUND)
+        sub = None
+        verbs = row.verbs
+        if info.subresource:
+            sub = row.subresource(info.subresource)
+            if sub is None:
+                raise status.no_such_path()
+            verbs = sub.verbs
+        if info.namespace and not row.namespaced and row.plural != "namespaces":
+            raise status.no_such_path()
+        if sub is not None and sub.connects and self.kubelets is not None:
+            answer: Response = await self.kubelets.connect(request, info, query, user, row)
+            return answer
+        everywhere = row.namespaced and not info.namespace
+        one = bool(info.parts[1:])
+        if (
+            info.verb not in verbs
+            or (everywhere and info.verb not in ("list", "watch") and info.verb != "create")
+            or (everywhere and info.verb == "create" and _needs_namespace(row))
+            or (info.verb == "create" and one and sub is None)
+        ):
+            raise _not_allowed()
+        call = Call(request, info, query, user, row, sub)
+        call.warnings = warnings
+        verb: Any = self.verbs.table.get(info.verb)
+        if verb is None:
+            raise _not_allowed()
+        response: Response = await verb(call)
+        return response
+
+    async def _page(self, request: Request, info: RequestInfo, query: Query) -> Response:
+        path = info.path
+        if request.method not in (b"GET", b"HEAD"):
+            return Response(405, [TEXT, NOSNIFF], b"method not allowed\n")
+        if (found := await self.health.page(path.rstrip("/") or "/", query)) is not None:
+            return found
+        if path == "/metrics":
+            return Response(200, [(b"content-type", KIND)], self.metrics.page(self.storage_objects()))
+        if self.openid is not None and (found := self.openid(path)) is not None:
+            return found
+        if (found := self.documents.page(path, query, request)) is not None:
+            return found
+        if path == "/":
+            listed = documents.paths(self.catalog, {root: list(self.health.checks(root)) for root in PATHS})
+            body = orjson.dumps({"paths": listed}, option=orjson.OPT_INDENT_2)
+            return Response(200, [(b"content-type", b"application/json")], body)
+        return Response(404, [TEXT, NOSNIFF], NOT_FOUND)
+
+    def _creation_refused(self, user: UserInfo, info: RequestInfo) -> str | None:
+        """Why an update or an apply may not create, None where it may."""
+        decision = self.guards.authorizer.authorize(user, info)
+        return None if decision.allowed else forbidden(user, info, decision.reason).message
+
+    # -- answers ----------------------------------------------------------------------------------------------------
+
+    def _refusal(self, request: Request, query: Query, error: ApiError) -> Response:
+        headers: list[Header] = []
+        if error.retry_after_seconds:
+            headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
+        form = self._form(request, query)
+        headers.append((b"content-type", form.media_type.encode()))
+        if error.code in (401, 403):
+            headers.append(NOSNIFF)
+        return Response(error.code, headers, encoded(error.status(), form))
+
+    def _form(self, request: Request, query: Query) -> Accepted:
+        header = request.header(b"accept")
+        agent = (request.header(b"user-agent") or b"").decode("latin-1")
+        try:
+            form = accepted(header.decode("latin-1"), transforms=False) if header else PLAIN
+        except ApiError:
+            return PLAIN._replace(pretty=True)  # said in JSON even where that is not accepted
+        return form._replace(pretty=True) if wants_pretty(query.get("pretty"), agent) else form
+
+    def _mark(self, request: Request, response: Response, warnings: list[str]) -> None:
+        """What every answer carries."""
+        given = request.header(b"audit-id")
+        headers = response.headers = [*response.headers]
+        headers.append((b"audit-id", _audit_id(given)))
+        if not any(name == b"cache-control" for name, _ in headers):
+            headers.append(CACHE)
+        size = 0
+        for text in warnings:
+            value = _warning(text)
+            size += len(value)
+            if size > WARNINGS_BYTES_MAX:
+                break
+            headers.append((b"warning", value))
+
+
+def _audit_id(given: bytes | None) -> bytes:
+    if given and len(given) <= AUDIT_ID_BYTES_MAX and given.isascii():
+        return given
+    return str(uuid.uuid4()).encode()
+
+
+def _warning(text: str) -> bytes:
+    """As RFC 7234 5.5 has it, without characters that would end the line."""
+    clean = "".join(char if char.isprintable() else " " for char in text)
+    quoted = clean.replace("\\", "\\\\").replace('"', '\\"')
+    return f'299 - "{quoted}"'.encode()
+
+
+def _is_probe(path: str) -> bool:
+    return path.startswith(PATHS)
+
+
+def _needs_namespace(row: Any) -> bool:
+    return bool(row.namespaced)
+
+
+def _not_allowed() -> ApiError:
+    text = "the server does not allow this method on the requested resource"
+    return ApiError(405, "MethodNotAllowed", text, {})

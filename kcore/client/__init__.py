@@ -1,0 +1,1 @@
+"""How others see the cluster: clients in this process and over HTTP."""

@@ -1,0 +1,162 @@
+"""What passes between a connection and the handler: requests, responses, streams.
+
+A handler is a coroutine from a request to a response. One that need not wait is answered in the same turn of the
+loop. A response's body is bytes, or a ``Stream`` that writes through an ``Outlet`` as long as it likes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+Header = tuple[bytes, bytes]
+
+
+class Peer(NamedTuple):
+    """Who is at the other end of a connection.
+
+    ``common_name`` and ``certificate`` (DER) are of a client certificate that the listener's TLS context verified.
+    """
+
+    address: str
+    common_name: str | None = None
+    certificate: bytes | None = None
+
+
+class Outlet(Protocol):
+    """Where a stream writes; ``waiting_bytes`` is what the client has not taken yet."""
+
+    @property
+    def waiting_bytes(self) -> int: ...
+    @property
+    def is_choked(self) -> bool: ...
+    def write(self, data: bytes) -> None: ...
+    def end(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+class Stream(Protocol):
+    """A body that is written over time. ``start`` is called once the head is out, ``stop`` when nobody wants more."""
+
+    def start(self, outlet: Outlet) -> None: ...
+    def resume(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+class Tunnel(Stream, Protocol):
+    """Raw bytes both ways after an upgrade; ``receive`` takes the client's, empty bytes where it sends no more."""
+
+    def receive(self, data: bytes) -> None: ...
+
+
+class Request:
+    """One request. ``path`` and ``query`` are as they came, not percent-decoded; header names are in lower case."""
+
+    __slots__ = ("_found", "body", "headers", "method", "path", "peer", "query", "upgrade", "version")
+
+    def __init__(
+        self,
+        method: bytes,
+        path: bytes,
+        query: bytes,
+        headers: Sequence[Header],
+        body: bytes,
+        peer: Peer,
+        *,
+        version: bytes = b"1.1",
+        upgrade: bytes | None = None,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = body
+        self.peer = peer
+        self.version = version
+        self.upgrade = upgrade  # the protocol that the client would switch to
+        self._found: dict[bytes, bytes] | None = None
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of that header, whose name is in lower case."""
+        found = self._found
+        if found is None:
+            found = {}
+            for key, value in self.headers:
+                found.setdefault(key.lower(), value)
+            self._found = found
+        return found.get(name)
+
+    def values(self, name: bytes) -> list[bytes]:
+        """All values of that header, whose name is in lower case."""
+        return [value for key, value in self.headers if key.lower() == name]
+
+
+class Response:
+    """One response. Length, date and transfer coding are the connection's to say; all else is in ``headers``."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: list[Header], body: bytes | Stream = b"") -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Pieces:
+    """A stream of bytes that are made as the client takes them: a long answer is never whole in memory."""
+
+    __slots__ = ("_iterator", "_outlet")
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._iterator = pieces
+        self._outlet: Outlet | None = None
+
+    def start(self, outlet: Outlet) -> None:
+        """Writes until the client is choked."""
+        self._outlet = outlet
+        self.resume()
+
+    def resume(self) -> None:
+        """Writes on."""
+        outlet = self._outlet
+        while outlet is not None and not outlet.is_choked:
+            piece = next(self._iterator, None)
+            if piece is None:
+                self._outlet = None
+                outlet.end()
+                return
+            outlet.write(piece)
+
+    def stop(self) -> None:
+        """Forgets the rest."""
+        self._outlet = None
+        self._iterator = iter(())
+
+
+class Spoken(Protocol):
+    """A connection once it is known what it speaks; the listener drives it."""
+
+    def receive(self, data: bytes) -> None: ...
+    def flush(self) -> None: ...
+    def set_choked(self, choked: bool) -> None: ...
+    def ping(self) -> bool: ...
+    def leave(self) -> None: ...
+    def is_busy(self) -> bool: ...
+    def is_overdue(self, now_s: float) -> bool: ...
+    def disconnected(self) -> None: ...
+
+
+class Port(Protocol):
+    """What a connection needs of its listener, and counts there. ``now_s`` is the loop's clock, a second old at most."""
+
+    loop: asyncio.AbstractEventLoop
+    now_s: float
+    date: bytes
+    bytes_sent: int
+
+
+Factory = Callable[[Peer, Any, Any], Spoken]  # the peer, the transport, the port

@@ -1,0 +1,32 @@
+"""Fixtures for tests that need a Kubernetes API: pytest finds them by the entry point, nothing is to be imported."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from kcore.controlplane import ControlPlane
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def kcore_cluster() -> Iterator[ControlPlane]:
+    """A control plane in this process for the whole session, its store in memory."""
+    from kcore.controlplane import ControlPlane
+
+    with ControlPlane() as control_plane:
+        yield control_plane
+
+
+@pytest.fixture
+def kcore_namespace(kcore_cluster: ControlPlane) -> Iterator[str]:
+    """The name of a namespace of this test's own; it is deleted afterwards."""
+    name = f"test-{next(_numbers)}"
+    kcore_cluster.client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    kcore_cluster.client.delete("namespaces", name)

@@ -1,0 +1,16 @@
+from typing import Any, Final
+
+from kcore_native.fieldset.shape import Shape
+
+DEPTH_MAX: Final[int]
+
+class TooDeep(ValueError): ...
+
+class Comparison:
+    changed: dict[str, Any]
+    removed: dict[str, Any]
+    def __init__(self, shape: Shape, left: Any, right: Any) -> None: ...
+
+def equal(left: Any, right: Any) -> bool: ...
+def to_set(shape: Shape, value: Any) -> dict[str, Any]: ...
+def reconciled(shape: Shape, node: dict[str, Any]) -> dict[str, Any]: ...

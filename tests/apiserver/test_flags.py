@@ -1,0 +1,60 @@
+"""The flags of kcore apiserver, and what is made on first start."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from kcore.api.errors import InputError
+from kcore.apiserver.flags import FLAGS, gather
+from kcore.apiserver.pki import Pki, kubeconfig
+from kcore.cli.apiserver import two_dashes
+from kcore.cli.app import main
+
+
+def test_values_are_read_by_their_kind() -> None:
+    settings = gather({"secure-port": "1", "authorization-mode": "RBAC,AlwaysAllow", "event-ttl": "1h30m", "anonymous-auth": "false"})  # fmt: skip
+    assert (settings["secure-port"], settings["event-ttl"], settings["anonymous-auth"]) == (1, 5400.0, False)
+    assert settings["authorization-mode"] == ("RBAC", "AlwaysAllow")
+    assert len({flag.name for flag in FLAGS}) == len(FLAGS)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("secure-port", "x"), ("event-ttl", "soon"), ("anonymous-auth", "maybe"), ("tls-min-version", "1"),
+     ("tls-cert-file", "only-one")],
+)  # fmt: skip
+def test_what_cannot_be_is_said(name: str, text: str) -> None:
+    with pytest.raises(InputError, match=name):
+        gather({name: text})
+
+
+def test_an_unknown_flag_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["apiserver", "--no-such-flag=1"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_flags_are_taken_as_go_takes_them() -> None:
+    assert two_dashes("-anonymous-auth") == "--anonymous-auth=true"
+    assert two_dashes("--anonymous-auth=false") == "--anonymous-auth=false"
+    assert two_dashes("-v=2") == "--v=2"
+    assert two_dashes("value") == "value"
+
+
+def test_keys_are_made_once_and_are_private(tmp_path: Path) -> None:
+    pki = Pki(tmp_path)
+    authority = pki.authority("ca", "kubernetes")
+    server = pki.server("apiserver", authority, ["localhost", "127.0.0.1"])
+    admin = pki.client("admin", authority, "kubernetes-admin", "system:masters")
+    assert pki.authority("ca", "kubernetes") == authority
+    assert pki.server("apiserver", authority, ["localhost"]) == server
+    assert pki.server("apiserver", authority, ["elsewhere"]) != server, (
+        "a name more needs another certificate"
+    )
+    assert pki.signing_key("sa") == pki.signing_key("sa")
+    for path in tmp_path.glob("*.key"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    made = kubeconfig("https://localhost:1", authority.certificate, admin)
+    assert made["clusters"][0]["cluster"]["server"] == "https://localhost:1"
