@@ -28,6 +28,7 @@ from kcore.http.http1 import Http1Connection, Limits
 from kcore.http.http2 import Http2Connection
 from kcore.http.listener import Listener
 from kcore.http.message import Peer
+from kcore.store.etcd.certificates import openssl_name
 from kcore.store.kv import KV
 
 STOP_SECONDS_MAX: Final = 10.0  # that requests under way may take to finish
@@ -75,6 +76,11 @@ class Identity:
         newest = flags["tls-min-version"] == "VersionTLS13"
         context.minimum_version = ssl.TLSVersion.TLSv1_3 if newest else ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(PROTOCOLS)
+        if suites := flags["tls-cipher-suites"]:
+            try:
+                context.set_ciphers(":".join(map(openssl_name, suites)))
+            except ssl.SSLError:
+                raise InputError(f"unknown among {','.join(suites)}", field="--tls-cipher-suites") from None
         certificate, key = self.folder / "apiserver.crt", self.folder / "apiserver.key"
         if flags["tls-cert-file"]:
             certificate, key = Path(flags["tls-cert-file"]), Path(flags["tls-private-key-file"])
@@ -170,7 +176,11 @@ def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[]
         plugins_on=flags["enable-admission-plugins"],
         plugins_off=flags["disable-admission-plugins"],
         root_ca=identity.authority.certificate.decode(),
-        settings=Settings(flags["max-requests-inflight"], flags["max-mutating-requests-inflight"]),
+        settings=Settings(
+            flags["max-requests-inflight"],
+            flags["max-mutating-requests-inflight"],
+            flags["min-request-timeout"],
+        ),
         event_ttl_seconds=round(flags["event-ttl"]),
         prefix=flags["etcd-prefix"],
         address=lambda: f"{address}:{port()}",

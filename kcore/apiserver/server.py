@@ -28,7 +28,7 @@ from kcore.apiserver.negotiation import PLAIN, Accepted, accepted, wants_pretty
 from kcore.apiserver.rendering import encoded
 from kcore.apiserver.request import Query, RequestInfo, query_of, request_info
 from kcore.apiserver.user import MASTERS, UserInfo
-from kcore.apiserver.verbs import Call, Verbs
+from kcore.apiserver.verbs import MIN_REQUEST_SECONDS, Call, Verbs
 from kcore.http.message import Header, Request, Response
 
 READ_VERBS: Final = frozenset({"get", "list"})
@@ -45,10 +45,11 @@ log = logging.getLogger("kcore.apiserver")
 
 @dataclass(slots=True)
 class Settings:
-    """Limits of one server; 0 of a number in flight: none."""
+    """Limits of one server; 0: none."""
 
     reads_in_flight_max: int = 400
     writes_in_flight_max: int = 200
+    watch_seconds_min: int = MIN_REQUEST_SECONDS
 
 
 @dataclass(slots=True)
@@ -77,6 +78,7 @@ class ApiServer:
 
     def __post_init__(self) -> None:
         self.verbs.may_create = self._creation_refused
+        self.verbs.watch_seconds_min = self.settings.watch_seconds_min
 
     async def __call__(self, request: Request) -> Response:
         """The answer, whatever happens."""

@@ -48,7 +48,9 @@ PATCH_TYPES: Final = (
     "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 )  # fmt: skip
-MIN_REQUEST_SECONDS: Final = 1800  # a watch without a timeout lasts so long, and up to as much again
+MIN_REQUEST_SECONDS: Final = (
+    1800  # --min-request-timeout: a watch that names no end lasts so long, up to twice
+)
 DELETE_OPTIONS: Final = GroupVersionKind("meta.k8s.io", "v1", "DeleteOptions")
 INCLUDE: Final = ("None", "Metadata", "Object")
 
@@ -118,6 +120,7 @@ class Verbs:
         self.metrics = metrics
         self.watches: set[WatchBody] = set()
         self.stopping = False
+        self.watch_seconds_min = MIN_REQUEST_SECONDS
         self.may_create: Callable[[UserInfo, RequestInfo], str | None] = lambda user, info: None
         self.table: Final = {
             "get": self.get, "list": self.list, "watch": self.watch, "create": self.create,
@@ -167,8 +170,8 @@ class Verbs:
         options = list_options.from_query(call.row, _pairs(call.query), name=info.name, watch=True)
         include, convert = self._include(call, form), self._conversion(call.row)
         write, representation = encoder(call.row, form, self.now, include, convert)
-        if not options.timeout_seconds:
-            seconds = round(MIN_REQUEST_SECONDS * (1 + random.random()))
+        if not options.timeout_seconds and self.watch_seconds_min:
+            seconds = round(self.watch_seconds_min * (1 + random.random()))
             options = replace(options, timeout_seconds=seconds)
         source = await self.cacher.watch(
             call.row, info.namespace, options, encode=write, representation=representation
