@@ -28,6 +28,7 @@ from kcore.http.http1 import Http1Connection, Limits
 from kcore.http.http2 import Http2Connection
 from kcore.http.listener import Listener
 from kcore.http.message import Peer
+from kcore.store.errors import StoreError
 from kcore.store.etcd.certificates import openssl_name
 from kcore.store.kv import KV
 
@@ -231,7 +232,10 @@ async def open_store(flags: Flags) -> KV:
             certificate=_optional(flags, "etcd-certfile"),
             key=_optional(flags, "etcd-keyfile"),
         )
-        return await connect(flags["etcd-servers"], credentials)
+        try:
+            return await connect(flags["etcd-servers"], credentials)
+        except StoreError as error:
+            raise InputError(f"no etcd answers: {error}", field="--etcd-servers") from None
     from kcore.store.embedded import Embedded
 
     return await Embedded.open(flags["data-dir"] or None)
