@@ -44,6 +44,19 @@ def test_flags_are_taken_as_go_takes_them() -> None:
     assert two_dashes("value") == "value"
 
 
+def test_suites_are_those_that_were_named(tmp_path: Path) -> None:
+    suite = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
+    given = {"cert-dir": str(tmp_path), "tls-cipher-suites": suite, "tls-min-version": "VersionTLS12"}
+    flags = gather(given)
+    offered = Identity(flags, ["localhost"]).tls(flags).get_ciphers()
+    assert [each["name"] for each in offered if each["protocol"] != "TLSv1.3"] == [
+        "ECDHE-ECDSA-AES128-GCM-SHA256"
+    ]
+    flags = gather(given | {"tls-cipher-suites": "TLS_NONE"})
+    with pytest.raises(InputError, match="tls-cipher-suites"):
+        Identity(flags, ["localhost"]).tls(flags)
+
+
 def test_keys_are_made_once_and_are_private(tmp_path: Path) -> None:
     pki = Pki(tmp_path)
     authority = pki.authority("ca", "kubernetes")
@@ -59,16 +72,3 @@ def test_keys_are_made_once_and_are_private(tmp_path: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     made = kubeconfig("https://localhost:1", authority.certificate, admin)
     assert made["clusters"][0]["cluster"]["server"] == "https://localhost:1"
-
-
-def test_suites_are_those_that_were_named(tmp_path: Path) -> None:
-    suite = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
-    given = {"cert-dir": str(tmp_path), "tls-cipher-suites": suite, "tls-min-version": "VersionTLS12"}
-    flags = gather(given)
-    offered = Identity(flags, ["localhost"]).tls(flags).get_ciphers()
-    assert [each["name"] for each in offered if each["protocol"] != "TLSv1.3"] == [
-        "ECDHE-ECDSA-AES128-GCM-SHA256"
-    ]
-    flags = gather(given | {"tls-cipher-suites": "TLS_NONE"})
-    with pytest.raises(InputError, match="tls-cipher-suites"):
-        Identity(flags, ["localhost"]).tls(flags)
