@@ -15,6 +15,7 @@ import orjson
 from kcore.api import field, schema
 from kcore.api.patch import json_patch, json_patch_faults, merge_patch, strategic_merge
 from kcore.api.patch.operations import check_form
+from kcore.api.schema.decoding import forgets_owners
 from kcore.api.schema.document import read_json
 from kcore.api.status import ApiError, bad_request, conflict, not_found, unsupported_media_type
 from kcore.api.status import invalid as invalid_object
@@ -220,10 +221,13 @@ def sorted_json(obj: Any) -> str:
 def cleaned(made: Patched, node: Any, op: Operation) -> Object:
     """The patched object after a round trip through its schema; unknown fields are met as the request says."""
     obj: Object = copied(made.obj)  # it shares with the live object and the patch
+    forgets = forgets_owners(obj)
     try:
         unknown: Sequence[str] = node.clean(obj)
     except ValueError as error:
         raise _invalid_patch(made, str(error)) from None
+    if forgets:
+        obj["metadata"]["managedFields"] = []
     faults = made.warnings + [f'unknown field "{path}"' for path in unknown]
     if not faults:
         return obj
@@ -265,6 +269,7 @@ def applying(core: Core, kind: Kind, op: Operation, body: bytes) -> Write:
             now=now,
             node=kind.node,
             reset_fields=reset,
+            convert=kind.in_other_version,
         )
         new = copied(new)  # it shares with the live object
         kind.node.clean(new)
