@@ -8,7 +8,9 @@ from pathlib import Path
 from tests.apiserver.kubectl_suite.session import kubectl_binary, session, version_of
 
 RECORDED = Path(__file__).parent / "recorded.txt"
-HEAD = "What kubectl {version} prints against Kubernetes 1.36. Made by tests/apiserver/kubectl_suite/record.py."
+HEAD = (
+    "What kubectl {version} prints against Kubernetes 1.36. Made by tests/apiserver/kubectl_suite/record.py."
+)
 
 
 def main() -> None:

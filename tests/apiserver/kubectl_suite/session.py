@@ -122,7 +122,9 @@ class Session:
         line = re.sub(rf"\b{self.port}\b", "PORT", line)
         for pattern, name in VARIES:
             line = pattern.sub(name, line)
-        line = SHOWN_AGE.sub(lambda found: "AGE" + ("   " if len(found[1] or "") > 1 else found[1] or ""), line)
+        line = SHOWN_AGE.sub(
+            lambda found: "AGE" + ("   " if len(found[1] or "") > 1 else found[1] or ""), line
+        )
         line = HEADS.sub(r"\1   ", line)
         return CELLS.sub(r"\1   ", line)
 
