@@ -48,9 +48,7 @@ PATCH_TYPES: Final = (
     "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 )  # fmt: skip
-MIN_REQUEST_SECONDS: Final = (
-    1800  # --min-request-timeout: a watch that names no end lasts so long, up to twice
-)
+MIN_REQUEST_SECONDS: Final = 1800  # a watch without a timeout lasts so long, and up to as much again
 DELETE_OPTIONS: Final = GroupVersionKind("meta.k8s.io", "v1", "DeleteOptions")
 INCLUDE: Final = ("None", "Metadata", "Object")
 
