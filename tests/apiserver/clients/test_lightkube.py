@@ -61,8 +61,9 @@ def test_an_object_lives_and_dies(client: Client, namespace: str) -> None:
     replaced = client.replace(made)
     assert int(replaced.metadata.resourceVersion) > int(made.metadata.resourceVersion)
     assert refused(client.replace, made)[:2] == (409, "Conflict")
-    client.set(config_map("a", namespace, x="3"))
-    client.set(config_map("b", namespace, x="3"))
+    labelled = client.set(ConfigMap, "a", namespace=namespace, labels={"a": "1"}, annotations={"b": "2"})
+    assert (labelled.metadata.labels, labelled.metadata.annotations) == ({"a": "1"}, {"b": "2"})
+    client.create(config_map("b", namespace))
     client.delete(ConfigMap, "a", namespace=namespace)
     assert refused(client.get, ConfigMap, "a", namespace=namespace) == (
         404, "NotFound", 'configmaps "a" not found',
@@ -120,7 +121,7 @@ def test_a_watch_with_a_selector(client: Client, namespace: str) -> None:
             break
     assert seen == [("ADDED", "w"), ("MODIFIED", "w"), ("DELETED", "w")]
     with pytest.raises(ApiError) as caught:
-        next(iter(client.watch(ConfigMap, namespace=namespace, resource_version="1")))
+        next(iter(client.watch(Pod, namespace=namespace, resource_version="1")))
     assert (caught.value.status.code, caught.value.status.reason) == (410, "Expired")
 
 
