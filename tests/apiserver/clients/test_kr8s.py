@@ -57,7 +57,9 @@ def test_scale_owners_and_watch(plane: ControlPlane, namespace: str) -> None:
         await web.patch({"spec": {"replicas": 3}}, subresource="scale")
         await web.refresh()
         assert web.replicas == 3
-        settings = await ConfigMap({"metadata": {"name": "c"}, "data": {"a": "1"}}, namespace=namespace, api=api)
+        settings = await ConfigMap(
+            {"metadata": {"name": "c"}, "data": {"a": "1"}}, namespace=namespace, api=api
+        )
         await settings.create()
         await web.adopt(settings)
         assert settings.metadata.ownerReferences[0].name == "web"

@@ -78,9 +78,9 @@ def test_patches_apply_and_scale(client: Client, namespace: str) -> None:
     patched = client.patch(Deployment, "web", patch, namespace=namespace)
     assert [each.name for each in patched.spec.template.spec.containers] == ["side", "main"]
     steps = [{"op": "test", "path": "/spec/replicas", "value": 7}]
-    assert refused(
-        client.patch, Deployment, "web", steps, namespace=namespace, patch_type=PatchType.JSON
-    )[:2] == (422, "Invalid")
+    assert refused(client.patch, Deployment, "web", steps, namespace=namespace, patch_type=PatchType.JSON)[
+        :2
+    ] == (422, "Invalid")
     merged = client.patch(
         Deployment, "web", {"spec": {"paused": True}}, namespace=namespace, patch_type=PatchType.MERGE
     )
@@ -158,7 +158,9 @@ def test_the_asynchronous_client(plane: ControlPlane, namespace: str) -> None:
                 *(client.create(config_map(f"n-{number}", namespace, {"n": "1"})) for number in range(20))
             )
             assert len({each.metadata.resourceVersion for each in made}) == 20
-            names = [each.metadata.name async for each in client.list(ConfigMap, labels={"n": "1"}, chunk_size=6)]
+            names = [
+                each.metadata.name async for each in client.list(ConfigMap, labels={"n": "1"}, chunk_size=6)
+            ]
             assert len(names) == 20
             seen: list[tuple[str, str]] = []
             async for kind, obj in client.watch(ConfigMap, labels={"n": "1"}):

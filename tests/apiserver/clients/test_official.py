@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("kubernetes", reason="the official Python client is not installed: pip install kubernetes")
+pytest.importorskip(
+    "kubernetes", reason="the official Python client is not installed: pip install kubernetes"
+)
 
 from kubernetes import client, config, dynamic, utils, watch
 from kubernetes.client.exceptions import ApiException
@@ -43,7 +45,9 @@ def pod(name: str) -> client.V1Pod:
         ports=[client.V1ContainerPort(container_port=80)],
         resources=client.V1ResourceRequirements(requests={"cpu": "100m", "memory": "64Mi"}),
     )
-    return client.V1Pod(metadata=client.V1ObjectMeta(name=name), spec=client.V1PodSpec(containers=[container]))
+    return client.V1Pod(
+        metadata=client.V1ObjectMeta(name=name), spec=client.V1PodSpec(containers=[container])
+    )
 
 
 def deployment(name: str) -> client.V1Deployment:
@@ -261,7 +265,9 @@ def test_a_watch_from_a_version_that_is_gone(
     plane: ControlPlane, core: client.CoreV1Api, namespace: str
 ) -> None:
     with pytest.raises(ApiException) as caught:
-        next(watch.Watch().stream(core.list_namespaced_pod, namespace, resource_version="1", timeout_seconds=5))
+        next(
+            watch.Watch().stream(core.list_namespaced_pod, namespace, resource_version="1", timeout_seconds=5)
+        )
     assert caught.value.status == 410
     assert caught.value.reason.startswith("Expired: too old resource version: 1 (")
 
@@ -287,7 +293,9 @@ def test_a_service_account_has_a_token(
     core.create_namespaced_service_account(
         namespace, client.V1ServiceAccount(metadata=client.V1ObjectMeta(name="robot"))
     )
-    request = client.AuthenticationV1TokenRequest(spec=client.V1TokenRequestSpec(audiences=[], expiration_seconds=600))
+    request = client.AuthenticationV1TokenRequest(
+        spec=client.V1TokenRequestSpec(audiences=[], expiration_seconds=600)
+    )
     token = core.create_namespaced_service_account_token("robot", namespace, request).status.token
     settings = client.Configuration()
     settings.host, settings.ssl_ca_cert = plane.url, api.configuration.ssl_ca_cert
