@@ -142,9 +142,7 @@ class ControlPlane:
             self.stop()
             raise
         if self._failure is not None:
-            failure, self._failure = self._failure, None
-            self.stop()
-            raise failure
+            self.stop()  # which raises it
 
     def stop(self) -> None:
         """Nothing of it is left: no thread, socket or file but ``data_dir``'s. A second time changes nothing.
@@ -162,11 +160,14 @@ class ControlPlane:
                 self._loop.call_soon_threadsafe(self._stop.set)
         thread.join(STOP_SECONDS_MAX)
         self._loop = self._stop = None
+        failure, self._failure = self._failure, None
         folder, self._folder = self._folder, None
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
         if thread.is_alive():
             raise TimeoutError(f"the control plane did not stop within {STOP_SECONDS_MAX:g} s")
+        if failure is not None:
+            raise failure
 
     def _run(self, ready: threading.Event) -> None:
         import uvloop
