@@ -18,16 +18,15 @@ from kcore.apiserver.rendering import object_of
 from kcore.apiserver.server import not_allowed
 from kcore.apiserver.user import UserInfo
 from kcore.apiserver.watch_stream import WatchStream, json_frame
+from kcore.client.calls import Warnings
 from kcore.http.http1 import BODY_BYTES_MAX
-
-Warnings = list[str]
 
 ADMIN = UserInfo("kcore-admin", groups=("system:masters", "system:authenticated"))
 AGENT = "kcore"
 
 
 class LocalCalls:
-    """See ``kcore.client.local.Calls``. Everything is asked as ``user``, past authorization."""
+    """See ``kcore.client.calls.Calls``. Everything is asked as ``user``, past authorization."""
 
     def __init__(self, registry: Any, cacher: Any, catalog: Any, user: UserInfo = ADMIN) -> None:
         self._registry = registry

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypedDict, Unpack
 
-from kcore.client.local import DEFAULT_NAMESPACE, LocalClient, Object, Warn
+from kcore.client.calls import Object
+from kcore.client.local import DEFAULT_NAMESPACE, LocalClient, Warn
 from kcore.client.thread import ServerLoop, ended, following
 
 

@@ -14,18 +14,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from typing import Any, Final
 
 import orjson
 
 from kcore.api import status
 from kcore.api.rows import GroupVersionKind, Row
+from kcore.client.calls import Calls, Object, Warnings
 from kcore.client.thread import ended
 
-Object = dict[str, Any]
 Warn = Callable[[str], None]
-Warnings = list[str]
 DEFAULT_NAMESPACE: Final = "default"
 PATCHES: Final = {
     "json": "application/json-patch+json",
@@ -36,55 +35,6 @@ PATCHES: Final = {
 
 
 log = logging.getLogger("kcore.client")
-
-
-class Calls(Protocol):
-    """What the server offers in its own process. Answers are JSON; ``warnings`` is filled also where a call raises."""
-
-    @property
-    def rows(self) -> tuple[Row, ...]: ...
-    def get(
-        self, row: Row, namespace: str, name: str, subresource: str, version: str
-    ) -> Coroutine[Any, Any, Object]: ...
-    def list(self, row: Row, namespace: str, query: Mapping[str, str]) -> Coroutine[Any, Any, Object]: ...
-    def create(
-        self,
-        row: Row,
-        namespace: str,
-        name: str,
-        subresource: str,
-        obj: Object,
-        query: Mapping[str, str],
-        warnings: Warnings,
-    ) -> Coroutine[Any, Any, Object]: ...
-    def update(
-        self,
-        row: Row,
-        namespace: str,
-        name: str,
-        subresource: str,
-        obj: Object,
-        query: Mapping[str, str],
-        warnings: Warnings,
-    ) -> Coroutine[Any, Any, Object]: ...
-    def patch(
-        self,
-        row: Row,
-        namespace: str,
-        name: str,
-        subresource: str,
-        kind: str,
-        body: bytes,
-        query: Mapping[str, str],
-        warnings: Warnings,
-    ) -> Coroutine[Any, Any, Object]: ...
-    def delete(
-        self, row: Row, namespace: str, name: str, options: Object, warnings: Warnings
-    ) -> Coroutine[Any, Any, Object]: ...
-    def delete_collection(
-        self, row: Row, namespace: str, query: Mapping[str, str], options: Object, warnings: Warnings
-    ) -> Coroutine[Any, Any, Object]: ...
-    def watch(self, row: Row, namespace: str, query: Mapping[str, str]) -> AsyncIterator[bytes]: ...
 
 
 class LocalClient:

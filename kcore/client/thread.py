@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from kcore.api.rows import Row
-    from kcore.client.local import Calls, Object, Warnings
+    from kcore.client.calls import Calls, Object, Warnings
 
 T = TypeVar("T")
 

@@ -15,6 +15,8 @@ from kr8s.asyncio.objects import ConfigMap, Deployment, Pod
 
 from kcore import ControlPlane
 
+pytestmark = pytest.mark.filterwarnings("ignore:Kubernetes version:UserWarning")  # a version behind ours
+
 
 def pod(name: str) -> dict[str, Any]:
     return {"metadata": {"name": name}, "spec": {"containers": [{"name": "main", "image": "nginx:1.27"}]}}
