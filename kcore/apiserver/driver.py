@@ -95,9 +95,9 @@ class Identity:
         return context
 
     def kubelet_tls(self) -> ssl.SSLContext:
-        """How kubelets are spoken to: the server shows its own certificate and does not verify theirs.
+        """How kubelets are spoken to: the server shows its own certificate.
 
-        Upstream does not either without --kubelet-certificate-authority.
+        Theirs is not verified, as upstream's is not without --kubelet-certificate-authority.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False

@@ -130,7 +130,7 @@ def list_version(text: str) -> int:
 
 
 def watch_version(text: str) -> int:
-    """The revision that a watch begins after, or a get asks for; ApiError 500 where the text is none, as upstream has it."""
+    """The revision that a watch begins after; ApiError 500 where the text is none, as upstream has it."""
     try:
         return parse_version(text)
     except ValueError as fault:
