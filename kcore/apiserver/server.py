@@ -174,14 +174,14 @@ class ApiServer:
             or (everywhere and info.verb == "create" and _needs_namespace(row))
             or (info.verb == "create" and one and sub is None)
         ):
-            raise _not_allowed()
+            raise not_allowed()
         call = Call(request, info, query, user, row, sub)
         call.warnings = warnings
         if row.deprecated and sub is None:
             warnings.append(row.deprecated)
         verb: Any = self.verbs.table.get(info.verb)
         if verb is None:
-            raise _not_allowed()
+            raise not_allowed()
         response: Response = await verb(call)
         return response
 
@@ -266,6 +266,7 @@ def _needs_namespace(row: Any) -> bool:
     return bool(row.namespaced)
 
 
-def _not_allowed() -> ApiError:
+def not_allowed() -> ApiError:
+    """405: no such verb there."""
     text = "the server does not allow this method on the requested resource"
     return ApiError(405, "MethodNotAllowed", text, {})

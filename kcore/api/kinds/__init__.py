@@ -18,12 +18,8 @@ from kcore.api.kinds.configuration import CONFIG_MAP, SECRET, SERVICE_ACCOUNT
 from kcore.api.kinds.core_workloads import POD_TEMPLATE, REPLICATION_CONTROLLER
 from kcore.api.kinds.cron_jobs import CRON_JOB
 from kcore.api.kinds.custom_resources import CUSTOM_RESOURCE_DEFINITION
-from kcore.api.kinds.device_claims import (
-    DEVICE_CLASS,
-    RESOURCE_CLAIM,
-    RESOURCE_CLAIM_TEMPLATE,
-    RESOURCE_SLICE,
-)
+from kcore.api.kinds.device_claims import DEVICE_CLASS, RESOURCE_CLAIM, RESOURCE_CLAIM_TEMPLATE
+from kcore.api.kinds.device_slices import RESOURCE_SLICE
 from kcore.api.kinds.disruption import POD_DISRUPTION_BUDGET
 from kcore.api.kinds.endpoints import ENDPOINT_SLICE, ENDPOINTS
 from kcore.api.kinds.events import EVENT, STRICT_EVENT

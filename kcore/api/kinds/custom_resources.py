@@ -19,12 +19,13 @@ from kcore.api.field import (
     forbidden,
     invalid,
     not_supported,
+    quoted,
     required,
     too_many,
 )
 from kcore.api.kinds.metadata import validate_metadata, validate_metadata_update
 from kcore.api.kinds.names import dns1035_label, dns1123_subdomain, name_is_subdomain
-from kcore.api.kinds.structural_schemas import validate_schema
+from kcore.api.kinds.structural_schemas import unrecognized_formats, validate_schema
 from kcore.api.kinds.updates import count_generation, keep, semantically_equal, validate_unchanged
 from kcore.api.kinds.webhooks import PORT, validate_client, validate_review_versions
 from kcore.api.strategy import Context, Strategy, UpdateStrategy
@@ -494,12 +495,29 @@ def _validate_status(obj: Object, old: Object, _: Context) -> list[FieldError]:
     return errors + _validate_names(names, "status.acceptedNames")
 
 
+def _formats(obj: Object) -> list[str]:
+    layout = _Layout(obj["spec"])
+    versions = layout.versions[:1] if "schema" in layout.top else layout.versions
+    return [form for version in versions for form in unrecognized_formats(_schema_of(version) or {})]
+
+
+def _warnings(obj: Object, _: Context) -> list[str]:
+    return [f"unrecognized format {quoted(form)}" for form in _formats(obj)]
+
+
+def _warnings_on_update(obj: Object, old: Object, _: Context) -> list[str]:
+    known = _formats(old)
+    return [f"unrecognized format {quoted(form)}" for form in _formats(obj) if form not in known]
+
+
 CUSTOM_RESOURCE_DEFINITION: Final = Strategy(
     default=_default,
     prepare_for_create=_prepare_for_create,
     validate=_validate,
+    warnings=_warnings,
     prepare_for_update=_prepare_for_update,
     validate_update=_validate_update,
+    warnings_on_update=_warnings_on_update,
     reset_fields=("status",),
     allow_unconditional_update=False,
     subresources=MappingProxyType(

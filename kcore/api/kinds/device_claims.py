@@ -1,7 +1,7 @@
-"""Dynamic resource allocation: ResourceClaims, their templates, DeviceClasses and ResourceSlices.
+"""Dynamic resource allocation: ResourceClaims, their templates and DeviceClasses.
 
 Sources, Kubernetes 1.36: pkg/apis/resource/validation/validation.go, v1/defaults.go, pkg/registry/resource. Not here:
-the selectors in CEL, the devices of a slice one by one, and who may ask for administrative access.
+the selectors in CEL, the tolerations of a request, and who may ask for administrative access.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kcore.api.field import (
     too_many,
 )
 from kcore.api.kinds.metadata import IMMUTABLE, validate_annotations, validate_labels
-from kcore.api.kinds.names import byte_count, dns1123_label, dns1123_subdomain, faults
+from kcore.api.kinds.names import byte_count, c_identifier, dns1123_label, dns1123_subdomain, faults
 from kcore.api.kinds.resource_lists import is_extended
 from kcore.api.kinds.scheduling_terms import validate_node_selector
 from kcore.api.kinds.updates import (
@@ -32,7 +32,6 @@ from kcore.api.kinds.updates import (
     semantically_equal,
     validate_named,
     validate_named_update,
-    validate_unchanged,
 )
 from kcore.api.kinds.volumes import validate_csi_driver
 from kcore.api.strategy import Context, Strategy, UpdateStrategy
@@ -49,13 +48,13 @@ RESERVATIONS_MAX: Final = 256
 RESULTS_MAX: Final = 32
 EXPRESSION_BYTES_MAX: Final = 10 * 1024
 POOL_NAME_BYTES_MAX: Final = 253
+IDENTIFIER_BYTES_MAX: Final = 32
 ALLOCATION_MODES: Final = ("All", "ExactCount")
 CONFIG_SOURCES: Final = ("FromClaim", "FromClass")
 _ONE_OF: Final = "exactly one of `exactly` or `firstAvailable` is required"
 _REQUEST_NAME: Final = (
     "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'"
 )
-_NODES: Final = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required"
 
 
 # Claims and templates
@@ -108,26 +107,52 @@ def _prepare_claim_status(obj: Object, old: Object, _: Context) -> None:
             status.pop("devices")
 
 
-def _validate_each(
+def validate_each(
     items: Sequence[Any],
     path: str,
     count_max: int,
     check: Callable[[Any, str], list[FieldError]],
     key: Callable[[Any], Any] | None = None,
 ) -> list[FieldError]:
-    """The functions validateSlice and validateSet."""
-    errors = []
+    """The functions validateSlice and, with a key, validateSet."""
+    if 0 <= count_max < len(items):
+        return [too_many(path, len(items), count_max)]
+    errors = [error for index, item in enumerate(items) for error in check(item, f"{path}[{index}]")]
     seen = set()
-    for index, item in enumerate(items):
-        at = f"{path}[{index}]"
-        errors += check(item, at)
-        if key is not None:
-            value = key(item)
-            if value in seen:
-                errors.append(duplicate(at, item))
-            seen.add(value)
-    if count_max >= 0 and len(items) > count_max:
-        errors.append(too_many(path, len(items), count_max))
+    for index, item in enumerate(items if key is not None else ()):
+        value = key(item) if key is not None else None
+        if value in seen:
+            errors.append(duplicate(f"{path}[{index}]", value))
+        seen.add(value)
+    return errors
+
+
+def validate_identifier(name: str, path: str) -> list[FieldError]:
+    """A C identifier, perhaps behind the name of a driver (validateQualifiedName)."""
+    parts = name.split("/")
+    if len(parts) > 2:
+        return []  # upstream looks no further
+    errors: list[FieldError] = []
+    if len(parts) == 2:
+        domain = parts[0]
+        errors += (
+            validate_csi_driver(domain, path)
+            if domain
+            else [invalid(path, "", "the domain must not be empty")]
+        )
+        if not parts[1]:
+            return [*errors, invalid(path, "", "the name must not be empty")]
+    identifier = parts[-1]
+    if byte_count(identifier) > IDENTIFIER_BYTES_MAX:
+        errors.append(too_long(path, IDENTIFIER_BYTES_MAX))
+    return errors + faults(path, identifier, c_identifier(identifier))
+
+
+def _validate_attribute_name(name: str, path: str) -> list[FieldError]:
+    errors = validate_identifier(name, path)
+    if "/" not in name:
+        detail = "a fully qualified name must be a domain and a name separated by a slash"
+        errors.append(invalid(path, name, detail))
     return errors
 
 
@@ -147,7 +172,7 @@ def _validate_wish(wish: Part, path: str) -> list[FieldError]:
         if name
         else [required(f"{path}.deviceClassName")]
     )
-    errors += _validate_each(
+    errors += validate_each(
         wish.get("selectors") or (), f"{path}.selectors", SELECTORS_MAX, _validate_selector
     )
     count = count or 0
@@ -183,7 +208,7 @@ def _validate_request(request: Part, path: str) -> list[FieldError]:
         errors += _validate_wish(exact, f"{path}.exactly")
     else:
         at = f"{path}.firstAvailable"
-        errors += _validate_each(alternatives, at, ALTERNATIVES_MAX, _validate_alternative, _name_of)
+        errors += validate_each(alternatives, at, ALTERNATIVES_MAX, _validate_alternative, _name_of)
     return errors
 
 
@@ -199,7 +224,7 @@ def _validate_names(listed: Sequence[str], path: str, names: set[str]) -> list[F
     def check(name: str, at: str) -> list[FieldError]:
         return _validate_name(name, at, names)
 
-    return _validate_each(listed, path, REQUESTS_MAX, check, lambda name: name)
+    return validate_each(listed, path, REQUESTS_MAX, check, lambda name: name)
 
 
 def _validate_name(name: str, path: str, names: set[str]) -> list[FieldError]:
@@ -227,9 +252,13 @@ def _validate_claim_spec(spec: Part, path: str) -> list[FieldError]:
 
     def constraint(given: Part, at: str) -> list[FieldError]:
         errors = _validate_names(given.get("requests") or (), f"{at}.requests", names)
-        if given.get("matchAttribute") is None and given.get("distinctAttribute") is None:
-            detail = 'exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set'
-            errors.append(required(at, detail))
+        for name in ("matchAttribute", "distinctAttribute"):
+            if (attribute := given.get(name)) is not None:
+                return errors + _validate_attribute_name(attribute, f"{at}.{name}")
+        detail = (
+            'exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set'
+        )
+        errors.append(required(at, detail))
         return errors
 
     def config(given: Part, at: str) -> list[FieldError]:
@@ -237,13 +266,13 @@ def _validate_claim_spec(spec: Part, path: str) -> list[FieldError]:
         return errors + _validate_opaque(given, at)
 
     at = f"{path}.devices"
-    errors = _validate_each(
+    errors = validate_each(
         devices.get("requests") or (), f"{at}.requests", REQUESTS_MAX, _validate_request, _name_of
     )
-    errors += _validate_each(
+    errors += validate_each(
         devices.get("constraints") or (), f"{at}.constraints", CONSTRAINTS_MAX, constraint
     )
-    return errors + _validate_each(devices.get("config") or (), f"{at}.config", CONFIGS_MAX, config)
+    return errors + validate_each(devices.get("config") or (), f"{at}.config", CONFIGS_MAX, config)
 
 
 def _validate_claim(obj: Object, _: Context) -> list[FieldError]:
@@ -265,7 +294,8 @@ def _validate_user(user: Part, path: str) -> list[FieldError]:
     return [required(f"{path}.{name}") for name in ("resource", "name", "uid") if not user.get(name)]
 
 
-def _validate_pool(name: str, path: str) -> list[FieldError]:
+def validate_pool(name: str, path: str) -> list[FieldError]:
+    """The name of a pool: names of domains between slashes."""
     if not name:
         return [required(path)]
     errors = [too_long(path, POOL_NAME_BYTES_MAX)] if byte_count(name) > POOL_NAME_BYTES_MAX else []
@@ -281,7 +311,7 @@ def _validate_allocation(allocation: Part, path: str, names: set[str]) -> list[F
         device = given.get("device") or ""
         errors = _validate_name(given.get("request") or "", f"{at}.request", names)
         errors += validate_csi_driver(given.get("driver") or "", f"{at}.driver")
-        errors += _validate_pool(given.get("pool") or "", f"{at}.pool")
+        errors += validate_pool(given.get("pool") or "", f"{at}.pool")
         return errors + faults(f"{at}.device", device, dns1123_label(device))
 
     def config(given: Part, at: str) -> list[FieldError]:
@@ -295,8 +325,8 @@ def _validate_allocation(allocation: Part, path: str, names: set[str]) -> list[F
         return errors + _validate_opaque(given, at)
 
     at = f"{path}.devices"
-    errors = _validate_each(devices.get("results") or (), f"{at}.results", RESULTS_MAX, result)
-    errors += _validate_each(devices.get("config") or (), f"{at}.config", 2 * CONFIGS_MAX, config)
+    errors = validate_each(devices.get("results") or (), f"{at}.results", RESULTS_MAX, result)
+    errors += validate_each(devices.get("config") or (), f"{at}.config", 2 * CONFIGS_MAX, config)
     if (selector := allocation.get("nodeSelector")) is not None:
         errors += validate_node_selector(selector, f"{path}.nodeSelector")
     return errors
@@ -306,7 +336,7 @@ def _validate_claim_status(obj: Object, old: Object, _: Context) -> list[FieldEr
     errors = validate_named_update(obj, old)
     status, before = obj.get("status") or {}, old.get("status") or {}
     users, path = status.get("reservedFor") or [], "status.reservedFor"
-    errors += _validate_each(users, path, RESERVATIONS_MAX, _validate_user, lambda user: user.get("uid"))
+    errors += validate_each(users, path, RESERVATIONS_MAX, _validate_user, lambda user: user.get("uid"))
     allocation = status.get("allocation")
     if users and allocation is None:
         errors.append(forbidden(path, "may not be specified when `allocated` is not set"))
@@ -355,8 +385,8 @@ def _prepare_for_update(obj: Object, old: Object, _: Context) -> None:
 def _validate_class(obj: Object, *_: Any) -> list[FieldError]:
     errors = validate_named(obj, namespaced=False)
     spec = obj["spec"]
-    errors += _validate_each(spec.get("selectors") or (), "spec.selectors", SELECTORS_MAX, _validate_selector)
-    errors += _validate_each(spec.get("config") or (), "spec.config", CONFIGS_MAX, _validate_opaque)
+    errors += validate_each(spec.get("selectors") or (), "spec.selectors", SELECTORS_MAX, _validate_selector)
+    errors += validate_each(spec.get("config") or (), "spec.config", CONFIGS_MAX, _validate_opaque)
     name = spec.get("extendedResourceName")
     if name is not None and not is_extended(name):
         detail = "must be a valid extended resource name"
@@ -366,74 +396,6 @@ def _validate_class(obj: Object, *_: Any) -> list[FieldError]:
 
 def _validate_class_update(obj: Object, old: Object, _: Context) -> list[FieldError]:
     return _validate_class(obj) + validate_named_update(obj, old)
-
-
-# Slices
-
-
-def _validate_slice_spec(spec: Part, old: Part | None) -> list[FieldError]:
-    errors = validate_csi_driver(spec.get("driver") or "", "spec.driver")
-    pool, path = spec.get("pool") or {}, "spec.pool"
-    errors += _validate_pool(pool.get("name") or "", f"{path}.name")
-    count, generation = pool.get("resourceSliceCount") or 0, pool.get("generation") or 0
-    if count <= 0:
-        detail = "must be greater than zero"
-        errors.append(invalid(f"{path}.resourceSliceCount", count, detail))
-    if generation < 0:
-        detail = "must be greater than or equal to zero"
-        errors.append(invalid(f"{path}.generation", generation, detail))
-    if old is not None:
-        before = (old.get("pool") or {}).get("name")
-        errors += validate_unchanged(pool.get("name"), before, f"{path}.name")
-        for name in ("driver", "nodeName"):
-            errors += validate_unchanged(spec.get(name), old.get(name), f"spec.{name}")
-    return errors + _validate_nodes(spec)
-
-
-def _validate_nodes(spec: Part) -> list[FieldError]:
-    errors: list[FieldError] = []
-    given = []
-    if (node := spec.get("nodeName")) is not None:
-        if node:
-            given.append("`nodeName`")
-            errors += faults("spec.nodeName", node, dns1123_subdomain(node))
-        else:
-            detail = "must be either unset or set to a non-empty string"
-            errors.append(invalid("spec.nodeName", node, detail))
-    if (selector := spec.get("nodeSelector")) is not None:
-        given.append("`nodeSelector`")
-        errors += validate_node_selector(selector, "spec.nodeSelector")
-        terms = selector.get("nodeSelectorTerms") or []
-        if len(terms) != 1:
-            detail = "must have exactly one node selector term"
-            errors.append(invalid("spec.nodeSelector.nodeSelectorTerms", terms, detail))
-    for name in ("allNodes", "perDeviceNodeSelection"):
-        if spec.get(name):
-            given.append(f"`{name}`")
-        elif spec.get(name) is False:
-            errors.append(invalid(f"spec.{name}", False, "must be either unset or set to true"))
-    if not given:
-        errors.append(required("spec", _NODES))
-    elif len(given) > 1:
-        detail = f"{_NODES}, but multiple fields are set"
-        errors.append(invalid("spec", f"{{{', '.join(given)}}}", detail))
-    return errors
-
-
-def _validate_slice(obj: Object, _: Context) -> list[FieldError]:
-    return validate_named(obj, namespaced=False) + _validate_slice_spec(obj["spec"], None)
-
-
-def _validate_slice_update(obj: Object, old: Object, _: Context) -> list[FieldError]:
-    return validate_named_update(obj, old) + _validate_slice_spec(obj["spec"], old["spec"])
-
-
-def _slice_warnings(obj: Object, *_: Any) -> list[str]:
-    driver = obj["spec"].get("driver") or ""
-    if driver == driver.lower():
-        return []
-    text = f'driver names should be lowercase; "{driver}" contains uppercase characters'
-    return [f"spec.driver: {text}"]
 
 
 RESOURCE_CLAIM: Final = Strategy(
@@ -460,12 +422,4 @@ DEVICE_CLASS: Final = Strategy(
     validate=_validate_class,
     prepare_for_update=_prepare_for_update,
     validate_update=_validate_class_update,
-)
-RESOURCE_SLICE: Final = Strategy(
-    prepare_for_create=_prepare_for_create,
-    validate=_validate_slice,
-    warnings=_slice_warnings,
-    prepare_for_update=_prepare_for_update,
-    validate_update=_validate_slice_update,
-    warnings_on_update=_slice_warnings,
 )

@@ -379,6 +379,32 @@ CREATES: list[tuple[str, Object, list[str]]] = [
         ],
     ),
     (
+        "a request for devices is of one sort",
+        thing(
+            "resource.k8s.io/v1",
+            "ResourceClaim",
+            spec={
+                "devices": {
+                    "requests": [{"name": "A"}, {"name": "b", "exactly": {}}],
+                    "constraints": [{"requests": ["c"], "matchAttribute": "a.b/c"}],
+                }
+            },
+        ),
+        [
+            (
+                'spec.devices.requests[0].name: Invalid value: "A": a lowercase RFC 1123 label must consist of lower case '
+                "alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or "
+                "'123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+            ),
+            "spec.devices.requests[0]: Required value: exactly one of `exactly` or `firstAvailable` is required",
+            "spec.devices.requests[1].exactly.deviceClassName: Required value",
+            (
+                'spec.devices.constraints[0].requests[0]: Invalid value: "c": must be the name of a request in the claim or '
+                "the name of a request and a subrequest separated by '/'"
+            ),
+        ],
+    ),
+    (
         "a request for a certificate is one",
         thing(
             "certificates.k8s.io/v1",
@@ -429,6 +455,11 @@ WARNINGS: list[tuple[str, Object, list[str]]] = [
         [
             "annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead"
         ],
+    ),
+    (
+        "a format that means nothing",
+        definition({"type": "object", "properties": {"a": {"type": "string", "format": "int64"}}}),
+        ['unrecognized format "int64"'],
     ),
     (
         "reclaiming by recycling",
