@@ -6,6 +6,7 @@ Source: apimachinery pkg/runtime/converter.go (fromUnstructured) of Kubernetes 1
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from kcore_native.schema.node import Node
@@ -20,6 +21,7 @@ def type_problem(node: Node, value: Any) -> str | None:
     if value is None:
         return None
     kind = node.kind
+    found: Iterator[str | None]
     if kind == "object":
         if not isinstance(value, dict):
             return f"cannot restore struct from: {_kind(value)}"
