@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -162,9 +163,8 @@ func (r kindOf) every(ctx context.Context, w *world) error {
 		if err := where(client.Patch(types.MergePatchType)).Name(name).Body(release).Do(ctx).Error(); err != nil {
 			return fmt.Errorf("finalizers: %w", err)
 		}
-		<-seen.ResultChan()
 	}
-	if err := event(ctx, seen, watch.Deleted, nil); err != nil {
+	if err := ended(ctx, seen); err != nil {
 		return err
 	}
 	if err := where(client.Get()).Name(name).Do(ctx).Error(); !apierrors.IsNotFound(err) {
@@ -202,12 +202,26 @@ func event(ctx context.Context, seen watch.Interface, kind watch.EventType, obje
 		if !open || e.Type != kind {
 			return wanted("event", fmt.Sprintf("%v %v", e.Type, e.Object), kind)
 		}
-		if object == nil {
-			return nil
-		}
 		return same("event "+string(kind), e.Object, object)
 	case <-ctx.Done():
 		return fmt.Errorf("no event %s", kind)
+	}
+}
+
+// ended waits for the deletion; an object with a grace period is first seen to be deleted.
+func ended(ctx context.Context, seen watch.Interface) error {
+	for {
+		select {
+		case e := <-seen.ResultChan():
+			if e.Type == watch.Deleted {
+				return nil
+			}
+			if object, ok := e.Object.(metav1.Object); e.Type != watch.Modified || !ok || object.GetDeletionTimestamp() == nil {
+				return wanted("event after delete", e, watch.Deleted)
+			}
+		case <-ctx.Done():
+			return errors.New("no event of the deletion")
+		}
 	}
 }
 

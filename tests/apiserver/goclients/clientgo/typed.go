@@ -43,8 +43,12 @@ func makeNamespace(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	// Who creates pods waits for this as well; its controller is not here.
-	_, err = w.client.CoreV1().ServiceAccounts(space).Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, metav1.CreateOptions{})
+	// Whoever creates pods has to have this; its controller is not here.
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
+	_, err = w.client.CoreV1().ServiceAccounts(space).Create(ctx, account, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
 	return err
 }
 
