@@ -6,93 +6,22 @@ The programs are built here from their sources; without Go, or where its modules
 from __future__ import annotations
 
 import json
-import shutil
-import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
+from tests.apiserver.goclients.programs import HERE, built, faults, kubectl_binary, logged, until, up
+
 pytestmark = pytest.mark.slow
-
-HERE: Final = Path(__file__).parent
-STOP_SECONDS_MAX: Final = 30.0
-PROGRAM_SECONDS_MAX: Final = 180.0
-SEEN_SECONDS_MAX: Final = 60.0
-
-
-def built(folder: Path, package: str, where: Path) -> str:
-    """Path of the program; skips where there is no Go, fails where the program is not one."""
-    go = shutil.which("go")
-    if go is None:
-        pytest.skip("Go is not installed")
-    fetched = subprocess.run([go, "mod", "download"], cwd=folder, capture_output=True, text=True)
-    if fetched.returncode:
-        pytest.skip(f"Go's modules cannot be fetched: {fetched.stderr.strip().splitlines()[-1]}")
-    program = where / package.rsplit("/", 1)[-1]
-    made = subprocess.run(
-        [go, "build", "-p", "1", "-o", str(program), package], cwd=folder, capture_output=True, text=True
-    )
-    assert made.returncode == 0, made.stderr
-    return str(program)
-
-
-@contextmanager
-def ended(process: subprocess.Popen[Any]) -> Iterator[subprocess.Popen[Any]]:
-    """The process is gone after it, by SIGTERM if that is enough."""
-    with process:
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(STOP_SECONDS_MAX)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-@contextmanager
-def up(folder: Path) -> Iterator[Path]:
-    """Path of the kubeconfig of a ``kcore up``."""
-    command = [sys.executable, "-m", "kcore", "up", "--data-dir", str(folder / "data"), "--port", "0"]
-    with (
-        open(folder / "up.log", "w") as log,
-        ended(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)) as process,
-    ):
-        assert process.stdout is not None
-        said = process.stdout.readline()
-        assert "kcore is ready" in said, (folder / "up.log").read_text()
-        yield folder / "data" / "admin.conf"
-
-
-def until(ask: Callable[[], Any], what: str) -> Any:
-    """What ``ask`` answers as soon as that is true."""
-    give_up = time.monotonic() + SEEN_SECONDS_MAX
-    while time.monotonic() < give_up:
-        if answer := ask():
-            return answer
-        time.sleep(0.1)
-    raise AssertionError(f"{what}: not within {SEEN_SECONDS_MAX:g} s")
 
 
 @pytest.mark.parametrize("program", ["clientgo", "reconciler"])
 def test_a_program_finds_nothing_wrong(program: str, tmp_path: Path) -> None:
     path = built(HERE, f"./{program}", tmp_path)
     with up(tmp_path) as kubeconfig:
-        run = subprocess.run(
-            [path], env={"KUBECONFIG": str(kubeconfig)}, capture_output=True, text=True, timeout=PROGRAM_SECONDS_MAX
-        )  # fmt: skip
-    assert run.returncode == 0, "\n".join(
-        line for line in run.stdout.splitlines() if not line.startswith("ok ")
-    )
-    assert "falling back" not in run.stderr, (
-        "an informer's stream of initial events had to be replaced by a list"
-    )
+        assert faults(path, kubeconfig) == []
 
 
 def node(name: str) -> dict[str, Any]:
@@ -112,9 +41,7 @@ def pod(name: str, cpu: str, **spec: Any) -> dict[str, Any]:
 
 
 def test_the_real_scheduler_binds_and_preempts(tmp_path: Path) -> None:
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("kubectl is not installed")
+    kubectl = kubectl_binary()
     scheduler = built(HERE / "upstream", "k8s.io/kubernetes/cmd/kube-scheduler", tmp_path)
     with up(tmp_path) as kubeconfig:
 
@@ -139,10 +66,7 @@ def test_the_real_scheduler_binds_and_preempts(tmp_path: Path) -> None:
             return [event["reason"] for event in events["items"]]
 
         command = [scheduler, f"--kubeconfig={kubeconfig}", "--leader-elect=true", "--secure-port=0", "--v=2"]
-        with (
-            open(tmp_path / "scheduler.log", "w") as log,
-            ended(subprocess.Popen(command, stdout=log, stderr=log)),
-        ):
+        with logged(command, tmp_path / "scheduler.log"):
             create(node("n1"), node("n2"), pod("waits", "1"), pod("big", "64"))
             until(lambda: "FailedScheduling" in reasons("waits"), "a pod waits for an untainted node")
             kube("taint", "node", "--all", "node.kubernetes.io/not-ready-")
@@ -167,5 +91,5 @@ def test_the_real_scheduler_binds_and_preempts(tmp_path: Path) -> None:
             assert kube(
                 "get", "lease", "-n", "kube-system", "kube-scheduler", "-o", "jsonpath={.spec.holderIdentity}"
             )
-            logged = (tmp_path / "scheduler.log").read_text().splitlines()
-    assert [line for line in logged if line[:1] in "EF" and "manifest file is empty" not in line] == []
+            lines = (tmp_path / "scheduler.log").read_text().splitlines()
+    assert [line for line in lines if line[:1] in "EF" and "manifest file is empty" not in line] == []

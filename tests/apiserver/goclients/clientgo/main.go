@@ -46,13 +46,17 @@ func configs() (*rest.Config, *rest.Config, error) {
 	return config, plain, nil
 }
 
+func clientset(config *rest.Config) *kubernetes.Clientset {
+	return kubernetes.NewForConfigOrDie(config)
+}
+
 func main() {
 	config, plain, err := configs()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	w := &world{config: config, plain: plain, client: kubernetes.NewForConfigOrDie(config)}
+	w := &world{config: config, plain: plain, client: clientset(config)}
 	failed := 0
 	for _, c := range checks() {
 		if len(os.Args) > 1 && !strings.Contains(c.name, os.Args[1]) && c.name != "namespace" {
@@ -85,7 +89,7 @@ func within(w *world, c check) (err error) {
 }
 
 func checks() []check {
-	all := [][]check{kindChecks(), typedChecks(), watchChecks(), informerChecks(), looseChecks(), accessChecks(), subresourceChecks()}
+	all := [][]check{kindChecks(), typedChecks(), watchChecks(), informerChecks(), looseChecks(), accessChecks(), subresourceChecks(), heavyChecks()}
 	found := []check{{"namespace", makeNamespace}}
 	for _, each := range all {
 		found = append(found, each...)
