@@ -183,6 +183,9 @@ class Assembly:
         self.tasks.append(asyncio.ensure_future(work))
 
     async def _store_is_well(self) -> str:
+        await asyncio.sleep(
+            0
+        )  # in a task from here on, which wait_for needs: the door runs a request without one
         try:
             await asyncio.wait_for(self.kv.get(b"health"), CHECK_SECONDS_MAX)
         except (StoreError, ApiError) as error:

@@ -17,6 +17,7 @@ from kcore.api.kinds.certificates import CERTIFICATE_SIGNING_REQUEST
 from kcore.api.kinds.configuration import CONFIG_MAP, SECRET, SERVICE_ACCOUNT
 from kcore.api.kinds.core_workloads import POD_TEMPLATE, REPLICATION_CONTROLLER
 from kcore.api.kinds.cron_jobs import CRON_JOB
+from kcore.api.kinds.custom_resources import CUSTOM_RESOURCE_DEFINITION
 from kcore.api.kinds.disruption import POD_DISRUPTION_BUDGET
 from kcore.api.kinds.endpoints import ENDPOINT_SLICE, ENDPOINTS
 from kcore.api.kinds.events import EVENT, STRICT_EVENT
@@ -85,6 +86,7 @@ CLUSTER: Final[tuple[Row, ...]] = (
         VALIDATING_ADMISSION_POLICY_BINDING,
     ),
     (("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"), WEBHOOK_CONFIGURATION),
+    (("apiextensions.k8s.io", "CustomResourceDefinition"), CUSTOM_RESOURCE_DEFINITION),
     (("apiregistration.k8s.io", "APIService"), API_SERVICE),
     (("certificates.k8s.io", "CertificateSigningRequest"), CERTIFICATE_SIGNING_REQUEST),
     (("coordination.k8s.io", "Lease"), LEASE),

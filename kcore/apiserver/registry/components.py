@@ -13,7 +13,6 @@ from typing import Final
 from kcore.api.status import not_found
 from kcore.apiserver.operation import Object, Operation, Result
 
-DEPRECATED: Final = "v1 ComponentStatus is deprecated in v1.19+"
 SCHEDULER_PORT: Final = 10259
 CONTROLLER_MANAGER_PORT: Final = 10257
 PROBE_SECONDS_MAX: Final = 20.0
@@ -70,7 +69,6 @@ async def get_component(checks: Mapping[str, Check], op: Operation) -> Result:
 
 async def list_components(checks: Mapping[str, Check], op: Operation) -> Result:
     """All components, asked at once."""
-    op.warn(DEPRECATED)
     items = await asyncio.gather(*(_status(name, check) for name, check in sorted(checks.items())))
     made = {"kind": "ComponentStatusList", "apiVersion": "v1", "metadata": {}, "items": list(items)}
     return Result(200, made)
