@@ -18,6 +18,12 @@ from kcore.api.kinds.configuration import CONFIG_MAP, SECRET, SERVICE_ACCOUNT
 from kcore.api.kinds.core_workloads import POD_TEMPLATE, REPLICATION_CONTROLLER
 from kcore.api.kinds.cron_jobs import CRON_JOB
 from kcore.api.kinds.custom_resources import CUSTOM_RESOURCE_DEFINITION
+from kcore.api.kinds.device_claims import (
+    DEVICE_CLASS,
+    RESOURCE_CLAIM,
+    RESOURCE_CLAIM_TEMPLATE,
+    RESOURCE_SLICE,
+)
 from kcore.api.kinds.disruption import POD_DISRUPTION_BUDGET
 from kcore.api.kinds.endpoints import ENDPOINT_SLICE, ENDPOINTS
 from kcore.api.kinds.events import EVENT, STRICT_EVENT
@@ -104,6 +110,10 @@ CLUSTER: Final[tuple[Row, ...]] = (
     (("rbac.authorization.k8s.io", "ClusterRoleBinding"), CLUSTER_ROLE_BINDING),
     (("rbac.authorization.k8s.io", "Role"), ROLE),
     (("rbac.authorization.k8s.io", "RoleBinding"), ROLE_BINDING),
+    (("resource.k8s.io", "DeviceClass"), DEVICE_CLASS),
+    (("resource.k8s.io", "ResourceClaim"), RESOURCE_CLAIM),
+    (("resource.k8s.io", "ResourceClaimTemplate"), RESOURCE_CLAIM_TEMPLATE),
+    (("resource.k8s.io", "ResourceSlice"), RESOURCE_SLICE),
     (("scheduling.k8s.io", "PriorityClass"), PRIORITY_CLASS),
     (("storage.k8s.io", "CSIDriver"), CSI_DRIVER),
     (("storage.k8s.io", "CSINode"), CSI_NODE),

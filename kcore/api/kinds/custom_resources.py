@@ -7,10 +7,10 @@ reported at the top of the spec, where upstream's internal type has it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 from kcore.api.field import (
     FieldError,
@@ -19,12 +19,13 @@ from kcore.api.field import (
     forbidden,
     invalid,
     not_supported,
+    quoted,
     required,
     too_many,
 )
 from kcore.api.kinds.metadata import validate_metadata, validate_metadata_update
 from kcore.api.kinds.names import dns1035_label, dns1123_subdomain, name_is_subdomain
-from kcore.api.kinds.structural_schemas import validate_schema
+from kcore.api.kinds.structural_schemas import unrecognized_formats, validate_schema
 from kcore.api.kinds.updates import count_generation, keep, semantically_equal, validate_unchanged
 from kcore.api.kinds.webhooks import PORT, validate_client, validate_review_versions
 from kcore.api.strategy import Context, Strategy, UpdateStrategy
@@ -41,6 +42,7 @@ COLUMN_FORMATS: Final = (
 )  # fmt: skip
 SCOPES: Final = ("Cluster", "Namespaced")
 CONVERSIONS: Final = ("None", "Webhook")
+_match_url = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+[^\s]*").fullmatch
 _REQUEST: Final = "see https://github.com/kubernetes/enhancements/pull/1111"
 _NO_WEBHOOK: Final = "should not be set when strategy is not set to Webhook"
 
@@ -397,11 +399,7 @@ def _approval(obj: Object) -> tuple[str, str]:
         return "missing", f"{needs}, {_REQUEST}"
     if text.startswith("unapproved"):
         return "bypassed", ""
-    try:
-        url = urlsplit(text)
-    except ValueError:
-        url = urlsplit("")
-    if url.scheme and url.netloc:
+    if _match_url(text):
         return "approved", ""
     return "invalid", f'{needs} with either a URL or a reason starting with "unapproved", {_REQUEST}'
 
@@ -497,12 +495,29 @@ def _validate_status(obj: Object, old: Object, _: Context) -> list[FieldError]:
     return errors + _validate_names(names, "status.acceptedNames")
 
 
+def _formats(obj: Object) -> list[str]:
+    layout = _Layout(obj["spec"])
+    versions = layout.versions[:1] if "schema" in layout.top else layout.versions
+    return [form for version in versions for form in unrecognized_formats(_schema_of(version) or {})]
+
+
+def _warnings(obj: Object, _: Context) -> list[str]:
+    return [f"unrecognized format {quoted(form)}" for form in _formats(obj)]
+
+
+def _warnings_on_update(obj: Object, old: Object, _: Context) -> list[str]:
+    known = _formats(old)
+    return [f"unrecognized format {quoted(form)}" for form in _formats(obj) if form not in known]
+
+
 CUSTOM_RESOURCE_DEFINITION: Final = Strategy(
     default=_default,
     prepare_for_create=_prepare_for_create,
     validate=_validate,
+    warnings=_warnings,
     prepare_for_update=_prepare_for_update,
     validate_update=_validate_update,
+    warnings_on_update=_warnings_on_update,
     reset_fields=("status",),
     allow_unconditional_update=False,
     subresources=MappingProxyType(

@@ -88,6 +88,37 @@ def _validate_root(schema: Schema, path: str) -> list[FieldError]:
     return []
 
 
+# Formats of strings, dashes left out; of numbers
+STRING_FORMATS: Final = frozenset({
+    "bsonobjectid", "uri", "email", "hostname", "ipv4", "ipv6", "cidr", "mac", "uuid", "uuid3", "uuid4", "uuid5",
+    "isbn", "isbn10", "isbn13", "creditcard", "ssn", "hexcolor", "rgbcolor", "byte", "password", "date", "duration",
+    "datetime", "k8sshortname", "k8slongname",
+})  # fmt: skip
+NUMBER_FORMATS: Final = {"integer": ("int32", "int64"), "number": ("float", "double")}
+
+
+def unrecognized_formats(schema: Schema) -> list[str]:
+    """The formats that mean nothing where they stand (GetUnrecognizedFormats)."""
+    found = []
+    if form := schema.get("format"):
+        kind = schema.get("type") or "string"
+        known = (
+            form.replace("-", "") in STRING_FORMATS
+            if kind == "string"
+            else form in NUMBER_FORMATS.get(kind, ())
+        )
+        if not known:
+            found.append(form)
+    below = [_items(schema), schema.get("not"), schema.get("additionalProperties")]
+    for name in _LISTED:
+        below += schema.get(name) or ()
+    below += (schema.get("properties") or {}).values()
+    for each in below:
+        if isinstance(each, dict):
+            found += unrecognized_formats(each)
+    return found
+
+
 # Structural schemas
 
 

@@ -84,6 +84,18 @@ _ADMISSION = "admissionregistration.k8s.io/v1"
 _FLOW = "flowcontrol.apiserver.k8s.io/v1"
 _SLICE = {"addresses": ["10.1.2.3"], "hints": {"forZones": [{"name": "a"}]}, "nodeName": "n"}
 
+_OPAQUE = {"driver": "a.b", "parameters": {"kind": "A"}}
+DEVICES: Object = {
+    "devices": {
+        "requests": [
+            {"name": "a", "exactly": {"deviceClassName": "c"}},
+            {"name": "b", "firstAvailable": [{"name": "d", "deviceClassName": "c"}]},
+        ],
+        "constraints": [{"requests": ["a", "b/d"], "matchAttribute": "a.b/c"}],
+        "config": [{"requests": ["a"], "opaque": _OPAQUE}],
+    }
+}
+
 GOOD: list[Object] = [
     thing("v1", "ConfigMap", data={"a": "b"}, binaryData={"c": "ZA=="}),
     thing("v1", "Secret", data={"a": "Yg=="}, stringData={"c": "d"}),
@@ -270,4 +282,22 @@ GOOD: list[Object] = [
         },
     ),
     level(),
+    thing("resource.k8s.io/v1", "ResourceClaim", spec=DEVICES),
+    thing("resource.k8s.io/v1", "ResourceClaimTemplate", spec={"spec": DEVICES}),
+    thing(
+        "resource.k8s.io/v1",
+        "DeviceClass",
+        cluster=True,
+        spec={"selectors": [{"cel": {"expression": "true"}}], "config": [{"opaque": _OPAQUE}]},
+    ),
+    thing(
+        "resource.k8s.io/v1",
+        "ResourceSlice",
+        cluster=True,
+        spec={
+            "driver": "a.b",
+            "nodeName": "n",
+            "pool": {"name": "p", "generation": 1, "resourceSliceCount": 1},
+        },
+    ),
 ]
