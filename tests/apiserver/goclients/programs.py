@@ -74,10 +74,10 @@ def until(ask: Callable[[], Any], what: str) -> Any:
     raise AssertionError(f"{what}: not within {SEEN_SECONDS_MAX:g} s")
 
 
-def faults(program: str, kubeconfig: Path) -> list[str]:
+def faults(program: str, kubeconfig: Path, *words: str) -> list[str]:
     """What one of our programs found wrong, one line or more a check."""
     run = subprocess.run(
-        [program], env={"KUBECONFIG": str(kubeconfig)}, capture_output=True, text=True, timeout=PROGRAM_SECONDS_MAX
+        [program, *words], env={"KUBECONFIG": str(kubeconfig)}, capture_output=True, text=True, timeout=PROGRAM_SECONDS_MAX
     )  # fmt: skip
     found = [line for line in run.stdout.splitlines() if not line.startswith("ok ")]
     found += [line for line in run.stderr.splitlines() if "falling back" in line]  # from a stream to a list

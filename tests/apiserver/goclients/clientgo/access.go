@@ -56,7 +56,7 @@ func tokens(ctx context.Context, w *world) error {
 	if self.Status.UserInfo.Username != who {
 		return wanted("self", self.Status.UserInfo, who)
 	}
-	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "robot"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "view"}, Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "robot", Namespace: space}}}
+	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "robot"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:aggregate-to-view"}, Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "robot", Namespace: space}}}
 	if _, err := robot.CoreV1().Pods(space).List(ctx, metav1.ListOptions{}); !apierrors.IsForbidden(err) {
 		return wanted("list before the binding", err, "Forbidden")
 	}

@@ -20,6 +20,7 @@ const (
 	manyObjects  = 2500 // of 2 KiB: more than a client's window of HTTP/2
 	manyWatches  = 260  // more than a connection of HTTP/2 may carry
 	manyCreates  = 100
+	manyStops    = 600
 	objectBytes  = 2 << 10
 	pauseSeconds = 3
 )
@@ -31,6 +32,7 @@ func heavyChecks() []check {
 		{"slow watcher", slowWatcher},
 		{"large objects", largeObjects},
 		{"requests given up", givenUp},
+		{"watches given up", watchesGivenUp},
 		{"HTTP/1.1", firstHTTP},
 		{"bad selectors", badSelectors},
 	}
@@ -188,6 +190,30 @@ func givenUp(ctx context.Context, w *world) error {
 	})
 	_, err := maps.List(ctx, metav1.ListOptions{})
 	return err
+}
+
+// watchesGivenUp opens and ends more watches than a connection may cancel; one beside them goes on.
+func watchesGivenUp(ctx context.Context, w *world) error {
+	maps := w.client.CoreV1().ConfigMaps(space)
+	lasting, err := maps.Watch(ctx, metav1.ListOptions{LabelSelector: "lasting=yes"})
+	if err != nil {
+		return err
+	}
+	defer lasting.Stop()
+	for range manyStops {
+		seen, err := maps.Watch(ctx, metav1.ListOptions{LabelSelector: "no=one"})
+		if err != nil {
+			return err
+		}
+		seen.Stop()
+	}
+	if _, err = maps.Create(ctx, configMap("lasting", map[string]string{"lasting": "yes"}, nil), metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	if e, open := <-lasting.ResultChan(); !open || e.Type != watch.Added {
+		return wanted("event", e, watch.Added)
+	}
+	return maps.Delete(ctx, "lasting", metav1.DeleteOptions{})
 }
 
 func firstHTTP(ctx context.Context, w *world) error {
