@@ -28,10 +28,18 @@ from kcore.http.http1 import Http1Connection, Limits
 from kcore.http.http2 import Http2Connection
 from kcore.http.listener import Listener
 from kcore.http.message import Peer
+from kcore.store.errors import StoreError
+from kcore.store.etcd.certificates import openssl_name
 from kcore.store.kv import KV
 
 STOP_SECONDS_MAX: Final = 10.0  # that requests under way may take to finish
 PROTOCOLS: Final = ["h2", "http/1.1"]
+OWN: Final = (
+    "0.0.0.0",
+    "::",
+    "127.0.0.1",
+    "::1",
+)  # bound to one of these, pods reach the machine's own address
 DONE, FAILED = 0, 3
 
 log = logging.getLogger("kcore.apiserver")
@@ -75,6 +83,11 @@ class Identity:
         newest = flags["tls-min-version"] == "VersionTLS13"
         context.minimum_version = ssl.TLSVersion.TLSv1_3 if newest else ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(PROTOCOLS)
+        if suites := flags["tls-cipher-suites"]:
+            try:
+                context.set_ciphers(":".join(map(openssl_name, suites)))
+            except ssl.SSLError:
+                raise InputError(f"unknown among {','.join(suites)}", field="--tls-cipher-suites") from None
         certificate, key = self.folder / "apiserver.crt", self.folder / "apiserver.key"
         if flags["tls-cert-file"]:
             certificate, key = Path(flags["tls-cert-file"]), Path(flags["tls-private-key-file"])
@@ -89,8 +102,9 @@ class Identity:
         return context
 
     def kubelet_tls(self) -> ssl.SSLContext:
-        """How kubelets are spoken to: the server shows its own certificate; theirs is not verified, as upstream's is not
-        without --kubelet-certificate-authority.
+        """How kubelets are spoken to: the server shows its own certificate.
+
+        Theirs is not verified, as upstream's is not without --kubelet-certificate-authority.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
@@ -156,7 +170,7 @@ def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[]
 
     cluster = ClusterSettings(
         advertise_address=address,
-        secure_port=flags["secure-port"],
+        secure_port=port(),
         service_ranges=flags["service-cluster-ip-range"],
         client_ca_pem=identity.client_ca.decode(),
         front_proxy_ca_pem=identity.front_proxy_ca.decode(),
@@ -170,7 +184,11 @@ def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[]
         plugins_on=flags["enable-admission-plugins"],
         plugins_off=flags["disable-admission-plugins"],
         root_ca=identity.authority.certificate.decode(),
-        settings=Settings(flags["max-requests-inflight"], flags["max-mutating-requests-inflight"]),
+        settings=Settings(
+            flags["max-requests-inflight"],
+            flags["max-mutating-requests-inflight"],
+            flags["min-request-timeout"],
+        ),
         event_ttl_seconds=round(flags["event-ttl"]),
         prefix=flags["etcd-prefix"],
         address=lambda: f"{address}:{port()}",
@@ -221,7 +239,10 @@ async def open_store(flags: Flags) -> KV:
             certificate=_optional(flags, "etcd-certfile"),
             key=_optional(flags, "etcd-keyfile"),
         )
-        return await connect(flags["etcd-servers"], credentials)
+        try:
+            return await connect(flags["etcd-servers"], credentials)
+        except StoreError as error:
+            raise InputError(f"no etcd answers: {error}", field="--etcd-servers") from None
     from kcore.store.embedded import Embedded
 
     return await Embedded.open(flags["data-dir"] or None)
@@ -259,7 +280,7 @@ class Running:
 async def start(flags: Flags, bound: socket.socket, kv: KV | None = None) -> Running:
     """A server on the bound socket, ready."""
     host, port = bound.getsockname()[:2]
-    address = flags["advertise-address"] or (_own_address() if host in ("0.0.0.0", "::") else host)
+    address = flags["advertise-address"] or (_own_address() if host in OWN else host)
     cluster_address = ClusterSettings(service_ranges=flags["service-cluster-ip-range"]).service_address
     hosts = ["127.0.0.1", "::1", address, cluster_address, *filter(None, [flags["external-hostname"]])]
     opening = asyncio.ensure_future(open_store(flags)) if kv is None else None

@@ -28,7 +28,7 @@ from kcore.apiserver.negotiation import PLAIN, Accepted, accepted, wants_pretty
 from kcore.apiserver.rendering import encoded
 from kcore.apiserver.request import Query, RequestInfo, query_of, request_info
 from kcore.apiserver.user import MASTERS, UserInfo
-from kcore.apiserver.verbs import Call, Verbs
+from kcore.apiserver.verbs import MIN_REQUEST_SECONDS, Call, Verbs
 from kcore.http.message import Header, Request, Response
 
 READ_VERBS: Final = frozenset({"get", "list"})
@@ -45,10 +45,11 @@ log = logging.getLogger("kcore.apiserver")
 
 @dataclass(slots=True)
 class Settings:
-    """Limits of one server; 0 of a number in flight: none."""
+    """Limits of one server; 0: none."""
 
     reads_in_flight_max: int = 400
     writes_in_flight_max: int = 200
+    watch_seconds_min: int = MIN_REQUEST_SECONDS
 
 
 @dataclass(slots=True)
@@ -77,6 +78,7 @@ class ApiServer:
 
     def __post_init__(self) -> None:
         self.verbs.may_create = self._creation_refused
+        self.verbs.watch_seconds_min = self.settings.watch_seconds_min
 
     async def __call__(self, request: Request) -> Response:
         """The answer, whatever happens."""
@@ -172,12 +174,14 @@ class ApiServer:
             or (everywhere and info.verb == "create" and _needs_namespace(row))
             or (info.verb == "create" and one and sub is None)
         ):
-            raise _not_allowed()
+            raise not_allowed()
         call = Call(request, info, query, user, row, sub)
         call.warnings = warnings
+        if row.deprecated and sub is None:
+            warnings.append(row.deprecated)
         verb: Any = self.verbs.table.get(info.verb)
         if verb is None:
-            raise _not_allowed()
+            raise not_allowed()
         response: Response = await verb(call)
         return response
 
@@ -262,6 +266,7 @@ def _needs_namespace(row: Any) -> bool:
     return bool(row.namespaced)
 
 
-def _not_allowed() -> ApiError:
+def not_allowed() -> ApiError:
+    """405: no such verb there."""
     text = "the server does not allow this method on the requested resource"
     return ApiError(405, "MethodNotAllowed", text, {})

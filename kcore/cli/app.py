@@ -42,7 +42,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     name="kcore",
-    help="The Kubernetes control plane as a Python library: kube-scheduler's decisions on columnar arrays.",
+    help="The Kubernetes control plane as a Python library: API server, store, and kube-scheduler's decisions.",
     rich_markup_mode=None,  # importing rich would double the time to --help
     pretty_exceptions_enable=False,
     no_args_is_help=True,

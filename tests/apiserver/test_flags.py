@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kcore.api.errors import InputError
+from kcore.apiserver.driver import Identity
 from kcore.apiserver.flags import FLAGS, gather
 from kcore.apiserver.pki import Pki, kubeconfig
 from kcore.cli.apiserver import two_dashes
@@ -41,6 +42,19 @@ def test_flags_are_taken_as_go_takes_them() -> None:
     assert two_dashes("--anonymous-auth=false") == "--anonymous-auth=false"
     assert two_dashes("-v=2") == "--v=2"
     assert two_dashes("value") == "value"
+
+
+def test_suites_are_those_that_were_named(tmp_path: Path) -> None:
+    suite = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
+    given = {"cert-dir": str(tmp_path), "tls-cipher-suites": suite, "tls-min-version": "VersionTLS12"}
+    flags = gather(given)
+    offered = Identity(flags, ["localhost"]).tls(flags).get_ciphers()
+    assert [each["name"] for each in offered if each["protocol"] != "TLSv1.3"] == [
+        "ECDHE-ECDSA-AES128-GCM-SHA256"
+    ]
+    flags = gather(given | {"tls-cipher-suites": "TLS_NONE"})
+    with pytest.raises(InputError, match="tls-cipher-suites"):
+        Identity(flags, ["localhost"]).tls(flags)
 
 
 def test_keys_are_made_once_and_are_private(tmp_path: Path) -> None:
