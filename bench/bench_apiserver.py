@@ -81,8 +81,8 @@ class Server:
         began = time.perf_counter()
         self.process = subprocess.Popen(
             [sys.executable, "-c", UP, "up", "--data-dir", folder, "--port", "0"],
-            env=environment(tree), stdout=subprocess.PIPE, text=True,
-            preexec_fn=None if cpu is None else lambda: os.sched_setaffinity(0, {cpu}),
+            env=environment(tree), stdout=subprocess.PIPE,
+            text=True,
         )  # fmt: skip
         assert self.process.stdout is not None
         said = self.process.stdout.readline()
@@ -114,7 +114,7 @@ class Client:
     def __init__(self, server: Server, cpu: int | None) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bench.http_load", server.kubeconfig, "" if cpu is None else str(cpu)],
-            cwd=ROOT, env=environment(ROOT), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            cwd=ROOT, env=environment(ROOT), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
 
     def send(self, **what: Any) -> None:
