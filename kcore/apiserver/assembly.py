@@ -35,6 +35,7 @@ from kcore.apiserver.metrics import Metrics
 from kcore.apiserver.operation import Operation, Result
 from kcore.apiserver.proxying import Kubelets
 from kcore.apiserver.registry import Registry
+from kcore.apiserver.registry.components import components_of
 from kcore.apiserver.registry.core import Core, SystemChance
 from kcore.apiserver.registry_of import make_registry
 from kcore.apiserver.request import RequestInfo
@@ -125,6 +126,7 @@ class Assembly:
             service_cidrs=options.cluster.service_ranges,
             node_ports=options.node_ports,
         )
+        self.registry.core.components = components_of(self._store_is_well)
         guards = self._guards(bindings)
         verbs = Verbs(self.registry, self.cacher, self.catalog, time.time, self.metrics)
         self.server = ApiServer(

@@ -138,6 +138,8 @@ class Verbs:
         form = call.accepted()
         info = call.info
         options = list_options.from_query(call.row, _pairs(call.query), name=info.name)
+        if call.row.kind == "ComponentStatus":
+            return self._answer(call, await self.registry.components(call.operation()), form)
         page = await self.cacher.list(call.row, info.namespace, options)
         row = call.row
         convert = self._conversion(row)
