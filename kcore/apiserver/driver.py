@@ -32,7 +32,12 @@ from kcore.store.kv import KV
 
 STOP_SECONDS_MAX: Final = 10.0  # that requests under way may take to finish
 PROTOCOLS: Final = ["h2", "http/1.1"]
-OWN: Final = ("0.0.0.0", "::", "127.0.0.1", "::1")  # bound to one of these, pods reach the machine's own address
+OWN: Final = (
+    "0.0.0.0",
+    "::",
+    "127.0.0.1",
+    "::1",
+)  # bound to one of these, pods reach the machine's own address
 DONE, FAILED = 0, 3
 
 log = logging.getLogger("kcore.apiserver")

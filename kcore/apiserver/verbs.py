@@ -17,6 +17,7 @@ from kcore.api import status
 from kcore.api.rows import GroupVersionKind, Row, Subresource
 from kcore.api.schema import decoding
 from kcore.apiserver import list_options
+from kcore.apiserver.list_answer import list_answer
 from kcore.apiserver.negotiation import (
     JSON,
     PLAIN,
@@ -33,11 +34,8 @@ from kcore.apiserver.registry.options import delete_options, integer, write_opti
 from kcore.apiserver.rendering import (
     GZIP_BYTES_MIN,
     accepts_gzip,
-    encoded,
     gzipped,
-    object_of,
     rendered,
-    transformed,
 )
 from kcore.apiserver.request import Query, RequestInfo
 from kcore.apiserver.user import UserInfo
@@ -50,6 +48,7 @@ PATCH_TYPES: Final = (
 )  # fmt: skip
 MIN_REQUEST_SECONDS: Final = 1800  # a watch without a timeout lasts so long, and up to as much again
 DELETE_OPTIONS: Final = GroupVersionKind("meta.k8s.io", "v1", "DeleteOptions")
+GZIPPED: Final = ((b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding"))
 INCLUDE: Final = ("None", "Metadata", "Object")
 
 
@@ -141,21 +140,14 @@ class Verbs:
         if call.row.kind == "ComponentStatus":
             return self._answer(call, await self.registry.components(call.operation()), form)
         page = await self.cacher.list(call.row, info.namespace, options)
-        row = call.row
-        convert = self._conversion(row)
-        if form.media_type == JSON and not form.kind and not form.pretty and convert is None:
-            return self._sent(
-                call, 200, page.body(row.api_version, row.list_kind_name) + b"\n", form.media_type
-            )
-        items = page.items if convert is None else list(map(convert, page.items))
-        obj = object_of(items, row, page.metadata)
-        if form.kind:
-            obj = transformed(row, obj, form, now=self.now(), include=self._include(call, form))
-        else:
-            for item in obj["items"]:
-                item.pop("apiVersion", None)
-                item.pop("kind", None)
-        return self._sent(call, 200, encoded(obj, form), form.media_type)
+        body, compressed = list_answer(
+            call.row, page, form, self._conversion(call.row), now=self.now(), include=self._include(call, form),
+            gzip=accepts_gzip(call.request.header(b"accept-encoding")),
+        )  # fmt: skip
+        headers: list[Header] = [(b"content-type", form.media_type.encode())]
+        if compressed:
+            headers += GZIPPED
+        return Response(200, headers, body)
 
     def _conversion(self, row: Row) -> Callable[[bytes], bytes] | None:
         """From the storage version to the row's; None where they are one."""
@@ -322,7 +314,7 @@ class Verbs:
     def _sent(self, call: Call, code: int, body: bytes, media_type: str) -> Response:
         headers: list[Header] = [(b"content-type", media_type.encode())]
         if len(body) > GZIP_BYTES_MIN and accepts_gzip(call.request.header(b"accept-encoding")):
-            headers += [(b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")]
+            headers += GZIPPED
             body = b"".join(gzipped((body,)))
         return Response(code, headers, body)
 

@@ -46,7 +46,7 @@ def _scalar_problem(node: Node, kind: str, value: Any) -> str | None:
         return None
     if (type(value), kind) in CONVERTIBLE:
         return f"cannot convert {own} to {node.type_name.lstrip('*') or kind}"
-    names = {'boolean': 'bool', 'integer': node.type_name.lstrip('*') or 'int64'}
+    names = {"boolean": "bool", "integer": node.type_name.lstrip("*") or "int64"}
     return f"unrecognized type: {names.get(kind, kind)}"
 
 
