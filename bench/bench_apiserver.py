@@ -84,6 +84,8 @@ class Server:
             env=environment(tree), stdout=subprocess.PIPE,
             text=True,
         )  # fmt: skip
+        if cpu is not None:
+            os.sched_setaffinity(self.process.pid, {cpu})
         assert self.process.stdout is not None
         said = self.process.stdout.readline()
         self.ready_seconds = time.perf_counter() - began
@@ -114,7 +116,7 @@ class Client:
     def __init__(self, server: Server, cpu: int | None) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bench.http_load", server.kubeconfig, "" if cpu is None else str(cpu)],
-            cwd=ROOT, env=environment(ROOT), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            cwd=ROOT, env=environment(ROOT), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def send(self, **what: Any) -> None:

@@ -99,8 +99,9 @@ class Identity:
         return context
 
     def kubelet_tls(self) -> ssl.SSLContext:
-        """How kubelets are spoken to: the server shows its own certificate; theirs is not verified, as upstream's is not
-        without --kubelet-certificate-authority.
+        """How kubelets are spoken to: the server shows its own certificate.
+
+        Theirs is not verified, as upstream's is not without --kubelet-certificate-authority.
         """
         self.complete()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

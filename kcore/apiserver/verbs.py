@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -52,6 +53,21 @@ GZIPPED: Final = ((b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding"))
 INCLUDE: Final = ("None", "Metadata", "Object")
 
 
+@lru_cache(maxsize=1024)
+def _agent(header: bytes | None) -> str:
+    return (header or b"").decode(errors="replace")
+
+
+@lru_cache(maxsize=1024)
+def _accepted(header: bytes, streams: bool) -> Accepted:
+    return accepted(header.decode("latin-1"), streams=streams)
+
+
+@lru_cache(maxsize=64)
+def _typed(media_type: str) -> Header:
+    return b"content-type", media_type.encode()
+
+
 class Call:
     """One request for a resource, authenticated and authorized."""
 
@@ -77,16 +93,15 @@ class Call:
     @property
     def user_agent(self) -> str:
         """Who the client says it is."""
-        return (self.request.header(b"user-agent") or b"").decode(errors="replace")
+        return _agent(self.request.header(b"user-agent"))
 
     def accepted(self, *, streams: bool = False) -> Accepted:
         """The form that the client wants."""
-        header = self.request.header(b"accept")
-        if not header:
-            found = PLAIN
-        else:
-            found = accepted(header.decode("latin-1"), streams=streams)
-        if wants_pretty(self.query.get("pretty"), self.user_agent):
+        request = self.request
+        header = request.header(b"accept")
+        found = PLAIN if not header else _accepted(header, streams)
+        agent = request.header(b"user-agent")
+        if (agent or "pretty" in self.query) and wants_pretty(self.query.get("pretty"), _agent(agent)):
             return found._replace(pretty=True)
         return found
 
@@ -144,7 +159,7 @@ class Verbs:
             call.row, page, form, self._conversion(call.row), now=self.now(), include=self._include(call, form),
             gzip=accepts_gzip(call.request.header(b"accept-encoding")),
         )  # fmt: skip
-        headers: list[Header] = [(b"content-type", form.media_type.encode())]
+        headers: list[Header] = [_typed(form.media_type)]
         if compressed:
             headers += GZIPPED
         return Response(200, headers, body)
@@ -312,7 +327,7 @@ class Verbs:
         return self._sent(call, result.code, body, form.media_type)
 
     def _sent(self, call: Call, code: int, body: bytes, media_type: str) -> Response:
-        headers: list[Header] = [(b"content-type", media_type.encode())]
+        headers: list[Header] = [_typed(media_type)]
         if len(body) > GZIP_BYTES_MIN and accepts_gzip(call.request.header(b"accept-encoding")):
             headers += GZIPPED
             body = b"".join(gzipped((body,)))
