@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
 CONNECTIONS = 50
 READY_SECONDS_MAX = 60.0
-UP = "from kcore.__main__ import main; import sys; sys.exit(main())"
+UP = "import sys; from kcore.__main__ import main; sys.exit(main())"
 
 IN_PROCESS = """
 import asyncio, sys, time
@@ -80,8 +80,8 @@ class Server:
     def __init__(self, tree: Path, folder: str, cpu: int | None) -> None:
         began = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, "-c", UP, "up", "--data-dir", folder, "--port", "0"],
-            env=environment(tree), stdout=subprocess.PIPE,
+            [sys.executable, "-c", UP, "up", "--data-dir", os.path.abspath(folder), "--port", "0"],
+            cwd=tree, env=environment(tree), stdout=subprocess.PIPE,
             text=True,
         )  # fmt: skip
         if cpu is not None:
@@ -187,7 +187,7 @@ class Round:
     def _script(self, text: str, *arguments: str) -> list[float]:
         run = subprocess.run(
             [sys.executable, "-c", text, *arguments],
-            env=environment(self.tree), cwd=ROOT if not arguments else None, check=True, capture_output=True, text=True,
+            env=environment(self.tree), cwd=self.tree, check=True, capture_output=True, text=True,
         )  # fmt: skip
         return [float(word) for word in run.stdout.split()]
 
@@ -216,8 +216,9 @@ class Round:
         if self.wanted("patch"):
             self.rate(server, client, "patch", 0, count)
         if self.wanted("list"):
+            client.ask(do="open", connections=1)
             spent = server.cpu_seconds()
-            said = client.ask(do="many", what="list", first=0, count=5, connections=1)
+            said = client.ask(do="many", what="list", first=0, count=5)
             self.put(
                 f"list_{pods}_pods", least_ms=said["least_ms"], median_ms=said["p50_ms"], mib=said["bytes"] / (1 << 20),
                 server_cpu_ms=(server.cpu_seconds() - spent) / 5 * 1e3,
@@ -230,8 +231,9 @@ class Round:
 
     def rate(self, server: Server, client: Client, what: str, first: int, count: int) -> None:
         """So many requests of one verb."""
+        client.ask(do="open", connections=CONNECTIONS)
         spent = server.cpu_seconds()
-        said = client.ask(do="many", what=what, first=first, count=count, connections=CONNECTIONS)
+        said = client.ask(do="many", what=what, first=first, count=count)
         self.put(
             what, per_second=count / said["seconds"], server_cpu_us=(server.cpu_seconds() - spent) / count * 1e6,
             client_cpu_us=said["client_cpu"] / count * 1e6, p50_ms=said["p50_ms"], p99_ms=said["p99_ms"],
@@ -242,8 +244,9 @@ class Round:
         events = self.given.events
         client.ask(do="watch", count=self.given.watchers, wanted=events)
         writer = Client(server, self.given.client_cpu)
+        writer.ask(do="open", connections=CONNECTIONS)
         before = server.cpu_seconds()
-        writer.ask(do="many", what="patch", first=0, count=events, connections=CONNECTIONS)
+        writer.ask(do="many", what="patch", first=0, count=events)
         alone = server.cpu_seconds() - before
         writer.close()
         said = client.ask(do="watched")

@@ -27,6 +27,8 @@ from bench.registry_steps import POD
 
 EVENT = b'{"type":'
 HEAD_END = b"\r\n\r\n"
+LAST_CHUNK = b"\r\n0\r\n\r\n"
+LENGTH = b"content-length: "
 PODS = "/api/v1/namespaces/default/pods"
 MERGE_PATCH = "application/merge-patch+json"
 WATCH_SECONDS_MAX = 120.0
@@ -35,14 +37,18 @@ WATCH_SECONDS_MAX = 120.0
 class Connection(asyncio.Protocol):
     """Sends the next request when the answer to the last one is whole."""
 
-    def __init__(self, requests: Iterator[bytes], took: list[float], failed: list[bytes]) -> None:
-        self.requests = requests
-        self.took = took
-        self.failed = failed
+    def __init__(self) -> None:
+        self.requests: Iterator[bytes] = iter(())
+        self.took: list[float] = []
+        self.failed: list[bytes] = []
         self.done = asyncio.get_running_loop().create_future()
         self.left = -1  # bytes of the body that are to come; -1: the head is
         self.head = b""
         self.body_bytes = 0
+
+    def use(self, requests: Iterator[bytes], took: list[float], failed: list[bytes]) -> None:
+        """What is to be sent; how long each answer took and those that were none go into the lists."""
+        self.requests, self.took, self.failed = requests, took, failed
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -66,9 +72,16 @@ class Connection(asyncio.Protocol):
             self.head = b""
             if head[9:10] != b"2":
                 self.failed.append(head + data)
-            self.left = int(head.split(b"content-length: ", 1)[1].split(b"\r", 1)[0])
-            self.body_bytes = self.left
-        self.left -= len(data)
+            self.chunked = b"transfer-encoding: chunked" in head
+            self.left = 1 if self.chunked else int(head.split(LENGTH, 1)[1].split(b"\r", 1)[0])
+            self.body_bytes = 0
+            self.tail = b""
+        self.body_bytes += len(data)
+        if self.chunked:
+            self.tail = (self.tail + data[-len(LAST_CHUNK) :])[-len(LAST_CHUNK) :]
+            self.left = 0 if self.tail == LAST_CHUNK else 1
+        else:
+            self.left -= len(data)
         if self.left <= 0:
             self.left = -1
             self.took.append(time.perf_counter() - self.began)
@@ -125,6 +138,7 @@ class Load:
         context.set_alpn_protocols(["http/1.1"])
         self.tls = context
         self.watchers: list[Watcher] = []
+        self.opened: list[Connection] = []
 
     def request(self, method: str, path: str, body: bytes = b"", kind: str = "application/json") -> bytes:
         """One request."""
@@ -155,18 +169,22 @@ class Load:
                 made.append(self.request("GET", PODS))
         return made
 
-    async def many(self, what: str, first: int, count: int, connections: int) -> dict[str, Any]:
-        """So many requests over so many connections."""
+    async def open(self, connections: int) -> dict[str, Any]:
+        """So many connections are open: handshakes are no part of a rate."""
         loop = asyncio.get_running_loop()
+        for _ in range(connections):
+            _, protocol = await loop.create_connection(Connection, self.host, self.port, ssl=self.tls)
+            self.opened.append(protocol)
+        return {"open": connections}
+
+    async def many(self, what: str, first: int, count: int) -> dict[str, Any]:
+        """So many requests over the connections that are open; they are closed."""
         requests = iter(self.requests(what, first, count))
         took: list[float] = []
         failed: list[bytes] = []
-        opened = []
-        for _ in range(connections):
-            _, protocol = await loop.create_connection(
-                lambda: Connection(requests, took, failed), self.host, self.port, ssl=self.tls
-            )
-            opened.append(protocol)
+        opened, self.opened = self.opened, []
+        for each in opened:
+            each.use(requests, took, failed)
         began, cpu = time.perf_counter(), time.process_time()
         for each in opened:
             each.begin()
@@ -202,7 +220,7 @@ class Load:
         reader, writer = await asyncio.open_connection(self.host, self.port, ssl=self.tls)
         writer.write(request)
         head = await reader.readuntil(HEAD_END)
-        size = int(head.lower().split(b"content-length: ", 1)[1].split(b"\r", 1)[0])
+        size = int(head.lower().split(LENGTH, 1)[1].split(b"\r", 1)[0])
         body = await reader.readexactly(size)
         writer.close()
         if b"content-encoding: gzip" in head:
