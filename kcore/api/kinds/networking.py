@@ -282,6 +282,7 @@ SERVICE_CIDR: Final = Strategy(
     validate=_validate_range,
     prepare_for_update=_prepare_range_update,
     validate_update=_validate_range_update,
+    reset_fields=("status",),
     subresources=MappingProxyType(
         {
             "status": UpdateStrategy(
