@@ -219,14 +219,12 @@ class ControlPlane:
             await running.stop()
 
     def _publish(self, running: Running, folder: Path) -> None:
-        import yaml
-
-        from kcore.apiserver.pki import write_private
+        from kcore.apiserver.pki import kubeconfig_text, write_private
 
         self.kubeconfig_dict = running.kubeconfig(HOST)
         self.url = f"https://{HOST}:{running.port}"
         path = folder / "kubeconfig"
-        write_private(path, yaml.safe_dump(self.kubeconfig_dict, sort_keys=False).encode())
+        write_private(path, kubeconfig_text(self.kubeconfig_dict))
         self.kubeconfig = str(path)
 
 

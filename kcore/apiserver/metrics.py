@@ -20,6 +20,8 @@ DURATIONS: Final = (
     0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
 )  # fmt: skip
 
+_CODES: Final = {code: str(code) for code in range(100, 600)}
+
 Labels = tuple[str, ...]
 
 
@@ -47,7 +49,7 @@ class Metrics:
         )  # fmt: skip
         what = (info.api_group, info.resource, scope, info.subresource, verb, info.api_version)
         dry = "All" if dry_run else ""
-        key = (*what, str(code), dry)
+        key = (*what, _CODES.get(code) or str(code), dry)
         self.requests[key] = self.requests.get(key, 0) + 1
         if verb == "WATCH":
             return

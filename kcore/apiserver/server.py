@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -25,6 +24,7 @@ from kcore.apiserver.headers import HeaderFields
 from kcore.apiserver.health import PATHS, Health
 from kcore.apiserver.metrics import KIND, Metrics
 from kcore.apiserver.negotiation import PLAIN, Accepted, accepted, wants_pretty
+from kcore.apiserver.registry.core import Chance, SystemChance
 from kcore.apiserver.rendering import encoded
 from kcore.apiserver.request import Query, RequestInfo, query_of, request_info
 from kcore.apiserver.user import MASTERS, UserInfo
@@ -75,6 +75,7 @@ class ApiServer:
     openid: Callable[[str], Response | None] | None = None
     settings: Settings = field(default_factory=Settings)
     storage_objects: Callable[[], dict[tuple[str, str], int]] = dict
+    chance: Chance = field(default_factory=SystemChance)
 
     def __post_init__(self) -> None:
         self.verbs.may_create = self._creation_refused
@@ -233,9 +234,16 @@ class ApiServer:
         """What every answer carries."""
         given = request.header(b"audit-id")
         headers = response.headers = [*response.headers]
-        headers.append((b"audit-id", _audit_id(given)))
-        if not any(name == b"cache-control" for name, _ in headers):
+        if not given or len(given) > AUDIT_ID_BYTES_MAX or not given.isascii():
+            given = self.chance.uid().encode()
+        headers.append((b"audit-id", given))
+        for name, _ in headers:
+            if name == b"cache-control":
+                break
+        else:
             headers.append(CACHE)
+        if not warnings:
+            return
         size = 0
         for text in warnings:
             value = _warning(text)
@@ -243,12 +251,6 @@ class ApiServer:
             if size > WARNINGS_BYTES_MAX:
                 break
             headers.append((b"warning", value))
-
-
-def _audit_id(given: bytes | None) -> bytes:
-    if given and len(given) <= AUDIT_ID_BYTES_MAX and given.isascii():
-        return given
-    return str(uuid.uuid4()).encode()
 
 
 def _warning(text: str) -> bytes:
