@@ -14,15 +14,15 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from kcore.api.errors import InputError
 from kcore.client.blocking import Client
 from kcore.client.local import LocalClient
-from kcore.client.thread import Elsewhere, ServerLoop
+from kcore.client.thread import STOPPED, Elsewhere, ServerLoop
 
 if TYPE_CHECKING:
     from kcore.apiserver.driver import Running
@@ -32,6 +32,7 @@ STOP_SECONDS_MAX: Final = 30.0
 HOST: Final = "127.0.0.1"
 PORT_MAX: Final = (1 << 16) - 1
 
+T = TypeVar("T")
 FlagValue = str | int | float | bool | Iterable[str]
 
 
@@ -168,6 +169,17 @@ class ControlPlane:
             raise TimeoutError(f"the control plane did not stop within {STOP_SECONDS_MAX:g} s")
         if failure is not None:
             raise failure
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """What the coroutine returns, run in the server's own loop while this thread waits.
+
+        For many calls of ``async_client``: none of them goes from thread to thread then. What blocks in it blocks the
+        server.
+        """
+        if self._server is None:
+            work.close()
+            raise RuntimeError(STOPPED)
+        return self._server.wait(work)
 
     def _run(self, ready: threading.Event) -> None:
         import uvloop

@@ -66,7 +66,9 @@ class ServerLoop:
             raise
 
     async def answer(self, work: Coroutine[Any, Any, T]) -> T:
-        """What the work returns or raises; the caller's loop goes on meanwhile."""
+        """What the work returns or raises; the caller's loop, which may be the server's own, goes on meanwhile."""
+        if asyncio.get_running_loop() is self._loop:
+            return await work
         future = self.submit(work)
         try:
             return await asyncio.wrap_future(future)

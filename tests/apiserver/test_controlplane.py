@@ -208,6 +208,24 @@ def test_in_a_loop_of_the_caller_s_own() -> None:
     asyncio.run(work())
 
 
+def test_work_in_the_server_s_own_loop(plane: ControlPlane) -> None:
+    async def work() -> list[str]:
+        client = plane.async_client
+        for number in range(5):
+            await client.create(config_map(f"bulk-{number}"))
+        watch = client.watch("configmaps", "default")
+        assert (await anext(watch))[0] == "ADDED"
+        await watch.aclose()
+        with pytest.raises(RuntimeError, match="this would wait for its own loop"):
+            plane.client.list("configmaps")
+        listed = await client.list("configmaps", "default")
+        return [each["metadata"]["name"] for each in listed["items"]]
+
+    assert {f"bulk-{number}" for number in range(5)} <= set(plane.run(work()))
+    with pytest.raises(RuntimeError, match="the control plane has stopped"):
+        ControlPlane().run(work())
+
+
 # -- the end ------------------------------------------------------------------------------------------------------
 
 
