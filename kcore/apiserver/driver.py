@@ -89,8 +89,9 @@ class Identity:
         return context
 
     def kubelet_tls(self) -> ssl.SSLContext:
-        """How kubelets are spoken to: the server shows its own certificate; theirs is not verified, as upstream's is not
-        without --kubelet-certificate-authority.
+        """How kubelets are spoken to: the server shows its own certificate and does not verify theirs.
+
+        Upstream does not either without --kubelet-certificate-authority.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
