@@ -27,7 +27,7 @@ from kcore.apiserver.registry.metadata import (
     wipe_system_fields,
 )
 from kcore.apiserver.registry.remembered import own_like_before
-from kcore.apiserver.registry.stored_form import decode, dumps, encode, loads
+from kcore.apiserver.registry.stored_form import decode, dumps, loads
 
 VERSION_ON_CREATE: Final = "resourceVersion should not be set on objects to be created"
 
@@ -139,7 +139,7 @@ async def _store(core: Core, kind: Kind, op: Operation, obj: Object, generated: 
     namespace = metadata.get("namespace", "")
     if metadata.get("resourceVersion") not in (None, "", "0"):
         raise raised_internal(VERSION_ON_CREATE)
-    data = encode(obj, kind.stored, row.kind)
+    data = kind.encode(obj)
     if op.options.dry_run:
         if await core.store.get(row, namespace, name) is not None:
             raise await _taken(core, op, namespace, name, generated)

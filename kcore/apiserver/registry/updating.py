@@ -26,7 +26,7 @@ from kcore.apiserver.registry.metadata import (
     is_too_large,
     metadata_of,
 )
-from kcore.apiserver.registry.stored_form import copied, decode, dumps, encode, loads, same
+from kcore.apiserver.registry.stored_form import copied, dumps, loads, same
 from kcore.apiserver.registry.timestamps import keep_timestamps
 
 MODIFIED: Final = (
@@ -156,7 +156,12 @@ async def _write(core: Core, change: Write) -> Result:
             done = await _create(core, change, namespace)
         else:
             done = await _swap(
-                core, change, namespace, decode(stored.value, stored.revision), stored.value, stored.revision
+                core,
+                change,
+                namespace,
+                change.kind.decode(stored.value, stored.revision),
+                stored.value,
+                stored.revision,
             )
         if done is not None:
             return done
@@ -196,7 +201,7 @@ async def _create(core: Core, change: Write, namespace: str) -> Result | None:
         if op.may_create is not None and (why := op.may_create()):
             raise forbidden(row.group, row.plural, op.name, why)
         await core.admission.validate(op, obj, None, now=change.now)
-        data = encode(obj, kind.stored, row.kind)
+        data = kind.encode(obj)
         done: Result | None
         if op.options.dry_run:
             done = Result(201, kind.converted(data) if kind.converts else data)
@@ -235,12 +240,12 @@ async def _swap(
             await core.admission.validate(op, *shown, now=change.now)
         if ends_by_update(kind, obj, live):
             stored_revision = await _end(core, change, namespace, live, revision)
-            data = encode(obj, kind.stored, row.kind)
+            data = kind.encode(obj)
             answered = revision
         elif same(obj, live):
             stored_revision = answered = revision
         else:
-            data = encode(obj, kind.stored, row.kind)
+            data = kind.encode(obj)
             if op.options.dry_run:
                 stored_revision = answered = revision
             else:
