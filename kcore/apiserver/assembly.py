@@ -28,7 +28,7 @@ from kcore.apiserver.bootstrap import ClusterSettings, NamespaceObjects, bootstr
 from kcore.apiserver.cache_view import CacheView
 from kcore.apiserver.cacher import Cacher
 from kcore.apiserver.compaction import Compactor
-from kcore.apiserver.documents import Documents
+from kcore.apiserver.documents import Documents, version_info
 from kcore.apiserver.headers import HeaderFields
 from kcore.apiserver.health import Health
 from kcore.apiserver.metrics import Metrics
@@ -97,7 +97,8 @@ class Assembly:
         self.storage = Storage(kv, prefix=options.prefix, event_ttl_seconds=options.event_ttl_seconds)
         self.cacher = Cacher(self.storage)
         self.view = CacheView(self.cacher, self.catalog.rows)
-        self.metrics = Metrics()
+        self.metrics = Metrics(version_info())
+        self.storage.observe = self.metrics.stored
         self.health = Health(self._store_is_well)
         self.health.hooks[HOOK] = False
         self.tasks: list[asyncio.Task[None]] = []

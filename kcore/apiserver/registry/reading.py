@@ -23,9 +23,9 @@ async def get(core: Core, op: Operation, resource_version: str = "") -> Result:
 
 
 async def _not_older(core: Core, op: Operation, resource_version: str) -> None:
-    from kcore.apiserver.versions import parse_version, too_large
+    from kcore.apiserver.versions import list_version, too_large
 
-    wanted = parse_version(resource_version)
+    wanted = list_version(resource_version)
     current = await core.store.current_revision(op.row)
     if wanted > current:
         raise too_large(wanted, current)
