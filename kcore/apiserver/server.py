@@ -95,7 +95,10 @@ class ApiServer:
             response = self._refusal(request, query, error)
         except asyncio.CancelledError:
             raise
-        except Exception:
+        except Exception as error:
+            if _is_too_deep(error):  # what is kept is written at the end only: nothing is half done
+                too_deep = status.bad_request("json: exceeded max depth")
+                return self._refusal(request, query, too_deep)
             log.exception("request failed", extra={"verb": info.verb, "path": path})
             text = b"This request caused apiserver to panic. Look in the logs for details.\n"
             response = Response(500, [TEXT, NOSNIFF], text)
@@ -249,6 +252,13 @@ class ApiServer:
             if size > WARNINGS_BYTES_MAX:
                 break
             headers.append((b"warning", value))
+
+
+def _is_too_deep(error: Exception) -> bool:
+    """Whether a value has more levels than the interpreter or the JSON encoder descends; upstream stops at 10,000."""
+    return isinstance(error, RecursionError) or (
+        isinstance(error, orjson.JSONEncodeError) and str(error) == "Recursion limit reached"
+    )
 
 
 def _audit_id(given: bytes | None) -> bytes:

@@ -28,6 +28,7 @@ from kcore.apiserver.registry.metadata import (
 )
 from kcore.apiserver.registry.stored_form import copied, dumps, loads, same
 from kcore.apiserver.registry.timestamps import keep_timestamps
+from kcore.apiserver.versions import parse_version
 
 MODIFIED: Final = (
     "the object has been modified; please apply your changes to the latest version and try again"
@@ -277,9 +278,11 @@ def _check_version(change: Write, obj: Object, live: Object) -> None:
             raise invalid(row.group, row.plural, change.op.name, [error])
         metadata["resourceVersion"] = found
     elif version != found:
-        if not version.isdecimal():
-            raise ApiError(500, "", f'strconv.ParseUint: parsing "{version}": invalid syntax')
-        if int(version) != int(found):
+        try:
+            wanted = parse_version(version)
+        except ValueError as error:
+            raise ApiError(500, "", str(error)) from None
+        if wanted != int(found):
             raise conflict(row.group, row.plural, change.op.name, MODIFIED)
         metadata["resourceVersion"] = found
 
