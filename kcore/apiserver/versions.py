@@ -20,7 +20,6 @@ LATEST: Final = -1  # the revision in a token that goes on with the present stat
 UINT64_MAX: Final = 2**64 - 1
 INT64_MAX: Final = 2**63 - 1
 DIGITS_MAX: Final = 4000  # that Python makes an integer of
-INT64_MAX: Final = 2**63 - 1
 
 WATCH_TOO_OLD: Final = "The resourceVersion for the provided watch is too old."
 LIST_TOO_OLD: Final = "The resourceVersion for the provided list is too old."

@@ -34,7 +34,13 @@ class Server:
         self.runner = asyncio.Runner()
         self.log = Log()
         logging.getLogger("kcore").addHandler(self.log)
-        self.assembly: Assembly = self.run(self._start(options))
+        try:
+            self.assembly: Assembly = self.run(self._start(options))
+        except BaseException:
+            logging.getLogger("kcore").removeHandler(self.log)
+            self.run(self.kv.close())
+            self.runner.close()
+            raise
         self.handler = self.assembly.server
 
     async def _start(self, options: dict[str, Any]) -> Assembly:
