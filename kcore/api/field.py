@@ -74,8 +74,16 @@ def quoted(text: str) -> str:
     return f'"{"".join(parts)}"'
 
 
+class Struct(dict[str, Any]):
+    """A struct of Go: shown with its fields in the order in which they stand, where a map is sorted."""
+
+
 def go_json(value: Any) -> str:
-    """The value as Go's json.Marshal writes it: compact, keys sorted, ``<``, ``>`` and ``&`` escaped."""
+    """The value as Go's json.Marshal writes it: compact, keys of maps sorted, ``<``, ``>`` and ``&`` escaped."""
+    if isinstance(value, Struct):
+        return f"{{{','.join(f'{go_json(name)}:{go_json(each)}' for name, each in value.items())}}}"
+    if isinstance(value, list) and any(isinstance(each, Struct) for each in value):
+        return f"[{','.join(map(go_json, value))}]"
     text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 

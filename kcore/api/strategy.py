@@ -11,7 +11,7 @@ deletionTimestamp, managedFields, resourceVersion.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -30,6 +30,8 @@ class Context:
     user: str = ""
     groups: tuple[str, ...] = ()
     dry_run: bool = False
+    user_uid: str = ""
+    user_extra: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def nothing(*_: Any) -> None:

@@ -2,7 +2,8 @@
 
 An address is an integer of 128 bits; IPv4 is its IPv4-mapped IPv6 address, as in Go's ``net.IP``. Sources, Kubernetes
 1.36: apimachinery pkg/util/validation/ip.go; k8s.io/utils/internal/third_party/forked/golang/net (the sloppy parser,
-which permits leading zeros); Go's net/netip (the strict one).
+which permits leading zeros); Go's net/netip (the strict one). Nodes and slices bring the same few addresses again and
+again, so what is read and printed is remembered.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from kcore.api.field import FieldError, invalid, quoted
+from kcore.api.kinds.names import cached
 
 MAPPED: Final = 0xFFFF  # the 96 bits before an IPv4-mapped address
 _NUMBER_LIMIT: Final = 0xFFFFFF  # where Go stops reading digits
@@ -96,6 +98,7 @@ def _ipv6(text: str) -> int | None:
     return address
 
 
+@cached
 def parse_ip(text: str) -> int | None:
     """The address, leading zeros permitted (ParseIPSloppy); None where it is none."""
     for char in text:
@@ -106,6 +109,7 @@ def parse_ip(text: str) -> int | None:
     return None
 
 
+@cached
 def has_leading_zeros(text: str) -> bool:
     """True for an address that only the sloppy parser takes: ``010.1.2.3``, ``00001::``."""
     *groups, last = text.split(":")
@@ -116,6 +120,7 @@ def has_leading_zeros(text: str) -> bool:
     return any(len(group) > 4 for group in groups)
 
 
+@cached
 def parse_cidr(text: str) -> Network | None:
     """The block, leading zeros permitted (ParseCIDRSloppy); None where it is none."""
     written, slash, length = text.partition("/")
@@ -130,6 +135,7 @@ def parse_cidr(text: str) -> Network | None:
     return Network(address, prefix, bits)
 
 
+@cached
 def ip_text(address: int) -> str:
     """The canonical form (RFC 5952; dotted for IPv4)."""
     if is_ipv4(address):

@@ -271,7 +271,7 @@ def _default_volume(volume: Object) -> None:
     if not any(value is not None for name, value in volume.items() if name != "name"):
         volume["emptyDir"] = {}
         return
-    for name, default in _VOLUME_DEFAULTS.items():
+    for name, default in VOLUME_DEFAULTS.items():
         if (source := volume.get(name)) is not None:
             for key, value in default.items():
                 if source.get(key) is None:
@@ -309,7 +309,7 @@ def _default_downward(source: Object) -> None:
             _default_divisor(selector)
 
 
-_VOLUME_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
+VOLUME_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "hostPath": {"type": ""},
     "secret": {"defaultMode": FILE_MODE},
     "configMap": {"defaultMode": FILE_MODE},

@@ -18,7 +18,7 @@ from kcore.api.strategy import Context
 Object = dict[str, Any]
 
 STANDARD_FINALIZERS: Final = ("kubernetes", "orphan", "foregroundDeletion")
-_FINALIZER: Final = "name is neither a standard finalizer name nor is it fully qualified"
+FINALIZER_FAULT: Final = "name is neither a standard finalizer name nor is it fully qualified"
 _POD_NAMES: Final = (
     "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; "
     "a DNS label is recommended: "
@@ -98,7 +98,7 @@ def validate_named_update(obj: Object, old: Object) -> list[FieldError]:
 def finalizer_errors(metadata: Mapping[str, Any]) -> list[FieldError]:
     """validateKubeFinalizerName of each."""
     return [
-        invalid(f"metadata.finalizers[{index}]", name, _FINALIZER)
+        invalid(f"metadata.finalizers[{index}]", name, FINALIZER_FAULT)
         for index, name in enumerate(metadata.get("finalizers") or ())
         if "/" not in name and name not in STANDARD_FINALIZERS
     ]

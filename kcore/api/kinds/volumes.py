@@ -152,7 +152,7 @@ def validate_pull_policy(policy: str, path: str, errors: list[FieldError]) -> No
         errors.append(not_supported(path, policy, PULL_POLICIES) if policy else required(path))
 
 
-def _needs(*names: str) -> Check:
+def validate_needed(*names: str) -> Check:
     """A check that all of the fields are there."""
 
     def check(source: Source, path: str, errors: list[FieldError]) -> None:
@@ -189,7 +189,9 @@ def _git_repo(source: Source, path: str, errors: list[FieldError]) -> None:
     validate_descending(source.get("directory") or "", f"{path}.directory", errors)
 
 
-def _partitioned(name: str) -> Check:
+def validate_partitioned(name: str) -> Check:
+    """A check of a disk with partitions, that is named by the field."""
+
     def check(source: Source, path: str, errors: list[FieldError]) -> None:
         if not source.get(name):
             errors.append(required(f"{path}.{name}"))
@@ -304,7 +306,7 @@ def validate_flocker(source: Source, path: str, errors: list[FieldError]) -> Non
 
 
 def _cinder(source: Source, path: str, errors: list[FieldError]) -> None:
-    _needs("volumeID")(source, path, errors)
+    validate_needed("volumeID")(source, path, errors)
     if (secret := source.get("secretRef")) is not None and not secret.get("name"):
         errors.append(required(f"{path}.secretRef.name"))
 
@@ -321,7 +323,7 @@ def validate_flex(source: Source, path: str, errors: list[FieldError]) -> None:
 
 def validate_azure_disk(source: Source, path: str, errors: list[FieldError]) -> None:
     """validateAzureDisk."""
-    _needs("diskName", "diskURI")(source, path, errors)
+    validate_needed("diskName", "diskURI")(source, path, errors)
     caching, kind, uri = source.get("cachingMode"), source.get("kind"), source.get("diskURI") or ""
     if caching is not None and caching not in AZURE_CACHING:
         errors.append(not_supported(f"{path}.cachingMode", caching, AZURE_CACHING))
@@ -380,30 +382,30 @@ _CHECKS: Final[dict[str, tuple[str, Check]]] = {
     "emptyDir": ("emptyDir", _empty_dir),
     "hostPath": ("hostPath", validate_host_path),
     "gitRepo": ("gitRepo", _git_repo),
-    "gcePersistentDisk": ("persistentDisk", _partitioned("pdName")),
-    "awsElasticBlockStore": ("awsElasticBlockStore", _partitioned("volumeID")),
+    "gcePersistentDisk": ("persistentDisk", validate_partitioned("pdName")),
+    "awsElasticBlockStore": ("awsElasticBlockStore", validate_partitioned("volumeID")),
     "secret": ("secret", _files("secretName")),
     "nfs": ("nfs", validate_nfs),
     "iscsi": ("iscsi", validate_iscsi),
-    "glusterfs": ("glusterfs", _needs("endpoints", "path")),
+    "glusterfs": ("glusterfs", validate_needed("endpoints", "path")),
     "flocker": ("flocker", validate_flocker),
-    "persistentVolumeClaim": ("persistentVolumeClaim", _needs("claimName")),
-    "rbd": ("rbd", _needs("monitors", "image")),
+    "persistentVolumeClaim": ("persistentVolumeClaim", validate_needed("claimName")),
+    "rbd": ("rbd", validate_needed("monitors", "image")),
     "cinder": ("cinder", _cinder),
-    "cephfs": ("cephfs", _needs("monitors")),
+    "cephfs": ("cephfs", validate_needed("monitors")),
     "quobyte": ("quobyte", validate_quobyte),
     "downwardAPI": ("downwardAPI", _downward),
     "fc": ("fc", validate_fc),
     "flexVolume": ("flexVolume", validate_flex),
     "configMap": ("configMap", _files("name")),
-    "azureFile": ("azureFile", _needs("secretName", "shareName")),
-    "vsphereVolume": ("vsphereVolume", _needs("volumePath")),
-    "photonPersistentDisk": ("photonPersistentDisk", _needs("pdID")),
-    "portworxVolume": ("portworxVolume", _needs("volumeID")),
+    "azureFile": ("azureFile", validate_needed("secretName", "shareName")),
+    "vsphereVolume": ("vsphereVolume", validate_needed("volumePath")),
+    "photonPersistentDisk": ("photonPersistentDisk", validate_needed("pdID")),
+    "portworxVolume": ("portworxVolume", validate_needed("volumeID")),
     "azureDisk": ("azureDisk", validate_azure_disk),
     "storageos": ("storageos", validate_storage_os),
     "projected": ("projected", _ignore),
-    "scaleIO": ("scaleIO", _needs("gateway", "system", "volumeName")),
+    "scaleIO": ("scaleIO", validate_needed("gateway", "system", "volumeName")),
     "csi": ("csi", _csi),
     "ephemeral": ("ephemeral", _ephemeral),
     "image": ("image", _ignore),

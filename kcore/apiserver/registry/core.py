@@ -214,7 +214,7 @@ class Core:
     def context(self, op: Operation, now: str) -> Context:
         """What a strategy may know of the request."""
         user = op.user
-        return Context(now, op.namespace, user.name, user.groups, op.options.dry_run)
+        return Context(now, op.namespace, user.name, user.groups, op.options.dry_run, user.uid, user.extra)
 
 
 def precondition_conflict(row: Row, namespace: str, name: str, text: str, plural: str = "") -> ApiError:
