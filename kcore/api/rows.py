@@ -52,6 +52,7 @@ class Row:
     store holds it under another group (events), None: its own.
     ``schema``: its name in the OpenAPI document (``io.k8s.api.core.v1.Pod``).
     ``answers_with_deleted``: a deletion answers with the object, not with a Status (ReturnDeletedObject of its store).
+    ``deprecated``: the warning that goes with every answer (APILifecycleDeprecated of its type).
     """
 
     group: str
@@ -71,6 +72,7 @@ class Row:
     subresources: tuple[Subresource, ...] = ()
     list_kind: str = ""
     answers_with_deleted: bool = False
+    deprecated: str = ""
 
     @property
     def gvk(self) -> GroupVersionKind:

@@ -35,6 +35,7 @@ from kcore.apiserver.metrics import Metrics
 from kcore.apiserver.operation import Operation, Result
 from kcore.apiserver.proxying import Kubelets
 from kcore.apiserver.registry import Registry
+from kcore.apiserver.registry.components import components_of
 from kcore.apiserver.registry.core import Core, SystemChance
 from kcore.apiserver.registry_of import make_registry
 from kcore.apiserver.request import RequestInfo
@@ -130,6 +131,7 @@ class Assembly:
             service_cidrs=options.cluster.service_ranges,
             node_ports=options.node_ports,
         )
+        self.registry.core.components = components_of(self._store_is_well)
         guards = self._guards(bindings)
         verbs = Verbs(self.registry, self.cacher, self.catalog, time.time, self.metrics)
         self.server = ApiServer(
@@ -186,6 +188,9 @@ class Assembly:
         self.tasks.append(asyncio.ensure_future(work))
 
     async def _store_is_well(self) -> str:
+        await asyncio.sleep(
+            0
+        )  # in a task from here on, which wait_for needs: the door runs a request without one
         try:
             await asyncio.wait_for(self.kv.get(b"health"), CHECK_SECONDS_MAX)
         except (StoreError, ApiError) as error:

@@ -24,7 +24,6 @@ MAJOR_MINOR: Final = ("1", "36")
 DISCOVERY_GROUP: Final = "apidiscovery.k8s.io"
 DISCOVERY_KIND: Final = "APIGroupDiscoveryList"
 OPENAPI_V2_PROTOBUF: Final = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-OPENAPI_V2_OLD_PROTOBUF: Final = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 OPENAPI_V3_PROTOBUF: Final = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"
 NO_CACHE: Final = (b"cache-control", b"no-cache, private")
 
@@ -147,9 +146,9 @@ class Documents:
                 return self._kept(
                     "v2", lambda: openapi.v2(rows, release=GIT_VERSION), request, JSON.encode(), vary
                 )
-            kind = OPENAPI_V2_OLD_PROTOBUF if "@v1.0" in accept else OPENAPI_V2_PROTOBUF
+            # also to clients that ask for the older name with "@", which is no media type that they would parse
             make_v2 = lambda: openapi_protobuf.encode(openapi.v2(rows, release=GIT_VERSION))  # noqa: E731
-            return self._kept("v2 protobuf", make_v2, request, kind.encode(), vary)
+            return self._kept("v2 protobuf", make_v2, request, OPENAPI_V2_PROTOBUF.encode(), vary)
         if len(parts) == 2:
             return self._kept("v3", lambda: openapi.v3_index(self._hashes()), request, JSON.encode())
         path = "/".join(parts[2:])

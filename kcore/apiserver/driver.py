@@ -32,6 +32,12 @@ from kcore.store.kv import KV
 
 STOP_SECONDS_MAX: Final = 10.0  # that requests under way may take to finish
 PROTOCOLS: Final = ["h2", "http/1.1"]
+OWN: Final = (
+    "0.0.0.0",
+    "::",
+    "127.0.0.1",
+    "::1",
+)  # bound to one of these, pods reach the machine's own address
 DONE, FAILED = 0, 3
 
 log = logging.getLogger("kcore.apiserver")
@@ -157,7 +163,7 @@ def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[]
 
     cluster = ClusterSettings(
         advertise_address=address,
-        secure_port=flags["secure-port"],
+        secure_port=port(),
         service_ranges=flags["service-cluster-ip-range"],
         client_ca_pem=identity.client_ca.decode(),
         front_proxy_ca_pem=identity.front_proxy_ca.decode(),
@@ -261,7 +267,7 @@ class Running:
 async def start(flags: Flags, bound: socket.socket, kv: KV | None = None) -> Running:
     """A server on the bound socket, ready."""
     host, port = bound.getsockname()[:2]
-    address = flags["advertise-address"] or (_own_address() if host in ("0.0.0.0", "::") else host)
+    address = flags["advertise-address"] or (_own_address() if host in OWN else host)
     cluster_address = ClusterSettings(service_ranges=flags["service-cluster-ip-range"]).service_address
     hosts = ["127.0.0.1", "::1", address, cluster_address, *filter(None, [flags["external-hostname"]])]
     opening = asyncio.ensure_future(open_store(flags)) if kv is None else None

@@ -156,12 +156,16 @@ class Feed:
         future: asyncio.Future[None] = self._loop.create_future()
         self._waiters.append((revision, future))
         self._ask()
+        # not asyncio.timeout: the door runs a request outside any task until it first waits, which may be here
+        ends = self._loop.call_later(timeout_seconds, future.cancel)
         try:
-            async with asyncio.timeout(timeout_seconds):
-                await future
-        except TimeoutError:
+            await future
+        except asyncio.CancelledError:
+            if not future.cancelled() or self._loop.time() < ends.when():
+                raise
             return False
         finally:
+            ends.cancel()
             self._waiters = [each for each in self._waiters if each[1] is not future]
         return True
 

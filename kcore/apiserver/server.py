@@ -187,6 +187,8 @@ class ApiServer:
             raise _not_allowed()
         call = Call(request, info, query, user, row, sub)
         call.warnings = warnings
+        if row.deprecated and sub is None:
+            warnings.append(row.deprecated)
         verb: Any = self.verbs.table.get(info.verb)
         if verb is None:
             raise _not_allowed()

@@ -130,6 +130,7 @@ class Verbs:
         """GET of one object."""
         form = call.accepted()
         op = call.operation()
+        op.row = self._read_row(call, form)
         version = call.query.get("resourceVersion", ("",))[0]
         result = await self.registry.get(op, version) if version else await self.registry.get(op)
         return self._answer(call, result, form)
@@ -139,9 +140,11 @@ class Verbs:
         form = call.accepted()
         info = call.info
         options = list_options.from_query(call.row, _pairs(call.query), name=info.name)
+        if call.row.kind == "ComponentStatus":
+            return self._answer(call, await self.registry.components(call.operation()), form)
         page = await self.cacher.list(call.row, info.namespace, options)
         row = call.row
-        convert = self._conversion(row)
+        convert = self._conversion(self._read_row(call, form))
         if form.media_type == JSON and not form.kind and not form.pretty and convert is None:
             return self._sent(
                 call, 200, page.body(row.api_version, row.list_kind_name) + b"\n", form.media_type
@@ -156,6 +159,20 @@ class Verbs:
                 item.pop("kind", None)
         return self._sent(call, 200, encoded(obj, form), form.media_type)
 
+    def _read_row(self, call: Call, form: Accepted) -> Row:
+        """The row in whose version objects are read: for a Table the stored one, which upstream's printers see too.
+
+        Not where the Table holds whole objects, which are in the version of the request.
+        """
+        row = call.row
+        if (
+            form.kind == TABLE
+            and row.storage_version != row.version
+            and self._include(call, form) != "Object"
+        ):
+            return self.catalog.row(row.group, row.storage_version, row.plural) or row
+        return row
+
     def _conversion(self, row: Row) -> Callable[[bytes], bytes] | None:
         """From the storage version to the row's; None where they are one."""
         kind = self.registry.core.kind(row)
@@ -166,7 +183,7 @@ class Verbs:
         form = call.accepted(streams=True)
         info = call.info
         options = list_options.from_query(call.row, _pairs(call.query), name=info.name, watch=True)
-        include, convert = self._include(call, form), self._conversion(call.row)
+        include, convert = self._include(call, form), self._conversion(self._read_row(call, form))
         write, representation = encoder(call.row, form, self.now, include, convert)
         if not options.timeout_seconds:
             seconds = round(MIN_REQUEST_SECONDS * (1 + random.random()))

@@ -171,6 +171,26 @@ def test_a_version_that_is_not_reached_is_refused(monkeypatch: pytest.MonkeyPatc
     with_cacher(test)
 
 
+def test_a_read_outside_any_task_waits_for_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The door runs a request as far as it goes without a task, where asyncio's own timeouts may not begin."""
+
+    async def test(storage: Storage, cacher: Cacher) -> None:
+        await create(storage, POD, "a")
+        work = cacher._feed.reach(cacher._feed.revision + 1, 5)
+        monkeypatch.setattr(asyncio.tasks, "current_task", lambda loop=None: None)
+        waits_for = work.send(None)
+        monkeypatch.undo()
+        assert waits_for is not None
+        waits_for._asyncio_future_blocking = False
+        await create(storage, POD, "b")
+        await asyncio.wait_for(waits_for, 5)
+        with pytest.raises(StopIteration) as end:
+            work.send(None)
+        assert end.value.value is True
+
+    with_cacher(test)
+
+
 def test_a_watch_tells_what_happens() -> None:
     async def test(storage: Storage, cacher: Cacher) -> None:
         old = await create(storage, POD, "old")

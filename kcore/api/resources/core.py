@@ -23,6 +23,7 @@ ROWS: Final = (
         SCHEMA + "v1.ComponentStatus",
         verbs=("get", "list"),
         short_names=("cs",),
+        deprecated="v1 ComponentStatus is deprecated in v1.19+",
     ),
     Row(
         GROUP,
@@ -45,6 +46,7 @@ ROWS: Final = (
         "services/endpoints",
         SCHEMA + "v1.Endpoints",
         short_names=("ep",),
+        deprecated="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
     ),
     Row(
         GROUP,

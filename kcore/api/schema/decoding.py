@@ -68,6 +68,7 @@ def decode_json(
         raise unrecognized(body, want, f"couldn't get version/kind; json parse error: {error}") from None
     obj, kind = _object(value, body, want)
     own = _node_of(kind, node, want)
+    forgets = forgets_owners(obj)
     try:
         try:
             unknown, members = own.clean_counting(obj)
@@ -79,6 +80,8 @@ def decode_json(
             obj = settled(obj)
     except (TypeMismatch, RecursionError) as error:
         raise cannot_be_handled(kind, want, str(error)) from None
+    if forgets:
+        obj["metadata"]["managedFields"] = []
     problems: list[str] = []
     if field_validation != IGNORE:
         if members != count_members(body):
@@ -86,6 +89,15 @@ def decode_json(
         elif unknown:
             problems = [f"unknown field {quoted(path)}" for path in unknown]
     return _accepted(obj, kind, want, problems, field_validation)
+
+
+def forgets_owners(obj: Object) -> bool:
+    """True where managedFields is an empty list, which asks to forget all owners and is not the same as none given.
+
+    Go tells them apart (an empty slice and nil); cleaning, which is for what is stored, does not.
+    """
+    metadata = obj.get("metadata")
+    return isinstance(metadata, dict) and metadata.get("managedFields") == []
 
 
 def _strict_errors(body: bytes, node: Node, kind: GroupVersionKind, want: GroupVersionKind) -> list[str]:
@@ -106,11 +118,14 @@ def decode_yaml(
         raise unrecognized(body, want, str(error)) from None
     obj, kind = _object(value, body, want)
     own = _node_of(kind, node, want)
+    forgets = forgets_owners(obj)
     try:
         unknown = own.clean(obj)
     except TypeMismatch as error:
         raise cannot_be_handled(kind, want, str(error)) from None
     obj = settled(obj)
+    if forgets:
+        obj["metadata"]["managedFields"] = []
     problems: list[str] = []
     if field_validation != IGNORE:
         if duplicates:

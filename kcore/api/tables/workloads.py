@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import orjson
+
 from kcore.api.tables.cells import (
     NONE,
     UNKNOWN,
@@ -251,30 +253,26 @@ def _metrics(specs: list[Object], statuses: list[Object]) -> str:
     return f"{shown} + {more} more..." if more > 0 else shown
 
 
-def _as_v2(obj: Object) -> tuple[list[Object], list[Object]]:
-    """Metrics and their current values; autoscaling/v1 knows the use of the CPU alone."""
-    spec, status = part(obj, "spec"), part(obj, "status")
+def _as_v2(obj: Object) -> Object:
+    """The object in the version that its cells are made of; what v1 has no field for comes out of its annotations."""
     if obj.get("apiVersion") != "autoscaling/v1":
-        return spec.get("metrics") or [], status.get("currentMetrics") or []
-    wanted, used = spec.get("targetCPUUtilizationPercentage"), status.get("currentCPUUtilizationPercentage")
-    specs, statuses = [], []
-    if wanted is not None:
-        target = {"type": "Utilization", "averageUtilization": wanted}
-        specs = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
-    if used is not None:
-        current = {"name": "cpu", "current": {"averageUtilization": used}}
-        statuses = [{"type": "Resource", "resource": current}]
-    return specs, statuses
+        return obj
+    from kcore.api.kinds.autoscaling_conversion import convert
+
+    copy: Object = orjson.loads(orjson.dumps(obj))
+    convert(copy, "autoscaling/v2")
+    return copy
 
 
 def horizontal_pod_autoscaler(obj: Object, now: float) -> list[Any]:
     """The cells of a HorizontalPodAutoscaler."""
+    obj = _as_v2(obj)
     spec = part(obj, "spec")
     target = part(spec, "scaleTargetRef")
     return [
         name(obj),
         f"{target.get('kind', '')}/{target.get('name', '')}",
-        _metrics(*_as_v2(obj)),
+        _metrics(spec.get("metrics") or [], part(obj, "status").get("currentMetrics") or []),
         str(spec.get("minReplicas", UNSET)),
         spec.get("maxReplicas", 0),
         part(obj, "status").get("currentReplicas", 0),

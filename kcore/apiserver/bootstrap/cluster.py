@@ -118,7 +118,12 @@ def kubernetes_service(settings: ClusterSettings) -> Object:
 
 
 def kubernetes_endpoints(settings: ClusterSettings) -> list[Object]:
-    """Where the service leads: this API server, as Endpoints and as an EndpointSlice."""
+    """Where the service leads: this API server, as Endpoints and as an EndpointSlice.
+
+    None on a machine that has only its loopback address, which neither may hold.
+    """
+    if ipaddress.ip_address(settings.advertise_address).is_loopback:
+        return []
     port = {"name": "https", "port": settings.secure_port, "protocol": "TCP"}
     address = settings.advertise_address
     return [

@@ -99,6 +99,8 @@ class Kind:
     """What the registry knows of a row. ``stored`` is the api version in the store; ``converts``: it is another.
 
     ``node`` and ``stored_node`` are the schemas of the row's version and of the stored one.
+    ``in_other_version``: an object of this row's version in another, with that version's node, None where that is not
+    served; None itself for a kind of one version.
     """
 
     row: Row
@@ -110,6 +112,7 @@ class Kind:
     hooks: Hooks
     returns_deleted: bool
     collects_garbage: bool
+    in_other_version: Callable[[Object, str], tuple[Object, Any] | None] | None = None
     owned: Remembered = field(default_factory=dict)
 
     def encode(self, obj: Object) -> bytes:
@@ -204,12 +207,33 @@ class Core:
             hooks=self.hooks.get((row.group, row.plural), NO_HOOKS),
             returns_deleted=row.answers_with_deleted,
             collects_garbage=not events,
+            in_other_version=self._versions(row),
         )
 
     def _stored_node(self, row: Row) -> Any:
         group, _, version = row.storage_api_version.rpartition("/")
         kept = self.catalog.by_kind(GroupVersionKind(group, version, row.kind))
         return self.catalog.node(kept if kept is not None else row)
+
+    def _versions(self, row: Row) -> Callable[[Object, str], tuple[Object, Any] | None] | None:
+        """How managed fields see an object that clients of several versions write."""
+        found = [each for each in self.catalog.rows if (each.storage, each.kind) == (row.storage, row.kind)]
+        others = {each.api_version: each for each in found}
+        if len(others) < 2:
+            return None
+        own = row.storage_api_version
+
+        def in_version(obj: Object, api_version: str) -> tuple[Object, Any] | None:
+            other = others.get(api_version)
+            if other is None:
+                return None
+            kind = self.kind(other)
+            made = loads(dumps(obj))
+            if made.get("apiVersion", row.api_version) != own:
+                made = self.kind(row).from_version(made)
+            return kind.in_version(made) if kind.converts else made, kind.node
+
+        return in_version
 
     def context(self, op: Operation, now: str) -> Context:
         """What a strategy may know of the request."""

@@ -179,6 +179,7 @@ def own_fields(core: Core, kind: Kind, op: Operation, live: Object | None, obj: 
             now=now,
             node=kind.node,
             reset_fields=reset,
+            convert=kind.in_other_version,
         )
 
     if live is None and not op.subresource:

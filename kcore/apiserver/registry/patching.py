@@ -15,6 +15,8 @@ import orjson
 from kcore.api import field, schema
 from kcore.api.patch import json_patch, json_patch_faults, merge_patch, strategic_merge
 from kcore.api.patch.operations import check_form
+from kcore.api.patch.restored import type_problem
+from kcore.api.schema.decoding import forgets_owners
 from kcore.api.schema.document import read_json
 from kcore.api.status import ApiError, bad_request, conflict, not_found, unsupported_media_type
 from kcore.api.status import invalid as invalid_object
@@ -47,11 +49,15 @@ CUSTOM_PATCH_TYPES: Final = (JSON_PATCH, MERGE_PATCH, APPLY_YAML)  # no Go type,
 
 @dataclass(slots=True)
 class Patched:
-    """The result of a patch before it is an object: ``shown`` is what an error quotes."""
+    """The result of a patch before it is an object: ``shown`` is what an error quotes.
+
+    ``restored``: the object is made of it without JSON between, whose words for a wrong type are others.
+    """
 
     obj: Object
     warnings: list[str]
     shown: Callable[[], str]
+    restored: bool = False
 
 
 # (live object in the version of the request, op) -> what the patch makes of it
@@ -159,7 +165,7 @@ def mechanism_of(patch_type: str, body: bytes, node: Any, validation: str) -> Me
         return _applying_json_patch(given, faults)
     if patch_type == MERGE_PATCH:
         return lambda live, _: Patched(made := merge_patch(live, given), faults, lambda: sorted_json(made))
-    return lambda live, _: Patched(strategic_merge(live, given, node), faults, lambda: go_value(given))
+    return lambda live, _: Patched(strategic_merge(live, given, node), faults, lambda: go_value(given), True)
 
 
 def _applying_json_patch(given: Any, faults: list[str]) -> Mechanism:
@@ -220,10 +226,14 @@ def sorted_json(obj: Any) -> str:
 def cleaned(made: Patched, node: Any, op: Operation) -> Object:
     """The patched object after a round trip through its schema; unknown fields are met as the request says."""
     obj: Object = copied(made.obj)  # it shares with the live object and the patch
+    forgets = forgets_owners(obj)
     try:
         unknown: Sequence[str] = node.clean(obj)
     except ValueError as error:
-        raise _invalid_patch(made, str(error)) from None
+        found = type_problem(node, made.obj) if made.restored else None
+        raise _invalid_patch(made, found or str(error)) from None
+    if forgets:
+        obj["metadata"]["managedFields"] = []
     faults = made.warnings + [f'unknown field "{path}"' for path in unknown]
     if not faults:
         return obj
@@ -274,6 +284,7 @@ def applying(core: Core, kind: Kind, op: Operation, body: bytes) -> Write:
             now=now,
             node=kind.node,
             reset_fields=reset,
+            convert=kind.in_other_version,
         )
         new = copied(new)  # it shares with the live object
         _settle(new, kind.node, op.row.api_version)

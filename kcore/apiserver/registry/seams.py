@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from kcore.api.rows import GroupVersionKind, Row
@@ -71,6 +71,7 @@ class ManagedFields(Protocol):
         now: str,
         node: Any,
         reset_fields: Sequence[str],
+        convert: Callable[[Object, str], tuple[Object, Any] | None] | None = None,
     ) -> None:
         """``new["metadata"]["managedFields"]`` is brought up to date for a write by ``manager``."""
         ...
@@ -87,6 +88,7 @@ class ManagedFields(Protocol):
         now: str,
         node: Any,
         reset_fields: Sequence[str],
+        convert: Callable[[Object, str], tuple[Object, Any] | None] | None = None,
     ) -> Object:
         """The object as server-side apply makes it, managedFields included; ApiError 409 for conflicts."""
         ...
@@ -95,6 +97,8 @@ class ManagedFields(Protocol):
 class Catalog(Protocol):
     """The rows that are served, and what belongs to each."""
 
+    @property
+    def rows(self) -> tuple[Row, ...]: ...
     def row(self, group: str, version: str, plural: str) -> Row | None: ...
     def by_kind(self, gvk: GroupVersionKind) -> Row | None: ...
     def strategy(self, row: Row) -> Strategy: ...

@@ -1,0 +1,2 @@
+#!/bin/sh
+sed -i "s/^  colour: .*/  colour: [1]/" "$1"

@@ -1,0 +1,2 @@
+#!/bin/sh
+sed -i "s/colour: blue/colour: green/" "$1"
