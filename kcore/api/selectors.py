@@ -11,6 +11,7 @@ from typing import NamedTuple
 from kcore.api.errors import InputError
 from kcore.api.objects import LabelSelector
 
+DIGITS_MAX = 4000  # that Python makes an integer of
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 
 
@@ -18,6 +19,8 @@ def int64(text: str) -> int | None:
     """The integer as Go's ``ParseInt(text, 10, 64)`` reads it, None where it reads none."""
     digits = text[1:] if text[:1] in ("+", "-") else text
     if not digits.isascii() or not digits.isdigit():
+        return None
+    if len(digits) > DIGITS_MAX:
         return None
     value = int(text)
     return value if -(2**63) <= value < 2**63 else None

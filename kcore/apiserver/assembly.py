@@ -11,7 +11,7 @@ import contextlib
 import logging
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ from kcore.apiserver.bootstrap import ClusterSettings, NamespaceObjects, bootstr
 from kcore.apiserver.cache_view import CacheView
 from kcore.apiserver.cacher import Cacher
 from kcore.apiserver.compaction import Compactor
-from kcore.apiserver.documents import Documents
+from kcore.apiserver.documents import Documents, version_info
 from kcore.apiserver.headers import HeaderFields
 from kcore.apiserver.health import Health
 from kcore.apiserver.metrics import Metrics
@@ -40,6 +40,7 @@ from kcore.apiserver.registry.core import Core, SystemChance
 from kcore.apiserver.registry_of import make_registry
 from kcore.apiserver.request import RequestInfo
 from kcore.apiserver.reviews import Reviews
+from kcore.apiserver.served import served
 from kcore.apiserver.server import ApiServer, Guards, Settings
 from kcore.apiserver.storage import Storage
 from kcore.apiserver.user import UserInfo
@@ -86,6 +87,7 @@ class Options:
     audiences: Sequence[str] = ()
     node_ports: tuple[int, int] | None = None
     compaction_seconds: float = 300.0
+    switches: Mapping[str, bool] = field(default_factory=dict)  # --runtime-config
 
 
 class Assembly:
@@ -95,10 +97,13 @@ class Assembly:
         self.kv = kv
         self.options = options
         self.catalog = catalogs.builtin()
+        if options.switches:
+            self.catalog = catalogs.Catalog(served(self.catalog.rows, options.switches, GUARDED))
         self.storage = Storage(kv, prefix=options.prefix, event_ttl_seconds=options.event_ttl_seconds)
         self.cacher = Cacher(self.storage)
         self.view = CacheView(self.cacher, self.catalog.rows)
-        self.metrics = Metrics()
+        self.metrics = Metrics(version_info())
+        self.storage.observe = self.metrics.stored
         self.health = Health(self._store_is_well)
         self.health.hooks[HOOK] = False
         self.tasks: list[asyncio.Task[None]] = []

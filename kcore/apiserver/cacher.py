@@ -26,7 +26,15 @@ from kcore.apiserver.list_page import ListPage
 from kcore.apiserver.selectable import plan_of, predicate_of, trigger_of
 from kcore.apiserver.storage import Storage, Stored, interpret
 from kcore.apiserver.store_lists import list_from_store
-from kcore.apiserver.watch_stream import Encode, WatchStream, bookmark, json_frame, of_batch, of_entries
+from kcore.apiserver.watch_stream import (
+    Encode,
+    Piece,
+    WatchStream,
+    bookmark,
+    json_frame,
+    of_batch,
+    of_entries,
+)
 from kcore.store.errors import StoreError
 from kcore_native.cacher.events import Cache
 from kcore_native.cacher.table import Entry, Missing, Predicate, value_of
@@ -488,7 +496,7 @@ def _names(row: Row, key: bytes) -> tuple[str, str]:
 
 def _followed(first: Any, last: bytes) -> Any:
     yield from first
-    yield last
+    yield Piece(last, 1)
 
 
 def _stop_streams(cache: Cache) -> None:

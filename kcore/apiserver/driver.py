@@ -204,6 +204,7 @@ def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[]
         audiences=audiences,
         node_ports=_port_range(flags["service-node-port-range"]),
         compaction_seconds=flags["etcd-compaction-interval"],
+        switches=flags["runtime-config"],
     )
 
 
@@ -361,6 +362,8 @@ def run(
     for flag in WITHOUT_EFFECT:
         if flags[flag.name] != flag.default:
             log.warning("--%s has no effect here", flag.name)
+    if flags["feature-gates"]:
+        log.warning("--feature-gates has no effect here")
     import uvloop
 
     code: int = uvloop.run(_serve(flags, kubeconfig_path, said))

@@ -74,6 +74,8 @@ ACCESS: Final = (
 CLUSTER: Final = (
     Flag("service-cluster-ip-range", "texts", ("10.0.0.0/24",), "Where services' addresses come from, one or two ranges."),
     Flag("service-node-port-range", "text", "30000-32767", "Where node ports come from."),
+    Flag("runtime-config", "switches", {}, "API versions and resources that are off: batch/v1=false,apps/v1/deployments=false."),
+    Flag("feature-gates", "switches", {}, "Read and checked for their form; what kcore does, it does always."),
     Flag("v", "count", 0, "How much is logged; 4 and more: everything."),
 )  # fmt: skip
 
@@ -94,7 +96,7 @@ WITHOUT_EFFECT: Final = tuple(
         "enable-bootstrap-token-auth", "enable-garbage-collector", "enable-logs-handler",
         "enable-priority-and-fairness", "encryption-provider-config", "encryption-provider-config-automatic-reload",
         "endpoint-reconciler-type", "etcd-count-metric-poll-period", "etcd-db-metric-poll-interval",
-        "etcd-healthcheck-timeout", "etcd-readycheck-timeout", "etcd-servers-overrides", "feature-gates",
+        "etcd-healthcheck-timeout", "etcd-readycheck-timeout", "etcd-servers-overrides",
         "goaway-chance", "http2-max-streams-per-connection", "identity-lease-duration-seconds",
         "identity-lease-renew-interval-seconds", "kubelet-certificate-authority", "kubelet-client-certificate",
         "kubelet-client-key", "kubelet-port", "kubelet-preferred-address-types", "kubelet-timeout",
@@ -103,7 +105,7 @@ WITHOUT_EFFECT: Final = tuple(
         "max-connection-bytes-per-sec", "oidc-ca-file", "oidc-client-id", "oidc-groups-claim", "oidc-groups-prefix",
         "oidc-issuer-url", "oidc-required-claim", "oidc-signing-algs", "oidc-username-claim", "oidc-username-prefix",
         "peer-advertise-ip", "peer-advertise-port", "peer-ca-file", "permit-address-sharing", "profiling",
-        "proxy-client-cert-file", "proxy-client-key-file", "runtime-config", "service-account-extend-token-expiration",
+        "proxy-client-cert-file", "proxy-client-key-file", "service-account-extend-token-expiration",
         "service-account-jwks-uri", "show-hidden-metrics-for-version", "shutdown-send-retry-after",
         "shutdown-watch-termination-grace-period", "storage-backend", "storage-initialization-timeout",
         "storage-media-type", "strict-transport-security-directives", "tls-sni-cert-key", "tracing-config-file",
@@ -147,8 +149,18 @@ def texts(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def switches(text: str) -> dict[str, bool]:
+    """True or false by name; a name alone is true."""
+    found: dict[str, bool] = {}
+    for part in texts(text):
+        name, separator, value = part.partition("=")
+        found[name.strip()] = boolean(value.strip()) if separator else True
+    return found
+
+
 READERS: Final[dict[str, Callable[[str], Any]]] = {
     "text": str, "any": str, "texts": texts, "count": count, "bool": boolean, "duration": seconds,
+    "switches": switches,
 }  # fmt: skip
 
 

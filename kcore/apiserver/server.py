@@ -37,6 +37,7 @@ NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 CACHE: Final = (b"cache-control", b"no-cache, private")
 NOT_FOUND: Final = b"404 page not found\n"
 TOO_MANY: Final = b"Too many requests, please try again later.\n"
+APPLY_YAML: Final = b"application/apply-patch+yaml"
 AUDIT_ID_BYTES_MAX: Final = 64
 WARNINGS_BYTES_MAX: Final = 4 << 10  # of all of one answer
 
@@ -97,14 +98,27 @@ class ApiServer:
             response = self._refusal(request, query, error)
         except asyncio.CancelledError:
             raise
-        except Exception:
+        except Exception as error:
+            if _is_too_deep(error):  # what is kept is written at the end only: nothing is half done
+                too_deep = status.bad_request("json: exceeded max depth")
+                return self._refusal(request, query, too_deep)
             log.exception("request failed", extra={"verb": info.verb, "path": path})
             text = b"This request caused apiserver to panic. Look in the logs for details.\n"
             response = Response(500, [TEXT, NOSNIFF], text)
         self._mark(request, response, warnings)
-        dry_run = "dryRun" in query
-        self.metrics.answered(info, response.status, perf_counter() - began, dry_run=dry_run)
+        seconds = perf_counter() - began
+        body = response.body
+        self.metrics.answered(
+            info, response.status, seconds, served=self._serves(info), dry_run=_dry_run(query),
+            size=len(body) if isinstance(body, bytes) else 0,
+            applies=method == "PATCH" and request.header(b"content-type") == APPLY_YAML,
+        )  # fmt: skip
         return response
+
+    def _serves(self, info: RequestInfo) -> bool:
+        """Whether a row, and a subresource of it, is what the request names."""
+        row = self.catalog.row(info.api_group, info.api_version, info.resource)
+        return row is not None and (not info.subresource or row.subresource(info.subresource) is not None)
 
     # -- the chain --------------------------------------------------------------------------------------------------
 
@@ -128,8 +142,6 @@ class ApiServer:
         settings = self.settings
         most = settings.reads_in_flight_max if kind == "readOnly" else settings.writes_in_flight_max
         if most and inflight[kind] >= most and MASTERS not in user.groups and not _is_probe(info.path):
-            dropped = self.metrics.dropped
-            dropped[kind,] = dropped.get((kind,), 0) + 1
             return Response(429, [TEXT, NOSNIFF, (b"retry-after", b"1")], TOO_MANY)
         inflight[kind] += 1
         try:
@@ -193,7 +205,8 @@ class ApiServer:
         if (found := await self.health.page(path.rstrip("/") or "/", query)) is not None:
             return found
         if path == "/metrics":
-            return Response(200, [(b"content-type", KIND)], self.metrics.page(self.storage_objects()))
+            text = self.metrics.page(self.storage_objects(), self.verbs.watching())
+            return Response(200, [(b"content-type", KIND)], text)
         if self.openid is not None and (found := self.openid(path)) is not None:
             return found
         if (found := self.documents.page(path, query, request)) is not None:
@@ -253,11 +266,26 @@ class ApiServer:
             headers.append((b"warning", value))
 
 
+def _is_too_deep(error: Exception) -> bool:
+    """Whether a value has more levels than the interpreter or the JSON encoder descends; upstream stops at 10,000."""
+    return isinstance(error, RecursionError) or (
+        isinstance(error, orjson.JSONEncodeError) and str(error) == "Recursion limit reached"
+    )
+
+
 def _warning(text: str) -> bytes:
     """As RFC 7234 5.5 has it, without characters that would end the line."""
     clean = "".join(char if char.isprintable() else " " for char in text)
     quoted = clean.replace("\\", "\\\\").replace('"', '\\"')
     return f'299 - "{quoted}"'.encode()
+
+
+def _dry_run(query: Query) -> str:
+    """The parameter as a label: empty, All, or invalid."""
+    given = query.get("dryRun")
+    if not given:
+        return ""
+    return "All" if set(given) == {"All"} else "invalid"
 
 
 def _is_probe(path: str) -> bool:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, NamedTuple, Protocol
+from time import perf_counter
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import orjson
 
@@ -78,6 +79,7 @@ class Transformer(Protocol):
         ...
 
 
+T = TypeVar("T")
 Update = Callable[[Object | None, int], Object | Awaitable[Object | None] | None]
 """From the object that is there and its revision (None and 0: none is) to the one that shall be; None: it stays."""
 Check = Callable[[Object], Awaitable[None] | None]
@@ -91,6 +93,10 @@ def encode(obj: Object) -> bytes:
         metadata = {key: value for key, value in metadata.items() if key != "resourceVersion"}
     head = {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata}
     return orjson.dumps(head | {key: value for key, value in obj.items() if key not in head})
+
+
+def _nobody(operation: str, row: Row, seconds: float, failed: bool) -> None:
+    """Nobody wants to know."""
 
 
 class Storage:
@@ -107,6 +113,9 @@ class Storage:
         self.kv: Final = kv
         self.prefix: Final = f"/{prefix.strip('/')}/".replace("//", "/")
         self.transformer: Final = transformer
+        self.observe: Callable[[str, Row, float, bool], None] = (
+            _nobody  # operation, row, seconds, whether it failed
+        )
         self._event_ttl_seconds = event_ttl_seconds
         self._leases = Leases(kv)
 
@@ -150,16 +159,27 @@ class Storage:
 
     async def _lease(self, row: Row, ttl_seconds: int | None) -> int:
         ttl = self._event_ttl_seconds if ttl_seconds is None and row.storage == "events" else ttl_seconds
-        return await self._leases.get(ttl) if ttl else 0
+        try:
+            return await self._leases.get(ttl) if ttl else 0
+        except StoreError as error:
+            raise interpret(error) from None
+
+    async def _timed(self, operation: str, row: Row, answer: Awaitable[T]) -> T:
+        """The store's answer; ``observe`` is told how long it took. ApiError in place of the store's errors."""
+        began = perf_counter()
+        try:
+            found = await answer
+        except StoreError as error:
+            self.observe(operation, row, perf_counter() - began, True)
+            raise interpret(error) from None
+        self.observe(operation, row, perf_counter() - began, False)
+        return found
 
     # -- one object ----------------------------------------------------------------------------------------------
 
     async def get(self, row: Row, namespace: str, name: str) -> Stored | None:
         """The object as the store has it now, None where there is none."""
-        try:
-            found = await self.kv.get(self.key(row, namespace, name))
-        except StoreError as error:
-            raise interpret(error) from None
+        found = await self._timed("get", row, self.kv.get(self.key(row, namespace, name)))
         return None if found is None else self.stored(found)
 
     async def create(
@@ -167,14 +187,10 @@ class Storage:
     ) -> int:
         """The object is stored; its revision. ApiError 409 AlreadyExists. Events expire if nothing else is said."""
         key = self.key(row, namespace, name)
-        try:
-            lease = await self._lease(row, ttl_seconds)
-            made = await self.kv.txn(
-                (Compare(Target.MOD, Relation.EQUAL, key, 0),),
-                (PutOp(key, self._for_store(key, value), lease),),
-            )
-        except StoreError as error:
-            raise interpret(error) from None
+        lease = await self._lease(row, ttl_seconds)
+        put = PutOp(key, self._for_store(key, value), lease)
+        absent = Compare(Target.MOD, Relation.EQUAL, key, 0)
+        made = await self._timed("create", row, self.kv.txn((absent,), (put,)))
         if not made.succeeded:
             raise status.already_exists(row.group, row.plural, name)
         return made.revision
@@ -247,15 +263,10 @@ class Storage:
     ) -> tuple[Stored | None, Stored | None]:
         """What was written, or None and what is there instead of ``state``."""
         revision = 0 if state is None else state.revision
-        try:
-            lease = await self._lease(row, ttl_seconds)
-            done = await self.kv.txn(
-                (Compare(Target.MOD, Relation.EQUAL, key, revision),),
-                (PutOp(key, self._for_store(key, value), lease),),
-                (RangeOp(key),),
-            )
-        except StoreError as error:
-            raise interpret(error) from None
+        lease = await self._lease(row, ttl_seconds)
+        put = PutOp(key, self._for_store(key, value), lease)
+        same = Compare(Target.MOD, Relation.EQUAL, key, revision)
+        done = await self._timed("update", row, self.kv.txn((same,), (put,), (RangeOp(key),)))
         if done.succeeded:
             return Stored(value, done.revision, lease), None
         return None, self._found(done)
@@ -303,12 +314,8 @@ class Storage:
             current = True
 
     async def erase(self, row: Row, key: bytes, state: Stored) -> tuple[Stored | None, Stored | None]:
-        try:
-            done = await self.kv.txn(
-                (Compare(Target.MOD, Relation.EQUAL, key, state.revision),), (DeleteOp(key),), (RangeOp(key),)
-            )
-        except StoreError as error:
-            raise interpret(error) from None
+        same = Compare(Target.MOD, Relation.EQUAL, key, state.revision)
+        done = await self._timed("delete", row, self.kv.txn((same,), (DeleteOp(key),), (RangeOp(key),)))
         if done.succeeded:
             return Stored(state.value, done.revision, state.lease), None
         return None, self._found(done)

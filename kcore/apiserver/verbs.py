@@ -7,16 +7,16 @@ same one is told. Source: apiserver pkg/endpoints/handlers of Kubernetes 1.36.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
-import orjson
-
-from kcore.api import status
+from kcore.api import schema, status
 from kcore.api.rows import GroupVersionKind, Row, Subresource
 from kcore.api.schema import decoding
+from kcore.api.schema.document import read_json
+from kcore.api.schema.yaml_text import read_yaml
 from kcore.apiserver import list_options
 from kcore.apiserver.list_answer import list_answer
 from kcore.apiserver.negotiation import (
@@ -48,6 +48,7 @@ PATCH_TYPES: Final = (
     "application/apply-patch+yaml",
 )  # fmt: skip
 MIN_REQUEST_SECONDS: Final = 1800  # a watch without a timeout lasts so long, and up to as much again
+DELETE_OPTIONS_DEFINITION: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 DELETE_OPTIONS: Final = GroupVersionKind("meta.k8s.io", "v1", "DeleteOptions")
 GZIPPED: Final = ((b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding"))
 INCLUDE: Final = ("None", "Metadata", "Object")
@@ -130,7 +131,7 @@ class Verbs:
         self.catalog = catalog
         self.now = now
         self.metrics = metrics
-        self.watches: set[WatchBody] = set()
+        self.watches: dict[WatchBody, Row] = {}
         self.stopping = False
         self.watch_seconds_min = MIN_REQUEST_SECONDS
         self.may_create: Callable[[UserInfo, RequestInfo], str | None] = lambda user, info: None
@@ -198,17 +199,23 @@ class Verbs:
         source = await self.cacher.watch(
             call.row, info.namespace, options, encode=write, representation=representation
         )
-        body = WatchBody(source, lambda: self._ended(call.row, body))
-        self.watches.add(body)
-        self.metrics.watch_began(call.row)
+        scope = "resource" if info.name else "namespace" if info.namespace else "cluster"
+        body = WatchBody(source, lambda: self._ended(call.row, scope, body))
+        self.watches[body] = call.row
+        self.metrics.watch_began(call.row, scope)
         kind = form.media_type if form.media_type == JSON else f"{form.media_type};stream=watch"
         if self.stopping:
             body.end()
         return Response(200, [(b"content-type", kind.encode())], body)
 
-    def _ended(self, row: Row, body: WatchBody) -> None:
-        self.watches.discard(body)
-        self.metrics.watch_ended(row)
+    def _ended(self, row: Row, scope: str, body: WatchBody) -> None:
+        del self.watches[body]
+        self.metrics.watch_ended(row, scope, body.event_count)
+
+    def watching(self) -> Iterator[tuple[tuple[str, ...], int]]:
+        """Group, version and plural of each open watch, and how many events it has sent."""
+        for body, row in self.watches.items():
+            yield (row.group, row.version, row.plural), body.event_count
 
     def end_watches(self) -> None:
         """Every watch ends; new ones end at once."""
@@ -278,21 +285,22 @@ class Verbs:
         if not body:
             return delete_options(call.query)
         kind = content_type(_text(call.request.header(b"content-type")))
+        obj: Any
         try:
             if kind == PROTOBUF:
                 from kcore.api import protobuf
 
                 obj = protobuf.decode(body, DELETE_OPTIONS)
-            elif kind == YAML:
-                import yaml
-
-                obj = yaml.safe_load(body)
             else:
-                obj = orjson.loads(body)
-        except ValueError as error:  # orjson's; yaml's is told apart below
+                obj = read_yaml(body)[0] if kind == YAML else read_json(body)
+        except ValueError as error:
             raise status.bad_request(f"couldn't get version/kind; json parse error: {error}") from None
         if not isinstance(obj, dict) or obj.get("kind") not in (None, "", "DeleteOptions"):
             raise status.bad_request("decoded object cannot be converted to DeleteOptions")
+        try:
+            schema.load().node(DELETE_OPTIONS_DEFINITION).clean(obj)
+        except ValueError as error:  # TypeMismatch
+            raise status.bad_request(str(error)) from None
         obj.pop("kind", None)
         obj.pop("apiVersion", None)
         return {key: value for key, value in obj.items() if value is not None}
@@ -321,8 +329,6 @@ class Verbs:
     def _node(self, call: Call, kind: GroupVersionKind) -> Any:
         if kind == call.row.gvk:
             return self.catalog.node(call.row)
-        from kcore.api import schema
-
         return schema.load().node(decoding.definitions_by_kind()[kind])
 
     # -- answers ----------------------------------------------------------------------------------------------------

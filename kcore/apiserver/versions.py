@@ -19,6 +19,7 @@ API_VERSION: Final = "meta.k8s.io/v1"
 LATEST: Final = -1  # the revision in a token that goes on with the present state
 UINT64_MAX: Final = 2**64 - 1
 INT64_MAX: Final = 2**63 - 1
+DIGITS_MAX: Final = 4000  # that Python makes an integer of
 
 WATCH_TOO_OLD: Final = "The resourceVersion for the provided watch is too old."
 LIST_TOO_OLD: Final = "The resourceVersion for the provided list is too old."
@@ -76,9 +77,13 @@ def decode_continue(token: str, prefix: bytes) -> Start:
     try:
         found = json.loads(decoded)
         version, revision, start = found.get("v", ""), found.get("rv", 0), found.get("start", "")
-        if not (isinstance(version, str) and isinstance(start, str)) or type(revision) is not int:
+        if (
+            not (isinstance(version, str) and isinstance(start, str))
+            or type(revision) is not int
+            or abs(revision) > INT64_MAX
+        ):
             raise ValueError("wrong type")
-    except (ValueError, AttributeError, UnicodeDecodeError):
+    except (ValueError, AttributeError, RecursionError):
         raise refuse(": invalid JSON") from None
     if version != API_VERSION:
         raise refuse(f": server does not recognize this encoded version {version}")
@@ -114,7 +119,7 @@ def parse_version(text: str) -> int:
         return 0
     if not text.isascii() or not text.isdigit():
         raise ValueError(f"strconv.ParseUint: parsing {quoted(text)}: invalid syntax")
-    value = int(text)
+    value = int(text) if len(text) <= DIGITS_MAX else UINT64_MAX + 1
     if value > UINT64_MAX:
         raise ValueError(f"strconv.ParseUint: parsing {quoted(text)}: value out of range")
     return value

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -48,13 +48,13 @@ def bookmark(row: Row, revision: int, *, initial_end: bool = False) -> bytes:
 class WatchStream:
     """See the module. ``encode(type, JSON of the object)`` writes an event, ``json_frame`` where there is none.
 
-    ``ended`` is why it is over: "" while it is not.
+    ``ended`` is why it is over: "" while it is not. ``event_count``: events given, the first ones and bookmarks included.
     """
 
     __slots__ = (
         "_after", "_allow_bookmarks", "_bookmark_at", "_cache", "_deadline", "_encode", "_first", "_identity", "_loop",
         "_oldest_waiting", "_representation", "_row", "_sink", "_timer", "_waiter", "_waiting", "_waiting_count",
-        "ended",
+        "ended", "event_count",
     )  # fmt: skip
 
     def __init__(
@@ -62,7 +62,7 @@ class WatchStream:
         row: Row,
         cache: Cache | None,
         *,
-        first: Iterator[bytes],
+        first: Iterator[Piece],
         after: int = 0,
         allow_bookmarks: bool = False,
         timeout_seconds: float | None = None,
@@ -73,7 +73,7 @@ class WatchStream:
         self._row = row
         self._cache = cache
         self._loop = asyncio.get_running_loop()
-        self._first: Iterator[bytes] | None = first
+        self._first: Iterator[Piece] | None = first
         self._after = after
         self._encode = encode
         self._representation = representation
@@ -85,6 +85,7 @@ class WatchStream:
         self._sink: Sink | None = None
         self._waiter: asyncio.Future[None] | None = None
         self.ended = ""
+        self.event_count = 0
         now = self._loop.time()
         self._deadline = None if timeout_seconds is None else now + timeout_seconds
         self._bookmark_at = self._next_bookmark(now)
@@ -122,11 +123,13 @@ class WatchStream:
             self._wake()
 
     def _encoded(self, batch: Batch) -> bytes:
+        self.event_count += len(batch)
         if self._encode is None:
             return batch.frames()
         return batch.encoded(self._representation, self._encode)
 
     def _frame(self, kind: str, body: bytes) -> bytes:
+        self.event_count += 1
         return json_frame(kind, body) if self._encode is None else self._encode(kind, body)
 
     def fail(self, error: ApiError) -> None:
@@ -173,7 +176,8 @@ class WatchStream:
                 if self._first is not None:
                     piece = next(self._first, None)
                     if piece is not None:
-                        return piece
+                        self.event_count += piece.events
+                        return piece.data
                     self._first = None
                 if not self._waiting:
                     return None
@@ -279,20 +283,29 @@ class WatchStream:
         self._wake()
 
 
-def of_entries(cache: Cache, entries: list[Entry], encode: Encode | None) -> Iterator[bytes]:
-    """The objects as additions, in pieces; raises Missing where one is no longer in the store."""
+class Piece(NamedTuple):
+    """Some events in the form of the stream."""
+
+    data: bytes
+    events: int
+
+
+def of_entries(cache: Cache, entries: list[Entry], encode: Encode | None) -> Iterator[Piece]:
+    """The objects as additions; raises Missing where one is no longer in the store."""
     for start in range(0, len(entries), PIECE_EVENTS_MAX):
         some = entries[start : start + PIECE_EVENTS_MAX]
         if encode is None:
-            yield b"".join([added_frame(cache.store, entry) for entry in some])
+            frames = [added_frame(cache.store, entry) for entry in some]
         else:
-            yield b"".join([encode("ADDED", added_body(cache.store, entry)) for entry in some])
+            frames = [encode("ADDED", added_body(cache.store, entry)) for entry in some]
+        yield Piece(b"".join(frames), len(some))
 
 
-def of_batch(batch: Batch | None, encode: Encode | None, representation: Hashable) -> Iterator[bytes]:
+def of_batch(batch: Batch | None, encode: Encode | None, representation: Hashable) -> Iterator[Piece]:
     """The changes in pieces; raises Missing."""
     if batch is None:
         return
     for start in range(0, len(batch), PIECE_EVENTS_MAX):
         part = batch.part(start, start + PIECE_EVENTS_MAX)
-        yield part.frames() if encode is None else part.encoded(representation, encode)
+        data = part.frames() if encode is None else part.encoded(representation, encode)
+        yield Piece(data, len(part))

@@ -30,6 +30,12 @@ class WatchBody:
         self._ended: Callable[[], None] | None = ended
         self._outlet: Outlet | None = None
 
+    @property
+    def event_count(self) -> int:
+        """How many events the source has given."""
+        count: int = self._source.event_count
+        return count
+
     def start(self, outlet: Outlet) -> None:
         """The source writes to the client from now on."""
         self._outlet = outlet

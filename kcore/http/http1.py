@@ -381,7 +381,8 @@ class Http1Connection:
         self.deaf = True
         stream, self.stream, self.tunnel = self.stream, None, None
         if self.task is not None:
-            self.task.cancel()
+            # in the next turn: cancelled before its first step, a task would not tell the handler
+            self.port.loop.call_soon(self.task.cancel)
         if stream is not None:
             stream.stop()
 

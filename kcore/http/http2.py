@@ -263,7 +263,8 @@ class Http2Connection:
         stream = exchange.stream
         self._forget(exchange)
         if exchange.task is not None:
-            exchange.task.cancel()
+            # in the next turn: cancelled before its first step, a task would not tell the handler
+            self.port.loop.call_soon(exchange.task.cancel)
         if stream is not None:
             stream.stop()
 

@@ -217,8 +217,12 @@ cdef class Node:
         return walk.unknown, walk.members
 
     def write_nulls(self, dict obj):
-        """Fields that Go writes as null are in the object. Undone by ``clean``."""
-        write_nulls(self, obj, 0)
+        """Fields that Go writes as null are in the object. Undone by ``drop_nulls``, and by ``clean``."""
+        set_nulls(self, obj, True)
+
+    def drop_nulls(self, dict obj):
+        """What ``write_nulls`` put in is no longer there; other nulls stay."""
+        set_nulls(self, obj, False)
 
     def __repr__(self):
         return f"Node({self.kind!r}, {self.type_name!r})"
@@ -527,8 +531,8 @@ cdef object schema_or_other(int code, Node node, object value, Frame *frame, Wal
     return value
 
 
-cdef int write_nulls(Node node, object value, int depth) except -1:
-    """Descends where values may have objects with such fields."""
+cdef int set_nulls(Node node, object value, bint written) except -1:
+    """Fields that Go writes as null are in the object or are not. Descends where values may have such fields."""
     cdef Member member
     cdef PyObject *key
     cdef PyObject *item
@@ -540,14 +544,17 @@ cdef int write_nulls(Node node, object value, int depth) except -1:
             if found != NULL:
                 member = <Member>found
                 if member.code <= LIST:
-                    write_nulls(member.node, <object>item, depth + 1)
+                    set_nulls(member.node, <object>item, written)
         for name in node.nulls:
-            if name not in <dict>value:
-                (<dict>value)[name] = None
+            if written:
+                if name not in <dict>value:
+                    (<dict>value)[name] = None
+            elif (<dict>value).get(name, value) is None:
+                del (<dict>value)[name]
     elif node.code == LIST and type(value) is list and node.items.code <= LIST:
         for each in <list>value:
-            write_nulls(node.items, each, depth + 1)
+            set_nulls(node.items, each, written)
     elif node.code == MAP and type(value) is dict and node.items.code <= LIST:
         while PyDict_Next(value, &place, &key, &item):
-            write_nulls(node.items, <object>item, depth + 1)
+            set_nulls(node.items, <object>item, written)
     return 0

@@ -262,7 +262,8 @@ def _kind_text(kind: GroupVersionKind) -> str:
 
 
 def _check_type(live: Object | None, applied: Object, api_version: str, kind: str) -> None:
-    given = GroupVersionKind.of(applied.get("apiVersion") or "", applied.get("kind") or "")
+    said = [applied.get(name) for name in ("apiVersion", "kind")]
+    given = GroupVersionKind.of(*(each if isinstance(each, str) else "" for each in said))
     wanted = (live or {}).get("kind") or kind
     if (given.api_version, given.kind) != (api_version, wanted):
         raise bad_request(f"invalid object type: {_kind_text(given)}")

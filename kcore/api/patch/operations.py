@@ -11,11 +11,14 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+import orjson
+
 from kcore.api.field import quoted
 from kcore.api.patch.wording import JSON_KINDS, rejected
 from kcore.api.status import ApiError, bad_request, entity_too_large
 
 OPERATIONS_MAX: Final = 10_000  # of one patch
+COPIED_BYTES_MAX: Final = 3 << 20  # by all ``copy`` of one patch: upstream's JSONPatchMaxCopyBytes
 
 Object = dict[str, Any]
 Container = dict[str, Any] | list[Any]
@@ -37,8 +40,13 @@ def json_patch(obj: Object, patch: Any) -> Object:
             f"The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {len(operations)}"
         )
     document: Any = obj
+    copied_bytes = 0
     try:
         for operation in operations:
+            if operation and operation.get("op") == "copy":
+                copied_bytes += len(orjson.dumps(_found(document, _pointer(operation, "from"))))
+                if copied_bytes > COPIED_BYTES_MAX:
+                    raise _Inapplicable
             document = _applied(document, operation or {})
     except _Inapplicable:
         raise rejected() from None

@@ -13,7 +13,6 @@ from kcore.apiserver.operation import CREATE, Object, Operation, Result
 from kcore.apiserver.registry.conditions import set_pod_condition
 from kcore.apiserver.registry.core import Core, precondition_conflict
 from kcore.apiserver.registry.metadata import ensure_namespace, metadata_of
-from kcore.apiserver.registry.stored_form import decode, encode
 from kcore.apiserver.registry.updating import RETRY_SECONDS, SWAPS_MAX
 
 TARGET_KINDS = ("", "Node")
@@ -66,10 +65,10 @@ async def _bind(core: Core, op: Operation, binding: Object) -> Result:
         stored = await core.store.get(row, op.namespace, name)
         if stored is None:
             raise not_found("", "pods", name)
-        pod = decode(stored.value, stored.revision)
+        pod = core.kind(row).decode(stored.value, stored.revision)
         _check(pod, metadata, op)
         _assign(pod, binding, core.now())
-        data = encode(pod, core.kind(row).stored, row.kind)
+        data = core.kind(row).encode(pod)
         if op.options.dry_run:
             return Result(201, succeeded(201))
         if await core.store.replace(row, op.namespace, name, data, stored.revision) is not None:

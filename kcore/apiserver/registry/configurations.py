@@ -5,6 +5,7 @@ Sources, Kubernetes 1.36: apiserver pkg/endpoints/handlers/patch.go (applyPatche
 
 from __future__ import annotations
 
+from kcore.api.schema.document import settled
 from kcore.api.schema.yaml_text import YamlDuplicates, read_yaml
 from kcore.api.status import bad_request
 from kcore.apiserver.operation import IGNORE, STRICT, Object
@@ -22,6 +23,7 @@ def configuration(body: bytes, validation: str) -> tuple[Object, list[str]]:
         kind = {list: "array", str: "string", bool: "bool"}.get(type(applied), "number")
         problem = f"json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
         raise bad_request(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {problem}")
+    applied = settled(applied)
     if not duplicates or validation == IGNORE:
         return applied, []
     text = YamlDuplicates.text(duplicates)

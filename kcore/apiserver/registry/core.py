@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from kcore.api.rows import Row
+from kcore.api.rows import GroupVersionKind, Row
 from kcore.api.status import ApiError, conflict
 from kcore.api.strategy import Context, Strategy
 from kcore.apiserver.operation import Object, Operation, Result
 from kcore.apiserver.registry.metadata import NAME_ALPHABET, NAME_SUFFIX_LENGTH
 from kcore.apiserver.registry.remembered import Remembered
 from kcore.apiserver.registry.seams import Admission, Catalog, ManagedFields, ObjectStore
-from kcore.apiserver.registry.stored_form import dumps, loads, splice
+from kcore.apiserver.registry.stored_form import decode, dumps, encode, loads, splice
 
 CLOCK_TEXT: Final = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -98,6 +98,7 @@ NO_HOOKS: Final = Hooks()
 class Kind:
     """What the registry knows of a row. ``stored`` is the api version in the store; ``converts``: it is another.
 
+    ``node`` and ``stored_node`` are the schemas of the row's version and of the stored one.
     ``in_other_version``: an object of this row's version in another, with that version's node, None where that is not
     served; None itself for a kind of one version.
     """
@@ -105,6 +106,7 @@ class Kind:
     row: Row
     strategy: Strategy
     node: Any
+    stored_node: Any
     stored: str
     converts: bool
     hooks: Hooks
@@ -113,6 +115,14 @@ class Kind:
     in_other_version: Callable[[Object, str], tuple[Object, Any] | None] | None = None
     owned: Remembered = field(default_factory=dict)
 
+    def encode(self, obj: Object) -> bytes:
+        """The stored form of an object in the storage version, which loses its resourceVersion."""
+        return encode(obj, self.stored, self.row.kind, self.stored_node)
+
+    def decode(self, data: bytes, revision: int) -> Object:
+        """A fresh dict of the stored object, in the storage version."""
+        return decode(data, revision, self.stored_node)
+
     def answer(self, data: bytes, revision: int) -> bytes:
         """The stored object as a client of this row's version gets it."""
         body = splice(data, revision)
@@ -120,7 +130,11 @@ class Kind:
 
     def converted(self, body: bytes) -> bytes:
         """The bytes of an object in the storage version, in this row's version."""
-        return dumps(self.in_version(loads(body)))
+        obj = loads(body)
+        self.stored_node.drop_nulls(obj)
+        obj = self.in_version(obj)
+        self.node.write_nulls(obj)
+        return dumps(obj)
 
     def from_version(self, obj: Object) -> Object:
         """An object of this row's version in the storage version; changed in place."""
@@ -187,6 +201,7 @@ class Core:
             row=row,
             strategy=self.catalog.strategy(row),
             node=self.catalog.node(row),
+            stored_node=self._stored_node(row),
             stored=stored,
             converts=stored != row.api_version,
             hooks=self.hooks.get((row.group, row.plural), NO_HOOKS),
@@ -194,6 +209,11 @@ class Core:
             collects_garbage=not events,
             in_other_version=self._versions(row),
         )
+
+    def _stored_node(self, row: Row) -> Any:
+        group, _, version = row.storage_api_version.rpartition("/")
+        kept = self.catalog.by_kind(GroupVersionKind(group, version, row.kind))
+        return self.catalog.node(kept if kept is not None else row)
 
     def _versions(self, row: Row) -> Callable[[Object, str], tuple[Object, Any] | None] | None:
         """How managed fields see an object that clients of several versions write."""

@@ -15,7 +15,6 @@ from kcore.api.status import conflict, not_found, server_timeout, success
 from kcore.apiserver.operation import DELETE, Object, Operation, Result
 from kcore.apiserver.registry.core import CLOCK_TEXT, Core, Kind
 from kcore.apiserver.registry.options import validate_delete_options
-from kcore.apiserver.registry.stored_form import decode, encode
 from kcore.apiserver.registry.updating import RETRY_SECONDS, SWAPS_MAX
 
 ORPHAN_POLICY: Final = "Orphan"
@@ -55,7 +54,7 @@ def answer(kind: Kind, op: Operation, outcome: Outcome) -> bytes | Object:
     if outcome.returned or kind.returns_deleted:
         metadata = obj["metadata"]
         version = metadata.pop("resourceVersion", "0")
-        data = encode(obj, kind.stored, row.kind)
+        data = kind.encode(obj)
         return kind.answer(data, int(version))
     metadata = obj["metadata"]
     return success(row.group, row.plural, metadata["name"], metadata.get("uid", ""))
@@ -76,7 +75,7 @@ async def delete_object(
             if marked is not None:
                 return Outcome(marked, True, returned=False)
             raise not_found(row.group, row.plural, op.name)
-        live = decode(stored.value, stored.revision)
+        live = kind.decode(stored.value, stored.revision)
         attempt = _Deletion(core, kind, op, namespace, options, live, stored.value, stored.revision, admits)
         outcome = await attempt.run()
         if outcome is not None:
@@ -250,7 +249,7 @@ class _Deletion:
         if self.op.options.dry_run:
             return self.revision
         row = self.op.row
-        data = encode(self.live, self.kind.stored, row.kind)
+        data = self.kind.encode(self.live)
         if data == self.value:  # on its way already, and nothing else was asked for
             return self.revision
         return await self.core.store.replace(row, self.namespace, self.op.name, data, self.revision)

@@ -37,7 +37,7 @@ from kcore.apiserver.registry.options import directive
 from kcore.apiserver.registry.scaling import API_VERSION, DEFINITION, own_scale, scale_write
 from kcore.apiserver.registry.stored_form import copied, dumps
 from kcore.apiserver.registry.updating import Write, write
-from kcore_native.schema.node import count_members
+from kcore_native.schema.node import TypeMismatch, count_members
 
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -106,7 +106,7 @@ async def patch_scale(core: Core, op: Operation, patch_type: str, body: bytes) -
                 reset_fields=(),
             )
             new = copied(new)
-            node.clean(new)
+            _settle(new, node, API_VERSION)
             for text in faults:
                 op.warn(text)
         else:
@@ -246,6 +246,15 @@ def cleaned(made: Patched, node: Any, op: Operation) -> Object:
     return obj
 
 
+def _settle(new: Object, node: Any, api_version: str) -> None:
+    """What an apply merged is an object of that version; ApiError 500, as upstream, where a value has the wrong type."""
+    try:
+        node.clean(new)
+    except TypeMismatch as error:
+        why = f"unable to convert unstructured object to {api_version}, Kind={new.get('kind')}: {error}"
+        raise ApiError(500, "", f"failed to convert new object to proper version: {why}") from None
+
+
 def _invalid_patch(made: Patched, text: str) -> ApiError:
     return invalid_object("", "", "", [field.invalid("patch", made.shown(), text)])
 
@@ -278,7 +287,7 @@ def applying(core: Core, kind: Kind, op: Operation, body: bytes) -> Write:
             convert=kind.in_other_version,
         )
         new = copied(new)  # it shares with the live object
-        kind.node.clean(new)
+        _settle(new, kind.node, op.row.api_version)
         for text in faults:
             op.warn(text)
         if kind.converts:

@@ -16,21 +16,27 @@ from kcore_native.cacher.scan import splice
 __all__ = ["copied", "decode", "dumps", "encode", "loads", "same", "splice"]
 
 PROTOBUF_PREFIX: Final = b"k8s\0"
+NULL: Final = b":null"  # of a member; may be in a string, too
 
 loads = orjson.loads
 dumps = orjson.dumps
 
 
-def encode(obj: Object, api_version: str, kind: str) -> bytes:
-    """The stored form; ``obj`` keeps its members in this order and loses its resourceVersion."""
+def encode(obj: Object, api_version: str, kind: str, node: Any) -> bytes:
+    """The stored form; ``obj`` keeps its members in this order and loses its resourceVersion.
+
+    ``node``: the schema of that version and kind; what Go writes as null is null, as upstream stores and answers it.
+    """
     metadata = obj["metadata"]
     metadata.pop("resourceVersion", None)
+    if node is not None:
+        node.write_nulls(obj)
     head = {"apiVersion": api_version, "kind": kind, "metadata": metadata}
     return dumps({**head, **obj, **head})
 
 
-def decode(data: bytes, revision: int) -> Object:
-    """A fresh dict of the stored object with its resourceVersion."""
+def decode(data: bytes, revision: int, node: Any = None) -> Object:
+    """A fresh dict of the stored object with its resourceVersion; with a ``node`` without the nulls of ``encode``."""
     if data[:4] == PROTOBUF_PREFIX:
         from kcore.api.protobuf import decode as decode_protobuf
 
@@ -38,6 +44,8 @@ def decode(data: bytes, revision: int) -> Object:
         obj.setdefault("metadata", {})
     else:
         obj = loads(data)
+        if node is not None and NULL in data:
+            node.drop_nulls(obj)
     obj["metadata"]["resourceVersion"] = str(revision)
     return obj
 

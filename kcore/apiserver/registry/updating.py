@@ -26,8 +26,9 @@ from kcore.apiserver.registry.metadata import (
     is_too_large,
     metadata_of,
 )
-from kcore.apiserver.registry.stored_form import copied, decode, dumps, encode, loads, same
+from kcore.apiserver.registry.stored_form import copied, dumps, loads, same
 from kcore.apiserver.registry.timestamps import keep_timestamps
+from kcore.apiserver.versions import parse_version
 
 MODIFIED: Final = (
     "the object has been modified; please apply your changes to the latest version and try again"
@@ -156,7 +157,12 @@ async def _write(core: Core, change: Write) -> Result:
             done = await _create(core, change, namespace)
         else:
             done = await _swap(
-                core, change, namespace, decode(stored.value, stored.revision), stored.value, stored.revision
+                core,
+                change,
+                namespace,
+                change.kind.decode(stored.value, stored.revision),
+                stored.value,
+                stored.revision,
             )
         if done is not None:
             return done
@@ -196,7 +202,7 @@ async def _create(core: Core, change: Write, namespace: str) -> Result | None:
         if op.may_create is not None and (why := op.may_create()):
             raise forbidden(row.group, row.plural, op.name, why)
         await core.admission.validate(op, obj, None, now=change.now)
-        data = encode(obj, kind.stored, row.kind)
+        data = kind.encode(obj)
         done: Result | None
         if op.options.dry_run:
             done = Result(201, kind.converted(data) if kind.converts else data)
@@ -235,12 +241,12 @@ async def _swap(
             await core.admission.validate(op, *shown, now=change.now)
         if ends_by_update(kind, obj, live):
             stored_revision = await _end(core, change, namespace, live, revision)
-            data = encode(obj, kind.stored, row.kind)
+            data = kind.encode(obj)
             answered = revision
         elif same(obj, live):
             stored_revision = answered = revision
         else:
-            data = encode(obj, kind.stored, row.kind)
+            data = kind.encode(obj)
             if op.options.dry_run:
                 stored_revision = answered = revision
             else:
@@ -272,9 +278,11 @@ def _check_version(change: Write, obj: Object, live: Object) -> None:
             raise invalid(row.group, row.plural, change.op.name, [error])
         metadata["resourceVersion"] = found
     elif version != found:
-        if not version.isdecimal():
-            raise ApiError(500, "", f'strconv.ParseUint: parsing "{version}": invalid syntax')
-        if int(version) != int(found):
+        try:
+            wanted = parse_version(version)
+        except ValueError as error:
+            raise ApiError(500, "", str(error)) from None
+        if wanted != int(found):
             raise conflict(row.group, row.plural, change.op.name, MODIFIED)
         metadata["resourceVersion"] = found
 

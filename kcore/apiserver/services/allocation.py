@@ -6,6 +6,7 @@ Kubernetes 1.36.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import secrets
 from collections.abc import Callable, Sequence
@@ -263,7 +264,8 @@ class ServiceAllocation:
             for cidr in (each.get("spec") or {}).get("cidrs") or ():
                 if family_of(cidr) == family and cidr not in known:
                     known.add(cidr)
-                    found.append(AddressRange(cidr))
+                    with contextlib.suppress(ValueError):  # written before ranges were checked
+                        found.append(AddressRange(cidr))
         return found
 
     async def give_back(self, addresses: Sequence[str]) -> None:

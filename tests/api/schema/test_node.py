@@ -118,6 +118,10 @@ def test_nulls_that_go_writes_are_put_in_and_taken_out() -> None:
     assert pod["status"]["conditions"] == [
         {"type": "Ready", "status": "True", "lastProbeTime": None, "lastTransitionTime": None}
     ]
+    pod["metadata"] = {"labels": None}
+    POD.drop_nulls(pod)
+    assert pod["status"]["conditions"] == [{"type": "Ready", "status": "True"}]
+    assert pod["metadata"] == {"labels": None}
 
 
 def test_a_document_too_deep_is_refused() -> None:

@@ -85,7 +85,7 @@ def test_a_pod_is_bound_once() -> None:
         assert found["spec"]["nodeName"] == "n1"
         assert found["metadata"]["annotations"] == {"a": "b"}
         assert found["status"]["conditions"] == [
-            {"type": "PodScheduled", "status": "True", "lastTransitionTime": START}
+            {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": START}
         ]
         error = await refused(
             rig.registry.create(rig.op("pods", "web", subresource="binding"), binding("n2"))
