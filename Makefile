@@ -14,7 +14,7 @@ GO ?= go
 PEER_ROUNDS ?= 3
 BIN := $(VENV)/bin
 READY := $(VENV)/.kcore-ready
-SOURCES := $(shell find kcore_native kcore/store/etcd -name '*.pyx' -o -name '*.pxd' -o -name '*.proto')
+SOURCES := $(shell find kcore_native kcore/store/etcd kcore/api/schema -name '*.pyx' -o -name '*.pxd' -o -name '*.proto' -o -name go_types.txt)
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n $(WORKERS) --dist worksteal
 

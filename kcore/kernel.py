@@ -15,7 +15,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,22 @@ def _fragment_compiler() -> Any:
     return FragmentCompiler
 
 
+def _one_at_a_time(compile_: Callable[[Any], Any], name: str) -> Callable[[Any], Any]:
+    """The same, but of several processes that want the kernel one compiles it, and the others wait and load it."""
+
+    def compile_or_load(signature: Any) -> Any:
+        import fcntl
+
+        with ExitStack() as stack:
+            with suppress(OSError):  # without a folder to write to, each compiles for itself
+                cache_directory().mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context((cache_directory() / f"{name}.lock").open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            return compile_(signature)
+
+    return compile_or_load
+
+
 class Kernel:
     """A loop over arrays, callable in the interpreter and, as ``compiled``, in machine code."""
 
@@ -121,6 +137,7 @@ class Kernel:
                 dispatcher.enable_caching()
             finally:
                 config.CACHE_DIR = before
+            dispatcher.compile = _one_at_a_time(dispatcher.compile, self.__name__)
         return dispatcher
 
     def _make_inner(self) -> Any:

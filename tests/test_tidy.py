@@ -46,7 +46,10 @@ PACKAGE_HOST = re.compile(
 MACHINE_PATH = re.compile(r"(?<![\w.~:/-])/(?:root|work|home/\w+|Users/\w+|mnt/\w+)/")
 
 # `kcore --help` must answer in 0.2 s, so none of these may be loaded before a subcommand asks for them.
-HEAVY = ("numpy", "numba", "llvmlite", "pyarrow", "matplotlib", "yaml", "lightkube")
+HEAVY = (
+    "numpy", "numba", "llvmlite", "pyarrow", "matplotlib", "yaml", "lightkube",
+    "asyncio", "ssl", "cryptography", "grpc", "uvloop", "zttp",
+)  # fmt: skip
 
 ALLOCATING = {
     "append", "arange", "array", "asarray", "astype", "column_stack", "concatenate", "copy", "empty", "empty_like",

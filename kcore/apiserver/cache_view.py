@@ -25,6 +25,8 @@ class CacheView:
         for row in rows:
             self.add(row)
         self._decoded: dict[tuple[str, str, str], tuple[int, Object]] = {}
+        # what was looked up since the row's last change, by group, plural, namespace and name ("" for all)
+        self._found: dict[tuple[str, str, str, str], tuple[tuple[int, int], Any]] = {}
 
     def add(self, row: Row) -> None:
         """The row can be asked for; of several versions the stored one counts."""
@@ -49,16 +51,36 @@ class CacheView:
     def get(self, group: str, plural: str, namespace: str, name: str) -> Object | None:
         """The object, None where there is none; ``namespace`` is empty for a cluster-scoped one."""
         row = self._rows[group, plural]
+        key, change = (group, plural, namespace, name), self._cacher.stamp(row)
+        kept = self._found.get(key)
+        if kept is not None and kept[0] == change:
+            found: Object | None = kept[1]
+            return found
         stored = self._cacher.peek(row, namespace, name)
-        return None if stored is None else self._object(row, namespace, name, stored)
+        made = None if stored is None else self._object(row, namespace, name, stored)
+        self._keep(key, change, made)
+        return made
+
+    def _keep(self, key: tuple[str, str, str, str], change: tuple[int, int], found: Any) -> None:
+        if change[0]:  # 0: the row is not in memory yet
+            if len(self._found) >= DECODED_MAX:
+                self._found.clear()
+            self._found[key] = (change, found)
 
     def list(self, group: str, plural: str, namespace: str = "") -> list[Object]:
         """All objects, of the namespace where one is given, in the order of their keys."""
         row = self._rows[group, plural]
-        return [
-            self._object(row, space, name, stored)
-            for space, name, stored in self._cacher.peek_all(row, namespace)
-        ]
+        key, change = (group, plural, namespace, ""), self._cacher.stamp(row)
+        kept = self._found.get(key)
+        if kept is None or kept[0] != change:
+            found = [
+                self._object(row, space, name, stored)
+                for space, name, stored in self._cacher.peek_all(row, namespace)
+            ]
+            self._keep(key, change, found)
+        else:
+            found = kept[1]
+        return list(found)
 
     def revision(self, group: str, plural: str) -> int:
         """The revision of the last change to any object of the row."""

@@ -259,6 +259,11 @@ class Cacher:
         resource = self._known.get(row.storage)
         return 0 if resource is None else max(resource.cache.last_change, resource.cache.list_revision)
 
+    def stamp(self, row: Row) -> tuple[int, int]:
+        """Another one after every change to any object of the row; (0, 0) where it is not in memory."""
+        resource = self._known.get(row.storage)
+        return (0, 0) if resource is None else (resource.cache.list_revision, resource.cache.event_count)
+
     def _stored(self, cache: Cache, key: bytes) -> Stored | None:
         entry = cache.table.get(key)
         if entry is None:

@@ -21,13 +21,15 @@ from kcore.apiserver.authn import Authenticator
 from kcore.apiserver.bootstrap import ClusterSettings
 from kcore.apiserver.flags import WITHOUT_EFFECT
 from kcore.apiserver.flags import Settings as Flags
-from kcore.apiserver.pki import SERVER_NAMES, Pair, Pki, kubeconfig, write_private
+from kcore.apiserver.pki import SERVER_NAMES, Pair, Pki, kubeconfig, kubeconfig_text, write_private
 from kcore.apiserver.server import ApiServer, Settings
 from kcore.apiserver.tokens import TokenKeys
 from kcore.http.http1 import Http1Connection, Limits
 from kcore.http.http2 import Http2Connection
 from kcore.http.listener import Listener
 from kcore.http.message import Peer
+from kcore.store.errors import StoreError
+from kcore.store.etcd.certificates import openssl_name
 from kcore.store.kv import KV
 
 STOP_SECONDS_MAX: Final = 10.0  # that requests under way may take to finish
@@ -52,10 +54,6 @@ class Identity:
         self.authority = pki.authority("ca", "kubernetes")
         self.front_proxy_authority = pki.authority("front-proxy-ca", "front-proxy-ca")
         self.admin = pki.client("admin", self.authority, "kubernetes-admin", "system:masters")
-        pki.client("front-proxy-client", self.front_proxy_authority, "front-proxy-client")
-        pki.client(
-            "apiserver-kubelet-client", self.authority, "kube-apiserver-kubelet-client", "system:masters"
-        )
         if flags["tls-cert-file"]:
             self.serving = Pair(_read(flags, "tls-cert-file"), _read(flags, "tls-private-key-file"))
         else:
@@ -74,6 +72,14 @@ class Identity:
             self.token_key = pki.signing_key("sa")
         self.token_keys = tuple(Path(name).read_bytes() for name in flags["service-account-key-file"])
         self.folder = folder
+        self._pki = pki
+
+    def complete(self) -> None:
+        """The folder holds the certificates, too, that the start itself does not need."""
+        self._pki.client("front-proxy-client", self.front_proxy_authority, "front-proxy-client")
+        self._pki.client(
+            "apiserver-kubelet-client", self.authority, "kube-apiserver-kubelet-client", "system:masters"
+        )
 
     def tls(self, flags: Flags) -> ssl.SSLContext:
         """The listener's context: a client may show a certificate, of one of the authorities."""
@@ -81,6 +87,11 @@ class Identity:
         newest = flags["tls-min-version"] == "VersionTLS13"
         context.minimum_version = ssl.TLSVersion.TLSv1_3 if newest else ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(PROTOCOLS)
+        if suites := flags["tls-cipher-suites"]:
+            try:
+                context.set_ciphers(":".join(map(openssl_name, suites)))
+            except ssl.SSLError:
+                raise InputError(f"unknown among {','.join(suites)}", field="--tls-cipher-suites") from None
         certificate, key = self.folder / "apiserver.crt", self.folder / "apiserver.key"
         if flags["tls-cert-file"]:
             certificate, key = Path(flags["tls-cert-file"]), Path(flags["tls-private-key-file"])
@@ -95,10 +106,11 @@ class Identity:
         return context
 
     def kubelet_tls(self) -> ssl.SSLContext:
-        """How kubelets are spoken to: the server shows its own certificate and does not verify theirs.
+        """How kubelets are spoken to: the server shows its own certificate.
 
-        Upstream does not either without --kubelet-certificate-authority.
+        Theirs is not verified, as upstream's is not without --kubelet-certificate-authority.
         """
+        self.complete()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -159,6 +171,8 @@ def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[]
 
     issuers = flags["service-account-issuer"]
     keys = TokenKeys(identity.token_key, identity.token_keys, issuers=issuers)
+    if flags["service-account-signing-key-file"] or identity.token_keys:
+        _ = keys.keys  # one that cannot be read is said now
     audiences = flags["api-audiences"] or issuers
 
     cluster = ClusterSettings(
@@ -177,7 +191,11 @@ def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[]
         plugins_on=flags["enable-admission-plugins"],
         plugins_off=flags["disable-admission-plugins"],
         root_ca=identity.authority.certificate.decode(),
-        settings=Settings(flags["max-requests-inflight"], flags["max-mutating-requests-inflight"]),
+        settings=Settings(
+            flags["max-requests-inflight"],
+            flags["max-mutating-requests-inflight"],
+            flags["min-request-timeout"],
+        ),
         event_ttl_seconds=round(flags["event-ttl"]),
         prefix=flags["etcd-prefix"],
         address=lambda: f"{address}:{port()}",
@@ -229,7 +247,10 @@ async def open_store(flags: Flags) -> KV:
             certificate=_optional(flags, "etcd-certfile"),
             key=_optional(flags, "etcd-keyfile"),
         )
-        return await connect(flags["etcd-servers"], credentials)
+        try:
+            return await connect(flags["etcd-servers"], credentials)
+        except StoreError as error:
+            raise InputError(f"no etcd answers: {error}", field="--etcd-servers") from None
     from kcore.store.embedded import Embedded
 
     return await Embedded.open(flags["data-dir"] or None)
@@ -362,14 +383,13 @@ async def _serve(flags: Flags, kubeconfig_path: str, said: Callable[[Running, st
         raise
     path = Path(kubeconfig_path) if kubeconfig_path else running.identity.folder / "admin.conf"
     host = "127.0.0.1" if flags["bind-address"] in ("0.0.0.0", "::") else flags["bind-address"]
-    import yaml
-
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_private(path, yaml.safe_dump(running.kubeconfig(host), sort_keys=False).encode())
-    gc.collect()
-    gc.freeze()
+    write_private(path, kubeconfig_text(running.kubeconfig(host)))
+    gc.freeze()  # what the start made stays; collecting before that would take 40 ms and find little
+    gc.enable()
     if said is not None:
         said(running, str(path))
+    loop.call_soon(running.identity.complete)
     log.info("serving securely on %s:%s", host, running.port)
     await stop.wait()
     with contextlib.suppress(asyncio.CancelledError):

@@ -34,7 +34,7 @@ SERVING: Final = (
     Flag("max-requests-inflight", "count", 400, "Reads that are answered at once, at most; 0: no limit."),
     Flag("max-mutating-requests-inflight", "count", 200, "Writes that are answered at once, at most; 0: no limit."),
     Flag("request-timeout", "duration", 60.0, "How long a request may take that is not a watch or the like."),
-    Flag("min-request-timeout", "count", 1800, "Seconds that a watch lasts at least."),
+    Flag("min-request-timeout", "count", 1800, "Seconds that a watch which names no end lasts at least; 0: it has none."),
     Flag("shutdown-delay-duration", "duration", 0.0, "How long /readyz fails before connections are refused."),
     Flag("permit-port-sharing", "bool", False, "Listen with SO_REUSEPORT."),
 )  # fmt: skip
@@ -46,7 +46,6 @@ STORE: Final = (
     Flag("etcd-keyfile", "text", "", "Its key."),
     Flag("etcd-prefix", "text", "/registry", "What all keys begin with."),
     Flag("etcd-compaction-interval", "duration", 300.0, "Time between compactions; 0: never."),
-    Flag("storage-media-type", "text", "application/json", "How objects are stored: application/json."),
     Flag("event-ttl", "duration", 3600.0, "How long events are kept."),
     Flag("data-dir", "text", "", "Where the store keeps its data (kcore's own flag); in memory if not given."),
 )  # fmt: skip
@@ -109,7 +108,7 @@ WITHOUT_EFFECT: Final = tuple(
         "proxy-client-cert-file", "proxy-client-key-file", "service-account-extend-token-expiration",
         "service-account-jwks-uri", "show-hidden-metrics-for-version", "shutdown-send-retry-after",
         "shutdown-watch-termination-grace-period", "storage-backend", "storage-initialization-timeout",
-        "strict-transport-security-directives", "tls-sni-cert-key", "tracing-config-file",
+        "storage-media-type", "strict-transport-security-directives", "tls-sni-cert-key", "tracing-config-file",
         "unidentified-listeners", "vmodule", "watch-cache", "watch-cache-sizes",
     )
 )  # fmt: skip
@@ -185,10 +184,4 @@ def gather(given: Mapping[str, str]) -> Settings:
             f"cannot be {settings['tls-min-version']!r}", field="--tls-min-version",
             expected="VersionTLS12 or VersionTLS13",
         )  # fmt: skip
-    if settings["storage-media-type"] not in ("application/json", "application/vnd.kubernetes.protobuf"):
-        raise InputError(
-            f"cannot be {settings['storage-media-type']!r}",
-            field="--storage-media-type",
-            expected="application/json",
-        )
     return settings

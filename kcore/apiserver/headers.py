@@ -36,7 +36,10 @@ class HeaderFields:
     def has_prefix(self, prefix: bytes) -> bool:
         """True where the name of some header begins so; ``prefix`` is lower case."""
         length = len(prefix)
-        return any(key[:length].lower() == prefix for key, _ in self._raw)
+        for key, _ in self._raw:
+            if key[:length].lower() == prefix:
+                return True
+        return False
 
 
 def _text(value: bytes) -> str:

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from kcore.api import status
+from kcore.api import schema, status
 from kcore.api.rows import Row
+from kcore.api.schema import decoding
 from kcore.apiserver import list_options
-from kcore.apiserver.operation import Object, Operation, Options, Result
+from kcore.apiserver.operation import WARN, Object, Operation, Options, Result
 from kcore.apiserver.registry.options import write_options
+from kcore.apiserver.rendering import object_of
+from kcore.apiserver.server import not_allowed
 from kcore.apiserver.user import UserInfo
+from kcore.apiserver.watch_stream import WatchStream, json_frame
+from kcore.client.calls import Warnings
+from kcore.http.http1 import BODY_BYTES_MAX
 
 ADMIN = UserInfo("kcore-admin", groups=("system:masters", "system:authenticated"))
 AGENT = "kcore"
 
 
 class LocalCalls:
-    """See ``kcore.client.local.Calls``. Everything is asked as ``user``, past authorization."""
+    """See ``kcore.client.calls.Calls``. Everything is asked as ``user``, past authorization."""
 
     def __init__(self, registry: Any, cacher: Any, catalog: Any, user: UserInfo = ADMIN) -> None:
         self._registry = registry
         self._cacher = cacher
         self._catalog = catalog
         self._user = user
+        self._streams: set[WatchStream] = set()
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -34,67 +42,104 @@ class LocalCalls:
         return rows
 
     def _operation(
-        self, row: Row, namespace: str, name: str, subresource: str, options: Options | None = None
+        self,
+        verb: str,
+        row: Row,
+        namespace: str,
+        name: str,
+        subresource: str,
+        options: Options | None = None,
+        warnings: Warnings | None = None,
     ) -> Operation:
+        """What the registry is asked; ApiError 404 or 405 where no path of the API asks it."""
+        verbs: Sequence[str] = row.verbs
+        if subresource:
+            sub = row.subresource(subresource)
+            if sub is None:
+                raise status.no_such_path()
+            verbs = sub.verbs
+        if verb not in verbs:
+            raise not_allowed()
         given = options if options is not None else Options(user_agent=AGENT)
-        return Operation(row, namespace, name, subresource, user=self._user, options=given)
+        return Operation(
+            row, namespace, name, subresource, user=self._user, options=given,
+            warnings=warnings if warnings is not None else [],
+        )  # fmt: skip
 
     async def get(self, row: Row, namespace: str, name: str, subresource: str, version: str) -> Object:
         """GET."""
-        return _object(await self._registry.get(self._operation(row, namespace, name, subresource), version))
+        op = self._operation("get", row, namespace, name, subresource)
+        return _object(await self._registry.get(op, version))
 
     async def list(self, row: Row, namespace: str, query: Mapping[str, str]) -> Object:
         """GET of many."""
+        if "list" not in row.verbs:
+            raise not_allowed()
         page = await self._cacher.list(row, namespace, list_options.from_query(row, query.items()))
         kind = self._registry.core.kind(row)
-        items = [orjson.loads(kind.converted(item) if kind.converts else item) for item in page.items]
-        return {
-            "kind": row.list_kind_name, "apiVersion": row.api_version, "metadata": page.metadata, "items": items,
-        }  # fmt: skip
+        if not kind.converts:
+            made: Object = orjson.loads(page.body(row.api_version, row.list_kind_name))
+            return made
+        obj = object_of([*map(kind.converted, page.items)], row, page.metadata)
+        for item in obj["items"]:
+            item.pop("apiVersion", None)
+            item.pop("kind", None)
+        return obj
 
-    def _cleaned(
-        self, row: Row, subresource: str, obj: Object, options: Options
-    ) -> tuple[Object, Sequence[str]]:
-        """A copy as a body would be read, and what to warn of."""
-        copy = orjson.loads(orjson.dumps(obj))
+    def _read(self, row: Row, subresource: str, obj: Object, options: Options, warnings: Warnings) -> Object:
+        """A copy as a body would be read.
+
+        What is right is cleaned as it is; whatever is wrong goes the way of a body, which says so in upstream's words.
+        """
+        body = orjson.dumps(obj)
+        if len(body) > BODY_BYTES_MAX:
+            raise status.entity_too_large(f"limit is {BODY_BYTES_MAX}")
         sub = row.subresource(subresource) if subresource else None
-        if sub is not None and sub.kind is not None and sub.kind != row.gvk:
-            from kcore.api import schema
-            from kcore.api.schema.decoding import definitions_by_kind
-
-            node = schema.load().node(definitions_by_kind()[sub.kind])
-        else:
+        wanted = sub.kind if sub is not None and sub.kind is not None else row.gvk
+        if wanted == row.gvk:
             node = self._catalog.node(row)
-        try:
-            unknown = node.clean(copy)
-        except ValueError as error:
-            raise status.bad_request(str(error)) from None
-        if unknown and options.field_validation == "Strict":
-            said = ", ".join(f'unknown field "{path}"' for path in unknown)
-            raise status.bad_request(
-                f'{row.kind} in version "{row.version}" cannot be handled as a {row.kind}: strict decoding error: {said}'
-            )
-        return copy, unknown
+        else:
+            node = schema.load().node(decoding.definitions_by_kind()[wanted])
+        if obj.get("kind") == wanted.kind and obj.get("apiVersion") == wanted.api_version:
+            copy: Object = orjson.loads(body)
+            with contextlib.suppress(ValueError):
+                if not node.clean(copy):
+                    return copy
+        read, said = decoding.decode_json(body, node, options.field_validation or WARN, wanted)
+        warnings += said
+        return read
 
     async def create(
-        self, row: Row, namespace: str, name: str, subresource: str, obj: Object, query: Mapping[str, str]
+        self,
+        row: Row,
+        namespace: str,
+        name: str,
+        subresource: str,
+        obj: Object,
+        query: Mapping[str, str],
+        warnings: Warnings,
     ) -> Object:
         """POST."""
         options = write_options(_lists(query), "CreateOptions", user_agent=AGENT)
-        copy, _ = self._cleaned(row, subresource, obj, options)
-        return _object(
-            await self._registry.create(self._operation(row, namespace, name, subresource, options), copy)
-        )
+        op = self._operation("create", row, namespace, name, subresource, options, warnings)
+        copy = self._read(row, subresource, obj, options, warnings)
+        return _object(await self._registry.create(op, copy))
 
     async def update(
-        self, row: Row, namespace: str, name: str, subresource: str, obj: Object, query: Mapping[str, str]
+        self,
+        row: Row,
+        namespace: str,
+        name: str,
+        subresource: str,
+        obj: Object,
+        query: Mapping[str, str],
+        warnings: Warnings,
     ) -> Object:
         """PUT."""
         options = write_options(_lists(query), "UpdateOptions", user_agent=AGENT)
-        copy, _ = self._cleaned(row, subresource, obj, options)
-        return _object(
-            await self._registry.update(self._operation(row, namespace, name, subresource, options), copy)
-        )
+        op = self._operation("update", row, namespace, name, subresource, options, warnings)
+        copy = self._read(row, subresource, obj, options, warnings)
+        return _object(await self._registry.update(op, copy))
 
     async def patch(
         self,
@@ -105,32 +150,38 @@ class LocalCalls:
         kind: str,
         body: bytes,
         query: Mapping[str, str],
+        warnings: Warnings,
     ) -> Object:
         """PATCH."""
+        if len(body) > BODY_BYTES_MAX:
+            raise status.entity_too_large(f"limit is {BODY_BYTES_MAX}")
         options = write_options(_lists(query), "PatchOptions", user_agent=AGENT, patch_type=kind)
-        op = self._operation(row, namespace, name, subresource, options)
+        op = self._operation("patch", row, namespace, name, subresource, options, warnings)
         return _object(await self._registry.patch(op, kind, body))
 
-    async def delete(self, row: Row, namespace: str, name: str, options: Object) -> Object:
+    async def delete(
+        self, row: Row, namespace: str, name: str, options: Object, warnings: Warnings
+    ) -> Object:
         """DELETE."""
-        op = self._operation(row, namespace, name, "")
+        op = self._operation("delete", row, namespace, name, "", warnings=warnings)
         op.options.dry_run = bool(options.get("dryRun"))
         return _object(await self._registry.delete(op, options))
 
     async def delete_collection(
-        self, row: Row, namespace: str, query: Mapping[str, str], options: Object
+        self, row: Row, namespace: str, query: Mapping[str, str], options: Object, warnings: Warnings
     ) -> Object:
         """DELETE of many."""
         wanted = list_options.from_query(row, query.items())
-        op = self._operation(row, namespace, "", "")
+        op = self._operation("deletecollection", row, namespace, "", "", warnings=warnings)
+        op.options.dry_run = bool(options.get("dryRun"))
         return _object(await self._registry.delete_collection(op, wanted, options))
 
     async def watch(self, row: Row, namespace: str, query: Mapping[str, str]) -> AsyncIterator[bytes]:
         """Lines of JSON, some at a time."""
+        if "watch" not in row.verbs:
+            raise not_allowed()
         options = list_options.from_query(row, query.items(), watch=True)
         kind = self._registry.core.kind(row)
-        from kcore.apiserver.watch_stream import json_frame
-
         encode = None
         if kind.converts:
 
@@ -140,11 +191,18 @@ class LocalCalls:
         stream = await self._cacher.watch(
             row, namespace, options, encode=encode, representation=row.api_version
         )
+        self._streams.add(stream)
         try:
             async for piece in stream:
                 yield piece
         finally:
+            self._streams.discard(stream)
             stream.close()
+
+    def end_watches(self) -> None:
+        """Every watch ends once what waits has been taken."""
+        for stream in list(self._streams):
+            stream.stop()
 
 
 def _lists(query: Mapping[str, str]) -> dict[str, list[str]]:

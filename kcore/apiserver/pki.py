@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import hashlib
 import ipaddress
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+import orjson
 
 CERTIFICATE_DAYS: Final = 365
 AUTHORITY_DAYS: Final = 3650
@@ -22,6 +26,7 @@ SERVER_NAMES: Final = (
     "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost",
 )  # fmt: skip
 PRIVATE: Final = 0o600
+NOTES: Final = "kept.json"  # what is known of each certificate: a start that finds it so parses none
 
 
 class Pair(NamedTuple):
@@ -36,6 +41,7 @@ class Pki:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._notes: dict[str, Any] | None = None
 
     def authority(self, name: str, common_name: str) -> Pair:
         """An authority that signs itself."""
@@ -71,12 +77,40 @@ class Pki:
         certificate, key = self.folder / f"{name}.crt", self.folder / f"{name}.key"
         if certificate.exists() and key.exists():
             pair = Pair(certificate.read_bytes(), key.read_bytes())
-            if _still_good(pair.certificate, hosts):
+            if self._is_noted(name, pair.certificate, hosts) or _still_good(pair.certificate, hosts):
+                self._note(name, pair.certificate, hosts)
                 return pair
         made: Pair = make()
         self._write(key, made.key)
         certificate.write_bytes(made.certificate)
+        self._note(name, made.certificate, hosts)
         return made
+
+    def _noted(self) -> dict[str, Any]:
+        if self._notes is None:
+            try:
+                found = orjson.loads((self.folder / NOTES).read_bytes())
+            except (OSError, ValueError):
+                found = {}
+            self._notes = found if isinstance(found, dict) else {}
+        return self._notes
+
+    def _is_noted(self, name: str, pem: bytes, hosts: Iterable[str]) -> bool:
+        """True for a certificate that was good for the hosts before, and was not to be renewed until later than now."""
+        note = self._noted().get(name) or {}
+        return (
+            note.get("sha256") == hashlib.sha256(pem).hexdigest()
+            and set(hosts) <= set(note.get("hosts") or ())
+            and time.time() < note.get("renew_s", 0)
+        )
+
+    def _note(self, name: str, pem: bytes, hosts: Iterable[str]) -> None:
+        if self._is_noted(name, pem, hosts):
+            return
+        self._noted()[name] = {
+            "sha256": hashlib.sha256(pem).hexdigest(), "hosts": sorted(hosts), "renew_s": _renewal_s(pem),
+        }  # fmt: skip
+        self._write(self.folder / NOTES, orjson.dumps(self._notes))
 
     def _write(self, path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -91,12 +125,20 @@ def write_private(path: Path, content: bytes) -> None:
     os.replace(temporary, path)
 
 
+def _renewal_s(pem: bytes) -> float:
+    """From when on the certificate is made anew, in seconds since 1970."""
+    from cryptography import x509
+
+    ends = x509.load_pem_x509_certificate(pem).not_valid_after_utc
+    return (ends - dt.timedelta(days=RENEWED_DAYS_BEFORE)).timestamp()
+
+
 def _still_good(pem: bytes, hosts: Iterable[str]) -> bool:
     from cryptography import x509
 
-    certificate = x509.load_pem_x509_certificate(pem)
-    if certificate.not_valid_after_utc < dt.datetime.now(dt.UTC) + dt.timedelta(days=RENEWED_DAYS_BEFORE):
+    if _renewal_s(pem) < time.time():
         return False
+    certificate = x509.load_pem_x509_certificate(pem)
     wanted = {_general_name(host) for host in hosts}
     if not wanted:
         return True
@@ -205,6 +247,29 @@ def kubeconfig(server: str, authority: bytes, client: Pair, *, name: str = "kcor
         "contexts": [{"name": name, "context": {"cluster": name, "user": f"{name}-admin"}}],
         "current-context": name,
     }
+
+
+def kubeconfig_text(config: dict[str, Any]) -> bytes:
+    """What ``kubeconfig`` made, as YAML. Every value is a plain scalar, so that no YAML library need be loaded."""
+    cluster, user, context = config["clusters"][0], config["users"][0], config["contexts"][0]
+    lines = [
+        "apiVersion: v1",
+        "kind: Config",
+        "clusters:",
+        f"- name: {cluster['name']}",
+        "  cluster:",
+        *(f"    {name}: {value}" for name, value in cluster["cluster"].items()),
+        "users:",
+        f"- name: {user['name']}",
+        "  user:",
+        *(f"    {name}: {value}" for name, value in user["user"].items()),
+        "contexts:",
+        f"- name: {context['name']}",
+        "  context:",
+        *(f"    {name}: {value}" for name, value in context["context"].items()),
+        f"current-context: {config['current-context']}",
+    ]
+    return ("\n".join(lines) + "\n").encode()
 
 
 def _base64(content: bytes) -> str:

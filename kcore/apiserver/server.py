@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -25,10 +24,11 @@ from kcore.apiserver.headers import HeaderFields
 from kcore.apiserver.health import PATHS, Health
 from kcore.apiserver.metrics import KIND, Metrics
 from kcore.apiserver.negotiation import PLAIN, Accepted, accepted, wants_pretty
+from kcore.apiserver.registry.core import Chance, SystemChance
 from kcore.apiserver.rendering import encoded
 from kcore.apiserver.request import Query, RequestInfo, query_of, request_info
 from kcore.apiserver.user import MASTERS, UserInfo
-from kcore.apiserver.verbs import Call, Verbs
+from kcore.apiserver.verbs import MIN_REQUEST_SECONDS, Call, Verbs
 from kcore.http.message import Header, Request, Response
 
 READ_VERBS: Final = frozenset({"get", "list"})
@@ -46,10 +46,11 @@ log = logging.getLogger("kcore.apiserver")
 
 @dataclass(slots=True)
 class Settings:
-    """Limits of one server; 0 of a number in flight: none."""
+    """Limits of one server; 0: none."""
 
     reads_in_flight_max: int = 400
     writes_in_flight_max: int = 200
+    watch_seconds_min: int = MIN_REQUEST_SECONDS
 
 
 @dataclass(slots=True)
@@ -75,9 +76,11 @@ class ApiServer:
     openid: Callable[[str], Response | None] | None = None
     settings: Settings = field(default_factory=Settings)
     storage_objects: Callable[[], dict[tuple[str, str], int]] = dict
+    chance: Chance = field(default_factory=SystemChance)
 
     def __post_init__(self) -> None:
         self.verbs.may_create = self._creation_refused
+        self.verbs.watch_seconds_min = self.settings.watch_seconds_min
 
     async def __call__(self, request: Request) -> Response:
         """The answer, whatever happens."""
@@ -184,14 +187,14 @@ class ApiServer:
             or (everywhere and info.verb == "create" and _needs_namespace(row))
             or (info.verb == "create" and one and sub is None)
         ):
-            raise _not_allowed()
+            raise not_allowed()
         call = Call(request, info, query, user, row, sub)
         call.warnings = warnings
         if row.deprecated and sub is None:
             warnings.append(row.deprecated)
         verb: Any = self.verbs.table.get(info.verb)
         if verb is None:
-            raise _not_allowed()
+            raise not_allowed()
         response: Response = await verb(call)
         return response
 
@@ -244,9 +247,16 @@ class ApiServer:
         """What every answer carries."""
         given = request.header(b"audit-id")
         headers = response.headers = [*response.headers]
-        headers.append((b"audit-id", _audit_id(given)))
-        if not any(name == b"cache-control" for name, _ in headers):
+        if not given or len(given) > AUDIT_ID_BYTES_MAX or not given.isascii():
+            given = self.chance.uid().encode()
+        headers.append((b"audit-id", given))
+        for name, _ in headers:
+            if name == b"cache-control":
+                break
+        else:
             headers.append(CACHE)
+        if not warnings:
+            return
         size = 0
         for text in warnings:
             value = _warning(text)
@@ -261,12 +271,6 @@ def _is_too_deep(error: Exception) -> bool:
     return isinstance(error, RecursionError) or (
         isinstance(error, orjson.JSONEncodeError) and str(error) == "Recursion limit reached"
     )
-
-
-def _audit_id(given: bytes | None) -> bytes:
-    if given and len(given) <= AUDIT_ID_BYTES_MAX and given.isascii():
-        return given
-    return str(uuid.uuid4()).encode()
 
 
 def _warning(text: str) -> bytes:
@@ -292,6 +296,7 @@ def _needs_namespace(row: Any) -> bool:
     return bool(row.namespaced)
 
 
-def _not_allowed() -> ApiError:
+def not_allowed() -> ApiError:
+    """405: no such verb there."""
     text = "the server does not allow this method on the requested resource"
     return ApiError(405, "MethodNotAllowed", text, {})

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -58,18 +59,33 @@ class TokenKeys:
         *,
         issuers: Sequence[str] = (DEFAULT_ISSUER,),
     ) -> None:
+        self.issuers = tuple(issuers)
+        self._signing_key_pem = signing_key_pem
+        self._public_keys_pem = tuple(public_keys_pem)
+
+    @cached_property
+    def _private(self) -> Any:
+        """Read when it is first asked for: a start need not load cryptography."""
+        if self._signing_key_pem is None:
+            return None
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-        self.issuers = tuple(issuers)
-        self._private: Any = None
-        keys: list[Key] = []
-        if signing_key_pem is not None:
-            self._private = load_pem_private_key(signing_key_pem, password=None)
-            self._signing = _described(self._private.public_key())
-            keys.append(self._signing)
-        keys.extend(_described(_public_key(pem)) for pem in public_keys_pem)
-        self.keys = tuple({key.id: key for key in keys}.values())
-        self._by_id = {key.id: key for key in self.keys}
+        return load_pem_private_key(self._signing_key_pem, password=None)
+
+    @cached_property
+    def _signing(self) -> Key:
+        return _described(self._private.public_key())
+
+    @cached_property
+    def keys(self) -> tuple[Key, ...]:
+        """All that are believed, the one that signs first. ValueError for one that cannot be read."""
+        keys = [] if self._private is None else [self._signing]
+        keys.extend(_described(_public_key(pem)) for pem in self._public_keys_pem)
+        return tuple({key.id: key for key in keys}.values())
+
+    @cached_property
+    def _by_id(self) -> dict[str, Key]:
+        return {key.id: key for key in self.keys}
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         """A token with the claims and the first issuer's name."""

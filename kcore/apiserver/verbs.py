@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 
 from kcore.api import schema, status
@@ -17,6 +18,7 @@ from kcore.api.schema import decoding
 from kcore.api.schema.document import read_json
 from kcore.api.schema.yaml_text import read_yaml
 from kcore.apiserver import list_options
+from kcore.apiserver.list_answer import list_answer
 from kcore.apiserver.negotiation import (
     JSON,
     PLAIN,
@@ -33,11 +35,8 @@ from kcore.apiserver.registry.options import delete_options, integer, write_opti
 from kcore.apiserver.rendering import (
     GZIP_BYTES_MIN,
     accepts_gzip,
-    encoded,
     gzipped,
-    object_of,
     rendered,
-    transformed,
 )
 from kcore.apiserver.request import Query, RequestInfo
 from kcore.apiserver.user import UserInfo
@@ -51,7 +50,23 @@ PATCH_TYPES: Final = (
 MIN_REQUEST_SECONDS: Final = 1800  # a watch without a timeout lasts so long, and up to as much again
 DELETE_OPTIONS_DEFINITION: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 DELETE_OPTIONS: Final = GroupVersionKind("meta.k8s.io", "v1", "DeleteOptions")
+GZIPPED: Final = ((b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding"))
 INCLUDE: Final = ("None", "Metadata", "Object")
+
+
+@lru_cache(maxsize=1024)
+def _agent(header: bytes | None) -> str:
+    return (header or b"").decode(errors="replace")
+
+
+@lru_cache(maxsize=1024)
+def _accepted(header: bytes, streams: bool) -> Accepted:
+    return accepted(header.decode("latin-1"), streams=streams)
+
+
+@lru_cache(maxsize=64)
+def _typed(media_type: str) -> Header:
+    return b"content-type", media_type.encode()
 
 
 class Call:
@@ -79,16 +94,15 @@ class Call:
     @property
     def user_agent(self) -> str:
         """Who the client says it is."""
-        return (self.request.header(b"user-agent") or b"").decode(errors="replace")
+        return _agent(self.request.header(b"user-agent"))
 
     def accepted(self, *, streams: bool = False) -> Accepted:
         """The form that the client wants."""
-        header = self.request.header(b"accept")
-        if not header:
-            found = PLAIN
-        else:
-            found = accepted(header.decode("latin-1"), streams=streams)
-        if wants_pretty(self.query.get("pretty"), self.user_agent):
+        request = self.request
+        header = request.header(b"accept")
+        found = PLAIN if not header else _accepted(header, streams)
+        agent = request.header(b"user-agent")
+        if (agent or "pretty" in self.query) and wants_pretty(self.query.get("pretty"), _agent(agent)):
             return found._replace(pretty=True)
         return found
 
@@ -119,6 +133,7 @@ class Verbs:
         self.metrics = metrics
         self.watches: dict[WatchBody, Row] = {}
         self.stopping = False
+        self.watch_seconds_min = MIN_REQUEST_SECONDS
         self.may_create: Callable[[UserInfo, RequestInfo], str | None] = lambda user, info: None
         self.table: Final = {
             "get": self.get, "list": self.list, "watch": self.watch, "create": self.create,
@@ -143,21 +158,14 @@ class Verbs:
         if call.row.kind == "ComponentStatus":
             return self._answer(call, await self.registry.components(call.operation()), form)
         page = await self.cacher.list(call.row, info.namespace, options)
-        row = call.row
-        convert = self._conversion(self._read_row(call, form))
-        if form.media_type == JSON and not form.kind and not form.pretty and convert is None:
-            return self._sent(
-                call, 200, page.body(row.api_version, row.list_kind_name) + b"\n", form.media_type
-            )
-        items = page.items if convert is None else list(map(convert, page.items))
-        obj = object_of(items, row, page.metadata)
-        if form.kind:
-            obj = transformed(row, obj, form, now=self.now(), include=self._include(call, form))
-        else:
-            for item in obj["items"]:
-                item.pop("apiVersion", None)
-                item.pop("kind", None)
-        return self._sent(call, 200, encoded(obj, form), form.media_type)
+        body, compressed = list_answer(
+            call.row, page, form, self._conversion(self._read_row(call, form)), now=self.now(), include=self._include(call, form),
+            gzip=accepts_gzip(call.request.header(b"accept-encoding")),
+        )  # fmt: skip
+        headers: list[Header] = [_typed(form.media_type)]
+        if compressed:
+            headers += GZIPPED
+        return Response(200, headers, body)
 
     def _read_row(self, call: Call, form: Accepted) -> Row:
         """The row in whose version objects are read: for a Table the stored one, which upstream's printers see too.
@@ -185,8 +193,8 @@ class Verbs:
         options = list_options.from_query(call.row, _pairs(call.query), name=info.name, watch=True)
         include, convert = self._include(call, form), self._conversion(self._read_row(call, form))
         write, representation = encoder(call.row, form, self.now, include, convert)
-        if not options.timeout_seconds:
-            seconds = round(MIN_REQUEST_SECONDS * (1 + random.random()))
+        if not options.timeout_seconds and self.watch_seconds_min:
+            seconds = round(self.watch_seconds_min * (1 + random.random()))
             options = replace(options, timeout_seconds=seconds)
         source = await self.cacher.watch(
             call.row, info.namespace, options, encode=write, representation=representation
@@ -341,9 +349,9 @@ class Verbs:
         return self._sent(call, result.code, body, form.media_type)
 
     def _sent(self, call: Call, code: int, body: bytes, media_type: str) -> Response:
-        headers: list[Header] = [(b"content-type", media_type.encode())]
+        headers: list[Header] = [_typed(media_type)]
         if len(body) > GZIP_BYTES_MIN and accepts_gzip(call.request.header(b"accept-encoding")):
-            headers += [(b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")]
+            headers += GZIPPED
             body = b"".join(gzipped((body,)))
         return Response(code, headers, body)
 

@@ -7,7 +7,7 @@ a client that does not read is left behind by the cache, which ends its stream.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
@@ -16,8 +16,6 @@ from kcore.apiserver.negotiation import JSON, PARTIAL, PROTOBUF, TABLE, Accepted
 from kcore.apiserver.rendering import partial, table
 from kcore.apiserver.watch_stream import json_frame
 from kcore.http.message import Outlet
-
-WATCH_BUFFER_BYTES_MAX: Final = 4 << 20  # that may wait for one client; then its stream pauses
 
 Encode = Callable[[str, bytes], bytes]
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from kcore.apiserver.flags import BY_NAME, FLAGS, WITHOUT_EFFECT, gather
+from kcore.apiserver.flags import BY_NAME, FLAGS, WITHOUT_EFFECT
+from kcore.cli.daemons import serve_apiserver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,9 +77,6 @@ def apiserver(**given: str | None) -> None:
     made in --cert-dir on first start. Stops on SIGTERM and SIGINT.
     """
     texts = {name.replace("_", "-"): text for name, text in given.items() if text is not None}
-    settings = gather(texts)
-    from kcore.apiserver.driver import run
-
-    code = run(settings)
+    code = serve_apiserver(texts)
     if code:
         raise typer.Exit(code)

@@ -42,7 +42,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     name="kcore",
-    help="The Kubernetes control plane as a Python library: kube-scheduler's decisions on columnar arrays.",
+    help="The Kubernetes control plane as a Python library: API server, store, and kube-scheduler's decisions.",
     rich_markup_mode=None,  # importing rich would double the time to --help
     pretty_exceptions_enable=False,
     no_args_is_help=True,
@@ -87,22 +87,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(arguments)
         sys.stdout.flush()
         return code
-    except TyperException as error:
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last frame: what went wrong is said
+        return failed(error, arguments)
+
+
+def failed(error: BaseException, arguments: Sequence[str]) -> int:
+    """The exit code of a command that raised; what went wrong has been said in one line."""
+    if isinstance(error, TyperException):
         return _usage_error(error)
-    except KcoreError as error:
+    if isinstance(error, KcoreError):
         return _complain(str(error), BAD_INPUT)
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         # whoever read our output has enough of it; keep the interpreter from flushing into the closed pipe
         _discard_output()
         return DONE
-    except OSError as error:
-        if not error.filename:
-            return _internal_error(error, arguments)
+    if isinstance(error, OSError) and error.filename:
         return _complain(f"{error.filename}: {error.strerror or error}", BAD_INPUT)
-    except KeyboardInterrupt:
+    if isinstance(error, KeyboardInterrupt):
         return _complain("interrupted", INTERRUPTED)
-    except Exception as error:  # noqa: BLE001 - the last frame: whatever else went wrong is ours
-        return _internal_error(error, arguments)
+    return _internal_error(error, arguments)
 
 
 def _run(arguments: list[str]) -> int:
@@ -132,7 +135,7 @@ def _usage_error(error: TyperException) -> int:
     return _complain(f"{error.format_message().rstrip('.')} ({command} --help tells more)", BAD_INPUT)
 
 
-def _internal_error(error: Exception, arguments: list[str]) -> int:
+def _internal_error(error: BaseException, arguments: Sequence[str]) -> int:
     if any(flag in arguments for flag in VERBOSE_FLAGS):
         import traceback
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from kcore.apiserver.driver import Running
-
-PORT = 6443
-DATA_DIR = "kcore.data"
+from kcore.cli.daemons import DATA_DIR, HOST, PORT, serve_up
 
 
 def up(
@@ -19,25 +14,17 @@ def up(
         str, typer.Option(help="Where the store, certificates and keys are kept.")
     ] = DATA_DIR,
     port: Annotated[int, typer.Option(help="Port of the API server on this machine; 0: a free one.")] = PORT,
-    bind_address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    bind_address: Annotated[str, typer.Option(help="Address to listen on.")] = HOST,
     kubeconfig: Annotated[
         str, typer.Option(help="Where the admin's kubeconfig is written [DATA_DIR/admin.conf].")
     ] = "",
     verbose: Annotated[int, typer.Option("--v", help="How much is logged.")] = 0,
 ) -> None:
     """A whole control plane on this machine: store and API server. Prints one line when ready; SIGINT, SIGTERM stop it."""
-    from kcore.apiserver.flags import gather
-
-    folder = Path(data_dir)
-    settings = gather({
-        "data-dir": str(folder / "store"), "cert-dir": str(folder / "pki"), "bind-address": bind_address,
-        "secure-port": str(port), "v": str(verbose),
-    })  # fmt: skip
-    from kcore.apiserver.driver import run
-
-    def said(running: Running, path: str) -> None:
-        print(f"kcore is ready: https://{bind_address}:{running.port}  KUBECONFIG={path}", flush=True)
-
-    code = run(settings, kubeconfig_path=kubeconfig or str(folder / "admin.conf"), said=said)
+    given = {
+        "data-dir": data_dir, "port": str(port), "bind-address": bind_address, "kubeconfig": kubeconfig,
+        "v": str(verbose),
+    }  # fmt: skip
+    code = serve_up(given)
     if code:
         raise typer.Exit(code)

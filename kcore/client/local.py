@@ -1,25 +1,30 @@
 """The client in the server's own process: the same verbs, errors and versions as over HTTP, and no HTTP.
 
-``LocalClient`` is asynchronous and lives in the server's loop; ``Client`` is its synchronous face for another thread.
+``LocalClient`` is asynchronous, ``kcore.client.blocking.Client`` its synchronous face. ``kcore.ControlPlane`` has both, for
+any thread and loop of the process that it was started in.
+
 Objects are plain dicts in JSON form; what is given is not changed, what is returned is the caller's own. Errors are
-``kcore.api.status.ApiError``. A resource is named as kubectl names it: ``pods``, ``po``, ``Pod``, ``deployments.apps``,
-or with its version by ``api_version="apps/v1"``.
+``kcore.api.status.ApiError`` with ``code``, ``reason``, ``message`` and ``details`` of the Status that HTTP would
+answer. A resource is named as kubectl names it: ``pods``, ``po``, ``Pod``, ``deployments.apps``, or with its version by
+``api_version="apps/v1"``. What the server warns of, in HTTP's ``Warning`` headers, goes to ``on_warning``; the logger
+``kcore.client`` is told where none is given, as client-go does.
 """
 
 from __future__ import annotations
 
-import asyncio
-import queue
-from collections.abc import AsyncIterator, Iterator, Mapping
-from concurrent.futures import Future
-from typing import Any, Final, Protocol
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from typing import Any, Final
 
 import orjson
 
 from kcore.api import status
 from kcore.api.rows import GroupVersionKind, Row
+from kcore.client.calls import Calls, Object, Warnings
+from kcore.client.thread import ended
 
-Object = dict[str, Any]
+Warn = Callable[[str], None]
 DEFAULT_NAMESPACE: Final = "default"
 PATCHES: Final = {
     "json": "application/json-patch+json",
@@ -29,42 +34,16 @@ PATCHES: Final = {
 }
 
 
-class Calls(Protocol):
-    """What the server offers in its own process. Answers are JSON."""
-
-    @property
-    def rows(self) -> tuple[Row, ...]: ...
-    async def get(self, row: Row, namespace: str, name: str, subresource: str, version: str) -> Object: ...
-    async def list(self, row: Row, namespace: str, query: Mapping[str, str]) -> Object: ...
-    async def create(
-        self, row: Row, namespace: str, name: str, subresource: str, obj: Object, query: Mapping[str, str]
-    ) -> Object: ...
-    async def update(
-        self, row: Row, namespace: str, name: str, subresource: str, obj: Object, query: Mapping[str, str]
-    ) -> Object: ...
-    async def patch(
-        self,
-        row: Row,
-        namespace: str,
-        name: str,
-        subresource: str,
-        kind: str,
-        body: bytes,
-        query: Mapping[str, str],
-    ) -> Object: ...
-    async def delete(self, row: Row, namespace: str, name: str, options: Object) -> Object: ...
-    async def delete_collection(
-        self, row: Row, namespace: str, query: Mapping[str, str], options: Object
-    ) -> Object: ...
-    def watch(self, row: Row, namespace: str, query: Mapping[str, str]) -> AsyncIterator[bytes]: ...
+log = logging.getLogger("kcore.client")
 
 
 class LocalClient:
-    """Asynchronous; to be used in the loop of the server."""
+    """Asynchronous. ``field_manager`` is who owns what is written; ``on_warning`` may be set at any time."""
 
-    def __init__(self, calls: Calls, *, field_manager: str = "kcore") -> None:
+    def __init__(self, calls: Calls, *, field_manager: str = "kcore", on_warning: Warn | None = None) -> None:
         self._calls = calls
         self._manager = field_manager
+        self.on_warning = on_warning
         self._rows: dict[tuple[str, str], Row] = {}
 
     def row(self, resource: str, api_version: str = "") -> Row:
@@ -112,6 +91,19 @@ class LocalClient:
             elif value:
                 query[name] = str(value)
         return query
+
+    @contextlib.contextmanager
+    def _warned(self) -> Iterator[Warnings]:
+        """A list whose texts are passed on afterwards, whatever happened."""
+        warnings: Warnings = []
+        try:
+            yield warnings
+        finally:
+            for text in warnings:
+                if self.on_warning is not None:
+                    self.on_warning(text)
+                else:
+                    log.warning("%s", text)
 
     async def get(
         self,
@@ -165,16 +157,29 @@ class LocalClient:
         """The object as stored. ``resource`` with ``name`` and ``subresource``: binding, eviction, token."""
         row = self.row(resource) if resource else self._row_of(obj)
         query = self._written(dryRun=dry_run, fieldValidation=field_validation)
-        return await self._calls.create(row, _space_of(row, obj, namespace), name, subresource, obj, query)
+        space = _space_of(row, obj, namespace)
+        with self._warned() as warnings:
+            return await self._calls.create(row, space, name, subresource, obj, query, warnings)
 
     async def update(
-        self, obj: Object, *, subresource: str = "", dry_run: bool = False, field_validation: str = ""
+        self,
+        obj: Object,
+        *,
+        subresource: str = "",
+        dry_run: bool = False,
+        field_validation: str = "",
+        resource: str = "",
     ) -> Object:
-        """The object as stored; ApiError 409 where it carries a resourceVersion that is not the last."""
-        row = self._row_of(obj)
+        """The object as stored; ApiError 409 where it carries a resourceVersion that is not the last.
+
+        ``resource`` with ``subresource``: a Scale, a pod's resize.
+        """
+        row = self.row(resource) if resource else self._row_of(obj)
         query = self._written(dryRun=dry_run, fieldValidation=field_validation)
-        name = (obj.get("metadata") or {}).get("name", "")
-        return await self._calls.update(row, _space_of(row, obj, ""), name, subresource, obj, query)
+        with self._warned() as warnings:
+            return await self._calls.update(
+                row, _space_of(row, obj, ""), _name_of(obj), subresource, obj, query, warnings
+            )
 
     async def patch(
         self,
@@ -189,18 +194,20 @@ class LocalClient:
         dry_run: bool = False,
         force: bool = False,
         field_manager: str = "",
+        field_validation: str = "",
     ) -> Object:
         """The object after the patch, whose ``type`` is json, merge, strategic or apply."""
         if type not in PATCHES:
             raise ValueError(f"a patch is one of {', '.join(PATCHES)}")
         row = self.row(resource, api_version)
-        query = self._written(dryRun=dry_run, force=force)
+        query = self._written(dryRun=dry_run, force=force, fieldValidation=field_validation)
         if field_manager:
             query["fieldManager"] = field_manager
         body = patch if isinstance(patch, bytes) else orjson.dumps(patch)
-        return await self._calls.patch(
-            row, _space(row, namespace), name, subresource, PATCHES[type], body, query
-        )
+        with self._warned() as warnings:
+            return await self._calls.patch(
+                row, _space(row, namespace), _named(name), subresource, PATCHES[type], body, query, warnings
+            )
 
     async def apply(
         self,
@@ -210,17 +217,19 @@ class LocalClient:
         force: bool = False,
         subresource: str = "",
         dry_run: bool = False,
+        field_validation: str = "",
+        resource: str = "",
     ) -> Object:
         """Server-side apply; ApiError 409 where others own what would change, unless ``force``."""
-        row = self._row_of(obj)
-        name = (obj.get("metadata") or {}).get("name", "")
-        query = self._written(dryRun=dry_run, force=force)
+        row = self.row(resource) if resource else self._row_of(obj)
+        query = self._written(dryRun=dry_run, force=force, fieldValidation=field_validation)
         if field_manager:
             query["fieldManager"] = field_manager
-        namespace = _space_of(row, obj, "")
-        return await self._calls.patch(
-            row, namespace, name, subresource, PATCHES["apply"], orjson.dumps(obj), query
-        )
+        space, name, body = _space_of(row, obj, ""), _name_of(obj), orjson.dumps(obj)
+        with self._warned() as warnings:
+            return await self._calls.patch(
+                row, space, name, subresource, PATCHES["apply"], body, query, warnings
+            )
 
     async def delete(
         self,
@@ -234,18 +243,14 @@ class LocalClient:
         preconditions: Mapping[str, str] | None = None,
         dry_run: bool = False,
     ) -> Object:
-        """The Status, or the object where it only begins to go."""
-        options: Object = {}
-        if grace_period_seconds is not None:
-            options["gracePeriodSeconds"] = grace_period_seconds
-        if propagation_policy:
-            options["propagationPolicy"] = propagation_policy
-        if preconditions:
-            options["preconditions"] = dict(preconditions)
-        if dry_run:
-            options["dryRun"] = ["All"]
+        """The Status, or the object where it only begins to go.
+
+        ``propagation_policy``: Foreground, Background or Orphan. ``preconditions``: uid, resourceVersion.
+        """
+        options = _delete_options(grace_period_seconds, propagation_policy, preconditions, dry_run)
         row = self.row(resource, api_version)
-        return await self._calls.delete(row, _space(row, namespace), name, options)
+        with self._warned() as warnings:
+            return await self._calls.delete(row, _space(row, namespace), _named(name), options, warnings)
 
     async def delete_collection(
         self,
@@ -255,11 +260,16 @@ class LocalClient:
         api_version: str = "",
         label_selector: str = "",
         field_selector: str = "",
+        grace_period_seconds: int | None = None,
+        propagation_policy: str = "",
+        dry_run: bool = False,
     ) -> Object:
         """The list of what was deleted."""
         query = _given(labelSelector=label_selector, fieldSelector=field_selector)
+        options = _delete_options(grace_period_seconds, propagation_policy, None, dry_run)
         row = self.row(resource, api_version)
-        return await self._calls.delete_collection(row, _space(row, namespace), query, {})
+        with self._warned() as warnings:
+            return await self._calls.delete_collection(row, _space(row, namespace), query, options, warnings)
 
     async def watch(
         self,
@@ -273,8 +283,35 @@ class LocalClient:
         timeout_seconds: int = 0,
         bookmarks: bool = False,
         send_initial_events: bool | None = None,
-    ) -> AsyncIterator[tuple[str, Object]]:
-        """Events as (type, object): first what there is, or what happened since ``resource_version``."""
+    ) -> AsyncGenerator[tuple[str, Object], None]:
+        """Events as (type, object): first what there is, or what happened since ``resource_version``.
+
+        Types are ADDED, MODIFIED, DELETED, BOOKMARK and, at the end of a stream that failed, ERROR with a Status.
+        """
+        events = self._events(
+            resource, namespace, api_version=api_version, label_selector=label_selector,
+            field_selector=field_selector, resource_version=resource_version, timeout_seconds=timeout_seconds,
+            bookmarks=bookmarks, send_initial_events=send_initial_events,
+        )  # fmt: skip
+        async with contextlib.aclosing(events):
+            async for some in events:
+                for event in some:
+                    yield event
+
+    async def _events(
+        self,
+        resource: str,
+        namespace: str,
+        *,
+        api_version: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        resource_version: str = "",
+        timeout_seconds: int = 0,
+        bookmarks: bool = False,
+        send_initial_events: bool | None = None,
+    ) -> AsyncGenerator[tuple[tuple[str, Object], ...], None]:
+        """The events that came together."""
         query = _given(
             labelSelector=label_selector,
             fieldSelector=field_selector,
@@ -287,10 +324,13 @@ class LocalClient:
             query["sendInitialEvents"] = str(send_initial_events).lower()
             query["resourceVersionMatch"] = "NotOlderThan"
         row = self.row(resource, api_version)
-        async for piece in self._calls.watch(row, _space(row, namespace), query):
-            for line in piece.splitlines():
-                event = orjson.loads(line)
-                yield event["type"], event["object"]
+        pieces = self._calls.watch(row, _space(row, namespace), query)
+        try:
+            async for piece in pieces:
+                made = map(orjson.loads, piece.splitlines())
+                yield tuple((event["type"], event["object"]) for event in made)
+        finally:
+            await ended(pieces)
 
 
 def _given(**values: Any) -> dict[str, str]:
@@ -307,72 +347,30 @@ def _space_of(row: Row, obj: Object, namespace: str) -> str:
     return namespace or (obj.get("metadata") or {}).get("namespace") or DEFAULT_NAMESPACE
 
 
-_END: Final = object()
+def _name_of(obj: Object) -> str:
+    return _named((obj.get("metadata") or {}).get("name"))
 
 
-class Client:
-    """The synchronous face of ``LocalClient``, for threads other than the server's; the methods are its own."""
+def _named(name: Any) -> str:
+    """The name; client-go's error where there is none, which would be another path."""
+    if not isinstance(name, str) or not name:
+        raise ValueError("resource name may not be empty")
+    return name
 
-    def __init__(self, client: LocalClient, loop: asyncio.AbstractEventLoop) -> None:
-        self._client = client
-        self._loop = loop
 
-    def _wait(self, work: Any) -> Object:
-        future: Future[Object] = asyncio.run_coroutine_threadsafe(work, self._loop)
-        return future.result()
-
-    def get(self, resource: str, name: str, namespace: str = DEFAULT_NAMESPACE, **options: Any) -> Object:
-        """The object."""
-        return self._wait(self._client.get(resource, name, namespace, **options))
-
-    def list(self, resource: str, namespace: str = "", **options: Any) -> Object:
-        """The list, of all namespaces where none is given."""
-        return self._wait(self._client.list(resource, namespace, **options))
-
-    def create(self, obj: Object, namespace: str = "", **options: Any) -> Object:
-        """The object as stored."""
-        return self._wait(self._client.create(obj, namespace, **options))
-
-    def update(self, obj: Object, **options: Any) -> Object:
-        """The object as stored."""
-        return self._wait(self._client.update(obj, **options))
-
-    def patch(
-        self, resource: str, name: str, patch: Any, namespace: str = DEFAULT_NAMESPACE, **options: Any
-    ) -> Object:
-        """The object after the patch."""
-        return self._wait(self._client.patch(resource, name, patch, namespace, **options))
-
-    def apply(self, obj: Object, **options: Any) -> Object:
-        """Server-side apply."""
-        return self._wait(self._client.apply(obj, **options))
-
-    def delete(self, resource: str, name: str, namespace: str = DEFAULT_NAMESPACE, **options: Any) -> Object:
-        """The Status, or the object where it only begins to go."""
-        return self._wait(self._client.delete(resource, name, namespace, **options))
-
-    def delete_collection(self, resource: str, namespace: str = DEFAULT_NAMESPACE, **options: Any) -> Object:
-        """The list of what was deleted."""
-        return self._wait(self._client.delete_collection(resource, namespace, **options))
-
-    def watch(self, resource: str, namespace: str = "", **options: Any) -> Iterator[tuple[str, Object]]:
-        """Events as they come; ``timeout_seconds`` ends them, as does closing the iterator."""
-        events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-
-        async def pump() -> None:
-            try:
-                async for event in self._client.watch(resource, namespace, **options):
-                    events.put(event)
-            except status.ApiError as error:
-                events.put(error)
-            finally:
-                events.put(_END)
-
-        pumping = asyncio.run_coroutine_threadsafe(pump(), self._loop)
-        try:
-            while (event := events.get()) is not _END:
-                if isinstance(event, status.ApiError):
-                    raise event
-                yield event
-        finally:
-            pumping.cancel()
+def _delete_options(
+    grace_period_seconds: int | None,
+    propagation_policy: str,
+    preconditions: Mapping[str, str] | None,
+    dry_run: bool,
+) -> Object:
+    options: Object = {}
+    if grace_period_seconds is not None:
+        options["gracePeriodSeconds"] = grace_period_seconds
+    if propagation_policy:
+        options["propagationPolicy"] = propagation_policy
+    if preconditions:
+        options["preconditions"] = dict(preconditions)
+    if dry_run:
+        options["dryRun"] = ["All"]
+    return options

@@ -14,6 +14,9 @@ from kcore.http.message import Port
 
 LAST_STREAM: Final = 2**31 - 1
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+# The engine gives a connection up at its 256th cancelled stream, with all that runs on it, however long it has lived.
+# Before that the client is asked to open another; the 128 streams that may run then can all still be cancelled.
+CANCELLED_MAX: Final = 100
 PING: Final = b"\x00\x00\x08\x06\x00\x00\x00\x00\x00kcorealv"  # a whole frame: the engine has no call for it
 
 
@@ -42,6 +45,7 @@ class Frames:
         self.leaving = False  # GOAWAY is out
         self.accepted_max = LAST_STREAM  # streams above it are refused
         self.last_stream = 0
+        self.cancelled = 0
         self.engine.initiate_connection()
 
     def receive(self, data: bytes) -> None:
@@ -72,6 +76,9 @@ class Frames:
                 credit = True
             elif kind is zttp.RstStream:
                 streams.cancelled(event.stream_id)
+                self.cancelled += 1
+                if self.cancelled == CANCELLED_MAX:
+                    self.leave()
             elif kind is zttp.ConnectionClosed:
                 break
         if credit:

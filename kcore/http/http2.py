@@ -1,8 +1,7 @@
 """One HTTP/2 connection: each stream is a request, answered as soon as its answer is there.
 
 Bodies of requests are bounded by ``Limits.body_bytes_max``; what waits for a slow client's flow control by
-SEND_PENDING_BYTES_MAX a stream, then the stream is choked. A client that resets a stream cancels what it asked; one
-that resets more than RESETS_MAX of its streams before their answers is told to go away.
+SEND_PENDING_BYTES_MAX a stream, then the stream is choked. A client that resets a stream cancels what it asked.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from kcore.http.turn import resumed
 
 SEND_PENDING_BYTES_MAX: Final = 256 << 10
 LONG_STREAMS_MAX: Final = 96  # of the engine's 128; then new requests are sent to another connection
-RESETS_MAX: Final = 1000  # of unanswered requests
 # RFC 9113 8.2.2: these are of HTTP/1.1 alone
 HOP_BY_HOP: Final = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"upgrade"})
 
@@ -99,7 +97,6 @@ class Http2Connection:
         "long_count",
         "peer",
         "port",
-        "resets",
         "silent_since_s",
         "transport",
     )
@@ -114,7 +111,6 @@ class Http2Connection:
         self.limits = limits
         self.exchanges: dict[int, Exchange] = {}
         self.long_count = 0
-        self.resets = 0
         self.choked = False
         self.silent_since_s = port.now_s
         self.frames = Frames(self, transport, port)
@@ -162,13 +158,8 @@ class Http2Connection:
     def cancelled(self, stream_id: int) -> None:
         """The client is no longer interested in a stream."""
         exchange = self.exchanges.pop(stream_id, None)
-        if exchange is None:
-            return
-        if exchange.stream is None:
-            self.resets += 1
-            if self.resets > RESETS_MAX:
-                self.leave()
-        self._abandon(exchange)
+        if exchange is not None:
+            self._abandon(exchange)
 
     def credited(self) -> None:
         """The client takes more."""

@@ -7,10 +7,13 @@ loop. A response's body is bytes, or a ``Stream`` that writes through an ``Outle
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 Header = tuple[bytes, bytes]
+
+log = logging.getLogger("kcore.http")
 
 
 class Peer(NamedTuple):
@@ -107,7 +110,10 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Pieces:
-    """A stream of bytes that are made as the client takes them: a long answer is never whole in memory."""
+    """A stream of bytes that are made as the client takes them: a long answer is never whole in memory.
+
+    Where one cannot be made the connection is cut, so that nobody takes what was sent for the whole.
+    """
 
     __slots__ = ("_iterator", "_outlet")
 
@@ -124,7 +130,13 @@ class Pieces:
         """Writes on."""
         outlet = self._outlet
         while outlet is not None and not outlet.is_choked:
-            piece = next(self._iterator, None)
+            try:
+                piece = next(self._iterator, None)
+            except Exception:
+                log.exception("an answer cannot be made to its end")
+                self._outlet = None
+                outlet.abort()
+                return
             if piece is None:
                 self._outlet = None
                 outlet.end()

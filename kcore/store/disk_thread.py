@@ -1,6 +1,7 @@
 """Waiting for the disk, so that the loop need not: a plain sync in a thread without Python, any other in one with it."""
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -79,6 +80,7 @@ class DiskThread:
         """Both threads have ended; a sync that was asked for is done, its callback not necessarily called."""
         self._loop.remove_reader(self._syncer.fileno())
         if self._synced is not None:
+            os.set_blocking(self._syncer.fileno(), True)  # uvloop made it otherwise; ``take`` shall wait
             _, failure = await asyncio.to_thread(self._syncer.take)
             self._synced = None
             self._end(failure)

@@ -6,12 +6,15 @@ import stat
 from pathlib import Path
 
 import pytest
+import yaml
 
 from kcore.api.errors import InputError
+from kcore.apiserver.driver import Identity
 from kcore.apiserver.flags import FLAGS, gather
-from kcore.apiserver.pki import Pki, kubeconfig
+from kcore.apiserver.pki import Pki, kubeconfig, kubeconfig_text
 from kcore.cli.apiserver import two_dashes
 from kcore.cli.app import main
+from kcore.cli.daemons import UP_DEFAULTS, pairs, plain
 
 
 def test_values_are_read_by_their_kind() -> None:
@@ -43,6 +46,19 @@ def test_flags_are_taken_as_go_takes_them() -> None:
     assert two_dashes("value") == "value"
 
 
+def test_suites_are_those_that_were_named(tmp_path: Path) -> None:
+    suite = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
+    given = {"cert-dir": str(tmp_path), "tls-cipher-suites": suite, "tls-min-version": "VersionTLS12"}
+    flags = gather(given)
+    offered = Identity(flags, ["localhost"]).tls(flags).get_ciphers()
+    assert [each["name"] for each in offered if each["protocol"] != "TLSv1.3"] == [
+        "ECDHE-ECDSA-AES128-GCM-SHA256"
+    ]
+    flags = gather(given | {"tls-cipher-suites": "TLS_NONE"})
+    with pytest.raises(InputError, match="tls-cipher-suites"):
+        Identity(flags, ["localhost"]).tls(flags)
+
+
 def test_keys_are_made_once_and_are_private(tmp_path: Path) -> None:
     pki = Pki(tmp_path)
     authority = pki.authority("ca", "kubernetes")
@@ -53,8 +69,28 @@ def test_keys_are_made_once_and_are_private(tmp_path: Path) -> None:
     assert pki.server("apiserver", authority, ["elsewhere"]) != server, (
         "a name more needs another certificate"
     )
+    again = Pki(tmp_path)
+    assert again.client("admin", authority, "kubernetes-admin", "system:masters") == admin
+    (tmp_path / "admin.crt").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="PEM"):
+        Pki(tmp_path).client("admin", authority, "kubernetes-admin", "system:masters")
     assert pki.signing_key("sa") == pki.signing_key("sa")
     for path in tmp_path.glob("*.key"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     made = kubeconfig("https://localhost:1", authority.certificate, admin)
     assert made["clusters"][0]["cluster"]["server"] == "https://localhost:1"
+    assert yaml.safe_load(kubeconfig_text(made)) == made
+
+
+def test_plain_command_lines_need_no_parser() -> None:
+    assert pairs(["--port", "1", "--v=2"], UP_DEFAULTS, ()) == {"port": "1", "v": "2"}
+    assert pairs(["--anonymous-auth"], {"anonymous-auth": ""}, {"anonymous-auth"}) == {
+        "anonymous-auth": "true"
+    }
+    assert plain(["up", "--port", "0"]) is not None
+    assert plain(["apiserver", "--anonymous-auth", "--secure-port=1"]) is not None
+    for words in (
+        [], ["etcd"], ["up", "--help"], ["up", "--port"], ["up", "--port", "x"], ["up", "more"], ["up", "--prot=1"],
+        ["up", "--port=1", "--port=2"], ["apiserver", "-v=2"],
+    ):  # fmt: skip
+        assert plain(words) is None

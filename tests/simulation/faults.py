@@ -10,6 +10,7 @@ from kcore.store.face import AlarmAction
 from kcore.store.membership import Change
 from kcore.store.tickets import Ticket
 from kcore_native.mvcc import command
+from kcore_native.raft import MSG_TIMEOUT_NOW, Message
 from tests.simulation import requests
 from tests.simulation.host import Host
 from tests.simulation.network import Weather
@@ -233,6 +234,36 @@ class Transfers(Recurring):
             host.kick()
 
         host.enter(move)
+
+
+class Elections(Recurring):
+    """Two members stand for election at once, and one that votes is killed in between and back at once."""
+
+    def strike(self, world: World) -> None:
+        """The leader tells both to stand, as if it had made way for one and then for the other."""
+        leader, chance = world.hosts.get(world.leader_id()), world.chance
+        if leader is None or leader.member is None:
+            return
+        up = [host for host in world.hosts.values() if host.up]
+        others = [host for host in up if host is not leader]
+        if len(others) < 2:
+            return
+        term = leader.member.node.term
+        standing = chance.sample(others, 2)
+        for host in standing:
+            world.network.send(leader.id, Message(MSG_TIMEOUT_NOW, to=host.id, from_=leader.id, term=term))
+        voter = chance.choice([host for host in up if host not in standing])
+        world.timeline.after(chance.randint(500, 4_000), self._kill, world, voter)
+
+    def _kill(self, world: World, host: Host) -> None:
+        if host.up:
+            host.crash(power=False)
+            world.timeline.after(1, host.start)
+
+    def heal(self, world: World) -> None:
+        """All that are down start."""
+        for host in world.hosts.values():
+            host.start()
 
 
 class MembershipChanges(Recurring):

@@ -16,6 +16,7 @@ SIZES = (1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7)
 """Members of a cluster, drawn with these frequencies."""
 
 DURATION_US = 9_000_000
+ELECTIONS_PERIOD_US = 150_000
 
 
 def scenario(
@@ -34,7 +35,7 @@ def scenario(
     chosen = [
         fault
         for likely, fault in _faults(chance, size)
-        if (type(fault).__name__ in only if only else chance.random() < likely)
+        if (type(fault).__name__ in only if only else likely and chance.random() < likely)
     ]
     return Scenario(
         seed=seed,
@@ -101,6 +102,7 @@ def _faults(chance: random.Random, size: int) -> list[tuple[float, Any]]:
         (0.15, faults.FullDisks(period())),
         (0.3, faults.Pauses(period())),
         (0.3, faults.Transfers(period())),
+        (0.0, faults.Elections(ELECTIONS_PERIOD_US)),  # only where it is asked for
         (
             0.35,
             faults.MembershipChanges(period(), members_max=min(7, size + 2), promotes=chance.random() < 0.7),

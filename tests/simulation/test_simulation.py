@@ -52,23 +52,23 @@ def test_equal_seeds_make_equal_runs(seed: int) -> None:
 
 
 CANARIES = [
-    ("no_fsync", (), 20),
-    ("no_read_index", (), 20),
-    ("promises_early", (), 20),
-    ("skips_an_entry", (), 20),
-    ("lying_disk", (), 20),
-    ("learner_votes", ("MembershipChanges", "Partitions"), 80),
-    ("forgets_votes", ("BadWeather", "Crashes", "Transfers"), 100),
+    ("no_fsync", (), range(20)),
+    ("no_read_index", (), range(20)),
+    ("promises_early", (), range(20)),
+    ("skips_an_entry", (), range(20)),
+    ("lying_disk", (), range(20)),
+    ("learner_votes", ("MembershipChanges", "Partitions"), range(60, 100)),
+    ("forgets_votes", ("Elections",), range(20)),
 ]
 """A planted bug, the faults to look for it with, and the seeds among which one must show it."""
 
 
-@pytest.mark.parametrize(("planted", "only", "seeds_max"), CANARIES)
-def test_planted_bugs_are_caught(planted: str, only: tuple[str, ...], seeds_max: int) -> None:
+@pytest.mark.parametrize(("planted", "only", "seeds"), CANARIES)
+def test_planted_bugs_are_caught(planted: str, only: tuple[str, ...], seeds: range) -> None:
     line = given(planted=[planted], only=list(only))
-    for seed in range(seeds_max):
+    for seed in seeds:
         _, wrong, _ = run(line, seed)
         if wrong:
             assert f"--planted {planted}" in command(line, seed)
             return
-    pytest.fail(f"{planted} passed {seeds_max} seeds")
+    pytest.fail(f"{planted} passed {seeds}")

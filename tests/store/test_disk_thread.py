@@ -4,9 +4,12 @@ import asyncio
 import errno
 import os
 import select
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvloop
 
 from kcore.store.disk import Disk
 from kcore.store.disk_thread import DiskThread
@@ -61,6 +64,22 @@ def test_both_ways_of_syncing_are_durable(tmp_path: Path) -> None:
     disk, recovered = Disk.open(str(tmp_path))
     assert len(recovered.entries) == 100 and recovered.hard_state.commit == 100
     disk.close()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_stop_waits_for_the_sync_under_way(run: Callable[[Any], None], tmp_path: Path) -> None:
+    async def main() -> None:
+        disk, _ = Disk.open(str(tmp_path), cluster_id=1, member_id=2)
+        thread = DiskThread(disk, asyncio.get_running_loop())
+        await asyncio.sleep(0)  # the loop has taken the pipe; uvloop makes it one that does not wait
+        for index in range(1, 200):
+            disk.append(HardState(1, 0, index), [Entry(1, index, 0, bytes(100_000))])
+        thread.sync(lambda seconds, error: None)
+        await thread.stop()
+        disk.close()
+
+    run(main())
+    Disk.open(str(tmp_path))[0].close()  # nobody holds it
 
 
 def test_a_failed_plain_sync_ends_the_log(tmp_path: Path) -> None:

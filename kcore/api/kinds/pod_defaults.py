@@ -124,6 +124,7 @@ def default_pod(pod: Object) -> None:
 
 
 def _default_status(status: Object) -> None:
+    _unify_pod_ips(status)
     for side in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
         for container in status.get(side) or ():
             if amounts := container.get("allocatedResources"):
@@ -134,6 +135,15 @@ def _default_status(status: Object) -> None:
         default_resource_list(amounts)
     if resources := status.get("resources"):
         default_requirements(resources)
+
+
+def _unify_pod_ips(status: Object) -> None:
+    """``podIP`` is the first of ``podIPs``; where both are given and differ it stands alone, as kubelets of old mean it."""
+    ip, ips = status.get("podIP"), status.get("podIPs")
+    if ip and (not ips or ips[0].get("ip") != ip):
+        status["podIPs"] = [{"ip": ip}]
+    elif ips and (first := ips[0].get("ip")):
+        status["podIP"] = first
 
 
 def _default_pod_resources(spec: Object, resources: Object) -> None:

@@ -333,6 +333,22 @@ def test_gates_go_and_do_not_come() -> None:
     assert updated(gated, lambda obj: obj["spec"].update(nodeSelector={"a": "b"}))[1] == []
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"podIPs": [{"ip": "10.1.1.1"}, {"ip": "fd00::1"}]}, ("10.1.1.1", ["10.1.1.1", "fd00::1"])),
+        ({"podIP": "10.1.1.1"}, ("10.1.1.1", ["10.1.1.1"])),
+        ({"podIP": "10.1.1.1", "podIPs": [{"ip": "10.1.1.2"}]}, ("10.1.1.1", ["10.1.1.1"])),
+    ],
+)
+def test_the_address_of_a_pod_is_the_first_of_its_addresses(
+    given: Object, expected: tuple[str, list[str]]
+) -> None:
+    made, _ = updated(pod(), lambda obj: obj["status"].update(given), "status")
+    status = made["status"]
+    assert (status["podIP"], [each["ip"] for each in status["podIPs"]]) == expected
+
+
 def test_the_status_subresource_keeps_the_spec() -> None:
     def change(obj: Object) -> None:
         obj["spec"]["containers"][0]["image"] = "other"

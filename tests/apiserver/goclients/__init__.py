@@ -1,0 +1,1 @@
+"""Programs in Go that use the API server, and what they find."""
