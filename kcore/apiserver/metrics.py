@@ -29,6 +29,7 @@ REPORTED: Final = {
     "get": "GET", "list": "LIST", "watch": "WATCH", "create": "POST", "update": "PUT", "patch": "PATCH",
     "delete": "DELETE", "deletecollection": "DELETE", "head": "GET", "post": "POST", "put": "PUT",
 }  # fmt: skip
+_CODES: Final = {code: str(code) for code in range(100, 600)}
 CONNECTS: Final = frozenset({"log", "exec", "proxy", "attach", "portforward"})
 OTHER: Final = "other"  # a method that is none of HTTP's
 WATCH: Final = "WATCH"
@@ -160,7 +161,7 @@ class Metrics:
         """One request is over. ``served``: a row serves what it asked for, else its words are not repeated here."""
         what = self._what(info, served, applies)
         verb = what[0]
-        key = (verb, dry_run, *what[1:], str(code))
+        key = (verb, dry_run, *what[1:], _CODES.get(code) or str(code))
         self.requests[key] = self.requests.get(key, 0) + 1
         if code == 429 or code == 504:
             terminated = (*what, str(code))
