@@ -150,8 +150,7 @@ PODS = tuple(map(Step, (
     "kubectl delete pod two --grace-period=0 --force",
     "kubectl delete pod two --now",
     "kubectl delete service two two-again --cascade=orphan --wait=false",
-    "(sleep 1; kubectl label pod web watched=yes >/dev/null) & timeout 3 kubectl get pods --watch --output-watch-events",
-    "timeout 1 kubectl get pods -w -o name",
+    "(sleep 3; kubectl label pod web watched=yes >/dev/null) & timeout 8 kubectl get pods --watch --output-watch-events",
 )))  # fmt: skip
 
 APPLY = tuple(map(Step, (
@@ -392,7 +391,7 @@ NODES = tuple(map(Step, (
 )))  # fmt: skip
 
 REST = tuple(map(Step, (
-    "kubectl proxy --port=0 > proxy.out & sleep 1; P=$(sed -n 's/.*:\\([0-9]*\\)$/\\1/p' proxy.out); curl -s http://127.0.0.1:$P/api/v1/namespaces/made/configmaps/settings | grep ' .colour'; kill %1 2>/dev/null || kill $!",
+    "kubectl proxy --port=0 > proxy.out & until grep -q Starting proxy.out; do sleep 0.2; done; P=$(sed -n 's/.*:\\([0-9]*\\)$/\\1/p' proxy.out); curl -s http://127.0.0.1:$P/api/v1/namespaces/made/configmaps/settings | grep ' .colour'; kill %1 2>/dev/null || kill $!",
     "echo '{\"metadata\":{\"name\":\"raw\"}}' | kubectl create --raw /api/v1/namespaces/made/configmaps -f - | grep -o '\"name\":\"raw\"'",
     "kubectl delete --raw /api/v1/namespaces/made/configmaps/raw",
     "kubectl delete configmaps -l part=shop",
