@@ -9,9 +9,9 @@ import zttp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kcore.http.frames import PREFACE
+from kcore.http.frames import CANCELLED_MAX, PREFACE
 from kcore.http.http1 import Http1Connection
-from kcore.http.http2 import RESETS_MAX, Http2Connection
+from kcore.http.http2 import Http2Connection
 from kcore.http.message import Peer, Request, Response
 
 PEER = Peer("127.0.0.1:1")
@@ -161,7 +161,7 @@ def test_streams_that_are_reset_at_once_end_the_connection() -> None:
         transport = Transport()
         connection = Http2Connection(handler, PEER, transport, Port(asyncio.get_running_loop()))  # type: ignore[arg-type]
         connection.receive(PREFACE + SETTINGS)
-        for number in range(RESETS_MAX + 200):
+        for number in range(CANCELLED_MAX + 200):
             stream = 2 * number + 1
             try:
                 connection.receive(
