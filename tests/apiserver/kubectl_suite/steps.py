@@ -391,7 +391,7 @@ NODES = tuple(map(Step, (
 )))  # fmt: skip
 
 REST = tuple(map(Step, (
-    "kubectl proxy --port=0 > proxy.out & until grep -q Starting proxy.out; do sleep 0.2; done; P=$(sed -n 's/.*:\\([0-9]*\\)$/\\1/p' proxy.out); curl -s http://127.0.0.1:$P/api/v1/namespaces/made/configmaps/settings | grep ' .colour'; kill %1 2>/dev/null || kill $!",
+    "kubectl proxy --port=0 > proxy.out & until grep -qs Starting proxy.out; do sleep 0.2; done; P=$(sed -n 's/.*:\\([0-9]*\\)$/\\1/p' proxy.out); curl -s http://127.0.0.1:$P/api/v1/namespaces/made/configmaps/settings | grep ' .colour'; kill %1 2>/dev/null || kill $!",
     "echo '{\"metadata\":{\"name\":\"raw\"}}' | kubectl create --raw /api/v1/namespaces/made/configmaps -f - | grep -o '\"name\":\"raw\"'",
     "kubectl delete --raw /api/v1/namespaces/made/configmaps/raw",
     "kubectl delete configmaps -l part=shop",
