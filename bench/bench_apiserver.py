@@ -44,7 +44,6 @@ async def main():
     await assembly.start()
     client = LocalClient(LocalCalls(assembly.registry, assembly.cacher, assembly.catalog))
     await client.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}})
-    pods = client.resource("pods", namespace="default")
     sent = []
     for number in range(COUNT):
         POD["metadata"]["name"] = f"web-{number}"
