@@ -43,6 +43,7 @@ from kcore.apiserver.reviews import Reviews
 from kcore.apiserver.served import served
 from kcore.apiserver.server import ApiServer, Guards, Settings
 from kcore.apiserver.storage import Storage
+from kcore.apiserver.tracing import TracedView, Tracing
 from kcore.apiserver.user import UserInfo
 from kcore.apiserver.verbs import Verbs
 from kcore.apiserver.writer import RegistryWriter
@@ -120,7 +121,11 @@ class Assembly:
         self.authorizer = authorizer_of(options.authorization_modes, lambda: RBAC(bindings))
         chance = SystemChance()
         writer = RegistryWriter(self.catalog)
-        around = Surroundings(self.view, writer, self.authorizer, bindings, chance.suffix, self._kind_of)
+        tracing = Tracing()
+        around = Surroundings(
+            TracedView(self.view, tracing), writer, self.authorizer, bindings, tracing.suffix(chance.suffix),
+            self._kind_of, tracing=tracing,
+        )  # fmt: skip
         self.registry = writer.registry = make_registry(
             self.storage,
             self.cacher,
@@ -130,6 +135,7 @@ class Assembly:
             tokens=options.tokens,
             service_cidrs=options.cluster.service_ranges,
             node_ports=options.node_ports,
+            view=self.view,
         )
         self.registry.core.components = components_of(self._store_is_well)
         guards = self._guards(bindings)

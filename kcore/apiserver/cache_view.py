@@ -86,6 +86,10 @@ class CacheView:
         """The revision of the last change to any object of the row."""
         return self._cacher.last_change(self._rows[group, plural])
 
+    def stamp(self, group: str, plural: str) -> tuple[int, int]:
+        """Another one after every change to any object of the row; (0, 0) where it is not in memory."""
+        return self._cacher.stamp(self._rows[group, plural])
+
     def follow(self, group: str, plural: str, changed: Callable[[str, str, Object | None], None]) -> None:
         """``changed`` was called for every object that there is, and is called for every change from now on."""
         row = self._rows[group, plural]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kcore.api.rows import Row
+from kcore.apiserver.tracing import Trace
 from kcore.apiserver.user import APISERVER_USER, UserInfo
 
 Object = dict[str, Any]
@@ -59,6 +60,7 @@ class Operation:
     may_create: Callable[[], str | None] | None = None
     delete_options: Object | None = None
     annotations: dict[str, str] = field(default_factory=dict)  # of the audit event
+    trace: Trace | None = None  # what admission looks at, where that is to be known
 
     @property
     def dry_run(self) -> bool:

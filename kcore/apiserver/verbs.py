@@ -31,6 +31,7 @@ from kcore.apiserver.negotiation import (
     wants_pretty,
 )
 from kcore.apiserver.operation import Object, Operation, Options, Result
+from kcore.apiserver.registry import plans
 from kcore.apiserver.registry.options import delete_options, integer, write_options
 from kcore.apiserver.rendering import (
     GZIP_BYTES_MIN,
@@ -51,6 +52,7 @@ MIN_REQUEST_SECONDS: Final = 1800  # a watch without a timeout lasts so long, an
 DELETE_OPTIONS_DEFINITION: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 DELETE_OPTIONS: Final = GroupVersionKind("meta.k8s.io", "v1", "DeleteOptions")
 GZIPPED: Final = ((b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding"))
+FORMS: Final = {JSON: plans.JSON, PROTOBUF: plans.PROTOBUF}  # of bodies of which plans know
 INCLUDE: Final = ("None", "Metadata", "Object")
 
 
@@ -228,8 +230,13 @@ class Verbs:
         form = call.accepted()
         kind = content_type(_text(call.request.header(b"content-type")))
         options = write_options(call.query, "CreateOptions", user_agent=call.user_agent)
-        obj = self._body(call, kind, options)
-        result = await self.registry.create(call.operation(options), obj)
+        body, written = call.request.body, FORMS.get(kind)
+        if written is None:
+            result = await self.registry.create(call.operation(options), self._body(call, kind, options))
+        else:
+            result = await self.registry.create_from(
+                call.operation(options), written, body, lambda: self._body(call, kind, options)
+            )
         return self._answer(call, result, form)
 
     async def update(self, call: Call) -> Response:

@@ -261,6 +261,14 @@ def _warnings(pod: Object, _: Context) -> list[str]:
     return found + pod_warnings(spec, metadata, "")
 
 
+def _only_named(pod: Object) -> bool:
+    """Claims that are made for a pod are called after it."""
+    spec = pod["spec"]
+    return not spec.get("resourceClaims") and not any(
+        "ephemeral" in each for each in spec.get("volumes") or ()
+    )
+
+
 @lru_cache(maxsize=REMEMBERED_COUNT_MAX)
 def _warns(text: bytes) -> bool:
     return bool(pod_warnings(orjson.loads(text), {}, ""))
@@ -447,4 +455,5 @@ POD: Final = Strategy(
             "resize": UpdateStrategy(_prepare_resize, _validate_resize),
         }
     ),
+    only_named=_only_named,
 )

@@ -6,6 +6,7 @@ Source: pkg/kubeapiserver/options/plugins.go and apiserver pkg/admission/chain.g
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from kcore.apiserver.admission.contract import (
     CONNECT,
@@ -18,14 +19,24 @@ from kcore.apiserver.admission.contract import (
     Request,
     Step,
 )
+from kcore.apiserver.tracing import Tracing
+
+
+class Steps(NamedTuple):
+    """Of one kind of operation, in both phases."""
+
+    mutate: tuple[Step, ...]
+    validate: tuple[Step, ...]
+    traceable: bool
 
 
 class Admission:
     """``mutate`` before, ``validate`` after the strategy has prepared the object; plugins in the order given."""
 
-    def __init__(self, plugins: Sequence[Plugin]) -> None:
+    def __init__(self, plugins: Sequence[Plugin], tracing: Tracing | None = None) -> None:
         self._plugins = tuple(plugins)
-        self._steps: dict[tuple[str, str, str, str], tuple[tuple[Step, ...], tuple[Step, ...]]] = {}
+        self._steps: dict[tuple[str, str, str, str], Steps] = {}
+        self._tracing = tracing or Tracing()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,14 +76,24 @@ class Admission:
         row = op.row
         key = (verb, row.group, row.plural, op.subresource)
         steps = self._steps.get(key) or self._found(key)
+        trace = op.trace
+        if trace is not None and not steps.traceable:
+            trace.follows = False
         if steps[phase]:
             request = Request(verb, op, obj, old, now)
+            tracing = self._tracing
             for step in steps[phase]:
-                waiting = step(request)
+                tracing.trace = trace
+                try:
+                    waiting = step(request)
+                finally:
+                    tracing.trace = None
                 if waiting is not None:
+                    if trace is not None:
+                        trace.follows, trace = False, None
                     await waiting
 
-    def _found(self, key: tuple[str, str, str, str]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    def _found(self, key: tuple[str, str, str, str]) -> Steps:
         verb, group, plural, subresource = key
         mine = [
             plugin
@@ -81,9 +102,10 @@ class Admission:
             and ((group, plural) in plugin.resources or ("*", "*") in plugin.resources)
             and (subresource in plugin.subresources or "*" in plugin.subresources)
         ]
-        found = (
+        found = Steps(
             tuple(plugin.mutate for plugin in mine if plugin.mutate is not None),
             tuple(plugin.validate for plugin in mine if plugin.validate is not None),
+            all(plugin.traceable for plugin in mine),
         )
         self._steps[key] = found
         return found

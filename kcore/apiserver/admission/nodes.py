@@ -34,7 +34,9 @@ def default_toleration_seconds(
             ]
             spec["tolerations"] = [*tolerations, *added]
 
-    return Plugin("DefaultTolerationSeconds", frozenset({CREATE, UPDATE}), PODS, mutate=mutate)
+    return Plugin(
+        "DefaultTolerationSeconds", frozenset({CREATE, UPDATE}), PODS, mutate=mutate, traceable=True
+    )
 
 
 def taint_nodes_by_condition() -> Plugin:
@@ -48,7 +50,13 @@ def taint_nodes_by_condition() -> Plugin:
         if not any(each.get("key") == key and each.get("effect") == effect for each in taints):
             spec["taints"] = [*taints, {"key": key, "effect": effect}]
 
-    return Plugin("TaintNodesByCondition", frozenset({CREATE}), frozenset({("", "nodes")}), mutate=mutate)
+    return Plugin(
+        "TaintNodesByCondition",
+        frozenset({CREATE}),
+        frozenset({("", "nodes")}),
+        mutate=mutate,
+        traceable=True,
+    )
 
 
 def pod_topology_labels(view: View) -> Plugin:
@@ -69,4 +77,11 @@ def pod_topology_labels(view: View) -> Plugin:
             metadata = obj.setdefault("metadata", {})
             metadata["labels"] = {**(metadata.get("labels") or {}), **copied}
 
-    return Plugin("PodTopologyLabels", frozenset({CREATE}), PODS, frozenset({"", "binding"}), mutate=mutate)
+    return Plugin(
+        "PodTopologyLabels",
+        frozenset({CREATE}),
+        PODS,
+        frozenset({"", "binding"}),
+        mutate=mutate,
+        traceable=True,
+    )

@@ -66,6 +66,7 @@ def priority(view: View) -> Plugin:
         frozenset({("", "pods"), (GROUP, PLURAL)}),
         mutate=mutate,
         validate=validate,
+        traceable=True,
     )
 
 

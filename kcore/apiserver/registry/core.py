@@ -172,6 +172,7 @@ class Core:
         default_factory=dict
     )  # what is wrong, "" nothing
     kinds: dict[int, Kind] = field(default_factory=dict)
+    plans: Any = None  # kcore.apiserver.registry.plans.Plans
     _second: int = 0
     _text: str = ""
 

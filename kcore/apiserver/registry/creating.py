@@ -141,15 +141,15 @@ async def _store(core: Core, kind: Kind, op: Operation, obj: Object, generated: 
     data = kind.encode(obj)
     if op.options.dry_run:
         if await core.store.get(row, namespace, name) is not None:
-            raise await _taken(core, op, namespace, name, generated)
+            raise await taken(core, op, namespace, name, generated=generated)
         return Result(201, kind.converted(data) if kind.converts else data)
     revision = await core.store.create(row, namespace, name, data)
     if revision is None:
-        raise await _taken(core, op, namespace, name, generated)
+        raise await taken(core, op, namespace, name, generated=generated)
     return Result(201, kind.answer(data, revision))
 
 
-async def _taken(core: Core, op: Operation, namespace: str, name: str, generated: bool) -> ApiError:
+async def taken(core: Core, op: Operation, namespace: str, name: str, *, generated: bool) -> ApiError:
     """409, which says so where the object of that name is on its way out."""
     row = op.row
     error = (generated_name_taken if generated else already_exists)(row.group, row.plural, name)
