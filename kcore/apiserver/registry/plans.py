@@ -158,9 +158,7 @@ class Plans:
                 if entry.sees_the_same(self._view):
                     entry.used = True
                     result = await self._planned(core, op, entry, name)
-                    if result is not None:
-                        return result
-                    return await creating.create(core, op, read())
+                    return result if result is not None else await creating.create(core, op, read())
                 self._forget(key)
                 entry = None
             elif isinstance(entry, Never):
