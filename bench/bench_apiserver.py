@@ -28,15 +28,15 @@ READY_SECONDS_MAX = 60.0
 UP = "import sys; from kcore.__main__ import main; sys.exit(main())"
 
 IN_PROCESS = """
-import asyncio, sys, time
+import asyncio, gc, sys, time
 import orjson, uvloop
-from bench.registry_steps import POD
+from bench.registry_steps import body
 from kcore.apiserver.assembly import Assembly, Options
 from kcore.apiserver.local import LocalCalls
 from kcore.client.local import LocalClient
 from kcore.store.embedded import Embedded
 
-COUNT, AT_ONCE = int(sys.argv[1]), 100
+COUNT, DISTINCT, AT_ONCE = int(sys.argv[1]), sys.argv[2] == "distinct", 100
 
 async def main():
     kv = await Embedded.open(None)
@@ -44,17 +44,17 @@ async def main():
     await assembly.start()
     client = LocalClient(LocalCalls(assembly.registry, assembly.cacher, assembly.catalog))
     await client.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}})
-    sent = []
-    for number in range(COUNT):
-        POD["metadata"]["name"] = f"web-{number}"
-        sent.append(orjson.loads(orjson.dumps(POD)))
-    warm = COUNT // 10
-    for pod in sent[:warm]:
-        await client.create(pod)
-    cpu, wall = time.process_time(), time.perf_counter()
-    for first in range(warm, COUNT, AT_ONCE):
-        await asyncio.gather(*map(client.create, sent[first : first + AT_ONCE]))
-    print((COUNT - warm) / (time.perf_counter() - wall), (time.process_time() - cpu) / (COUNT - warm) * 1e6)
+    gc.freeze()  # as ControlPlane does
+    cpu = wall = 0.0
+    warm = COUNT // 10 // AT_ONCE * AT_ONCE
+    for first in range(0, COUNT, AT_ONCE):
+        sent = [orjson.loads(body(number, distinct=DISTINCT)) for number in range(first, first + AT_ONCE)]
+        began, spent = time.perf_counter(), time.process_time()
+        await asyncio.gather(*map(client.create, sent))
+        if first >= warm:
+            wall += time.perf_counter() - began
+            cpu += time.process_time() - spent
+    print((COUNT - warm) / wall, cpu / (COUNT - warm) * 1e6)
     await assembly.stop()
     await kv.close()
 
@@ -166,10 +166,11 @@ class Round:
         """All that is asked for."""
         if self.wanted("start"):
             self.start()
-        if self.wanted("in_process_creates"):
-            rate, cpu = self._script(IN_PROCESS, str(self.given.count))
-            self.put("in_process_creates", per_second=rate, cpu_us=cpu)
-        if self.wanted("create", "get", "patch", "delete", "list", "watch", "memory"):
+        for figure, pods in (("in_process_creates", "alike"), ("in_process_creates_distinct", "distinct")):
+            if self.wanted(figure):
+                rate, cpu = self._script(IN_PROCESS, str(self.given.count), pods)
+                self.put(figure, per_second=rate, cpu_us=cpu)
+        if self.wanted("create", "create_distinct", "get", "patch", "delete", "list", "watch", "memory"):
             with self._server() as (server, client):
                 self.loaded(server, client)
 
@@ -226,6 +227,8 @@ class Round:
             self.watch(server, client)
         if self.wanted("delete"):
             self.rate(server, client, "delete", 0, count)
+        if self.wanted("create_distinct"):
+            self.rate(server, client, "create_distinct", 0, count)
         self.put("memory_after", mib=server.resident_mib())
 
     def rate(self, server: Server, client: Client, what: str, first: int, count: int) -> None:

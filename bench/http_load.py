@@ -23,7 +23,7 @@ import orjson
 import uvloop
 import yaml
 
-from bench.registry_steps import POD
+from bench.registry_steps import body
 
 EVENT = b'{"type":'
 HEAD_END = b"\r\n\r\n"
@@ -140,29 +140,30 @@ class Load:
         self.watchers: list[Watcher] = []
         self.opened: list[Connection] = []
 
-    def request(self, method: str, path: str, body: bytes = b"", kind: str = "application/json") -> bytes:
+    def request(self, method: str, path: str, content: bytes = b"", kind: str = "application/json") -> bytes:
         """One request."""
         head = (
             f"{method} {path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nAccept: application/json\r\n"
             "User-Agent: bench/1.0 (linux/amd64)\r\n"
         )
-        if body:
-            head += f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
-        return head.encode() + b"\r\n" + body
+        if content:
+            head += f"Content-Type: {kind}\r\nContent-Length: {len(content)}\r\n"
+        return head.encode() + b"\r\n" + content
 
     def requests(self, what: str, first: int, count: int) -> list[bytes]:
         """Those of one verb, for pods of consecutive numbers."""
         made = []
         for number in range(first, first + count):
             path = f"{PODS}/web-{number}"
-            if what == "create":
-                POD["metadata"]["name"] = f"web-{number}"
-                made.append(self.request("POST", PODS, orjson.dumps(POD)))
+            if what.startswith("create"):
+                made.append(self.request("POST", PODS, body(number, distinct=what == "create_distinct")))
             elif what == "get":
                 made.append(self.request("GET", path))
             elif what == "patch":
-                body = orjson.dumps({"metadata": {"annotations": {"example.com/seen": str(time.time_ns())}}})
-                made.append(self.request("PATCH", path, body, MERGE_PATCH))
+                change = orjson.dumps(
+                    {"metadata": {"annotations": {"example.com/seen": str(time.time_ns())}}}
+                )
+                made.append(self.request("PATCH", path, change, MERGE_PATCH))
             elif what == "delete":
                 made.append(self.request("DELETE", f"{path}?gracePeriodSeconds=0"))
             else:

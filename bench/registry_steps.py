@@ -78,13 +78,23 @@ POD: dict[str, Any] = {
 }  # fmt: skip
 
 
-def bodies(count: int) -> list[bytes]:
-    """Requests that differ in the name."""
-    made = []
-    for number in range(count):
-        POD["metadata"]["name"] = f"web-{number}"
-        made.append(orjson.dumps(POD))
+def body(number: int, *, distinct: bool = False) -> bytes:
+    """A request: of one template, which differs in the name; or ``distinct``, with a spec and labels of its own."""
+    metadata, container = POD["metadata"], POD["spec"]["containers"][0]
+    labels, env = metadata["labels"], container["env"]
+    metadata["name"] = f"{'own' if distinct else 'web'}-{number}"
+    if not distinct:
+        return orjson.dumps(POD)
+    metadata["labels"] = {**labels, "run": f"r-{number}"}
+    container["env"] = [*env, {"name": "RUN", "value": str(number)}]
+    made = orjson.dumps(POD)
+    metadata["labels"], container["env"] = labels, env
     return made
+
+
+def bodies(count: int) -> list[bytes]:
+    """Requests of one template."""
+    return [body(number) for number in range(count)]
 
 
 def show(name: str, seconds: float, count: int) -> None:
@@ -118,7 +128,7 @@ def steps(core: Any, row: Any, sent: list[bytes]) -> None:
         lap("prepare", strategy.prepare_for_create, obj, context)
         lap("validate", strategy.validate, obj, context)
         lap("warnings", strategy.warnings, obj, context)
-        stored = lap("encode", encode, obj, "v1", "Pod")
+        stored = lap("encode", encode, obj, "v1", "Pod", node)
         lap("splice", splice, stored, 5)
     for name, seconds in spent.items():
         show(name, seconds, STEPS)

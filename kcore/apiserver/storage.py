@@ -187,7 +187,8 @@ class Storage:
     ) -> int:
         """The object is stored; its revision. ApiError 409 AlreadyExists. Events expire if nothing else is said."""
         key = self.key(row, namespace, name)
-        lease = await self._lease(row, ttl_seconds)
+        expires = ttl_seconds or row.storage == "events"
+        lease = await self._lease(row, ttl_seconds) if expires else 0
         put = PutOp(key, self._for_store(key, value), lease)
         absent = Compare(Target.MOD, Relation.EQUAL, key, 0)
         made = await self._timed("create", row, self.kv.txn((absent,), (put,)))

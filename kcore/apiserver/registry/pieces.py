@@ -7,7 +7,6 @@ the look: what stands in both is text even where it reads like a uid.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -123,8 +122,3 @@ def pieces_of(one: Any, other: Any, its: Values, others: Values) -> Pieces:
         raise Undecided
     walk.value(one, other, ())
     return [*walk.pieces, b"".join(walk.text)]
-
-
-def filled(pieces: Pieces, values: Sequence[str]) -> bytes:
-    """The object with those values, which need no escapes in JSON."""
-    return b"".join(piece if isinstance(piece, bytes) else values[piece].encode() for piece in pieces)

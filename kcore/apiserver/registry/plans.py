@@ -12,7 +12,7 @@ say that nothing depends on such a name. A quota is counted by a plugin that wai
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from kcore.api.status import ApiError
@@ -21,7 +21,7 @@ from kcore.apiserver.registry import creating
 from kcore.apiserver.registry.core import Core, Kind
 from kcore.apiserver.registry.managers import manager_of
 from kcore.apiserver.registry.metadata import generate_name, is_too_large
-from kcore.apiserver.registry.pieces import FIRST_DRAWN, Pieces, Undecided, Unlike, Values, filled, pieces_of
+from kcore.apiserver.registry.pieces import Pieces, Undecided, Unlike, Values, pieces_of
 from kcore.apiserver.registry.stored_form import dumps, loads, splice
 from kcore.apiserver.tracing import Read, Trace
 from kcore.apiserver.user import UserInfo, is_label
@@ -78,18 +78,27 @@ class Sample:
 class Plan:
     """How a create comes out. ``base`` is what names are generated from; ``reads`` is what admission saw."""
 
-    __slots__ = ("base", "drawn_count", "kind", "pieces", "reads", "size", "stamps", "used", "user")
+    __slots__ = ("_holes", "_texts", "base", "drawn_count", "kind", "reads", "size", "stamps", "used", "user")
 
     def __init__(self, sample: Sample, pieces: Pieces, base: str) -> None:
         self.kind = sample.kind
         self.user = sample.user
-        self.pieces = pieces
+        self._texts = [piece if isinstance(piece, bytes) else b"" for piece in pieces]
+        self._holes = [(at, piece) for at, piece in enumerate(pieces) if isinstance(piece, int)]
         self.base = base
         self.drawn_count = len(sample.trace.drawn)
         self.reads: tuple[Read, ...] = tuple(sample.trace.reads)
         self.stamps: dict[tuple[str, str], Stamp] = {}
         self.size = sample.size
         self.used = False
+
+    def filled(self, values: Sequence[str]) -> bytes:
+        """The object with those values, in the order of ``Values``; none needs an escape in JSON."""
+        given = [value.encode() for value in values]
+        texts = self._texts.copy()
+        for at, which in self._holes:
+            texts[at] = given[which]
+        return b"".join(texts)
 
     def sees_the_same(self, view: StampedView) -> bool:
         """Admission would see what it saw."""
@@ -176,7 +185,7 @@ class Plans:
         if generated:
             name = generate_name(plan.base, chance.suffix())
         row, namespace = op.row, op.namespace if op.row.namespaced else ""
-        data = filled(plan.pieces, (name, uid, now, *drawn))
+        data = plan.filled((name, uid, now, *drawn))
         try:
             revision = await core.store.create(row, namespace, name, data)
         except ApiError as error:
@@ -271,11 +280,9 @@ def _plan_of(one: Sample, other: Sample) -> Plan:
     only_named = other.kind.strategy.only_named
     if only_named is None or not only_named(second):
         raise Unlike
-    pieces = pieces_of(first, second, its, others)
-    for obj, values in ((first, its), (second, others)):
-        if filled(pieces, values.in_order()) != dumps(obj):
-            raise Unlike
     base = "" if other.name else second["metadata"].get("generateName", "")
-    plan = Plan(other, pieces, base)
-    assert len(its.in_order()) == FIRST_DRAWN + plan.drawn_count
+    plan = Plan(other, pieces_of(first, second, its, others), base)
+    for obj, values in ((first, its), (second, others)):
+        if plan.filled(values.in_order()) != dumps(obj):
+            raise Unlike
     return plan
