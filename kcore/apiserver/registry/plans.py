@@ -1,8 +1,8 @@
 """Creates that repeat: most objects are made from a template, and differ in nothing but their name.
 
-The first create of a template goes through everything, and so does the second. Where both came out alike but for name,
-uid, times and the random end of the token volume's name, the third is those bytes with other values in them: nothing is
-decoded, defaulted, admitted, validated or encoded. What decides how a create comes out is the key (the body without the
+The first creates of a template go through everything. Where the second and the third came out alike but for name, uid,
+times and the random end of the token volume's name, the next is those bytes with other values in them: nothing is
+decoded, defaulted, admitted, validated or encoded. Of the first no more is kept than that it was there. What decides how a create comes out is the key (the body without the
 name, who asks, how and where), what admission saw of the cluster, which is looked at again each time, and chance.
 
 There is no plan where anything else might count: a dry run, a warning, an allocation, a plugin that waits (for the store,
@@ -30,6 +30,7 @@ from kcore_native.cacher.naming import without_name, without_name_protobuf
 
 ENTRIES_MAX: Final = 512  # templates that are known at one time; what was not used for longest is forgotten
 BYTES_MAX: Final = 4 << 20  # of their keys and objects together
+ONCE_MAX: Final = 4096  # templates that were seen once
 BODY_BYTES_MAX: Final = 64 << 10  # larger ones are made anew each time
 ATTEMPTS_MAX: Final = 3  # to find two creates alike, before it is taken that there are none
 
@@ -137,6 +138,7 @@ class Plans:
     def __init__(self, view: StampedView) -> None:
         self._view = view
         self._known: dict[Key, Entry] = {}
+        self._once: dict[int, None] = {}  # hashes of keys
         self._bytes = 0
         self.planned_count = 0
 
@@ -159,21 +161,31 @@ class Plans:
             rest, id(kind), op.namespace, op.user.name, manager_of(options), options.field_validation, form, not name,
         )  # fmt: skip
         entry = self._known.get(key)
-        if entry is not None:
-            if entry.kind is not kind or not (entry.user is op.user or entry.user == op.user):
-                self._forget(key)
-                entry = None
-            elif isinstance(entry, Plan):
-                if entry.sees_the_same(self._view):
-                    entry.used = True
-                    result = await self._planned(core, op, entry, name)
-                    return result if result is not None else await creating.create(core, op, read())
-                self._forget(key)
-                entry = None
-            elif isinstance(entry, Never):
-                entry.used = True
+        if entry is None:
+            if self._is_new(key):
                 return await creating.create(core, op, read())
+        elif entry.kind is not kind or not (entry.user is op.user or entry.user == op.user):
+            self._forget(key)
+        elif isinstance(entry, Never):
+            entry.used = True
+            return await creating.create(core, op, read())
+        elif isinstance(entry, Plan):
+            if entry.sees_the_same(self._view):
+                entry.used = True
+                result = await self._planned(core, op, entry, name)
+                return result if result is not None else await creating.create(core, op, read())
+            self._forget(key)
         return await self._learned(core, op, key, name, read)
+
+    def _is_new(self, key: Key) -> bool:
+        """True at first sight of the key: most objects that are not of a template are seen once."""
+        number = hash(key)
+        if number in self._once:
+            return False
+        if len(self._once) >= ONCE_MAX:
+            del self._once[next(iter(self._once))]
+        self._once[number] = None
+        return True
 
     async def _planned(self, core: Core, op: Operation, plan: Plan, name: str) -> Result | None:
         """The object is stored; None where the general path has to see to it. ApiError 409."""
