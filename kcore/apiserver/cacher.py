@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable, Iterable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -263,6 +263,12 @@ class Cacher:
         """Another one after every change to any object of the row; (0, 0) where it is not in memory."""
         resource = self._known.get(row.storage)
         return (0, 0) if resource is None else (resource.cache.list_revision, resource.cache.event_count)
+
+    def stamps(self, folders: Iterable[str]) -> list[tuple[int, int]]:
+        """Of those resources, by their place in the store."""
+        known = self._known
+        caches = [None if (found := known.get(folder)) is None else found.cache for folder in folders]
+        return [(0, 0) if cache is None else (cache.list_revision, cache.event_count) for cache in caches]
 
     def _stored(self, cache: Cache, key: bytes) -> Stored | None:
         entry = cache.table.get(key)

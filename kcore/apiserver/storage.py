@@ -186,15 +186,22 @@ class Storage:
         self, row: Row, namespace: str, name: str, value: bytes, *, ttl_seconds: int | None = None
     ) -> int:
         """The object is stored; its revision. ApiError 409 AlreadyExists. Events expire if nothing else is said."""
+        revision = await self.create_absent(row, namespace, name, value, ttl_seconds=ttl_seconds)
+        if revision is None:
+            raise status.already_exists(row.group, row.plural, name)
+        return revision
+
+    async def create_absent(
+        self, row: Row, namespace: str, name: str, value: bytes, *, ttl_seconds: int | None = None
+    ) -> int | None:
+        """The same; None where an object of that name is there."""
         key = self.key(row, namespace, name)
         expires = ttl_seconds or row.storage == "events"
         lease = await self._lease(row, ttl_seconds) if expires else 0
         put = PutOp(key, self._for_store(key, value), lease)
         absent = Compare(Target.MOD, Relation.EQUAL, key, 0)
         made = await self._timed("create", row, self.kv.txn((absent,), (put,)))
-        if not made.succeeded:
-            raise status.already_exists(row.group, row.plural, name)
-        return made.revision
+        return made.revision if made.succeeded else None
 
     async def guaranteed_update(
         self,

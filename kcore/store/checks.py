@@ -36,7 +36,10 @@ def check_txn(
 ) -> bool:
     """True where the transaction only reads; raises TooManyOps, EmptyKey, DuplicateKey and the errors of its parts."""
     if not failure and 0 < len(success) <= ops_max and len(compares) <= ops_max and _are_plain_puts(success):
-        if all(compare.key for compare in compares):
+        for compare in compares:
+            if not compare.key:
+                break
+        else:
             return False
     reads = _check_parts(compares, success, failure, ops_max)
     if not reads:
@@ -55,7 +58,7 @@ def _are_plain_puts(ops: Sequence[Op]) -> bool:
         if not key or ignore_value or ignore_lease:
             return False
         keys.append(key)
-    return len(set(keys)) == len(keys)
+    return len(keys) == 1 or len(set(keys)) == len(keys)
 
 
 def _check_parts(

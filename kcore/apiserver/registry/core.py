@@ -18,6 +18,8 @@ from kcore.apiserver.registry.seams import Admission, Catalog, ManagedFields, Ob
 from kcore.apiserver.registry.stored_form import decode, dumps, encode, loads, splice
 
 CLOCK_TEXT: Final = "%Y-%m-%dT%H:%M:%SZ"
+PAIRS: Final = tuple(one + other for one in NAME_ALPHABET for other in NAME_ALPHABET)
+assert NAME_SUFFIX_LENGTH == 5  # two pairs and one
 
 
 class Transaction(Protocol):
@@ -59,13 +61,9 @@ class SystemChance:
 
     def suffix(self) -> str:
         """Five letters and digits that spell nothing."""
-        letters = len(NAME_ALPHABET)
-        number = int.from_bytes(self._take(8), "big")
-        text = ""
-        for _ in range(NAME_SUFFIX_LENGTH):
-            number, index = divmod(number, letters)
-            text += NAME_ALPHABET[index]
-        return text
+        number, last = divmod(int.from_bytes(self._take(8), "big"), len(NAME_ALPHABET))
+        number, middle = divmod(number, len(PAIRS))
+        return PAIRS[number % len(PAIRS)] + PAIRS[middle] + NAME_ALPHABET[last]
 
 
 async def reserves_nothing(*_: Any) -> None:

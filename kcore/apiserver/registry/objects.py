@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from kcore.api.rows import Row
-from kcore.api.status import ApiError
 from kcore.apiserver.storage import Storage, Stored, interpret
 from kcore.store.errors import StoreError
 
@@ -18,16 +17,8 @@ class Objects:
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self.get = storage.get
+        self.create = storage.create_absent
         self.current_revision = storage.current_revision
-
-    async def create(self, row: Row, namespace: str, name: str, value: bytes) -> int | None:
-        """The revision; None where an object of that name is there."""
-        try:
-            return await self.storage.create(row, namespace, name, value)
-        except ApiError as error:
-            if error.reason == "AlreadyExists":
-                return None
-            raise
 
     async def replace(self, row: Row, namespace: str, name: str, value: bytes, revision: int) -> int | None:
         """The revision; None where the object is no longer at ``revision``."""

@@ -12,7 +12,7 @@ say that nothing depends on such a name. A quota is counted by a plugin that wai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from kcore.api.status import ApiError
@@ -46,8 +46,12 @@ UNKNOWN: Final[Stamp] = (0, 0)  # of a resource that is not in memory
 class StampedView(View, Protocol):
     """A view that says whether anything of a resource has changed."""
 
-    def stamp(self, group: str, plural: str) -> Stamp:
-        """Another one after every change to any object of the resource."""
+    def folder(self, group: str, plural: str) -> str:
+        """By which ``stamps`` names the resource."""
+        ...
+
+    def stamps(self, folders: Iterable[str]) -> list[Stamp]:
+        """For each resource another one after every change to any object of it."""
         ...
 
 
@@ -79,7 +83,19 @@ class Sample:
 class Plan:
     """How a create comes out. ``base`` is what names are generated from; ``reads`` is what admission saw."""
 
-    __slots__ = ("_holes", "_texts", "base", "drawn_count", "kind", "reads", "size", "stamps", "used", "user")
+    __slots__ = (
+        "_folders",
+        "_holes",
+        "_stamps",
+        "_texts",
+        "base",
+        "drawn_count",
+        "kind",
+        "reads",
+        "size",
+        "used",
+        "user",
+    )
 
     def __init__(self, sample: Sample, pieces: Pieces, base: str) -> None:
         self.kind = sample.kind
@@ -89,7 +105,8 @@ class Plan:
         self.base = base
         self.drawn_count = len(sample.trace.drawn)
         self.reads: tuple[Read, ...] = tuple(sample.trace.reads)
-        self.stamps: dict[tuple[str, str], Stamp] = {}
+        self._folders: tuple[str, ...] = ()
+        self._stamps: list[Stamp] = []
         self.size = sample.size
         self.used = False
 
@@ -103,17 +120,14 @@ class Plan:
 
     def sees_the_same(self, view: StampedView) -> bool:
         """Admission would see what it saw."""
-        stamp = view.stamp
-        for resource, stamped in self.stamps.items():
-            if stamp(*resource) != stamped:
-                break
-        else:
-            if self.stamps or not self.reads:
-                return True
-        stamps = {(read.arguments[0], read.arguments[1]): stamp(*read.arguments[:2]) for read in self.reads}
-        if UNKNOWN in stamps.values() or not all(read.holds(view) for read in self.reads):
+        stamps = view.stamps(self._folders)
+        if stamps == self._stamps and (stamps or not self.reads):
+            return True
+        folders = tuple({view.folder(read.arguments[0], read.arguments[1]): None for read in self.reads})
+        stamps = view.stamps(folders)
+        if UNKNOWN in stamps or not all(read.holds(view) for read in self.reads):
             return False
-        self.stamps = stamps
+        self._folders, self._stamps = folders, stamps
         return True
 
 
