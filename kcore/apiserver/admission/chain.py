@@ -79,10 +79,11 @@ class Admission:
         trace = op.trace
         if trace is not None and not steps.traceable:
             trace.follows = False
-        if steps[phase]:
+        concerned = steps.validate if phase else steps.mutate
+        if concerned:
             request = Request(verb, op, obj, old, now)
             tracing = self._tracing
-            for step in steps[phase]:
+            for step in concerned:
                 tracing.trace = trace
                 try:
                     waiting = step(request)
