@@ -211,9 +211,9 @@ class Round:
         self.rate(server, client, "create", 0, pods)
         self.put(f"memory_{pods}_pods", mib=server.resident_mib())
         if self.wanted("get"):
-            self.rate(server, client, "get", 0, count)
+            self.rate(server, client, "get", 0, min(count, pods))
         if self.wanted("patch"):
-            self.rate(server, client, "patch", 0, count)
+            self.rate(server, client, "patch", 0, min(count, pods))
         if self.wanted("list"):
             client.ask(do="open", connections=1)
             spent = server.cpu_seconds()
@@ -225,7 +225,7 @@ class Round:
         if self.wanted("watch"):
             self.watch(server, client)
         if self.wanted("delete"):
-            self.rate(server, client, "delete", 0, count)
+            self.rate(server, client, "delete", 0, min(count, pods))
         self.put("memory_after", mib=server.resident_mib())
 
     def rate(self, server: Server, client: Client, what: str, first: int, count: int) -> None:
