@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple, cast
 
@@ -18,6 +18,7 @@ import zttp
 
 from kcore.http.message import Handler, Header, Peer, Port, Request, Response, Stream, Tunnel
 from kcore.http.turn import resumed
+from kcore_native.http.head import response_head
 
 BODY_BYTES_MAX: Final = 3 << 20  # apiserver's MaxRequestBodyBytes
 HEADER_SECONDS_MAX: Final = 32.0  # its ReadHeaderTimeout
@@ -74,14 +75,9 @@ def late() -> Response:
     return Response(504, [(b"content-type", b"application/json")], LATE)
 
 
-def head_of(status: int, headers: Sequence[Header]) -> bytes:
+def head_of(status: int, headers: list[Header]) -> bytes:
     """A response's head; ValueError for a field that would break out of its line."""
-    lines = [b"%b: %b\r\n" % field for field in headers]
-    block = b"".join(lines)
-    if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines):
-        raise ValueError("a header field with a line break")
-    line = _LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-    return b"%b%b\r\n" % (line, block)
+    return response_head(_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, headers)
 
 
 class Http1Connection:
@@ -184,7 +180,7 @@ class Http1Connection:
         self.head = None
         self.due_s = NEVER
         request = Request(
-            head.method, head.path, head.query, head.headers, body, self.peer,
+            head.method, head.path, head.query, tuple(head.headers), body, self.peer,
             version=head.http_version, upgrade=upgrade,
         )  # fmt: skip
         self.request = request

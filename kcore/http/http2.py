@@ -172,7 +172,9 @@ class Http2Connection:
         exchange.due_s = NEVER
         body = b"".join(exchange.body)
         exchange.body.clear()
-        request = Request(head.method, head.path, head.query, head.headers, body, self.peer, version=b"2")
+        request = Request(
+            head.method, head.path, head.query, tuple(head.headers), body, self.peer, version=b"2"
+        )
         exchange.request = request
         work = cast("Coroutine[Any, Any, Response]", self.handler(request))
         try:

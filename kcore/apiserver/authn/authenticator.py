@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 from kcore.api import status
 from kcore.api.status import ApiError
 from kcore.apiserver.headers import HeaderFields
-from kcore.apiserver.user import ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, ANONYMOUS, UserInfo
+from kcore.apiserver.user import ALL_UNAUTHENTICATED, ANONYMOUS, UserInfo, authenticated
 
 ANONYMOUS_USER: Final = UserInfo(ANONYMOUS, groups=(ALL_UNAUTHENTICATED,))
 SPACED_TOKEN_WARNING: Final = (
@@ -86,11 +86,11 @@ class Authenticator:
             if self._proxy is not None:
                 user = self._proxy.identify(headers, peer_certificate_der)
                 if user is not None:
-                    return _authenticated(user)
+                    return authenticated(user)
             if self._certificates is not None:
                 user = self._certificates.identify(peer_certificate_der)
                 if user is not None:
-                    return _authenticated(user)
+                    return authenticated(user)
         token = bearer_token(headers.get("authorization"))
         if token:
             try:
@@ -116,7 +116,7 @@ class Authenticator:
                 faults.append(fault.message)
                 continue
             if verified is not None:
-                return Verified(_authenticated(verified.user), verified.audiences)
+                return Verified(authenticated(verified.user), verified.audiences)
         if not faults:
             raise InvalidToken("invalid bearer token")
         raise InvalidToken(
@@ -138,9 +138,3 @@ def is_spaced_token(authorization: str | None) -> bool:
     """True where a header is ignored because of extra space, which deserves SPACED_TOKEN_WARNING."""
     parts = (authorization or "").strip().split(" ", 2)
     return len(parts) == 3 and parts[0].lower() == "bearer" and not parts[1]
-
-
-def _authenticated(user: UserInfo) -> UserInfo:
-    if user.name == ANONYMOUS or ALL_AUTHENTICATED in user.groups or ALL_UNAUTHENTICATED in user.groups:
-        return user
-    return UserInfo(user.name, user.uid, (*user.groups, ALL_AUTHENTICATED), user.extra)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from kcore.apiserver.headers import HeaderFields
-from kcore.apiserver.user import EXTRA_CREDENTIAL_ID, UserInfo
+from kcore.apiserver.user import EXTRA_CREDENTIAL_ID, UserInfo, authenticated
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -89,9 +89,8 @@ class ClientCertificates:
                 str(each.value) for each in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
             )
             credential = f"X509SHA256={hashlib.sha256(der).hexdigest()}"
-            user = UserInfo(
-                common_name, str(uids[0]) if uids else "", groups, {EXTRA_CREDENTIAL_ID: (credential,)}
-            )
+            uid = str(uids[0]) if uids else ""
+            user = authenticated(UserInfo(common_name, uid, groups, {EXTRA_CREDENTIAL_ID: (credential,)}))
         return _Known(
             user,
             common_name,

@@ -88,7 +88,7 @@ def test_certificates_name_users_and_groups() -> None:
     assert certificates.identify(mine) == UserInfo(
         "joe",
         "u-1",
-        ("a", "b"),
+        ("a", "b", "system:authenticated"),
         {"authentication.kubernetes.io/credential-id": (f"X509SHA256={hashlib.sha256(mine).hexdigest()}",)},
     )
     assert certificates.identify(der(groups=["a"])) is None
