@@ -15,7 +15,7 @@ import zttp
 
 from kcore.http.frames import Frames
 from kcore.http.http1 import DEFAULTS, NEVER, NO_BODY, Limits, late
-from kcore.http.message import Handler, Header, Peer, Port, Request, Response, Stream
+from kcore.http.message import Handler, Header, Peer, Pieces, Port, Request, Response, Stream
 from kcore.http.turn import resumed
 
 SEND_PENDING_BYTES_MAX: Final = 256 << 10
@@ -236,6 +236,10 @@ class Http2Connection:
         else:
             stream.send_response(response.status, headers)
             exchange.stream = body
+            if isinstance(body, Pieces):  # an answer that is to end, however slowly its client takes it
+                exchange.answer_due_s = self.port.now_s + self.limits.answer_seconds_max
+            else:
+                exchange.answer_due_s = NEVER
             self.long_count += 1
             if self.long_count > LONG_STREAMS_MAX:
                 self.frames.leave()
@@ -298,6 +302,10 @@ class Http2Connection:
             if exchange.task is not None and now_s > exchange.answer_due_s:
                 exchange.answer_due_s = 0
                 exchange.task.cancel()
+            elif exchange.stream is not None and now_s > exchange.answer_due_s:
+                stream = exchange.stream
+                self.reset(exchange, zttp.H2ErrorCode.INTERNAL_ERROR)
+                stream.stop()
             if now_s > exchange.due_s:
                 self.reset(exchange, zttp.H2ErrorCode.CANCEL)
         return False
