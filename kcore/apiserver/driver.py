@@ -34,6 +34,7 @@ from kcore.store.etcd.certificates import openssl_name
 from kcore.store.kv import KV
 
 STOP_SECONDS_MAX: Final = 10.0  # that requests under way may take to finish
+WATCHES_END_SECONDS_MAX: Final = 1.0  # that clients may take to read the end of their watches
 PROTOCOLS: Final = ["h2", "http/1.1"]
 OWN: Final = (
     "0.0.0.0",
@@ -288,7 +289,7 @@ class Running:
         if delay_seconds:
             await asyncio.sleep(delay_seconds)
         self.listener.stop_accepting()
-        self.assembly.server.verbs.end_watches()
+        await self.assembly.server.verbs.watches_ended(WATCHES_END_SECONDS_MAX)
         await self.listener.stop(STOP_SECONDS_MAX)
         await self.assembly.stop()
         await self.kv.close()

@@ -6,6 +6,8 @@ same one is told. Source: apiserver pkg/endpoints/handlers of Kubernetes 1.36.
 
 from __future__ import annotations
 
+import asyncio
+import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -47,6 +49,7 @@ PATCH_TYPES: Final = (
     "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 )  # fmt: skip
+END_POLL_SECONDS: Final = 0.01
 MIN_REQUEST_SECONDS: Final = 1800  # a watch without a timeout lasts so long, and up to as much again
 DELETE_OPTIONS_DEFINITION: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 DELETE_OPTIONS: Final = GroupVersionKind("meta.k8s.io", "v1", "DeleteOptions")
@@ -222,6 +225,14 @@ class Verbs:
         self.stopping = True
         for body in list(self.watches):
             body.end()
+
+    async def watches_ended(self, seconds_max: float) -> None:
+        """The same, and the ends are on their way; not waited for are clients that do not read what comes before."""
+        self.end_watches()
+        for _ in range(math.ceil(seconds_max / END_POLL_SECONDS)):
+            if not self.watches:
+                break
+            await asyncio.sleep(END_POLL_SECONDS)
 
     async def create(self, call: Call) -> Response:
         """POST."""

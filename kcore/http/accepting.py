@@ -19,9 +19,7 @@ HANDSHAKE: Final = b"\x16"  # the type of a TLS record that begins a connection
 HEADER_BYTES: Final = 5  # of a TLS record
 # crypto/tls tells these apart from other bytes that are no TLS (net/http server.go, tlsRecordHeaderLooksLikeHTTP)
 HTTP: Final = (b"GET /", b"HEAD ", b"POST ", b"PUT /", b"OPTIO")
-PLAIN_HTTP: Final = (
-    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"  # Go's, byte for byte
-)
+PLAIN_HTTP: Final = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"  # Go's, byte for byte
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 RETRY_SECONDS: Final = 1.0  # before more is accepted where the system has no more to give
 LOOK_SECONDS: Final = 0.05  # before the rest of five bytes is looked for
@@ -136,7 +134,9 @@ class Accepting:
         client.close()
 
     def close(self) -> None:
-        """Accepts nothing more: who has not spoken TLS to the end is cut off."""
+        """Accepts nothing more: who has not spoken TLS to the end is cut off. A second time changes nothing."""
+        if self._bound.fileno() < 0:
+            return
         self._loop.remove_reader(self._bound)
         if self._retry is not None:
             self._retry.cancel()

@@ -380,8 +380,8 @@ class Http1Connection:
         return True
 
     def is_busy(self) -> bool:
-        """Whether an answer is owed; streams are not."""
-        return self.request is not None and self.stream is None
+        """Whether an answer is owed; streams that need not end are not."""
+        return self.request is not None and (self.stream is None or isinstance(self.stream, Pieces))
 
     def is_overdue(self, now_s: float) -> bool:
         """Whether the client has taken too long with its request, or with the next one; an answer that does is given up."""

@@ -291,8 +291,11 @@ class Http2Connection:
         return self.frames.ping() if self.exchanges else True
 
     def is_busy(self) -> bool:
-        """Whether an answer is owed; streams are not."""
-        return any(exchange.stream is None for exchange in self.exchanges.values())
+        """Whether an answer is owed; streams that need not end are not."""
+        return any(
+            exchange.stream is None or isinstance(exchange.stream, Pieces)
+            for exchange in self.exchanges.values()
+        )
 
     def is_overdue(self, now_s: float) -> bool:
         """Whether nothing was asked for long; a request that takes too long to come is reset."""

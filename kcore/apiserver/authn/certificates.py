@@ -70,7 +70,10 @@ class ClientCertificates:
         if why is None:
             try:
                 known = self._read(der)
-            except (InvalidCertificate, ValueError) as error:  # x509 says ValueError of what is no certificate
+            except (
+                InvalidCertificate,
+                ValueError,
+            ) as error:  # x509 says ValueError of what is no certificate
                 why = str(error)
             else:
                 if len(self._known) >= CERTIFICATES_CACHED_MAX:
