@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-TICKS = os.sysconf("SC_CLK_TCK")
 CONNECTIONS = 50
 READY_SECONDS_MAX = 60.0
 UP = "import sys; from kcore.__main__ import main; sys.exit(main())"
@@ -94,9 +93,9 @@ class Server:
         self.kubeconfig = said.rsplit("KUBECONFIG=", 1)[1].strip()
 
     def cpu_seconds(self) -> float:
-        """Processor time spent so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        """Processor time spent so far, by the threads that there are."""
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
     def resident_mib(self) -> float:
         """What it holds in memory."""
@@ -172,6 +171,9 @@ class Round:
         if self.wanted("create", "get", "patch", "delete", "list", "watch", "memory"):
             with self._server() as (server, client):
                 self.loaded(server, client)
+        if self.wanted("idle_watches"):
+            with self._server() as (server, client):
+                self.idle_watches(server, client)
 
     def start(self) -> None:
         """Cold (certificates and objects are made) and warm."""
@@ -239,21 +241,45 @@ class Round:
         )  # fmt: skip
 
     def watch(self, server: Server, client: Client) -> None:
-        """Events to many watchers, while pods are patched by another client."""
-        events = self.given.events
-        client.ask(do="watch", count=self.given.watchers, wanted=events)
+        """Events to many watchers, while pods are patched by another client.
+
+        The same patches without a watcher, right before, say what the events alone cost; ``per_second`` is what one
+        core could send.
+        """
+        patches, watchers = min(self.given.events, self.given.pods), self.given.watchers
         writer = Client(server, self.given.client_cpu)
-        writer.ask(do="open", connections=CONNECTIONS)
-        before = server.cpu_seconds()
-        writer.ask(do="many", what="patch", first=0, count=events)
-        alone = server.cpu_seconds() - before
-        writer.close()
+
+        def patch() -> float:
+            writer.ask(do="open", connections=CONNECTIONS)
+            before = server.cpu_seconds()
+            writer.ask(do="many", what="patch", first=0, count=patches)
+            return server.cpu_seconds() - before
+
+        bare = patch()
+        client.ask(do="watch", count=watchers, wanted=patches, http2=self.given.http2)
+        began, before = time.perf_counter(), server.cpu_seconds()
+        patch()
         said = client.ask(do="watched")
-        whole = server.cpu_seconds() - before
+        wall, spent = time.perf_counter() - began, server.cpu_seconds() - before
+        writer.close()
+        each = (spent - bare) / said["events"]
         self.put(
-            "watch_events", server_cpu_us=whole / said["events"] * 1e6, while_written=alone, events=said["events"],
-            watchers=self.given.watchers, client_cpu_us=said["client_cpu"] / said["events"] * 1e6,
+            "watch_events_http2" if self.given.http2 else "watch_events", per_second=1 / each, server_cpu_us=each * 1e6,
+            patch_cpu_us=bare / patches * 1e6, delivered_per_second=said["events"] / wall, events=said["events"],
+            watchers=watchers, client_cpu_us=said["client_cpu"] / said["events"] * 1e6,
         )  # fmt: skip
+
+    def idle_watches(self, server: Server, client: Client) -> None:
+        """What a watch that nothing happens on holds in memory; over TLS, and then as many over HTTP/2."""
+        count = self.given.idle
+        time.sleep(0.5)
+        for http2 in (False, True):
+            before, spent = server.resident_mib(), server.cpu_seconds()
+            client.ask(do="watch", count=count, wanted=1, http2=http2)
+            kib = (server.resident_mib() - before) * 1024 / count
+            cpu = (server.cpu_seconds() - spent) / count * 1e6
+            client.ask(do="unwatch")
+            self.put("idle_watches_http2" if http2 else "idle_watches", kib=kib, open_cpu_us=cpu, count=count)
 
 
 def main() -> None:
@@ -265,6 +291,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=5_000, help="requests of a rate")
     parser.add_argument("--events", type=int, default=1_000)
     parser.add_argument("--watchers", type=int, default=100)
+    parser.add_argument("--http2", action="store_true", help="watch over HTTP/2, as Go clients do")
+    parser.add_argument("--idle", type=int, default=10_000, help="watches that are idle")
     parser.add_argument("--server-cpu", type=int)
     parser.add_argument("--client-cpu", type=int)
     parser.add_argument("--directory", help="where the store is")

@@ -295,16 +295,8 @@ class Http1Connection:
 
     def write(self, data: bytes) -> None:
         """Sends a part of the stream."""
-        if not data or self.stream is None:
-            return
-        if not self.chunked:
-            self._write(data)
-        elif len(data) <= JOINED_BYTES_MAX:
-            self._write(framed(data))
-        else:  # not copied into a frame
-            head = b"%x\r\n" % len(data)
-            self.port.bytes_sent += len(head) + len(data) + 2
-            self.transport.writelines((head, data, b"\r\n"))
+        if data and self.stream is not None:
+            self._write(framed(data) if self.chunked else data)
 
     def end(self) -> None:
         """The stream is whole."""
