@@ -54,11 +54,12 @@ class Settings:
 
 @dataclass(slots=True)
 class Guards:
-    """Who asks, may they, and as whom. ``impersonate`` is None where nobody may."""
+    """Who asks, may they, as whom, and in which flow. ``impersonate`` is None where nobody may."""
 
     authenticate: Callable[[HeaderFields, bytes | None, str], Any]
     authorizer: Any
     impersonate: Any = None
+    classify: Callable[[UserInfo, RequestInfo], tuple[Header, ...]] = lambda user, info: ()
 
 
 @dataclass(slots=True)
@@ -86,8 +87,9 @@ class ApiServer:
         began = perf_counter()
         info, query = target_of(request.method, request.path, request.query)
         warnings: list[str] = []
+        marks: list[Header] = []
         try:
-            response = await self._serve(request, info, query, warnings)
+            response = await self._serve(request, info, query, warnings, marks)
         except ApiError as error:
             response = self._refusal(request, query, error)
         except asyncio.CancelledError:
@@ -99,7 +101,7 @@ class ApiServer:
             log.exception("request failed", extra={"verb": info.verb, "path": info.path})
             text = b"This request caused apiserver to panic. Look in the logs for details.\n"
             response = Response(500, [TEXT, NOSNIFF], text)
-        self._mark(request, response, warnings)
+        self._mark(request, response, warnings, marks)
         seconds = perf_counter() - began
         body = response.body
         self.metrics.answered(
@@ -117,7 +119,7 @@ class ApiServer:
     # -- the chain --------------------------------------------------------------------------------------------------
 
     async def _serve(
-        self, request: Request, info: RequestInfo, query: Query, warnings: list[str]
+        self, request: Request, info: RequestInfo, query: Query, warnings: list[str], marks: list[Header]
     ) -> Response:
         if info.error:
             text = f'Internal Server Error: "{info.path}": failed to create RequestInfo: {info.error}\n'
@@ -126,6 +128,7 @@ class ApiServer:
         user: UserInfo = await self.guards.authenticate(headers, request.peer.certificate, info.path)
         if self.guards.impersonate is not None:
             user = self.guards.impersonate(user, info, headers)
+        marks += self.guards.classify(user, info)
         decision = self.guards.authorizer.authorize(user, info)
         if not decision.allowed:
             raise forbidden(user, info, decision.reason)
@@ -232,10 +235,10 @@ class ApiServer:
             return PLAIN._replace(pretty=True)  # said in JSON even where that is not accepted
         return form._replace(pretty=True) if wants_pretty(query.get("pretty"), agent) else form
 
-    def _mark(self, request: Request, response: Response, warnings: list[str]) -> None:
+    def _mark(self, request: Request, response: Response, warnings: list[str], marks: list[Header]) -> None:
         """What every answer carries."""
         given = request.header(b"audit-id")
-        headers = response.headers = [*response.headers]
+        headers = response.headers = [*response.headers, *marks]
         if not given or len(given) > AUDIT_ID_BYTES_MAX or not given.isascii():
             given = self.chance.uid().encode()
         headers.append((b"audit-id", given))
