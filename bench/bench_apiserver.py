@@ -60,6 +60,38 @@ async def main():
 uvloop.run(main())
 """
 
+LOAD = """
+import asyncio, sys
+import uvloop
+from bench.registry_steps import POD
+from kcore.apiserver.assembly import Assembly, Options
+from kcore.apiserver.local import LocalCalls
+from kcore.client.local import LocalClient
+from kcore.store.embedded import Embedded
+
+FOLDER, COUNT, AT_ONCE = sys.argv[1], int(sys.argv[2]), 500
+
+async def main():
+    kv = await Embedded.open(FOLDER)
+    assembly = Assembly(kv, Options())
+    await assembly.start()
+    client = LocalClient(LocalCalls(assembly.registry, assembly.cacher, assembly.catalog))
+    await client.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}})
+    POD["metadata"]["name"] = "web-0"
+    await client.create(POD)
+    await assembly.stop()
+    value = (await kv.get(b"/registry/pods/default/web-0")).value
+    for first in range(1, COUNT, AT_ONCE):
+        some = range(first, min(COUNT, first + AT_ONCE))
+        await asyncio.gather(*(
+            kv.put(b"/registry/pods/default/web-%d" % number, value.replace(b'"web-0"', b'"web-%d"' % number)) for number in some
+        ))
+    await kv.close()
+    print(len(value))
+
+uvloop.run(main())
+"""
+
 CONTROL_PLANE = """
 import time
 began = time.perf_counter()
@@ -171,6 +203,8 @@ class Round:
         if self.wanted("create", "get", "patch", "delete", "list", "watch", "memory"):
             with self._server() as (server, client):
                 self.loaded(server, client)
+        if self.wanted("memory_large"):
+            self.memory_large()
         if self.wanted("idle_watches"):
             with self._server() as (server, client):
                 self.idle_watches(server, client)
@@ -204,6 +238,21 @@ class Round:
                     client.close()
             finally:
                 server.close()
+
+    def memory_large(self) -> None:
+        """What a server holds that starts with many pods in its store, read into the watch cache; they are put there directly."""
+        with tempfile.TemporaryDirectory(dir=self.given.directory) as folder:
+            stored = self._script(LOAD, f"{folder}/store", str(self.given.large))
+            server = Server(self.tree, folder, self.given.server_cpu)
+            client = Client(server, self.given.client_cpu)
+            client.ask(do="watch", count=1, wanted=1)
+            self.put(
+                f"memory_{self.given.large}_pods", mib=server.resident_mib(), ready_seconds=server.ready_seconds,
+                stored_bytes=stored[0],
+            )  # fmt: skip
+            client.ask(do="unwatch")
+            client.close()
+            server.close()
 
     def loaded(self, server: Server, client: Client) -> None:
         """Rates, and what they leave in memory."""
@@ -292,6 +341,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_000)
     parser.add_argument("--watchers", type=int, default=100)
     parser.add_argument("--http2", action="store_true", help="watch over HTTP/2, as Go clients do")
+    parser.add_argument("--large", type=int, default=150_000, help="pods of memory_large")
     parser.add_argument("--idle", type=int, default=10_000, help="watches that are idle")
     parser.add_argument("--server-cpu", type=int)
     parser.add_argument("--client-cpu", type=int)
