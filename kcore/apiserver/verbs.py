@@ -54,6 +54,7 @@ MIN_REQUEST_SECONDS: Final = 1800  # a watch without a timeout lasts so long, an
 DELETE_OPTIONS_DEFINITION: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 DELETE_OPTIONS: Final = GroupVersionKind("meta.k8s.io", "v1", "DeleteOptions")
 GZIPPED: Final = ((b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding"))
+READING: Final = Options()
 INCLUDE: Final = ("None", "Metadata", "Object")
 
 
@@ -147,7 +148,7 @@ class Verbs:
     async def get(self, call: Call) -> Response:
         """GET of one object."""
         form = call.accepted()
-        op = call.operation()
+        op = call.operation(READING)
         op.row = self._read_row(call, form)
         version = call.query.get("resourceVersion", ("",))[0]
         result = await self.registry.get(op, version) if version else await self.registry.get(op)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -15,7 +16,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kcore import ControlPlane
+from kcore.apiserver import watch_stream
 from kcore.apiserver.pki import Pki
+from tests.apiserver.test_door import Caller
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PODS = "/api/v1/namespaces/default/pods"
@@ -107,6 +111,37 @@ def test_plain_http_is_told_that_this_is_https(server: Server) -> None:
     plain = http.client.HTTPConnection(server.host, server.port, timeout=20)
     assert server.ask(plain, PODS) == (400, b"Client sent an HTTP request to an HTTPS server.\n")
     plain.close()
+
+
+def test_a_watch_that_is_never_read_ends_and_holds_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_stream, "EVENTS_WAITING_MAX", 20)
+    with ControlPlane() as plane:
+        call = Caller(plane, tmp_path)
+        slow = call.open()
+        slow.request("GET", "/api/v1/namespaces/default/configmaps?watch=1&timeoutSeconds=600")
+        answer = slow.getresponse()
+        slow.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # less for the kernel to hold
+        large = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "large"}}
+        plane.client.create(large)
+        sent = 0
+
+        def watching() -> int:
+            lines = call("GET", "/metrics")[2].decode().splitlines()
+            named = [
+                each for each in lines if each.startswith("apiserver_longrunning") and "configmaps" in each
+            ]
+            return int(named[0].rsplit(" ", 1)[1])
+
+        while watching():
+            for _ in range(20):
+                sent += 1
+                large["data"] = {"text": f"{sent:06}" * 50_000}
+                plane.client.update(large)
+            assert sent < 1000, "the watch goes on"
+        assert answer.readline().startswith(b'{"type":"ADDED",')
+        slow.close()
 
 
 def test_a_server_that_stops_fails_readyz_first_and_breaks_nothing_off(server: Server) -> None:
