@@ -28,7 +28,9 @@ from kcore.apiserver.bootstrap import ClusterSettings, NamespaceObjects, bootstr
 from kcore.apiserver.cache_view import CacheView
 from kcore.apiserver.cacher import Cacher
 from kcore.apiserver.compaction import Compactor
+from kcore.apiserver.dangling import DanglingConditions
 from kcore.apiserver.documents import Documents, version_info
+from kcore.apiserver.fairness import Classifier
 from kcore.apiserver.headers import HeaderFields
 from kcore.apiserver.health import Health
 from kcore.apiserver.metrics import Metrics
@@ -149,6 +151,7 @@ class Assembly:
         self.health.hooks[HOOK] = True
         if options.root_ca:
             self._run(NamespaceObjects(self.view, writer, options.root_ca).run())
+        self._run(DanglingConditions(self.view, self.registry, self.catalog).run())
         if options.compaction_seconds:
             compactor = Compactor(self.kv, self.cacher.before_compaction, options.compaction_seconds)
             self._run(compactor.run())
@@ -165,7 +168,7 @@ class Assembly:
             async def everybody(headers: HeaderFields, der: bytes | None, path: str) -> UserInfo:
                 return admin
 
-            return Guards(everybody, authorizer)
+            return Guards(everybody, authorizer, classify=self._classify())
         authenticator = self.options.authenticator(self.view)
         self._answer_reviews(Reviews(authenticator, authorizer, bindings, self.options.audiences))
 
@@ -173,7 +176,10 @@ class Assembly:
             wanted = wanted_user(headers)
             return user if wanted is None else impersonated(authorizer, user, wanted, info)
 
-        return Guards(authenticator.authenticate, authorizer, impersonate)
+        return Guards(authenticator.authenticate, authorizer, impersonate, self._classify())
+
+    def _classify(self) -> Any:
+        return Classifier(self.view).headers
 
     def _answer_reviews(self, reviews: Reviews) -> None:
         """POSTs of reviews store nothing; they are answered."""

@@ -24,6 +24,7 @@ from kcore.apiserver.flags import Settings as Flags
 from kcore.apiserver.pki import SERVER_NAMES, Pair, Pki, kubeconfig, kubeconfig_text, write_private
 from kcore.apiserver.server import ApiServer, Settings
 from kcore.apiserver.tokens import TokenKeys
+from kcore.http.any_certificate import take_any_certificate
 from kcore.http.http1 import Http1Connection, Limits
 from kcore.http.http2 import Http2Connection
 from kcore.http.listener import Listener
@@ -33,6 +34,7 @@ from kcore.store.etcd.certificates import openssl_name
 from kcore.store.kv import KV
 
 STOP_SECONDS_MAX: Final = 10.0  # that requests under way may take to finish
+WATCHES_END_SECONDS_MAX: Final = 1.0  # that clients may take to read the end of their watches
 PROTOCOLS: Final = ["h2", "http/1.1"]
 OWN: Final = (
     "0.0.0.0",
@@ -82,7 +84,7 @@ class Identity:
         )
 
     def tls(self, flags: Flags) -> ssl.SSLContext:
-        """The listener's context: a client may show a certificate, of one of the authorities."""
+        """The listener's context: a client may show a certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         newest = flags["tls-min-version"] == "VersionTLS13"
         context.minimum_version = ssl.TLSVersion.TLSv1_3 if newest else ssl.TLSVersion.TLSv1_2
@@ -101,8 +103,10 @@ class Identity:
             raise InputError(
                 f"cannot use {certificate} with {key}: {error}", field="--tls-cert-file"
             ) from None
-        context.verify_mode = ssl.CERT_OPTIONAL
-        context.load_verify_locations(cadata=(self.client_ca + self.front_proxy_ca).decode())
+        pem = (self.client_ca + self.front_proxy_ca).decode()
+        if not take_any_certificate(context, authorities_of(pem)):  # then they are verified in the handshake
+            context.verify_mode = ssl.CERT_OPTIONAL
+            context.load_verify_locations(cadata=pem)
         return context
 
     def kubelet_tls(self) -> ssl.SSLContext:
@@ -117,6 +121,12 @@ class Identity:
         name = "apiserver-kubelet-client"
         context.load_cert_chain(self.folder / f"{name}.crt", self.folder / f"{name}.key")
         return context
+
+
+def authorities_of(pem: str) -> list[bytes]:
+    """Each certificate of the text, in DER."""
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    return [ssl.PEM_cert_to_DER_cert(begin + each.partition(end)[0] + end) for each in pem.split(begin)[1:]]
 
 
 def _read(flags: Flags, name: str) -> bytes:
@@ -279,7 +289,7 @@ class Running:
         if delay_seconds:
             await asyncio.sleep(delay_seconds)
         self.listener.stop_accepting()
-        self.assembly.server.verbs.end_watches()
+        await self.assembly.server.verbs.watches_ended(WATCHES_END_SECONDS_MAX)
         await self.listener.stop(STOP_SECONDS_MAX)
         await self.assembly.stop()
         await self.kv.close()

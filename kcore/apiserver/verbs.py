@@ -6,6 +6,8 @@ same one is told. Source: apiserver pkg/endpoints/handlers of Kubernetes 1.36.
 
 from __future__ import annotations
 
+import asyncio
+import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -48,11 +50,13 @@ PATCH_TYPES: Final = (
     "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 )  # fmt: skip
+END_POLL_SECONDS: Final = 0.01
 MIN_REQUEST_SECONDS: Final = 1800  # a watch without a timeout lasts so long, and up to as much again
 DELETE_OPTIONS_DEFINITION: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 DELETE_OPTIONS: Final = GroupVersionKind("meta.k8s.io", "v1", "DeleteOptions")
 GZIPPED: Final = ((b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding"))
 FORMS: Final = {JSON: plans.JSON, PROTOBUF: plans.PROTOBUF}  # of bodies of which plans know
+READING: Final = Options()
 INCLUDE: Final = ("None", "Metadata", "Object")
 
 
@@ -146,7 +150,7 @@ class Verbs:
     async def get(self, call: Call) -> Response:
         """GET of one object."""
         form = call.accepted()
-        op = call.operation()
+        op = call.operation(READING)
         op.row = self._read_row(call, form)
         version = call.query.get("resourceVersion", ("",))[0]
         result = await self.registry.get(op, version) if version else await self.registry.get(op)
@@ -224,6 +228,14 @@ class Verbs:
         self.stopping = True
         for body in list(self.watches):
             body.end()
+
+    async def watches_ended(self, seconds_max: float) -> None:
+        """The same, and the ends are on their way; not waited for are clients that do not read what comes before."""
+        self.end_watches()
+        for _ in range(math.ceil(seconds_max / END_POLL_SECONDS)):
+            if not self.watches:
+                break
+            await asyncio.sleep(END_POLL_SECONDS)
 
     async def create(self, call: Call) -> Response:
         """POST."""

@@ -16,6 +16,7 @@ from kcore.apiserver.registry.metadata import NAME_ALPHABET, NAME_SUFFIX_LENGTH
 from kcore.apiserver.registry.remembered import Remembered
 from kcore.apiserver.registry.seams import Admission, Catalog, ManagedFields, ObjectStore
 from kcore.apiserver.registry.stored_form import decode, dumps, encode, loads, splice
+from kcore_native.http.head import uuid_text
 
 CLOCK_TEXT: Final = "%Y-%m-%dT%H:%M:%SZ"
 PAIRS: Final = tuple(one + other for one in NAME_ALPHABET for other in NAME_ALPHABET)
@@ -55,9 +56,12 @@ class SystemChance:
 
     def uid(self) -> str:
         """A random UUID (version 4)."""
-        raw = self._take(16).hex()
-        variant = "89ab"[int(raw[16], 16) & 3]
-        return f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-{variant}{raw[17:20]}-{raw[20:]}"
+        at = self._at
+        if at + 16 > len(self._pool):
+            self._pool = os.urandom(self.BATCH_BYTES)
+            at = 0
+        self._at = at + 16
+        return uuid_text(self._pool, at)
 
     def suffix(self) -> str:
         """Five letters and digits that spell nothing."""
