@@ -28,7 +28,7 @@ from kcore.apiserver.bootstrap import ClusterSettings, NamespaceObjects, bootstr
 from kcore.apiserver.cache_view import CacheView
 from kcore.apiserver.cacher import Cacher
 from kcore.apiserver.compaction import Compactor
-from kcore.apiserver.documents import Documents, version_info
+from kcore.apiserver.documents import Documents
 from kcore.apiserver.headers import HeaderFields
 from kcore.apiserver.health import Health
 from kcore.apiserver.metrics import Metrics
@@ -38,6 +38,7 @@ from kcore.apiserver.registry import Registry
 from kcore.apiserver.registry.components import components_of
 from kcore.apiserver.registry.core import Core, SystemChance
 from kcore.apiserver.registry_of import make_registry
+from kcore.apiserver.release import GIT_VERSION, version_info
 from kcore.apiserver.request import RequestInfo
 from kcore.apiserver.reviews import Reviews
 from kcore.apiserver.served import served
@@ -88,6 +89,7 @@ class Options:
     node_ports: tuple[int, int] | None = None
     compaction_seconds: float = 300.0
     switches: Mapping[str, bool] = field(default_factory=dict)  # --runtime-config
+    git_version: str = GIT_VERSION  # that is reported
 
 
 class Assembly:
@@ -102,7 +104,7 @@ class Assembly:
         self.storage = Storage(kv, prefix=options.prefix, event_ttl_seconds=options.event_ttl_seconds)
         self.cacher = Cacher(self.storage)
         self.view = CacheView(self.cacher, self.catalog.rows)
-        self.metrics = Metrics(version_info())
+        self.metrics = Metrics(version_info(options.git_version))
         self.storage.observe = self.metrics.stored
         self.health = Health(self._store_is_well)
         self.health.hooks[HOOK] = False
@@ -135,8 +137,8 @@ class Assembly:
         guards = self._guards(bindings)
         verbs = Verbs(self.registry, self.cacher, self.catalog, time.time, self.metrics)
         self.server = ApiServer(
-            self.catalog, verbs, guards, self.health, Documents(self.catalog, options.address),
-            self.metrics, kubelets=Kubelets(self.registry.core, options.kubelet_tls), openid=options.openid, settings=options.settings, storage_objects=self._objects,
+            self.catalog, verbs, guards, self.health,
+            Documents(self.catalog, options.address, options.git_version), self.metrics, kubelets=Kubelets(self.registry.core, options.kubelet_tls), openid=options.openid, settings=options.settings, storage_objects=self._objects,
         )  # fmt: skip
         now = self.registry.core.now
         await bootstrap(options.cluster, self.view, writer, now=now, root_ca=options.root_ca)

@@ -22,6 +22,7 @@ from kcore.apiserver.bootstrap import ClusterSettings
 from kcore.apiserver.flags import WITHOUT_EFFECT
 from kcore.apiserver.flags import Settings as Flags
 from kcore.apiserver.pki import SERVER_NAMES, Pair, Pki, kubeconfig, kubeconfig_text, write_private
+from kcore.apiserver.release import GIT_VERSION
 from kcore.apiserver.server import ApiServer, Settings
 from kcore.apiserver.tokens import TokenKeys
 from kcore.http.http1 import Http1Connection, Limits
@@ -205,6 +206,7 @@ def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[]
         node_ports=_port_range(flags["service-node-port-range"]),
         compaction_seconds=flags["etcd-compaction-interval"],
         switches=flags["runtime-config"],
+        git_version=flags["version"] or GIT_VERSION,
     )
 
 
