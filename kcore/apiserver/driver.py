@@ -25,6 +25,7 @@ from kcore.apiserver.pki import SERVER_NAMES, Pair, Pki, kubeconfig, kubeconfig_
 from kcore.apiserver.release import GIT_VERSION
 from kcore.apiserver.server import ApiServer, Settings
 from kcore.apiserver.tokens import TokenKeys
+from kcore.http.client_authorities import name_authorities
 from kcore.http.http1 import Http1Connection, Limits
 from kcore.http.http2 import Http2Connection
 from kcore.http.listener import Listener
@@ -103,7 +104,9 @@ class Identity:
                 f"cannot use {certificate} with {key}: {error}", field="--tls-cert-file"
             ) from None
         context.verify_mode = ssl.CERT_OPTIONAL
-        context.load_verify_locations(cadata=(self.client_ca + self.front_proxy_ca).decode())
+        authorities = self.client_ca + self.front_proxy_ca
+        context.load_verify_locations(cadata=authorities.decode())
+        name_authorities(context, authorities)
         return context
 
     def kubelet_tls(self) -> ssl.SSLContext:

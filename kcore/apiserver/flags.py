@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 from kcore.api.errors import InputError
 from kcore.apiserver.release import reported
 
-
 ALONE: Final = frozenset({"bool", "version"})  # kinds of flags that without a value are true
 
 

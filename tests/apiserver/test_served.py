@@ -10,7 +10,9 @@ from tests.apiserver.handled import Server
 
 
 def test_what_is_off_is_not_there() -> None:
-    switched = "api/v1,api/v1/podtemplates=false,batch/v1=false,batch/v1/jobs=true,apps/v1/daemonsets=false,api/beta"
+    switched = (
+        "api/v1,api/v1/podtemplates=false,batch/v1=false,batch/v1/jobs=true,apps/v1/daemonsets=false,api/beta"
+    )
     flags = gather({"runtime-config": switched})
     server = Server(switches=flags["runtime-config"])
     try:
