@@ -112,6 +112,7 @@ def test_components_are_asked_when_they_are_read() -> None:
             return "Get: connection refused"
 
         rig.core.components = {"etcd-0": well, "scheduler": ill}
+
         async def names(**query: str) -> list[str]:
             options = from_query(rig.op("componentstatuses").row, query.items())
             found = body((await rig.registry.components(options)).body)
