@@ -31,7 +31,7 @@ ABOUT = tuple(map(Step, (
     "kubectl api-resources --api-group=apps -o wide",
     "kubectl api-resources --categories=all -o name",
     "kubectl get namespaces default kube-system",
-    "kubectl get componentstatuses",
+    "kubectl get componentstatuses --field-selector=metadata.name=etcd-0",
     "kubectl get cs scheduler -o yaml",
     "kubectl get componentstatus nothing",
     "kubectl get nodes",
