@@ -165,8 +165,16 @@ def authenticator_of(
         certificates=ClientCertificates(identity.client_ca, time.time),
         tokens=tokens,
         audiences=audiences,
-        anonymous=flags["anonymous-auth"],
+        anonymous=anonymous_may_ask(flags),
     )
+
+
+def anonymous_may_ask(flags: Flags) -> bool:
+    """Whether requests that say nothing of who asks are let in: not where everybody may do everything."""
+    if flags["anonymous-auth"] and "AlwaysAllow" in flags["authorization-mode"]:
+        log.warning("--anonymous-auth is off, as --authorization-mode has AlwaysAllow")
+        return False
+    return bool(flags["anonymous-auth"])
 
 
 def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[], int]) -> Options:

@@ -56,7 +56,7 @@ STORE: Final = (
 ACCESS: Final = (
     Flag("client-ca-file", "text", "", "Whose certificates name users; made in --cert-dir if not given."),
     Flag("token-auth-file", "text", "", "Static tokens: token,user,uid,\"groups\"."),
-    Flag("anonymous-auth", "bool", True, "Requests that say nothing of who asks are system:anonymous'."),
+    Flag("anonymous-auth", "bool", True, "Requests that say nothing of who asks are system:anonymous'; off with AlwaysAllow."),
     Flag("authorization-mode", "texts", ("RBAC",), "AlwaysAllow, AlwaysDeny, RBAC."),
     Flag("service-account-issuer", "texts", ("https://kubernetes.default.svc.cluster.local",), "Who signs tokens."),
     Flag("service-account-key-file", "texts", (), "Keys that tokens of service accounts are verified with."),

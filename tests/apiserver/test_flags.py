@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from kcore.api.errors import InputError
-from kcore.apiserver.driver import Identity
+from kcore.apiserver.driver import Identity, anonymous_may_ask
 from kcore.apiserver.flags import FLAGS, gather
 from kcore.apiserver.pki import Pki, kubeconfig, kubeconfig_text
 from kcore.apiserver.release import GIT_VERSION, told, version_info
@@ -45,6 +45,12 @@ def test_flags_are_taken_as_go_takes_them() -> None:
     assert two_dashes("--anonymous-auth=false") == "--anonymous-auth=false"
     assert two_dashes("-v=2") == "--v=2"
     assert two_dashes("value") == "value"
+
+
+def test_nobody_is_anonymous_where_everybody_may_do_everything() -> None:
+    assert anonymous_may_ask(gather({}))
+    assert not anonymous_may_ask(gather({"anonymous-auth": "false"}))
+    assert not anonymous_may_ask(gather({"authorization-mode": "RBAC,AlwaysAllow"}))
 
 
 def test_the_version_is_said_or_reported(capsys: pytest.CaptureFixture[str]) -> None:
