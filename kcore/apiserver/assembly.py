@@ -29,7 +29,7 @@ from kcore.apiserver.cache_view import CacheView
 from kcore.apiserver.cacher import Cacher
 from kcore.apiserver.compaction import Compactor
 from kcore.apiserver.dangling import DanglingConditions
-from kcore.apiserver.documents import Documents, version_info
+from kcore.apiserver.documents import Documents
 from kcore.apiserver.fairness import Classifier
 from kcore.apiserver.headers import HeaderFields
 from kcore.apiserver.health import Health
@@ -40,6 +40,7 @@ from kcore.apiserver.registry import Registry
 from kcore.apiserver.registry.components import components_of
 from kcore.apiserver.registry.core import Core, SystemChance
 from kcore.apiserver.registry_of import make_registry
+from kcore.apiserver.release import GIT_VERSION, version_info
 from kcore.apiserver.request import RequestInfo
 from kcore.apiserver.reviews import Reviews
 from kcore.apiserver.served import served
@@ -91,6 +92,7 @@ class Options:
     node_ports: tuple[int, int] | None = None
     compaction_seconds: float = 300.0
     switches: Mapping[str, bool] = field(default_factory=dict)  # --runtime-config
+    git_version: str = GIT_VERSION  # that is reported
 
 
 class Assembly:
@@ -105,7 +107,7 @@ class Assembly:
         self.storage = Storage(kv, prefix=options.prefix, event_ttl_seconds=options.event_ttl_seconds)
         self.cacher = Cacher(self.storage)
         self.view = CacheView(self.cacher, self.catalog.rows)
-        self.metrics = Metrics(version_info())
+        self.metrics = Metrics(version_info(options.git_version))
         self.storage.observe = self.metrics.stored
         self.health = Health(self._store_is_well)
         self.health.hooks[HOOK] = False
@@ -143,8 +145,8 @@ class Assembly:
         guards = self._guards(bindings)
         verbs = Verbs(self.registry, self.cacher, self.catalog, time.time, self.metrics)
         self.server = ApiServer(
-            self.catalog, verbs, guards, self.health, Documents(self.catalog, options.address),
-            self.metrics, kubelets=Kubelets(self.registry.core, options.kubelet_tls), openid=options.openid, settings=options.settings, storage_objects=self._objects,
+            self.catalog, verbs, guards, self.health,
+            Documents(self.catalog, options.address, options.git_version), self.metrics, kubelets=Kubelets(self.registry.core, options.kubelet_tls), openid=options.openid, settings=options.settings, storage_objects=self._objects,
         )  # fmt: skip
         now = self.registry.core.now
         await bootstrap(options.cluster, self.view, writer, now=now, root_ca=options.root_ca)

@@ -22,6 +22,7 @@ from kcore.apiserver.bootstrap import ClusterSettings
 from kcore.apiserver.flags import WITHOUT_EFFECT
 from kcore.apiserver.flags import Settings as Flags
 from kcore.apiserver.pki import SERVER_NAMES, Pair, Pki, kubeconfig, kubeconfig_text, write_private
+from kcore.apiserver.release import GIT_VERSION
 from kcore.apiserver.server import ApiServer, Settings
 from kcore.apiserver.tokens import TokenKeys
 from kcore.http.any_certificate import take_any_certificate
@@ -171,8 +172,16 @@ def authenticator_of(
         certificates=ClientCertificates(identity.client_ca, time.time),
         tokens=tokens,
         audiences=audiences,
-        anonymous=flags["anonymous-auth"],
+        anonymous=anonymous_may_ask(flags),
     )
+
+
+def anonymous_may_ask(flags: Flags) -> bool:
+    """Whether requests that say nothing of who asks are let in: not where everybody may do everything."""
+    if flags["anonymous-auth"] and "AlwaysAllow" in flags["authorization-mode"]:
+        log.warning("--anonymous-auth is off, as --authorization-mode has AlwaysAllow")
+        return False
+    return bool(flags["anonymous-auth"])
 
 
 def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[], int]) -> Options:
@@ -215,6 +224,7 @@ def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[]
         node_ports=_port_range(flags["service-node-port-range"]),
         compaction_seconds=flags["etcd-compaction-interval"],
         switches=flags["runtime-config"],
+        git_version=flags["version"] or GIT_VERSION,
     )
 
 

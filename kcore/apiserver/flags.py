@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from kcore.api.errors import InputError
+from kcore.apiserver.release import reported
+
+ALONE: Final = frozenset({"bool", "version"})  # kinds of flags that without a value are true
 
 
 class Flag(NamedTuple):
@@ -53,7 +56,7 @@ STORE: Final = (
 ACCESS: Final = (
     Flag("client-ca-file", "text", "", "Whose certificates name users; made in --cert-dir if not given."),
     Flag("token-auth-file", "text", "", "Static tokens: token,user,uid,\"groups\"."),
-    Flag("anonymous-auth", "bool", True, "Requests that say nothing of who asks are system:anonymous'."),
+    Flag("anonymous-auth", "bool", True, "Requests that say nothing of who asks are system:anonymous'; off with AlwaysAllow."),
     Flag("authorization-mode", "texts", ("RBAC",), "AlwaysAllow, AlwaysDeny, RBAC."),
     Flag("service-account-issuer", "texts", ("https://kubernetes.default.svc.cluster.local",), "Who signs tokens."),
     Flag("service-account-key-file", "texts", (), "Keys that tokens of service accounts are verified with."),
@@ -76,6 +79,7 @@ CLUSTER: Final = (
     Flag("service-node-port-range", "text", "30000-32767", "Where node ports come from."),
     Flag("runtime-config", "switches", {}, "API versions and resources that are off: batch/v1=false,apps/v1/deployments=false."),
     Flag("feature-gates", "switches", {}, "Read and checked for their form; what kcore does, it does always."),
+    Flag("version", "version", "", "Says the version and ends; =vX.Y.Z-MINE: what the server says that it is."),
     Flag("v", "count", 0, "How much is logged; 4 and more: everything."),
 )  # fmt: skip
 
@@ -160,7 +164,7 @@ def switches(text: str) -> dict[str, bool]:
 
 READERS: Final[dict[str, Callable[[str], Any]]] = {
     "text": str, "any": str, "texts": texts, "count": count, "bool": boolean, "duration": seconds,
-    "switches": switches,
+    "switches": switches, "version": reported,
 }  # fmt: skip
 
 

@@ -162,7 +162,7 @@ class Verbs:
         info = call.info
         options = list_options.from_query(call.row, _pairs(call.query), name=info.name)
         if call.row.kind == "ComponentStatus":
-            return self._answer(call, await self.registry.components(call.operation()), form)
+            return self._answer(call, await self.registry.components(options), form)
         page = await self.cacher.list(call.row, info.namespace, options)
         body, compressed = list_answer(
             call.row, page, form, self._conversion(self._read_row(call, form)), now=self.now(), include=self._include(call, form),

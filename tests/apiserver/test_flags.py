@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from kcore.api.errors import InputError
-from kcore.apiserver.driver import Identity
+from kcore.apiserver.driver import Identity, anonymous_may_ask
 from kcore.apiserver.flags import FLAGS, gather
 from kcore.apiserver.pki import Pki, kubeconfig, kubeconfig_text
+from kcore.apiserver.release import GIT_VERSION, told, version_info
 from kcore.cli.apiserver import two_dashes
 from kcore.cli.app import main
 from kcore.cli.daemons import UP_DEFAULTS, pairs, plain
@@ -44,6 +45,26 @@ def test_flags_are_taken_as_go_takes_them() -> None:
     assert two_dashes("--anonymous-auth=false") == "--anonymous-auth=false"
     assert two_dashes("-v=2") == "--v=2"
     assert two_dashes("value") == "value"
+
+
+def test_nobody_is_anonymous_where_everybody_may_do_everything() -> None:
+    assert anonymous_may_ask(gather({}))
+    assert not anonymous_may_ask(gather({"anonymous-auth": "false"}))
+    assert not anonymous_may_ask(gather({"authorization-mode": "RBAC,AlwaysAllow"}))
+
+
+def test_the_version_is_said_or_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--version"], ["-version"], ["--version=true", "--secure-port=1"]):
+        assert main(["apiserver", *arguments]) == 0
+        assert capsys.readouterr().out == f"Kubernetes {GIT_VERSION}\n"
+    assert told("raw").startswith('version.Info{Major:"1", Minor:"36", ')
+    mine = gather({"version": f"{GIT_VERSION}-mine.1+build"})["version"]
+    assert version_info(mine)["gitVersion"] == f"{GIT_VERSION}-mine.1+build"
+    assert plain(["apiserver", "--version", "--secure-port=1"]) is not None
+    assert gather({"version": "false"})["version"] == ""
+    for text in ("v1.35.0", "v1.36.20", "vv", "perhaps", ""):
+        with pytest.raises(InputError, match="version"):
+            gather({"version": text})
 
 
 def test_suites_are_those_that_were_named(tmp_path: Path) -> None:

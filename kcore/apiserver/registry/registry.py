@@ -84,6 +84,6 @@ class Registry:
             return await connecting.proxy_target(self.core, op)
         return await connecting.TARGETS[op.subresource](self.core, op, query)
 
-    async def components(self, op: Operation) -> Result:
+    async def components(self, options: ListOptions) -> Result:
         """The list of ComponentStatus, which no store has."""
-        return await components.list_components(self.core.components, op)
+        return await components.list_components(self.core.components, options)
