@@ -7,10 +7,12 @@ pkg/controlplane of Kubernetes 1.36.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from kcore.apiserver.authz.rules import Rule, uncovered
+from kcore.apiserver.bootstrap.cluster import TOKEN_TRACKING, TOKEN_TRACKING_KEY
 from kcore.apiserver.bootstrap.flow_control import AUTOUPDATE_ANNOTATION as FLOW_ANNOTATION
 from kcore.apiserver.bootstrap.flow_control import MANDATORY
 from kcore.apiserver.bootstrap.policy import AUTOUPDATE_ANNOTATION as POLICY_ANNOTATION
@@ -111,8 +113,20 @@ def _replaced(*keys: str) -> Callable[[Object, Object], Object]:
 
 
 def _config_map(found: Object, wanted: Object) -> Object:
+    if wanted["metadata"]["name"] == TOKEN_TRACKING and _is_date(
+        (found.get("data") or {}).get(TOKEN_TRACKING_KEY, "")
+    ):
+        return found
     data = {**(found.get("data") or {}), **wanted["data"]}
     return found if data == (found.get("data") or {}) else {**found, "data": data}
+
+
+def _is_date(text: str) -> bool:
+    try:
+        time.strptime(text, "%Y-%m-%d")
+    except ValueError:
+        return False
+    return True
 
 
 _BY_KIND: Final[dict[str, Callable[[Object, Object], Object]]] = {
