@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kcore.api.errors import InputError
+from kcore.apiserver import lines
 from kcore.apiserver.assembly import Assembly, Options
 from kcore.apiserver.authn import Authenticator
 from kcore.apiserver.bootstrap import ClusterSettings
@@ -375,10 +376,7 @@ def run(
     flags: Flags, *, kubeconfig_path: str = "", said: Callable[[Running, str], None] | None = None
 ) -> int:
     """Serves until a signal says stop; the process' exit code."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("kcore").setLevel(
-        logging.DEBUG if flags["v"] >= 4 else logging.INFO if flags["v"] else logging.WARNING
-    )
+    lines.configure(logging.DEBUG if flags["v"] >= 4 else logging.INFO if flags["v"] else logging.WARNING)
     for flag in WITHOUT_EFFECT:
         if flags[flag.name] != flag.default:
             log.warning("--%s has no effect here", flag.name)

@@ -30,6 +30,7 @@ from kcore.apiserver.negotiation import (
     Accepted,
     accepted,
     content_type,
+    has_table,
     wants_pretty,
 )
 from kcore.apiserver.operation import Object, Operation, Options, Result
@@ -66,8 +67,8 @@ def _agent(header: bytes | None) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _accepted(header: bytes, streams: bool) -> Accepted:
-    return accepted(header.decode("latin-1"), streams=streams)
+def _accepted(header: bytes, streams: bool, tables: bool) -> Accepted:
+    return accepted(header.decode("latin-1"), streams=streams, tables=tables)
 
 
 @lru_cache(maxsize=64)
@@ -106,7 +107,10 @@ class Call:
         """The form that the client wants."""
         request = self.request
         header = request.header(b"accept")
-        found = PLAIN if not header else _accepted(header, streams)
+        found = PLAIN
+        if header:
+            tables = b"Table" not in header or has_table(self.row, self.info.subresource)
+            found = _accepted(header, streams, tables)
         agent = request.header(b"user-agent")
         if (agent or "pretty" in self.query) and wants_pretty(self.query.get("pretty"), _agent(agent)):
             return found._replace(pretty=True)

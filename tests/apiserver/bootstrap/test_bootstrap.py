@@ -143,6 +143,16 @@ def test_a_binding_to_another_role_is_made_anew() -> None:
     assert len(cluster.objects[key]["subjects"]) == 2
 
 
+def test_since_when_tokens_in_secrets_are_tracked() -> None:
+    cluster = started(Cluster())
+    where = ("", "configmaps", "kube-system", "kube-apiserver-legacy-service-account-token-tracking")
+    assert cluster.objects[where]["data"] == {"since": "2026-01-01"}
+    cluster.objects[where] = {**cluster.objects[where], "data": {"since": "2024-02-29"}}
+    assert started(cluster).writes == []
+    cluster.objects[where] = {**cluster.objects[where], "data": {"since": "long ago"}}
+    assert started(cluster).objects[where]["data"] == {"since": "2026-01-01"}
+
+
 def test_the_service_follows_the_port() -> None:
     cluster = started(Cluster())
     started(cluster, secure_port=7443)
