@@ -345,6 +345,10 @@ def _init_node_ports(ports: PortOperation, name: str, spec: Spec) -> None:
     """Each port has a node port; ports of one number (TCP and UDP) share theirs."""
     listed: list[dict[str, Any]] = spec.get("ports") or []
     by_port: dict[int, int] = {}
+    asked_of: dict[int, int] = {}  # the first that is asked for, by the port's number
+    for port in listed:
+        if port.get("nodePort"):
+            asked_of.setdefault(port["port"], port["nodePort"])
     for index, port in enumerate(listed):
         asked, number = port.get("nodePort") or 0, port["port"]
         if not asked and not _allocates(spec):
@@ -356,10 +360,7 @@ def _init_node_ports(ports: PortOperation, name: str, spec: Spec) -> None:
             elif asked != shared:
                 _take_port(ports, name, index, asked)
             continue
-        wanted = next(
-            (each["nodePort"] for each in listed if each["port"] == number and each.get("nodePort")), 0
-        )
-        if wanted:
+        if wanted := asked_of.get(number, 0):
             _take_port(ports, name, index, wanted)
         else:
             wanted = _take_any(ports)
