@@ -133,7 +133,8 @@ def gone(message: str) -> ApiError:
 def invalid(group: str, kind: str, name: str, errors: Sequence[FieldError]) -> ApiError:
     """422: fields are wrong; each is a cause, as many as FAULTS_BYTES_MAX has room for."""
     title = f"{group_resource(group, kind)} {quoted(name)} is invalid"
-    causes, texts, size = [], [], 0
+    causes: list[dict[str, Any]] = []
+    texts, size = [], 0
     for error in errors:
         body = error.body
         size += len(body) + len(error.field)
