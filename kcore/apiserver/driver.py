@@ -74,7 +74,9 @@ class Identity:
             self.token_key = _read(flags, "service-account-signing-key-file")
         else:
             self.token_key = pki.signing_key("sa")
-        self.token_keys = tuple(Path(name).read_bytes() for name in flags["service-account-key-file"])
+        self.token_keys = tuple(
+            _content(name, "service-account-key-file") for name in flags["service-account-key-file"]
+        )
         self.folder = folder
         self._pki = pki
 
@@ -132,10 +134,14 @@ def authorities_of(pem: str) -> list[bytes]:
 
 
 def _read(flags: Flags, name: str) -> bytes:
+    return _content(flags[name], name)
+
+
+def _content(path: str, flag: str) -> bytes:
     try:
-        return Path(flags[name]).read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
-        raise InputError(f"{flags[name]}: {error.strerror}", field=f"--{name}", expected="a file") from None
+        raise InputError(f"{path}: {error.strerror}", field=f"--{flag}", expected="a file") from None
 
 
 def _optional(flags: Flags, name: str) -> bytes | None:

@@ -21,6 +21,8 @@ UPDATE: Final = "UPDATE"
 DELETE: Final = "DELETE"
 CONNECT: Final = "CONNECT"
 
+WARNINGS_MAX: Final = 1000  # of one request; how many of them an answer carries, its bytes decide
+
 IGNORE: Final = "Ignore"
 WARN: Final = "Warn"
 STRICT: Final = "Strict"
@@ -68,8 +70,8 @@ class Operation:
         return self.options.dry_run
 
     def warn(self, text: str) -> None:
-        """The client is told; each text once."""
-        if text not in self.warnings:
+        """The client is told; each text once, of WARNINGS_MAX."""
+        if len(self.warnings) < WARNINGS_MAX and text not in self.warnings:
             self.warnings.append(text)
 
 

@@ -11,7 +11,7 @@ import yaml
 from kcore.api.errors import InputError
 from kcore.apiserver.driver import Identity, anonymous_may_ask
 from kcore.apiserver.flags import FLAGS, gather
-from kcore.apiserver.pki import Pki, kubeconfig, kubeconfig_text
+from kcore.apiserver.pki import Pki, kubeconfig, kubeconfig_text, write_private
 from kcore.apiserver.release import GIT_VERSION, told, version_info
 from kcore.cli.apiserver import two_dashes
 from kcore.cli.app import main
@@ -28,11 +28,26 @@ def test_values_are_read_by_their_kind() -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [("secure-port", "x"), ("event-ttl", "soon"), ("anonymous-auth", "maybe"), ("tls-min-version", "1"),
-     ("tls-cert-file", "only-one")],
+     ("tls-cert-file", "only-one"), ("secure-port", "70000"), ("advertise-address", "x"), ("service-account-issuer", ""),
+     ("service-cluster-ip-range", "x"), ("service-cluster-ip-range", ""), ("service-cluster-ip-range", "10.0.0.0/32"),
+     ("service-cluster-ip-range", "10.0.0.0/24,10.1.0.0/24"), ("service-cluster-ip-range", "fd00::/32"),
+     ("service-cluster-ip-range", "10.0.0.0/24,fd00::/112,fd01::/112")],
 )  # fmt: skip
 def test_what_cannot_be_is_said(name: str, text: str) -> None:
     with pytest.raises(InputError, match=name):
         gather({name: text})
+
+
+def test_ranges_of_both_families_are_taken() -> None:
+    both = gather({"service-cluster-ip-range": "10.0.0.0/24,fd00::/112", "advertise-address": "::1"})
+    assert both["service-cluster-ip-range"] == ("10.0.0.0/24", "fd00::/112")
+    assert both["advertise-address"] == "::1"
+
+
+def test_a_key_that_cannot_be_read_names_its_flag(tmp_path: Path) -> None:
+    flags = gather({"cert-dir": str(tmp_path), "service-account-key-file": str(tmp_path / "no.pem")})
+    with pytest.raises(InputError, match="--service-account-key-file"):
+        Identity(flags, ["localhost"])
 
 
 def test_an_unknown_flag_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,7 +108,7 @@ def test_keys_are_made_once_and_are_private(tmp_path: Path) -> None:
     again = Pki(tmp_path)
     assert again.client("admin", authority, "kubernetes-admin", "system:masters") == admin
     (tmp_path / "admin.crt").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="PEM"):
+    with pytest.raises(InputError, match="PEM"):
         Pki(tmp_path).client("admin", authority, "kubernetes-admin", "system:masters")
     assert pki.signing_key("sa") == pki.signing_key("sa")
     for path in tmp_path.glob("*.key"):
@@ -115,3 +130,25 @@ def test_plain_command_lines_need_no_parser() -> None:
         ["up", "--port=1", "--port=2"], ["apiserver", "-v=2"],
     ):  # fmt: skip
         assert plain(words) is None
+
+
+@pytest.mark.parametrize("name", ["ca.crt", "ca.key", "sa.key"])
+def test_what_is_no_pem_refuses_the_start(tmp_path: Path, name: str) -> None:
+    flags = gather({"cert-dir": str(tmp_path)})
+    Identity(flags, ["localhost"])
+    (tmp_path / name).write_bytes(b"garbage")
+    with pytest.raises(InputError, match=f"{name}: is no PEM"):
+        Identity(flags, ["localhost"])
+
+
+def test_a_certificate_of_another_key_refuses_the_start(tmp_path: Path) -> None:
+    flags = gather({"cert-dir": str(tmp_path)})
+    Identity(flags, ["localhost"])
+    (tmp_path / "ca.crt").write_bytes((tmp_path / "front-proxy-ca.crt").read_bytes())
+    with pytest.raises(InputError, match=r"ca\.crt: is not of the key beside it"):
+        Identity(flags, ["localhost"])
+
+
+def test_a_kubeconfig_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"{tmp_path}: Is a directory"):
+        write_private(tmp_path, b"x")

@@ -201,7 +201,8 @@ def validate_owner_references(owners: Sequence[Mapping[str, Any]], path: str) ->
     """Each names its owner; at most one is the controller (ValidateOwnerReferences)."""
     errors: list[FieldError] = []
     first = ""
-    for owner in owners:
+    listed = [*owners]
+    for owner in listed:
         api_version = owner.get("apiVersion") or ""
         group, _, version = api_version.rpartition("/")
         if api_version.count("/") > 1:  # no group and version: Go's parser gives up and both are empty
@@ -224,7 +225,7 @@ def validate_owner_references(owners: Sequence[Mapping[str, Any]], path: str) ->
                     'Only one reference can have Controller set to true. Found "true" in references for '
                     f"{first} and {current}"
                 )
-                errors.append(invalid(path, list(owners), detail))
+                errors.append(invalid(path, listed, detail))
             else:
                 first = current
     return errors

@@ -56,7 +56,7 @@ def validate_binding(binding: Object) -> list[FieldError]:
 async def _bind(core: Core, op: Operation, binding: Object) -> Result:
     op.verb = CREATE
     if errors := validate_binding(binding):
-        raise ApiError(500, "", field.aggregate(errors))
+        raise ApiError(500, "", field.aggregate(each.text for each in errors))
     await core.admission.validate(op, binding, None, now=core.now())
     row = core.catalog.row("", "v1", "pods")
     assert row is not None

@@ -7,6 +7,7 @@ from typing import Final
 from kcore.api.rows import Row
 from kcore.apiserver.storage import Storage, Stored, interpret
 from kcore.store.errors import StoreError
+from kcore.store.kv import Compare, PutOp, Relation, Target
 
 PAGE_OBJECTS_MAX: Final = 2_000
 
@@ -31,6 +32,27 @@ class Objects:
         key = self.storage.key(row, namespace, name)
         gone, _ = await self.storage.erase(row, key, Stored(b"", revision))
         return None if gone is None else gone.revision
+
+    async def kept_range(self, name: str) -> tuple[bytes, int]:
+        """The RangeAllocation of that name as JSON, and its revision; empty and 0 where there is none."""
+        try:
+            found = await self.storage.kv.get(self._range_key(name))
+        except StoreError as error:
+            raise interpret(error) from None
+        return (b"", 0) if found is None else (self.storage.stored(found).value, found.mod_revision)
+
+    async def keep_range(self, name: str, value: bytes, revision: int) -> int | None:
+        """Its new revision; None where it is no longer at ``revision``."""
+        key = self._range_key(name)
+        put = PutOp(key, self.storage.for_store(key, value))
+        try:
+            done = await self.storage.kv.txn((Compare(Target.MOD, Relation.EQUAL, key, revision),), (put,))
+        except StoreError as error:
+            raise interpret(error) from None
+        return done.revision if done.succeeded else None
+
+    def _range_key(self, name: str) -> bytes:
+        return f"{self.storage.prefix}ranges/{name}".encode()
 
     async def values(self, row: Row) -> list[bytes]:
         """All objects of the row, without resource versions."""

@@ -36,6 +36,14 @@ class ObjectStore(Protocol):
         """All objects of the row, in their stored form."""
         ...
 
+    async def kept_range(self, name: str) -> tuple[bytes, int]:
+        """The RangeAllocation of that name as JSON, and its revision; empty and 0 where there is none."""
+        ...
+
+    async def keep_range(self, name: str, value: bytes, revision: int) -> int | None:
+        """Its new revision; None where it is no longer at ``revision``."""
+        ...
+
     async def current_revision(self, row: Row) -> int:
         """The store's revision at some time after this was called."""
         ...
