@@ -130,7 +130,7 @@ def test_a_token_file_is_read_again(tmp_path: Path) -> None:
         assert credentials.headers == ((b"authorization", b"Bearer one"),)
         (tmp_path / "token").write_text("two\n")
         assert not credentials.is_due
-        assert await credentials.refused()
+        assert await credentials.refused(credentials.generation)
         assert credentials.headers == ((b"authorization", b"Bearer two"),)
         (tmp_path / "token").write_text("three")
         await clock.advance(61)
@@ -197,7 +197,7 @@ def test_a_plugin_is_run_again_once_what_it_said_has_expired(tmp_path: Path) -> 
         assert credentials.is_due
         await credentials.fresh()
         assert credentials.headers == ((b"authorization", b"Bearer said-2"),)
-        assert await credentials.refused()
+        assert await credentials.refused(credentials.generation)
         assert credentials.headers == ((b"authorization", b"Bearer said-3"),)
 
     asyncio.run(test())
