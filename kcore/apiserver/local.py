@@ -1,4 +1,4 @@
-"""The server's verbs for callers in its own process: what ``kcore.client.local`` stands on."""
+"""The server's verbs for callers in its own process: what ``kcore.client.asynchronous`` stands on."""
 
 from __future__ import annotations
 
@@ -41,6 +41,13 @@ class LocalCalls:
         """What is served."""
         rows: tuple[Row, ...] = self._catalog.rows
         return rows
+
+    async def discover(self) -> bool:
+        """``rows`` are of the moment."""
+        return False
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
     def _operation(
         self,
