@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from kcore.hollow.stage import Event, ResourceRef
@@ -40,6 +41,13 @@ class Gone(NamedTuple):
     obj: Object
 
 
+class Listed(NamedTuple):
+    """These are all objects there are of the kind; whatever else was known of it is gone."""
+
+    resource: ResourceRef
+    objs: Sequence[Object]
+
+
 class Done(NamedTuple):
     """All of a ``Play`` was performed. ``obj`` is what the last write of the object itself returned, if there was one."""
 
@@ -55,7 +63,7 @@ class Failed(NamedTuple):
     again: bool
 
 
-Change = Changed | Gone | Done | Failed
+Change = Changed | Gone | Listed | Done | Failed
 
 
 # -- out

@@ -76,5 +76,10 @@ class AddressRange:
             self._back.append(offset)
         return True
 
+    def clear(self) -> None:
+        """No address is in use."""
+        self._back = sorted(offset for offset in {*self._back, *self._used} if offset < self._next)[::-1]
+        self._used.clear()
+
     def __len__(self) -> int:
         return len(self._used)

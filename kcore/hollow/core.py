@@ -24,6 +24,7 @@ from kcore.hollow.actions import (
     Failed,
     Gone,
     Key,
+    Listed,
     ListPods,
     Object,
     Play,
@@ -61,6 +62,7 @@ from kcore.hollow.wheel import TimerWheel
 BACKOFF_MS_MIN: Final = 1_000  # before what failed is tried again; doubles each time
 BACKOFF_MS_MAX: Final = 32 * 60 * 1_000
 BACKOFF_JITTER: Final = 0.2
+REMOVED_MS: Final = 1_000  # after which an object that should be gone is deleted once more
 RENEW_FRACTION: Final = 0.25  # of its duration a lease is renewed after, as the kubelet does
 RENEW_JITTER: Final = 0.04
 
@@ -151,6 +153,19 @@ class Core:
         self._renew(now_ms)
         return self._actions
 
+    def born(self, resource: ResourceRef, obj: Object, now_ms: int) -> Object:
+        """The object as it may be created at once, in its first stage's state where that begins without delay."""
+        lifecycle = self._lifecycles.get(resource)
+        stage = lifecycle.match(obj, self._random) if lifecycle is not None else None
+        if stage is None or delay_ns(stage, obj, now_ms * MS_NS, self._random) > 0 or len(stage.steps) != 1:
+            return obj
+        step = stage.steps[0]
+        if not isinstance(step, Patch) or step.root != "status":
+            return obj
+        functions = functions_of(self._nodes, self._random, now_ms, self._started_ms, obj["metadata"]["name"])
+        status = patch_value(step, MERGE, obj, functions)["status"]
+        return {**obj, "status": {**(obj.get("status") or {}), **status}} if isinstance(status, dict) else obj
+
     # -- changes
 
     def _changed(self, change: Changed) -> None:
@@ -219,6 +234,8 @@ class Core:
             due_ms = waiting.due_ms  # something else changed: the stage goes on
         else:
             due_ms = self._now_ms + -(-delay_ns(stage, obj, self._now_ms * MS_NS, self._random) // MS_NS)
+            if is_being_removed(obj):
+                due_ms = max(due_ms, self._now_ms + REMOVED_MS)
         if due_ms <= self._now_ms:
             self._forget(key)
             self._play(key, stage, obj, 0)
@@ -246,6 +263,25 @@ class Core:
         elif resource == NODE:
             self._nodes.drop(key.name)
             self._leases.cancel(key.name)
+
+    def _listed(self, change: Listed) -> None:
+        resource, objs = change
+        there = {key_of(resource, obj) for obj in objs}
+        for known in (self._waiting, self._written):
+            for key in [key for key in known if key.resource == resource and key not in there]:
+                self._forget(key)
+                self._written.pop(key, None)
+        if resource == NODE:
+            for name in [name for name in self._nodes.all_names() if Key(NODE, "", name) not in there]:
+                self._nodes.drop(name)
+                self._leases.cancel(name)
+        elif resource == POD:
+            self._orphans.clear()
+            self._nodes.release_all()
+            for playing in self._playing.values():
+                self._nodes.mark(_with_addresses(playing))
+        for obj in objs:
+            self._changed(Changed(resource, obj))
 
     def _done(self, change: Done) -> None:
         playing = self._playing.pop(change.key, None)
@@ -277,8 +313,7 @@ class Core:
 
     def _give_back(self, playing: Playing) -> None:
         if playing.addresses:
-            pod = {"spec": playing.obj.get("spec"), "status": {"podIPs": [{"ip": each} for each in playing.addresses]}}
-            self._nodes.release(pod)
+            self._nodes.release(_with_addresses(playing))
 
     def _wait_again(self, key: Key, stage: Stage, obj: Object, sends: tuple[Send, ...], tries: int) -> None:
         delay_ms = min(BACKOFF_MS_MIN << min(tries, 30), BACKOFF_MS_MAX)
@@ -347,7 +382,7 @@ class Core:
 
 
 _TAKES: Final[Mapping[type[Any], Callable[[Core, Any], None]]] = {
-    Changed: Core._changed, Gone: Core._gone, Done: Core._done, Failed: Core._failed,
+    Changed: Core._changed, Gone: Core._gone, Listed: Core._listed, Done: Core._done, Failed: Core._failed,
 }  # fmt: skip
 
 
@@ -374,6 +409,11 @@ class _PodWorld:
         return made
 
 
+def _with_addresses(playing: Playing) -> Object:
+    """The pod as it will be with the addresses that it was given."""
+    return {"spec": playing.obj.get("spec"), "status": {"podIPs": [{"ip": each} for each in playing.addresses]}}
+
+
 def _templated(key: Key, step: Patch | Apply, obj: Object, functions: Mapping[str, Function]) -> Send:
     if isinstance(step, Apply):
         made = rendered(step.template, obj, functions)
@@ -395,6 +435,12 @@ def said_of_delay(stage: Stage, obj: Object) -> tuple[Any, ...]:
         for amount in (stage.delay_ms, stage.jitter_ms)
         if amount is not None and amount.find is not None
     )
+
+
+def is_being_removed(obj: Object) -> bool:
+    """Whether the server takes the object away in the same breath, as it says in two events."""
+    metadata = obj["metadata"]
+    return metadata.get("deletionGracePeriodSeconds") == 0 and not metadata.get("finalizers")
 
 
 def number(version: str) -> int:

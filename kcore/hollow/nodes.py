@@ -104,6 +104,15 @@ class Nodes:
         """Of the simulated nodes."""
         return [name for name, node in self._nodes.items() if node is not None]
 
+    def all_names(self) -> list[str]:
+        """Of all nodes, simulated or not."""
+        return list(self._nodes)
+
+    def release_all(self) -> None:
+        """No address is in use."""
+        for each in self._ranges.values():
+            each.clear()
+
     def mark(self, pod: Object) -> None:
         """The addresses that the pod has are in use."""
         self._each_address(pod, AddressRange.use)
