@@ -5,15 +5,17 @@ Source: kwok pkg/utils/expression. jq is asked only for what is more than a path
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from kcore.api.errors import InputError
+from kcore.api.quantity import parse_quantity
 from kcore.hollow.paths import compile_path
 
 Query = Callable[[Any], list[Any]]
 Condition = Callable[[Any], bool]
 OPERATORS: Final = ("In", "NotIn", "Exists", "DoesNotExist")
+NANO: Final = 1_000_000_000  # of a quantity's unit
 QUERY_VALUES_MAX: Final = 100_000  # that one jq query may yield of one object
 
 
@@ -57,6 +59,12 @@ def compile_cel(text: str) -> Callable[[Any], Any]:
 
     None where it fails: a field that is asked for and not there.
     """
+    program = cel_program(text, ("self",))
+    return lambda obj: program({"self": obj})
+
+
+def cel_program(text: str, names: Sequence[str]) -> Callable[[Mapping[str, Any]], Any]:
+    """What the CEL expression says of values of those names, None where it fails. Quantity(TEXT) is a number there."""
     try:
         from cel_expr_python import cel
     except ImportError:
@@ -64,15 +72,20 @@ def compile_cel(text: str) -> Callable[[Any], Any]:
             "a CEL expression needs the package cel-expr-python, which is not installed",
             expected="pip install 'kcore[cel]'",
         ) from None
+    quantity = cel.FunctionDecl(
+        "Quantity",
+        [cel.Overload("quantity_of", cel.Type.DOUBLE, [cel.Type.STRING], False, lambda q: parse_quantity(q) / NANO)],
+    )
     try:
-        program = cel.NewEnv(variables={"self": cel.Type.DYN}).compile(text)
+        extension = cel.CelExtension("kcore", [quantity])
+        program = cel.NewEnv(variables=dict.fromkeys(names, cel.Type.DYN), extensions=[extension]).compile(text)
     except Exception as error:  # noqa: BLE001 - the library raises what it likes
         said = str(error).partition("\n")[0]
-        raise InputError(f"{text!r} is no CEL: {said}", expected="an expression over self") from None
+        raise InputError(f"{text!r} is no CEL: {said}", expected=f"an expression over {', '.join(names)}") from None
 
-    def value(obj: Any) -> Any:
+    def value(values: Mapping[str, Any]) -> Any:
         try:
-            found = program.eval(data={"self": obj})
+            found = program.eval(data=values)
         except Exception:  # noqa: BLE001 - the same
             return None
         return found.plain_value() if found.type() != cel.Type.ERROR else None
