@@ -181,8 +181,6 @@ class Channels(Carried):
 
     def opened(self) -> None:
         """All streams are there from the beginning."""
-        for stream in (STDIN, *range(1, ERROR + 1)):
-            self.send(bytes((stream,)))  # as upstream: an empty message opens a stream
         self._program.start(self)
 
     def message(self, data: bytes) -> None:
