@@ -36,7 +36,6 @@ from kcore.hollow.actions import (
     Remove,
     Renew,
     Send,
-    Write,
 )
 from kcore.hollow.core import Core
 from kcore.hollow.leases import Leases
@@ -228,7 +227,9 @@ class Driver:
             self._tasks[-1].add_done_callback(self._forget_task)
         elif isinstance(action, Refused):
             self.failures += 1
-            log.warning("%s %s: stage %s: %s", action.key.resource.kind, _shown(action), action.stage, action.reason)
+            log.warning(
+                "%s %s: stage %s: %s", action.key.resource.kind, _shown(action), action.stage, action.reason
+            )
 
     def _forget_task(self, task: asyncio.Task[None]) -> None:
         if task in self._tasks:
@@ -261,7 +262,9 @@ class Driver:
             except ApiError as error:
                 self.failures += 1
                 if error.code not in (404, 409):
-                    log.warning("%s %s: stage %s: %s", play.key.resource.kind, _shown(play), play.stage, error)
+                    log.warning(
+                        "%s %s: stage %s: %s", play.key.resource.kind, _shown(play), play.stage, error
+                    )
                 return Failed(play.key, at, error.code in AGAIN or error.reason == SERVER_TIMEOUT)
             except (OSError, TimeoutError) as error:
                 self.failures += 1
