@@ -103,7 +103,10 @@ def cel_program(text: str, names: Sequence[str]) -> Callable[[Mapping[str, Any]]
 
 def requirement(key: str, operator: str, values: Sequence[str]) -> Condition:
     """Whether what the query finds is as the operator asks; InputError where the three do not fit."""
-    query = compile_query(key)
+    try:
+        query = compile_query(key)
+    except InputError as error:
+        raise error.at(field="key") from None
     if operator not in OPERATORS:
         raise InputError(
             f"operator {operator!r} is not supported",

@@ -9,7 +9,20 @@ import orjson
 import pytest
 
 from kcore.hollow import builtin_stages
-from kcore.hollow.actions import Action, Changed, Done, Failed, Gone, Key, Listed, Object, Play, Refused, Remove, Renew
+from kcore.hollow.actions import (
+    Action,
+    Changed,
+    Done,
+    Failed,
+    Gone,
+    Key,
+    Listed,
+    Object,
+    Play,
+    Refused,
+    Remove,
+    Renew,
+)
 from kcore.hollow.configuration import load
 from kcore.hollow.core import BACKOFF_MS_MIN, Core
 from kcore.hollow.lifecycle import by_resource
@@ -31,7 +44,9 @@ def node(name: str = "n", version: int = 1, **metadata: Any) -> Object:
         "conditions": [{"type": "Ready", "status": "True"}]}}  # fmt: skip
 
 
-def pod(name: str = "p", version: int = 5, *, on: str = "n", phase: str = "Pending", **metadata: Any) -> Object:
+def pod(
+    name: str = "p", version: int = 5, *, on: str = "n", phase: str = "Pending", **metadata: Any
+) -> Object:
     spec = {"nodeName": on, "containers": [{"name": "c", "image": "i"}]}
     whole = {"name": name, "namespace": "d", "uid": f"u-{name}", "resourceVersion": str(version), **metadata}
     return {"metadata": whole, "spec": spec, "status": {"phase": phase}}
@@ -102,8 +117,12 @@ def test_a_jobs_pod_ends_after_the_delay_that_it_asks_for() -> None:
     annotated = {"pod-complete.stage.kwok.x-k8s.io/delay": "10s"}
     running = pod(phase="Running", ownerReferences=owner, annotations=annotated)
     assert plays(core.step(T0, [Changed(NODE, node()), Changed(POD, running)])) == []
-    labelled = pod(version=6, phase="Running", ownerReferences=owner, annotations=annotated, labels={"a": "b"})
-    assert plays(core.step(T0 + 5_000, [Changed(POD, labelled)])) == [], "another change does not begin it anew"
+    labelled = pod(
+        version=6, phase="Running", ownerReferences=owner, annotations=annotated, labels={"a": "b"}
+    )
+    assert plays(core.step(T0 + 5_000, [Changed(POD, labelled)])) == [], (
+        "another change does not begin it anew"
+    )
     assert plays(core.step(T0 + 9_999)) == []
     (play,) = plays(core.step(T0 + 10_000))
     assert (play.stage, status_of(play)["phase"]) == ("pod-complete", "Succeeded")
@@ -127,7 +146,10 @@ def test_a_pod_that_is_to_go_is_deleted_and_its_address_is_free() -> None:
     going["status"]["podIP"] = "10.128.0.1"
     (play,) = plays(core.step(T0, [Changed(NODE, node()), Changed(POD, going)]))
     assert play.sends == (Remove(),)
-    gone = {**going, "metadata": {**going["metadata"], "deletionGracePeriodSeconds": 0, "resourceVersion": "9"}}
+    gone = {
+        **going,
+        "metadata": {**going["metadata"], "deletionGracePeriodSeconds": 0, "resourceVersion": "9"},
+    }
     assert core.step(T0, [Done(key(), None), Changed(POD, gone), Gone(POD, gone)]) == []
     (play,) = plays(core.step(T0, [Changed(POD, pod("q"))]))
     assert status_of(play)["podIP"] == "10.128.0.1"
@@ -186,8 +208,8 @@ def test_a_general_pod_passes_all_its_stages_in_order() -> None:
     stages = []
     for version in range(6, 30):
         played: list[Play] = []
-        for now in range(now, now + 20_000, 50):
-            played = plays(core.step(now))
+        for at in range(now, now + 20_000, 50):
+            now, played = at, plays(core.step(at))
             if played:
                 break
         if not played:
