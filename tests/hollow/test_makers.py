@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kcore.hollow.builtin_stages import builtin_documents
@@ -74,6 +74,7 @@ PODS = st.fixed_dictionaries({
 })  # fmt: skip
 
 
+@settings(max_examples=40)
 @given(PODS)
 def test_makers_make_what_the_templates_write(pod: dict[str, Any]) -> None:
     world = World()
