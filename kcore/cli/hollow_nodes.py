@@ -1,0 +1,92 @@
+"""``kcore hollow-nodes``: simulated nodes for any cluster, with kwok's flags."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from kcore.hollow.assembly import HollowNodes
+
+LEASE_SECONDS = 40
+CIDR = "10.128.0.0/9"
+NODE_IP = "127.0.0.1"
+
+
+def hollow_nodes(
+    kubeconfig: Annotated[
+        str,
+        typer.Option(help="The cluster's kubeconfig [$KUBECONFIG, ~/.kube/config, or the pod's account]."),
+    ] = "",
+    context: Annotated[str, typer.Option(help="Its context [the current one].")] = "",
+    nodes: Annotated[int, typer.Option(help="How many nodes are registered at the start.")] = 0,
+    node_template: Annotated[
+        str, typer.Option(help="Manifests of nodes to make them from, in turn; with {{ }} a Go template.")
+    ] = "",
+    stages: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Stage files, folders, or built-in ones: node, node-chaos, pod-fast, pod-general, pod-chaos [node, pod-fast]."
+        ),
+    ] = None,
+    config: Annotated[list[str] | None, typer.Option(help="The same, as kwok calls it.", hidden=True)] = None,
+    manage_all_nodes: Annotated[bool, typer.Option(help="Simulate every node that there is [true].")] = False,
+    manage_single_node: Annotated[str, typer.Option(help="Simulate the node of that name alone.")] = "",
+    manage_nodes_with_label_selector: Annotated[
+        str, typer.Option(help="Simulate nodes with such labels.")
+    ] = "",
+    manage_nodes_with_annotation_selector: Annotated[
+        str, typer.Option(help="Simulate nodes with such annotations.")
+    ] = "",
+    cidr: Annotated[str, typer.Option(help="Addresses of pods on nodes without a podCIDR.")] = CIDR,
+    node_ip: Annotated[str, typer.Option(help="Address that every node says it has.")] = NODE_IP,
+    node_port: Annotated[int, typer.Option(help="Port of every node's kubelet [the server's].")] = 0,
+    server_address: Annotated[
+        str,
+        typer.Option(help="Where logs, exec and the like are answered; port 0: a free one; empty: nowhere."),
+    ] = f"{NODE_IP}:0",
+    tls_cert_file: Annotated[str, typer.Option(help="Its certificate [made at the start].")] = "",
+    tls_private_key_file: Annotated[str, typer.Option(help="The certificate's key.")] = "",
+    client_ca_file: Annotated[
+        str, typer.Option(help="Who signs the certificates of those that may ask it.")
+    ] = "",
+    node_lease_duration_seconds: Annotated[
+        int, typer.Option(help="How long a node's lease lasts; 0: no leases.")
+    ] = LEASE_SECONDS,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn at random.")] = 0,
+    verbose: Annotated[int, typer.Option("--v", help="How much is logged.")] = 0,
+) -> None:
+    """Nodes that are not there: they register, are Ready, and pods that are bound to them run and end, stage by stage.
+
+    Stages are in Kwok's format. Prints one line when the nodes are there; SIGINT and SIGTERM stop it.
+    """
+    from kcore.api.errors import InputError
+    from kcore.hollow.service import Cluster, managed_of, serve, settings_of
+
+    chosen = [
+        bool(manage_single_node),
+        bool(manage_nodes_with_label_selector or manage_nodes_with_annotation_selector),
+    ]
+    if sum(chosen) + manage_all_nodes > 1:
+        raise InputError(
+            "conflicts with the other ways to choose nodes", field="--manage-single-node" if chosen[0] else "--manage-all-nodes",
+            expected="one of --manage-all-nodes, --manage-single-node, --manage-nodes-with-...-selector",
+        )  # fmt: skip
+    settings = settings_of(
+        [*(stages or ()), *(config or ())],
+        managed=managed_of(
+            manage_single_node, manage_nodes_with_label_selector, manage_nodes_with_annotation_selector
+        ),
+        nodes=nodes, node_template=node_template, server_address=server_address, cidr=cidr, node_ip=node_ip,
+        node_port=node_port, cert_file=tls_cert_file, key_file=tls_private_key_file, client_ca_file=client_ca_file,
+        lease_seconds=node_lease_duration_seconds, seed=seed,
+    )  # fmt: skip
+
+    def said(hollow: HollowNodes, made: int) -> None:
+        where = f"  kubelets: https://{settings.server_host}:{hollow.port}" if hollow.port else ""
+        print(f"kcore hollow-nodes is ready: {len(hollow.nodes)} nodes, {made} new{where}", flush=True)
+
+    code = serve(Cluster(kubeconfig, context), settings, verbose, said)
+    if code:
+        raise typer.Exit(code)
