@@ -26,7 +26,11 @@ from kcore.client.local import LocalClient
 from kcore.store.embedded import Embedded
 
 AT_ONCE = 100
-ACCOUNT = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}}
+ACCOUNT = {
+    "apiVersion": "v1",
+    "kind": "ServiceAccount",
+    "metadata": {"name": "default", "namespace": "default"},
+}
 STARTED = "2026-01-02T03:04:05Z"
 
 
@@ -93,7 +97,10 @@ class Writes:
 
     def status_patch(self, number: int) -> Awaitable[Any]:
         """A kubelet's strategic merge patch of the status."""
-        patch = {"metadata": {"uid": orjson.loads(self.seen[number])["metadata"]["uid"]}, "status": running(f"10.1.{number // 250 % 250}.{number % 250}")}
+        patch = {
+            "metadata": {"uid": orjson.loads(self.seen[number])["metadata"]["uid"]},
+            "status": running(f"10.1.{number // 250 % 250}.{number % 250}"),
+        }
         return self.client.patch("pods", f"web-{number}", patch, type="strategic", subresource="status")
 
     def status_update(self, number: int) -> Awaitable[Any]:
@@ -122,7 +129,11 @@ async def measured(writes: Writes, name: str, count: int, profile: cProfile.Prof
             profile.disable()
         if name != "bind":
             writes.seen.update(zip(numbers, map(orjson.dumps, answers), strict=True))
-    return {"figure": f"in_process_{name}", "per_second": round(count / wall), "cpu_us": round(cpu / count * 1e6, 1)}
+    return {
+        "figure": f"in_process_{name}",
+        "per_second": round(count / wall),
+        "cpu_us": round(cpu / count * 1e6, 1),
+    }
 
 
 async def main() -> None:

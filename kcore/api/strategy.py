@@ -80,6 +80,12 @@ class Strategy:
     grace_seconds: Callable[[Object, int | None], int | None] | None = None
     # "orphan" where deletion without a policy leaves dependents ("" otherwise: background)
     default_propagation: str = ""
+    # Members that a new object may have from the old one as they are (the same dict): after ``default_changed`` nothing
+    # here changes such a member in place, though it may put another in its stead.
+    shares: tuple[str, ...] = ()
+    default_changed: Callable[[Object, Object], None] | None = (
+        None  # obj, old: ``default`` of what is not shared
+    )
     # converts an object of another served version of this kind to and from the storage version, in place
     convert: Callable[[Object, str], None] | None = None  # object, api version wanted
 

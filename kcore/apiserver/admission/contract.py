@@ -84,6 +84,9 @@ class Plugin:
     subresources: frozenset[str] = frozenset({""})
     mutate: Step | None = None
     validate: Step | None = None
+    # Subresources on whose updates ``mutate`` replaces what it changes, and changes no value below the metadata in place:
+    # the object may share those with the one that is there.
+    keeps_shared: frozenset[str] = frozenset()
 
 
 ALL: Final = frozenset({("*", "*")})

@@ -70,6 +70,7 @@ def limit_ranger(view: View) -> Plugin:
         frozenset({"", "resize"}),
         mutate,
         validate,
+        keeps_shared=frozenset({""}),
     )
 
 

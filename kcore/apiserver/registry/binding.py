@@ -60,15 +60,15 @@ async def _bind(core: Core, op: Operation, binding: Object) -> Result:
     await core.admission.validate(op, binding, None, now=core.now())
     row = core.catalog.row("", "v1", "pods")
     assert row is not None
-    metadata, name = binding["metadata"], op.name
+    kind, metadata, name = core.kind(row), binding["metadata"], op.name
     for _ in range(SWAPS_MAX):
         stored = await core.store.get(row, op.namespace, name)
         if stored is None:
             raise not_found("", "pods", name)
-        pod = core.kind(row).decode(stored.value, stored.revision)
+        pod = kind.read(stored.value, stored.revision)
         _check(pod, metadata, op)
         _assign(pod, binding, core.now())
-        data = core.kind(row).encode(pod)
+        data = kind.encode_changed(pod, (), stored.value)
         if op.options.dry_run:
             return Result(201, succeeded(201))
         if await core.store.replace(row, op.namespace, name, data, stored.revision) is not None:

@@ -48,6 +48,10 @@ class ObjectStore(Protocol):
 class Admission(Protocol):
     """The chain of admission plugins, webhooks and policies. Both raise ApiError; ``obj`` is None for a deletion."""
 
+    def keeps_shared(self, op: Operation) -> bool:
+        """True where mutating an update replaces what it changes, and changes no value in place below the metadata."""
+        ...
+
     async def mutate(
         self, op: Operation, obj: Object | None, old: Object | None, *, now: str = ""
     ) -> None: ...
