@@ -67,8 +67,13 @@ async def _bind(core: Core, op: Operation, binding: Object) -> Result:
             raise not_found("", "pods", name)
         pod = kind.read(stored.value, stored.revision)
         _check(pod, metadata, op)
+        fresh = "nodeName" not in pod["spec"]
         _assign(pod, binding, core.now())
-        data = kind.encode_changed(pod, (), stored.value)
+        if fresh:
+            added = {"spec": {"nodeName": binding["target"]["name"]}}
+            data = kind.encode_changed(pod, ("spec",), stored.value, added)
+        else:
+            data = kind.encode(pod)
         if op.options.dry_run:
             return Result(201, succeeded(201))
         if await core.store.replace(row, op.namespace, name, data, stored.revision) is not None:

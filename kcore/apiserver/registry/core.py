@@ -129,9 +129,17 @@ class Kind:
         """The stored object for a write, in the storage version: to be changed no deeper than its own metadata."""
         return shared.read(data, revision, self.stored_node, self.field_sets)
 
-    def encode_changed(self, obj: Object, kept: Collection[str], data: bytes) -> bytes:
-        """As ``encode``, the members ``kept`` being those of the stored object ``data``."""
-        return shared.encode(obj, kept, data, self.stored, self.row.kind, self.stored_node, self.field_sets)
+    def encode_changed(
+        self,
+        obj: Object,
+        kept: Collection[str],
+        data: bytes,
+        added: Mapping[str, Object] = shared.NOTHING,
+    ) -> bytes:
+        """As ``encode``, the members ``kept`` being those of the stored object ``data``, with what was ``added`` to them."""
+        return shared.encode(
+            obj, kept, data, self.stored, self.row.kind, self.stored_node, self.field_sets, added
+        )
 
     def default_changed(self, obj: Object, old: Object | None) -> None:
         """The object holds its defaults; those of what it shares with ``old`` are there."""
