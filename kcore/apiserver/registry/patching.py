@@ -38,6 +38,7 @@ from kcore.apiserver.registry.scaling import API_VERSION, DEFINITION, own_scale,
 from kcore.apiserver.registry.shared import kept_members
 from kcore.apiserver.registry.stored_form import copied, dumps
 from kcore.apiserver.registry.updating import Write, mutate, write
+from kcore_native.documents import member_count
 from kcore_native.schema.node import TypeMismatch, count_members
 
 JSON_PATCH: Final = "application/json-patch+json"
@@ -188,7 +189,7 @@ def parsed(body: bytes, patch_type: str) -> Any:
 
 def doubles(body: bytes, given: Any) -> list[str]:
     """``duplicate field "x"`` for each member that an object of the document has twice."""
-    if count_members(body) == _members(given):
+    if count_members(body) == member_count(given):
         return []
     found: dict[str, None] = {}
     _doubles(json.loads(body, object_pairs_hook=_Pairs), "", found)
@@ -211,12 +212,6 @@ def _doubles(value: Any, path: str, found: dict[str, None]) -> None:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             _doubles(item, f"{path}[{index}]", found)
-
-
-def _members(value: Any) -> int:
-    if isinstance(value, dict):
-        return len(value) + sum(map(_members, value.values()))
-    return sum(map(_members, value)) if isinstance(value, list) else 0
 
 
 def sorted_json(obj: Any) -> str:
