@@ -14,6 +14,7 @@ from kcore.api.strategy import Context, Strategy
 from kcore.apiserver.operation import Object, Operation, Result
 from kcore.apiserver.registry import shared
 from kcore.apiserver.registry.metadata import NAME_ALPHABET, NAME_SUFFIX_LENGTH
+from kcore.apiserver.registry.owning import Updates
 from kcore.apiserver.registry.remembered import Remembered
 from kcore.apiserver.registry.seams import Admission, Catalog, ManagedFields, ObjectStore
 from kcore.apiserver.registry.stored_form import decode, dumps, encode, loads, splice
@@ -116,6 +117,7 @@ class Kind:
     in_other_version: Callable[[Object, str], tuple[Object, Any] | None] | None = None
     owned: Remembered = field(default_factory=dict)
     field_sets: shared.FieldSets = field(default_factory=shared.FieldSets)
+    updates: Updates = field(default_factory=dict)
 
     def encode(self, obj: Object) -> bytes:
         """The stored form of an object in the storage version, which loses its resourceVersion."""
