@@ -17,6 +17,16 @@ cdef const char *MANAGED = b'"managedFields"'
 cdef const char *FIELDS = b'"fieldsV1"'
 
 
+def metadata_end(bytes value not None):
+    """Behind the metadata of a stored object; -1 for anything else."""
+    cdef const char *text = PyBytes_AS_STRING(value)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(value), at = head_end(text, size)
+    if at < 0:
+        return -1
+    at = skip_value(text, at - 1, size)
+    return at if 0 <= at < size else -1
+
+
 def spans(bytes value not None, Py_ssize_t at=0):
     """Start and end of each member's value in the object that begins at ``at``, by name; None for anything else."""
     cdef const char *text = PyBytes_AS_STRING(value)

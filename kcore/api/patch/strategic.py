@@ -25,6 +25,7 @@ BAD_RETAIN_KEYS: Final = "invalid patch format of retainKeys"
 BAD_SET_ORDER: Final = "invalid patch format of setElementOrder list"
 UNSUPPORTED: Final = "strategic merge patch format is not supported"
 
+FLAT: Final = frozenset({str, int, bool, float, type(None)})  # what replaces whatever was there
 GO_KINDS: Final = {
     "map": "map", "list": "slice", "string": "string", "integer": "int32", "number": "float64", "boolean": "bool",
     "any": "struct", "bytes": "slice",
@@ -58,6 +59,9 @@ def strategic_merge(obj: Object, patch: Any, node: Any) -> Object:
 
 
 def _merged(original: Object, patch: Object, node: Any) -> Object:
+    if all(type(value) in FLAT and key[:1] != "$" for key, value in patch.items()):
+        merged = {**original, **patch}
+        return {key: value for key, value in merged.items() if value is not None or key not in patch}
     if DIRECTIVE in patch:
         return _directed(patch)
     original, patch = {**original}, {**patch}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import calendar
 import time
+from collections.abc import Collection
 from typing import Any, Final
 
 from kcore.api.kinds.metadata import FOREGROUND, ORPHAN
@@ -15,6 +16,7 @@ from kcore.api.status import conflict, not_found, server_timeout, success
 from kcore.apiserver.operation import DELETE, Object, Operation, Result
 from kcore.apiserver.registry.core import CLOCK_TEXT, Core, Kind
 from kcore.apiserver.registry.options import validate_delete_options
+from kcore.apiserver.registry.shared import ALL_BUT_METADATA, HEAD
 from kcore.apiserver.registry.updating import RETRY_SECONDS, SWAPS_MAX
 
 ORPHAN_POLICY: Final = "Orphan"
@@ -23,10 +25,6 @@ JOB_KEEPS_PODS: Final = (
     "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or "
     "set propagationPolicy=Orphan to suppress this warning"
 )
-
-
-CHANGES: Final = frozenset({"apiVersion", "kind", "metadata"})  # members that a deletion writes anew
-NAMESPACE_CHANGES: Final = CHANGES | {"status"}
 
 
 class Outcome:
@@ -113,7 +111,7 @@ class _Deletion:
         self.core, self.kind, self.op, self.namespace = core, kind, op, namespace
         self.options, self.live, self.value = options, live, value
         self.revision, self.admits = revision, admits
-        self.changes = CHANGES
+        self.kept: Collection[str] = ALL_BUT_METADATA
         self.marked = False  # its grace of zero is stored, what remains is to remove it
 
     async def run(self) -> Outcome | None:
@@ -253,8 +251,7 @@ class _Deletion:
     async def _write(self) -> int | None:
         """The revision of the object as it is now, None where another was faster."""
         op, live = self.op, self.live
-        kept = [name for name in live if name not in self.changes]
-        data = self.kind.encode_changed(live, kept, self.value)
+        data = self.kind.encode_changed(live, self.kept, self.value)
         if op.options.dry_run or data == self.value:  # on its way already, and nothing else was asked for
             self.value = data
             return self.revision
@@ -297,7 +294,7 @@ class _Deletion:
             await self._admit()
         metadata["deletionTimestamp"] = self.core.now()
         live.setdefault("status", {})["phase"] = "Terminating"
-        self.changes = NAMESPACE_CHANGES
+        self.kept = [name for name in live if name not in (*HEAD, "status")]
         current = list(metadata.get("finalizers") or ())
         for name, wish in zip((ORPHAN, FOREGROUND), _namespace_wishes(options, current), strict=True):
             if wish and name not in current:

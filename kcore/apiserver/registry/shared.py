@@ -17,11 +17,15 @@ from orjson import Fragment
 from kcore.apiserver.operation import Object
 from kcore.apiserver.registry.stored_form import NULL, decode, dumps, loads
 from kcore.apiserver.registry.stored_form import encode as encode_whole
-from kcore_native.cacher.members import spans, without_fields
+from kcore_native.cacher.members import metadata_end, spans, without_fields
 
 FIELD_SETS_MAX: Final = 512  # of one resource; more begin anew
 FIELD_SET_BYTES_MAX: Final = 8 << 10  # larger ones are decoded each time
 FIELDS: Final = "fieldsV1"
+HEAD: Final = ("apiVersion", "kind", "metadata")
+ALL_BUT_METADATA: Final = (
+    "*",
+)  # what is kept: the object has the same members, and all behind its metadata are as they were
 NOTHING: Final[Mapping[str, Object]] = MappingProxyType({})
 
 
@@ -91,10 +95,20 @@ def encode(
 
     ``added``: what such a member has beyond, the new fields of an object at its end.
     """
+    metadata = obj["metadata"]
+    if kept is ALL_BUT_METADATA:
+        end = metadata_end(data)
+        if end < 0:
+            return encode_whole(obj, api_version, kind, node)
+        metadata.pop("resourceVersion", None)
+        if node is not None:
+            node.write_nulls({"metadata": metadata})
+        if entries := metadata.get("managedFields"):
+            metadata = {**metadata, "managedFields": known.spliced(entries)}
+        return dumps({"apiVersion": api_version, "kind": kind, "metadata": metadata})[:-1] + data[end:]
     places = spans(data) if kept else {}
     if places is None or any(name not in places for name in kept):
         return encode_whole(obj, api_version, kind, node)
-    metadata = obj["metadata"]
     metadata.pop("resourceVersion", None)
     changed = {name: value for name, value in obj.items() if name not in kept}
     if node is not None:
@@ -113,3 +127,10 @@ def encode(
 def kept_members(obj: Object, old: Object, shares: Collection[str]) -> list[str]:
     """Those of ``shares`` that are the old object's own."""
     return [name for name in shares if name in obj and name in old and obj[name] is old[name]]
+
+
+def kept_of(obj: Object, old: Object, shares: Collection[str]) -> Collection[str]:
+    """The same for ``encode``."""
+    kept = kept_members(obj, old, shares)
+    whole = bool(kept) and len(obj) == len(old) == len(kept) + len(HEAD) and all(name in obj for name in HEAD)
+    return ALL_BUT_METADATA if whole else kept

@@ -26,7 +26,7 @@ from kcore.apiserver.registry.metadata import (
     is_too_large,
     metadata_of,
 )
-from kcore.apiserver.registry.shared import kept_members
+from kcore.apiserver.registry.shared import kept_members, kept_of
 from kcore.apiserver.registry.stored_form import copied, dumps, loads, same
 from kcore.apiserver.registry.timestamps import keep_timestamps
 from kcore.apiserver.versions import parse_version
@@ -260,12 +260,12 @@ async def _swap(
             await core.admission.validate(op, *shown, now=change.now)
         if ends_by_update(kind, obj, live):
             stored_revision = await _end(core, change, namespace, live, revision)
-            data = kind.encode_changed(obj, kept_members(obj, live, kind.strategy.shares), data)
+            data = kind.encode_changed(obj, kept_of(obj, live, kind.strategy.shares), data)
             answered = revision
         elif same(obj, live):
             stored_revision = answered = revision
         else:
-            data = kind.encode_changed(obj, kept_members(obj, live, kind.strategy.shares), data)
+            data = kind.encode_changed(obj, kept_of(obj, live, kind.strategy.shares), data)
             if op.options.dry_run:
                 stored_revision = answered = revision
             else:
