@@ -117,7 +117,7 @@ class Kind:
     in_other_version: Callable[[Object, str], tuple[Object, Any] | None] | None = None
     owned: Remembered = field(default_factory=dict)
     field_sets: shared.FieldSets = field(default_factory=shared.FieldSets)
-    updates: Updates = field(default_factory=dict)
+    updates: Updates = field(default_factory=Updates)
 
     def encode(self, obj: Object) -> bytes:
         """The stored form of an object in the storage version, which loses its resourceVersion."""

@@ -29,6 +29,7 @@ from kcore.apiserver.registry.metadata import (
 from kcore.apiserver.registry.owning import Writer, own_changes_like_before
 from kcore.apiserver.registry.remembered import own_like_before
 from kcore.apiserver.registry.stored_form import decode, dumps, loads
+from kcore_native.fieldset.walk import Comparison
 
 VERSION_ON_CREATE: Final = "resourceVersion should not be set on objects to be created"
 
@@ -169,7 +170,7 @@ def own_fields(core: Core, kind: Kind, op: Operation, live: Object | None, obj: 
         reset = sub.reset_fields
     manager = manager_of(op.options)
 
-    def own(time: str) -> None:
+    def own(time: str, comparison: Comparison | None = None) -> None:
         core.managed_fields.update(
             live,
             obj,
@@ -181,6 +182,7 @@ def own_fields(core: Core, kind: Kind, op: Operation, live: Object | None, obj: 
             node=kind.node,
             reset_fields=reset,
             convert=kind.in_other_version,
+            comparison=comparison,
         )
 
     if live is not None:

@@ -18,6 +18,7 @@ from kcore_native.fieldset.walk import Comparison
 
 UNTOLD: Final = "now"  # the time of the entry that an update renews, until its update is remembered
 UPDATES_MAX: Final = 256  # of each resource; the oldest is forgotten first
+SEEN_MAX: Final = 4096  # keys that were met once; more begin anew
 DIFFERENCE_BYTES_MAX: Final = 8 << 10  # larger ones are worked out each time
 
 Key = tuple[Any, ...]
@@ -31,7 +32,32 @@ class Made(NamedTuple):
     is_new: bool
 
 
-Updates = dict[Key, tuple[Made, ...]]
+class Updates:
+    """What updates came to, of keys that were met twice: an address in a status makes a key that comes once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Key, tuple[Made, ...]] = {}
+        self._seen: set[int] = set()
+
+    def of(self, key: Key) -> tuple[Made, ...] | None:
+        """The entries, None where they are not known."""
+        return self._known.get(key)
+
+    def is_met_again(self, key: Key) -> bool:
+        """True where the key was asked for before, or one of its hash."""
+        number = hash(key)
+        if number in self._seen:
+            return True
+        if len(self._seen) >= SEEN_MAX:
+            self._seen.clear()
+        self._seen.add(number)
+        return False
+
+    def put(self, key: Key, made: tuple[Made, ...]) -> None:
+        """That is what such an update comes to."""
+        if len(self._known) >= UPDATES_MAX:
+            del self._known[next(iter(self._known))]
+        self._known[key] = made
 
 
 class Writer(NamedTuple):
@@ -50,18 +76,18 @@ def own_changes_like_before(
     writer: Writer,
     now: str,
     node: Any,
-    own: Callable[[str], None],
+    own: Callable[[str, Comparison | None], None],
 ) -> None:
     """``new`` has the managed fields that ``own`` (given the time) would give it, as an update of ``live`` by that writer."""
     metadata = new["metadata"]
     before = live["metadata"].get("managedFields")
     given = metadata.get("managedFields")
     if not before or not (given is before or given is None or writer.subresource):
-        own(now)
+        own(now, None)
         return
     headers = _headers(before, writer.api_version, sets)
     if headers is None:
-        own(now)
+        own(now, None)
         return
     metadata.pop("managedFields", None)
     try:
@@ -72,24 +98,22 @@ def own_changes_like_before(
         metadata["managedFields"] = given
     difference = b"" if comparison is None else dumps((comparison.changed, comparison.removed))
     key = (writer, difference, headers)
-    made = known.get(key) if comparison is not None else None
+    made = known.of(key) if comparison is not None else None
     if made is not None:
         entries = [_entry(each, before, now) for each in made]
         if len(entries) > 1:
             entries.sort(key=order_of_entry)
         metadata["managedFields"] = entries
         return
-    if comparison is None or len(difference) > DIFFERENCE_BYTES_MAX:
-        own(now)
+    if comparison is None or len(difference) > DIFFERENCE_BYTES_MAX or not known.is_met_again(key):
+        own(now, comparison)
         return
-    own(UNTOLD)
+    own(UNTOLD, comparison)
     after = metadata.get("managedFields")
     if not after:
         return
     if (told := _told(before, after, sets)) is not None:
-        if len(known) >= UPDATES_MAX:
-            del known[next(iter(known))]
-        known[key] = told
+        known.put(key, told)
     metadata["managedFields"] = _dated(after, now)
 
 

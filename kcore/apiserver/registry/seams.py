@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from kcore.api.rows import GroupVersionKind, Row
 from kcore.api.strategy import Strategy
 from kcore.apiserver.operation import Object, Operation
+from kcore_native.fieldset.walk import Comparison
 
 
 class Stored(Protocol):
@@ -76,8 +77,12 @@ class ManagedFields(Protocol):
         node: Any,
         reset_fields: Sequence[str],
         convert: Callable[[Object, str], tuple[Object, Any] | None] | None = None,
+        comparison: Comparison | None = None,
     ) -> None:
-        """``new["metadata"]["managedFields"]`` is brought up to date for a write by ``manager``."""
+        """``new["metadata"]["managedFields"]`` is brought up to date for a write by ``manager``.
+
+        ``comparison``: of ``live`` with ``new`` without its managed fields, where it is known already.
+        """
         ...
 
     def apply(
