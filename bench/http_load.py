@@ -23,7 +23,7 @@ import orjson
 import uvloop
 import yaml
 
-from bench.registry_steps import POD
+from bench.registry_steps import POD, running
 
 EVENT = b'{"type":'
 HEAD_END = b"\r\n\r\n"
@@ -31,6 +31,7 @@ LAST_CHUNK = b"\r\n0\r\n\r\n"
 LENGTH = b"content-length: "
 PODS = "/api/v1/namespaces/default/pods"
 MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 WATCH_SECONDS_MAX = 120.0
 
 
@@ -163,6 +164,18 @@ class Load:
             elif what == "patch":
                 body = orjson.dumps({"metadata": {"annotations": {"example.com/seen": str(time.time_ns())}}})
                 made.append(self.request("PATCH", path, body, MERGE_PATCH))
+            elif what == "bind":
+                target = {"apiVersion": "v1", "kind": "Node", "name": f"node-{number % 100}"}
+                body = {
+                    "apiVersion": "v1",
+                    "kind": "Binding",
+                    "metadata": {"name": f"web-{number}"},
+                    "target": target,
+                }
+                made.append(self.request("POST", f"{path}/binding", orjson.dumps(body)))
+            elif what == "status":
+                patch = {"status": running(f"10.1.{number // 250 % 250}.{number % 250}")}
+                made.append(self.request("PATCH", f"{path}/status", orjson.dumps(patch), STRATEGIC_PATCH))
             elif what == "delete":
                 made.append(self.request("DELETE", f"{path}?gracePeriodSeconds=0"))
             else:
