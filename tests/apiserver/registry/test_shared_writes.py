@@ -7,6 +7,7 @@ import copy
 import json
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import orjson
 import pytest
@@ -18,7 +19,7 @@ from kcore.apiserver.admission import Admission, Plugin
 from kcore.apiserver.admission.contract import CREATE, UPDATE, Request
 from kcore.apiserver.admission.nodes import default_toleration_seconds
 from kcore.apiserver.operation import Operation, Options
-from kcore.apiserver.registry import Registry
+from kcore.apiserver.registry import Registry, binding
 from kcore.apiserver.registry.core import Core
 from kcore.apiserver.registry.objects import Objects
 from kcore.apiserver.registry.shared import FieldSets, read
@@ -54,11 +55,15 @@ def in_place() -> Plugin:
     return Plugin("InPlace", frozenset({CREATE, UPDATE}), frozenset({("", "pods")}), mutate=mutate)
 
 
+def _nothing(*_: Any) -> None:
+    return None
+
+
 class Side:
     """A registry with a store of its own."""
 
     def __init__(self, kv: Embedded, core: type[Core], plugins: list[Plugin]) -> None:
-        self.kv, self.seconds = kv, START_SECONDS
+        self.kv, self.seconds, self.is_whole = kv, START_SECONDS, core is WholeCore
         self.storage = Storage(kv)
         self.core = core(
             Objects(self.storage), CATALOG, Admission([default_toleration_seconds(), *plugins]), managed_fields,
@@ -74,7 +79,8 @@ class Side:
         options = Options(user_agent=more.pop("agent", "kubectl/1"), **more)
         op = Operation(row, namespace, "" if what == "create" and not sub else name, sub, options=options)
         try:
-            done = await getattr(self.registry, what)(op, *copy.deepcopy(arguments))
+            with patch.object(binding, "spliced", new=_nothing if self.is_whole else binding.spliced):
+                done = await getattr(self.registry, what)(op, *copy.deepcopy(arguments))
             answer = (done.code, orjson.loads(done.body) if isinstance(done.body, bytes) else done.body)
         except ApiError as error:
             answer = (error.code, error.reason, error.message, error.details)
@@ -121,12 +127,12 @@ async def write(random: Random, sides: tuple[Side, Side], row: Any, live: Object
     sides[1].seconds = sides[0].seconds
     agent = random.choice(["kubectl/1", "kubelet/1"])
     if choice < 5:
-        kind, patch, sub = patch_of(random, live, node)
+        kind, made, sub = patch_of(random, live, node)
         asked: Any = (
             "patch",
             row,
             live,
-            (kind, json.dumps(patch).encode()),
+            (kind, json.dumps(made).encode()),
             {"subresource": sub, "agent": agent},
         )
     elif choice < 7:
@@ -146,9 +152,9 @@ async def write(random: Random, sides: tuple[Side, Side], row: Any, live: Object
         configuration = {"apiVersion": row.api_version, "kind": row.kind, "metadata": {"name": live["metadata"]["name"], "labels": {"applied": agent[:7]}}}  # fmt: skip
         asked = ("patch", row, live, (APPLY, orjson.dumps(configuration)), {"agent": agent, "field_manager": "m", "force": True})  # fmt: skip
     elif choice == 8 and row.kind == "Pod":
-        metadata = {"name": live["metadata"]["name"], "annotations": {"bound": "yes"}}
-        binding = {"metadata": metadata, "target": {"kind": "Node", "name": f"node-{random.randrange(3)}"}}
-        asked = ("create", row, live, (binding,), {"subresource": "binding"})
+        metadata = {"name": live["metadata"]["name"], **random.choice([{}, {"uid": live["metadata"]["uid"]}, {"uid": "other"}, {"annotations": {"bound": "yes"}}])}  # fmt: skip
+        bound = {"metadata": metadata, "target": {"kind": "Node", "name": f"node-{random.randrange(3)}"}}
+        asked = ("create", row, live, (bound,), {"subresource": "binding"})
     else:
         grace = random.choice([None, 0, 5])
         options = {} if grace is None else {"gracePeriodSeconds": grace}
@@ -221,8 +227,8 @@ def test_equal_field_sets_are_one_dict_that_writes_leave_as_it_is() -> None:
         sets = [kind.read(*each[:2])["metadata"]["managedFields"][0]["fieldsV1"] for each in stored]
         assert sets[0] is sets[1]
         raw = kind.field_sets.raw(sets[0])
-        patch = (MERGE, b'{"metadata":{"annotations":{"a":"b"},"labels":{"app":"c"}}}')
-        await side.ask("patch", row, given[0], patch, agent="other/1")
+        labelled = (MERGE, b'{"metadata":{"annotations":{"a":"b"},"labels":{"app":"c"}}}')
+        await side.ask("patch", row, given[0], labelled, agent="other/1")
         assert orjson.dumps(sets[0]) == raw
         await kv.close()
 
