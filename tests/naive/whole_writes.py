@@ -13,7 +13,7 @@ from kcore.apiserver.registry.core import Core, Kind
 class WholeKind(Kind):
     """A kind whose ``read`` and ``encode_changed`` know no shortcut."""
 
-    def read(self, data: bytes, revision: int) -> Object:
+    def read(self, data: bytes, revision: int, *, is_going: bool = False) -> Object:
         return self.decode(data, revision)
 
     def encode_changed(

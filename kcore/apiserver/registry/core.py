@@ -127,9 +127,12 @@ class Kind:
         """A fresh dict of the stored object, in the storage version."""
         return decode(data, revision, self.stored_node)
 
-    def read(self, data: bytes, revision: int) -> Object:
-        """The stored object for a write, in the storage version: to be changed no deeper than its own metadata."""
-        return shared.read(data, revision, self.stored_node, self.field_sets)
+    def read(self, data: bytes, revision: int, *, is_going: bool = False) -> Object:
+        """The stored object for a write, in the storage version: to be changed no deeper than its own metadata.
+
+        ``is_going``: to be deleted, and its managed fields to be looked at by nobody.
+        """
+        return shared.read(data, revision, self.stored_node, self.field_sets, is_going=is_going)
 
     def encode_changed(
         self,

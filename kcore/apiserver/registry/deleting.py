@@ -78,7 +78,7 @@ async def delete_object(
             if marked is not None:
                 return Outcome(marked.live, marked.value, True, returned=False)
             raise not_found(row.group, row.plural, op.name)
-        live = kind.read(stored.value, stored.revision)
+        live = kind.read(stored.value, stored.revision, is_going=True)
         attempt = _Deletion(core, kind, op, namespace, options, live, stored.value, stored.revision, admits)
         outcome = await attempt.run()
         if outcome is not None:

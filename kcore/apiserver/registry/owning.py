@@ -11,14 +11,13 @@ from typing import Any, Final, NamedTuple
 
 from kcore.api.apply.entries import UPDATE_MANAGERS_MAX, order_of_entry
 from kcore.apiserver.operation import Object
-from kcore.apiserver.registry.shared import FIELDS, FieldSets
+from kcore.apiserver.registry.shared import FIELDS, SEEN_MAX, FieldSets
 from kcore.apiserver.registry.stored_form import dumps
 from kcore_native.fieldset.shape import shape_of
 from kcore_native.fieldset.walk import Comparison
 
 UNTOLD: Final = "now"  # the time of the entry that an update renews, until its update is remembered
 UPDATES_MAX: Final = 256  # of each resource; the oldest is forgotten first
-SEEN_MAX: Final = 4096  # keys that were met once; more begin anew
 DIFFERENCE_BYTES_MAX: Final = 8 << 10  # larger ones are worked out each time
 
 Key = tuple[Any, ...]

@@ -21,6 +21,7 @@ from kcore_native.cacher.members import metadata_end, spans, without_fields
 
 FIELD_SETS_MAX: Final = 512  # of one resource; more begin anew
 FIELD_SET_BYTES_MAX: Final = 8 << 10  # larger ones are decoded each time
+SEEN_MAX: Final = 4096  # sets that were met once; more begin anew
 FIELDS: Final = "fieldsV1"
 HEAD: Final = ("apiVersion", "kind", "metadata")
 ALL_BUT_METADATA: Final = (
@@ -30,24 +31,36 @@ NOTHING: Final[Mapping[str, Object]] = MappingProxyType({})
 
 
 class FieldSets:
-    """``fieldsV1`` of stored objects. Invariant: nobody changes what ``of`` returned."""
+    """``fieldsV1`` of stored objects that were met twice: one that names an address is met once.
+
+    Invariant: nobody changes what ``of`` returned.
+    """
 
     def __init__(self) -> None:
         self._known: dict[bytes, Object] = {}
         self._raw: dict[int, bytes] = {}  # by identity, which the dict above keeps alive
+        self._seen: set[int] = set()
 
     def of(self, raw: bytes) -> Object:
         """The set that the bytes are."""
         found = self._known.get(raw)
         if found is None:
             found = loads(raw)
-            if len(raw) <= FIELD_SET_BYTES_MAX:
+            if len(raw) <= FIELD_SET_BYTES_MAX and self._is_met_again(hash(raw)):
                 if len(self._known) >= FIELD_SETS_MAX:
                     self._known.clear()
                     self._raw.clear()
                 self._known[raw] = found
                 self._raw[id(found)] = raw
         return found
+
+    def _is_met_again(self, number: int) -> bool:
+        if number in self._seen:
+            return True
+        if len(self._seen) >= SEEN_MAX:
+            self._seen.clear()
+        self._seen.add(number)
+        return False
 
     def raw(self, fields: Any) -> bytes | None:
         """The bytes of a set that came from here; None for any other."""
@@ -62,8 +75,11 @@ class FieldSets:
         return made
 
 
-def read(data: bytes, revision: int, node: Any, known: FieldSets) -> Object:
-    """The stored object with its resourceVersion, for a write: to be changed no deeper than its own metadata."""
+def read(data: bytes, revision: int, node: Any, known: FieldSets, *, is_going: bool = False) -> Object:
+    """The stored object with its resourceVersion, for a write: to be changed no deeper than its own metadata.
+
+    ``is_going``: it is deleted, and nobody looks into its field sets: they are their bytes.
+    """
     cut = without_fields(data)
     if cut is None:
         return decode(data, revision, node)
@@ -73,7 +89,7 @@ def read(data: bytes, revision: int, node: Any, known: FieldSets) -> Object:
     at = 0
     for entry in metadata["managedFields"]:
         if FIELDS in entry:
-            entry[FIELDS] = known.of(raws[at])
+            entry[FIELDS] = Fragment(raws[at]) if is_going else known.of(raws[at])
             at += 1
     if node is not None and NULL in text:
         node.drop_nulls(obj)

@@ -224,6 +224,7 @@ def test_equal_field_sets_are_one_dict_that_writes_leave_as_it_is() -> None:
         given = [{**copy.deepcopy(GOOD["", "Pod"]), "metadata": {"name": name}} for name in ("a", "b")]
         stored = [(await side.ask("create", row, each, (each,)))[2] for each in given]
         kind = side.core.kind(row)
+        kind.read(*stored[0][:2])
         sets = [kind.read(*each[:2])["metadata"]["managedFields"][0]["fieldsV1"] for each in stored]
         assert sets[0] is sets[1]
         raw = kind.field_sets.raw(sets[0])
