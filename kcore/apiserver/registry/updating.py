@@ -13,7 +13,7 @@ from typing import Final
 from kcore.api import field
 from kcore.api.kinds.metadata import validate_every_kind_update
 from kcore.api.status import ApiError, conflict, forbidden, invalid, not_found, server_timeout
-from kcore.api.strategy import Context, Strategy, UpdateStrategy
+from kcore.api.strategy import Context, Strategy, UpdateStrategy, nothing
 from kcore.apiserver.operation import CREATE, UPDATE, Object, Operation, Result
 from kcore.apiserver.registry.core import Core, Kind, precondition_conflict
 from kcore.apiserver.registry.creating import begin_create, own_fields, prepare_new
@@ -26,7 +26,7 @@ from kcore.apiserver.registry.metadata import (
     is_too_large,
     metadata_of,
 )
-from kcore.apiserver.registry.shared import kept_members, kept_of
+from kcore.apiserver.registry.shared import HEAD, kept_members, kept_of
 from kcore.apiserver.registry.stored_form import copied, dumps, loads, same
 from kcore.apiserver.registry.timestamps import keep_timestamps
 from kcore.apiserver.versions import parse_version
@@ -260,12 +260,12 @@ async def _swap(
             await core.admission.validate(op, *shown, now=change.now)
         if ends_by_update(kind, obj, live):
             stored_revision = await _end(core, change, namespace, live, revision)
-            data = kind.encode_changed(obj, kept_of(obj, live, kind.strategy.shares), data)
+            data = kind.encode_changed(obj, _kept(change, obj, live), data)
             answered = revision
         elif same(obj, live):
             stored_revision = answered = revision
         else:
-            data = kind.encode_changed(obj, kept_of(obj, live, kind.strategy.shares), data)
+            data = kind.encode_changed(obj, _kept(change, obj, live), data)
             if op.options.dry_run:
                 stored_revision = answered = revision
             else:
@@ -283,6 +283,18 @@ async def _swap(
         obj["metadata"]["resourceVersion"] = str(answered)
         return Result(200, change.view(obj))
     return Result(200, kind.answer(data, answered))
+
+
+def _kept(change: Write, obj: Object, live: Object) -> Collection[str]:
+    """The members whose bytes are those that are stored.
+
+    Through a subresource that are all that its strategy has put back from the live object, which nothing changes: what a
+    strategy shares with it before counts for its own kind alone.
+    """
+    strategy, shares = change.kind.strategy, change.kind.strategy.shares
+    if not shares and change.op.subresource and change.view is None and strategy.canonicalize is nothing:
+        shares = tuple(name for name in obj if name not in HEAD)
+    return kept_of(obj, live, shares)
 
 
 def _check_version(change: Write, obj: Object, live: Object) -> None:
