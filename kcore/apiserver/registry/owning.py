@@ -165,7 +165,7 @@ def _told(before: list[Object], after: list[Object], sets: FieldSets) -> tuple[M
         is_new = entry.get("time") == UNTOLD
         if not is_new and (place < 0 or entry.get("time") != before[place]["time"]):
             return None
-        fields = sets.of(dumps(entry[FIELDS]))
+        fields = sets.of(dumps(entry[FIELDS]), comes_again=True)
         if (
             place >= 0
             and not is_new

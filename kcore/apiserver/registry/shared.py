@@ -19,7 +19,7 @@ from kcore.apiserver.registry.stored_form import NULL, decode, dumps, loads
 from kcore.apiserver.registry.stored_form import encode as encode_whole
 from kcore_native.cacher.members import metadata_end, spans, without_fields
 
-FIELD_SETS_MAX: Final = 512  # of one resource; more begin anew
+FIELD_SETS_MAX: Final = 256  # of one resource; more begin anew
 FIELD_SET_BYTES_MAX: Final = 8 << 10  # larger ones are decoded each time
 SEEN_MAX: Final = 4096  # sets that were met once; more begin anew
 FIELDS: Final = "fieldsV1"
@@ -41,12 +41,12 @@ class FieldSets:
         self._raw: dict[int, bytes] = {}  # by identity, which the dict above keeps alive
         self._seen: set[int] = set()
 
-    def of(self, raw: bytes) -> Object:
+    def of(self, raw: bytes, *, comes_again: bool = False) -> Object:
         """The set that the bytes are."""
         found = self._known.get(raw)
         if found is None:
             found = loads(raw)
-            if len(raw) <= FIELD_SET_BYTES_MAX and self._is_met_again(hash(raw)):
+            if len(raw) <= FIELD_SET_BYTES_MAX and (comes_again or self._is_met_again(hash(raw))):
                 if len(self._known) >= FIELD_SETS_MAX:
                     self._known.clear()
                     self._raw.clear()
