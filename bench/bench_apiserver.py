@@ -23,6 +23,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 CONNECTIONS = 50
+LOADED = (
+    "create", "create_distinct", "get", "patch", "bind", "status", "delete", "list", "watch", "memory",
+)  # fmt: skip
 READY_SECONDS_MAX = 60.0
 UP = "import sys; from kcore.__main__ import main; sys.exit(main())"
 
@@ -201,7 +204,12 @@ class Round:
             if self.wanted(figure):
                 rate, cpu = self._script(IN_PROCESS, str(self.given.count), pods)
                 self.put(figure, per_second=rate, cpu_us=cpu)
-        if self.wanted("create", "create_distinct", "get", "patch", "delete", "list", "watch", "memory"):
+        if self.wanted("in_process_writes"):
+            script = str(ROOT / "bench" / "local_writes.py")
+            for line in self._run(script, str(self.given.count)).splitlines():
+                said = json.loads(line)
+                self.put(said.pop("figure"), **said)
+        if self.wanted(*LOADED):
             with self._server() as (server, client):
                 self.loaded(server, client)
         if self.wanted("memory_large"):
@@ -221,11 +229,13 @@ class Round:
         self.put("start_control_plane", seconds=wall, cpu_seconds=cpu)
 
     def _script(self, text: str, *arguments: str) -> list[float]:
-        run = subprocess.run(
-            [sys.executable, "-c", text, *arguments],
+        return [float(word) for word in self._run("-c", text, *arguments).split()]
+
+    def _run(self, *arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, *arguments],
             env=environment(self.tree), cwd=self.tree, check=True, capture_output=True, text=True,
-        )  # fmt: skip
-        return [float(word) for word in run.stdout.split()]
+        ).stdout  # fmt: skip
 
     @contextlib.contextmanager
     def _server(self) -> Iterator[tuple[Server, Client]]:
@@ -263,9 +273,9 @@ class Round:
         self.rate(server, client, "create", 0, pods)
         self.put(f"memory_{pods}_pods", mib=server.resident_mib())
         if self.wanted("get"):
-            self.rate(server, client, "get", 0, min(count, pods))
-        if self.wanted("patch"):
-            self.rate(server, client, "patch", 0, min(count, pods))
+        for what in ("get", "patch", "bind", "status"):
+            if self.wanted(what):
+                self.rate(server, client, what, 0, min(count, pods))
         if self.wanted("list"):
             client.ask(do="open", connections=1)
             spent = server.cpu_seconds()

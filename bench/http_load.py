@@ -23,7 +23,7 @@ import orjson
 import uvloop
 import yaml
 
-from bench.registry_steps import body
+from bench.registry_steps import body, running
 
 EVENT = b'{"type":'
 HEAD_END = b"\r\n\r\n"
@@ -31,6 +31,7 @@ LAST_CHUNK = b"\r\n0\r\n\r\n"
 LENGTH = b"content-length: "
 PODS = "/api/v1/namespaces/default/pods"
 MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 WATCH_SECONDS_MAX = 120.0
 HTTP2_WATCHES_MAX = 90  # of a connection: the server asks for another one from 96 on
 OPENED_AT_ONCE_MAX = 100
@@ -248,6 +249,18 @@ class Load:
                     {"metadata": {"annotations": {"example.com/seen": str(time.time_ns())}}}
                 )
                 made.append(self.request("PATCH", path, change, MERGE_PATCH))
+            elif what == "bind":
+                target = {"apiVersion": "v1", "kind": "Node", "name": f"node-{number % 100}"}
+                binding = {
+                    "apiVersion": "v1",
+                    "kind": "Binding",
+                    "metadata": {"name": f"web-{number}"},
+                    "target": target,
+                }
+                made.append(self.request("POST", f"{path}/binding", orjson.dumps(binding)))
+            elif what == "status":
+                change = orjson.dumps({"status": running(f"10.1.{number // 250 % 250}.{number % 250}")})
+                made.append(self.request("PATCH", f"{path}/status", change, STRATEGIC_PATCH))
             elif what == "delete":
                 made.append(self.request("DELETE", f"{path}?gracePeriodSeconds=0"))
             else:

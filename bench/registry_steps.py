@@ -76,6 +76,31 @@ POD: dict[str, Any] = {
         "serviceAccountName": "default", "terminationGracePeriodSeconds": 30,
     },
 }  # fmt: skip
+STARTED = "2026-01-02T03:04:05Z"
+
+
+def condition(kind: str, status: str = "True", **more: str) -> dict[str, Any]:
+    """A condition as a kubelet writes it."""
+    return {"type": kind, "status": status, "lastProbeTime": None, "lastTransitionTime": STARTED, **more}
+
+
+def container_status(name: str, image: str) -> dict[str, Any]:
+    """A container that runs."""
+    return {
+        "name": name, "image": image, "imageID": f"{image}@sha256:{'0' * 64}", "containerID": f"containerd://{'1' * 64}",
+        "ready": True, "restartCount": 0, "started": True, "state": {"running": {"startedAt": STARTED}}, "lastState": {},
+    }  # fmt: skip
+
+
+def running(address: str) -> dict[str, Any]:
+    """The status of a pod that runs."""
+    kinds = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+    return {
+        "phase": "Running", "startTime": STARTED, "hostIP": "10.0.0.1", "hostIPs": [{"ip": "10.0.0.1"}],
+        "podIP": address, "podIPs": [{"ip": address}], "conditions": [*map(condition, kinds)],
+        "containerStatuses": [container_status(each["name"], each["image"]) for each in POD["spec"]["containers"]],
+        "qosClass": "Burstable",
+    }  # fmt: skip
 
 
 def body(number: int, *, distinct: bool = False) -> bytes:

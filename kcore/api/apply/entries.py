@@ -100,11 +100,12 @@ def encode(managed: Managed) -> list[Entry]:
     """The entries in upstream's order: operation, time, manager, version, subresource."""
     made = [entry_of(who, owned, managed.times.get(who)) for who, owned in managed.owned.items()]
     if len(made) > 1:
-        made.sort(key=_order)
+        made.sort(key=order_of_entry)
     return made
 
 
-def _order(entry: Entry) -> tuple[str, ...]:
+def order_of_entry(entry: Entry) -> tuple[str, ...]:
+    """Upstream's order of entries."""
     return tuple(
         entry.get(name, "") for name in ("operation", "time", "manager", "apiVersion", "subresource")
     )

@@ -14,6 +14,7 @@ from kcore.api.field import quoted
 from kcore.api.patch.ordering import Identity, identity, in_order
 from kcore.api.patch.wording import JSON_KINDS, go_type, plain_error, rejected, shown
 from kcore.api.status import ApiError, bad_request, entity_too_large
+from kcore_native.documents import is_plain
 
 DIRECTIVE: Final = "$patch"
 RETAIN_KEYS: Final = "$retainKeys"
@@ -28,6 +29,7 @@ MERGED_ITEMS_MAX: Final = (
 )
 UNSUPPORTED: Final = "strategic merge patch format is not supported"
 
+FLAT: Final = frozenset({str, int, bool, float, type(None)})  # what replaces whatever was there
 GO_KINDS: Final = {
     "map": "map", "list": "slice", "string": "string", "integer": "int32", "number": "float64", "boolean": "bool",
     "any": "struct", "bytes": "slice",
@@ -78,6 +80,9 @@ def strategic_merge(obj: Object, patch: Any, node: Any) -> Object:
 
 
 def _merged(original: Object, patch: Object, node: Any, work: Work) -> Object:
+    if all(type(value) in FLAT and key[:1] != "$" for key, value in patch.items()):
+        merged = {**original, **patch}
+        return {key: value for key, value in merged.items() if value is not None or key not in patch}
     if DIRECTIVE in patch:
         return _directed(patch)
     original, patch = {**original}, {**patch}
@@ -90,7 +95,11 @@ def _merged(original: Object, patch: Object, node: Any, work: Work) -> Object:
             original.pop(name, None)
             continue
         if name not in original or type(original[name]) is not type(value):
-            if not deleting:
+            if deleting:
+                pass
+            elif is_plain(value, DIRECTIVE):
+                original[name] = value
+            else:
                 _put(original, name, _without_nulls(value))
         elif isinstance(value, dict):
             meta = _struct_meta(node, name)
@@ -298,6 +307,8 @@ def _merged_field(original: Items, patch: Items, meta: Meta, deleting: bool, wor
     if not meta.key:
         raise plain_error("cannot merge lists without merge key for struct")
     left, patch = _apply_item_directives(original, patch, meta.key)
+    if len(left) == len(original) and (ordered := _in_patch_order(left, patch, meta, work)) is not None:
+        return ordered
     merged = _merged_items([*left], patch, meta, work)
     if len(left) < len(
         original
@@ -360,6 +371,25 @@ def _apply_item_directives(original: Items, patch: Items, key: str) -> tuple[Ite
     left = [each for each in original if key not in each or identity(each[key]) not in gone]
     original[: len(left)] = left
     return (plain, []) if replace else (left, plain)
+
+
+def _in_patch_order(original: Items, patch: Items, meta: Meta, work: Work) -> Items | None:
+    """The merged list where the patch names every item of the original, by different strings; None for any other.
+
+    It is then in the patch's order: what ``_merged_items`` and ``_arranged`` come to, at a fifth of their price.
+    """
+    key = meta.key
+    if not all(type(item.get(key)) is str for items in (original, patch) for item in items):
+        return None
+    before = {item[key]: item for item in original}
+    names = {item[key] for item in patch}
+    if len(before) != len(original) or len(names) != len(patch) or not names.issuperset(before):
+        return None
+    made = []
+    for item in patch:
+        found = before.get(item[key])
+        made.append(item if found is None else _merged(found, item, meta.node, work))
+    return made
 
 
 def _merged_items(original: Items, patch: Items, meta: Meta, work: Work) -> Items:

@@ -37,11 +37,23 @@ class Admission:
         self._plugins = tuple(plugins)
         self._steps: dict[tuple[str, str, str, str], Steps] = {}
         self._tracing = tracing or Tracing()
+        self._keeping: dict[tuple[str, str, str], bool] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
         """The plugins that are on, in order."""
         return tuple(plugin.name for plugin in self._plugins)
+
+    def keeps_shared(self, op: AdmittedOperation) -> bool:
+        """True where mutating an update replaces what it changes, and changes no value in place below the metadata."""
+        key = (op.row.group, op.row.plural, op.subresource)
+        found = self._keeping.get(key)
+        if found is None:
+            mutating = [plugin for plugin in self._concerned(UPDATE, *key) if plugin.mutate is not None]
+            found = self._keeping[key] = all(
+                "*" in plugin.keeps_shared or op.subresource in plugin.keeps_shared for plugin in mutating
+            )
+        return found
 
     async def mutate(
         self, op: AdmittedOperation, obj: Object | None, old: Object | None, *, now: str = ""
@@ -94,15 +106,17 @@ class Admission:
                         trace.follows, trace = False, None
                     await waiting
 
-    def _found(self, key: tuple[str, str, str, str]) -> Steps:
-        verb, group, plural, subresource = key
-        mine = [
+    def _concerned(self, verb: str, group: str, plural: str, subresource: str) -> list[Plugin]:
+        return [
             plugin
             for plugin in self._plugins
             if verb in plugin.verbs
             and ((group, plural) in plugin.resources or ("*", "*") in plugin.resources)
             and (subresource in plugin.subresources or "*" in plugin.subresources)
         ]
+
+    def _found(self, key: tuple[str, str, str, str]) -> Steps:
+        mine = self._concerned(*key)
         found = Steps(
             tuple(plugin.mutate for plugin in mine if plugin.mutate is not None),
             tuple(plugin.validate for plugin in mine if plugin.validate is not None),

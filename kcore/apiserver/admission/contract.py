@@ -90,6 +90,9 @@ class Plugin:
     mutate: Step | None = None
     validate: Step | None = None
     traceable: bool = False
+    # Subresources on whose updates ``mutate`` replaces what it changes, and changes no value below the metadata in place:
+    # the object may share those with the one that is there.
+    keeps_shared: frozenset[str] = frozenset()
 
 
 ALL: Final = frozenset({("*", "*")})

@@ -58,6 +58,7 @@ def namespace_lifecycle(view: View) -> Plugin:
         EVERY_SUBRESOURCE,
         mutate=mutate,
         traceable=True,
+        keeps_shared=EVERY_SUBRESOURCE,
     )
 
 

@@ -71,6 +71,7 @@ def limit_ranger(view: View) -> Plugin:
         mutate,
         validate,
         traceable=True,
+        keeps_shared=frozenset({""}),
     )
 
 

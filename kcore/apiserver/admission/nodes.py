@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from kcore.api.admission import EVICTING_TAINTS, missing_evictions
-from kcore.apiserver.admission.contract import CREATE, UPDATE, Plugin, Request
+from kcore.apiserver.admission.contract import CREATE, EVERY_SUBRESOURCE, UPDATE, Plugin, Request
 from kcore.apiserver.view import View
 
 TOLERATION_SECONDS: Final = 300
@@ -32,10 +32,15 @@ def default_toleration_seconds(
                 {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds[key]}
                 for key in missing
             ]
-            spec["tolerations"] = [*tolerations, *added]
+            request.obj["spec"] = {**spec, "tolerations": [*tolerations, *added]}
 
     return Plugin(
-        "DefaultTolerationSeconds", frozenset({CREATE, UPDATE}), PODS, mutate=mutate, traceable=True
+        "DefaultTolerationSeconds",
+        frozenset({CREATE, UPDATE}),
+        PODS,
+        mutate=mutate,
+        traceable=True,
+        keeps_shared=EVERY_SUBRESOURCE,
     )
 
 

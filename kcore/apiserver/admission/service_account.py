@@ -35,6 +35,7 @@ def service_account(view: View, suffix: Callable[[], str]) -> Plugin:
         accounts.mutate,
         accounts.validate,
         traceable=True,
+        keeps_shared=frozenset({"", "ephemeralcontainers"}),  # it changes new pods alone
     )
 
 
