@@ -150,10 +150,12 @@ class Assembly:
         )  # fmt: skip
         now = self.registry.core.now
         await bootstrap(options.cluster, self.view, writer, now=now, root_ca=options.root_ca)
+        conditions = DanglingConditions(self.view, self.cacher, self.registry, self.catalog)
+        await conditions.write()
+        self._run(conditions.run())
         self.health.hooks[HOOK] = True
         if options.root_ca:
             self._run(NamespaceObjects(self.view, writer, options.root_ca).run())
-        self._run(DanglingConditions(self.view, self.registry, self.catalog).run())
         if options.compaction_seconds:
             compactor = Compactor(self.kv, self.cacher.before_compaction, options.compaction_seconds)
             self._run(compactor.run())

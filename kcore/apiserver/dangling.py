@@ -14,8 +14,10 @@ from typing import Any, Final
 
 import orjson
 
+from kcore.api.rows import Row
 from kcore.api.status import ApiError
 from kcore.apiserver.fairness import GROUP, LEVELS, SCHEMAS, level_of
+from kcore.apiserver.list_options import ListOptions
 from kcore.apiserver.operation import Operation, Options
 from kcore.apiserver.view import View
 
@@ -50,18 +52,18 @@ def due(schemas: Iterable[Object], levels: Iterable[str], now: str) -> Iterator[
 
 
 class DanglingConditions:
-    """``run`` keeps the conditions until it is cancelled; ``registry`` is the API server's."""
+    """``write`` writes them once, ``run`` keeps them until it is cancelled; ``registry`` is the API server's."""
 
-    def __init__(self, view: View, registry: Any, catalog: Any) -> None:
+    def __init__(self, view: View, cacher: Any, registry: Any, catalog: Any) -> None:
         self._view = view
+        self._cacher = cacher
         self._registry = registry
-        self._row = catalog.row(GROUP, "v1", SCHEMAS)
+        self._schemas = catalog.row(GROUP, "v1", SCHEMAS)
+        self._levels = catalog.row(GROUP, "v1", LEVELS)
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
         """See the class."""
-        if self._row is None:  # switched off by --runtime-config
-            return
         for plural in (SCHEMAS, LEVELS):
             self._view.follow(GROUP, plural, lambda *_: self._changed.set())
         while True:
@@ -77,18 +79,23 @@ class DanglingConditions:
 
     async def write(self) -> None:
         """Every condition is as it should be."""
-        levels = [each["metadata"]["name"] for each in self._view.list(GROUP, LEVELS)]
+        levels = [each["metadata"]["name"] for each in await self._all(self._levels)]
         now = self._registry.core.now()
-        for name, condition in list(due(self._view.list(GROUP, SCHEMAS), levels, now)):
+        for name, condition in due(await self._all(self._schemas), levels, now):
             applied = {
                 "apiVersion": f"{GROUP}/v1", "kind": "FlowSchema", "metadata": {"name": name},
                 "status": {"conditions": [condition]},
             }  # fmt: skip
             options = Options(field_manager=MANAGER, force=True)
-            op = Operation(self._row, name=name, subresource="status", options=options)
+            op = Operation(self._schemas, name=name, subresource="status", options=options)
             op.may_create = lambda: "it is gone"
             try:
                 await self._registry.patch(op, APPLY, orjson.dumps(applied))
             except ApiError as error:
                 if error.code not in (403, 404):  # deleted meanwhile: nothing more is to be done
                     raise
+
+    async def _all(self, row: Row) -> list[Object]:
+        """All objects of the row, as the store has them."""
+        page = await self._cacher.list(row, "", ListOptions())
+        return list(map(orjson.loads, page.items))

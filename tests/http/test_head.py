@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from kcore_native.http import head
 from tests.naive import http_head
 
+pytestmark = pytest.mark.differential
+
 TEXT = st.one_of(st.binary(max_size=40), st.sampled_from([b"a\r", b"\n", b"", b"\r\n\r\n"]))
 
 
