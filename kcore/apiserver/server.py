@@ -19,6 +19,7 @@ from kcore.api import status
 from kcore.api.status import ApiError
 from kcore.apiserver import documents
 from kcore.apiserver.authz.refusal import forbidden
+from kcore.apiserver.deadlines import check_timeout
 from kcore.apiserver.documents import Documents
 from kcore.apiserver.headers import HeaderFields
 from kcore.apiserver.health import PATHS, Health
@@ -128,6 +129,8 @@ class ApiServer:
         if info.error:
             text = f'Internal Server Error: "{info.path}": failed to create RequestInfo: {info.error}\n'
             return Response(500, [TEXT, NOSNIFF], text.encode())
+        if "timeout" in query:
+            check_timeout(info, query)
         headers = HeaderFields(request.headers)
         user: UserInfo = await self.guards.authenticate(headers, request.peer.certificate, info.path)
         if self.guards.impersonate is not None:
