@@ -446,8 +446,8 @@ class Cacher:
             entries, _ = cache.table.select(predicate)
             first, after = of_entries(cache, entries, encode), cache.revision
             if options.send_initial_events and options.allow_watch_bookmarks:
-                end = (encode or json_frame)("BOOKMARK", bookmark(row, cache.revision, initial_end=True))
-                first = _followed(first, end)
+                end = bookmark(row, cache.revision, initial_end=True)
+                first = _followed(first, end, encode or json_frame)
         else:
             after = wanted or cache.revision
             if after < cache.oldest:
@@ -500,9 +500,10 @@ def _names(row: Row, key: bytes) -> tuple[str, str]:
     return namespace if row.namespaced else "", name
 
 
-def _followed(first: Any, last: bytes) -> Any:
+def _followed(first: Any, end: bytes, encode: Encode) -> Any:
+    """The pieces and then the bookmark, which is not written before: the first Table of a stream has the columns."""
     yield from first
-    yield Piece(last, 1)
+    yield Piece(encode("BOOKMARK", end), 1)
 
 
 def _stop_streams(cache: Cache) -> None:

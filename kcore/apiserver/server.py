@@ -18,8 +18,9 @@ from kcore.api import status
 from kcore.api.status import ApiError
 from kcore.apiserver import documents
 from kcore.apiserver.authz.refusal import forbidden
+from kcore.apiserver.deadlines import check_timeout
 from kcore.apiserver.documents import Documents
-from kcore.apiserver.headers import HeaderFields, header_fields
+from kcore.apiserver.headers import header_fields
 from kcore.apiserver.health import PATHS, Health
 from kcore.apiserver.metrics import KIND, Metrics
 from kcore.apiserver.negotiation import PLAIN, Accepted, accepted, wants_pretty
@@ -124,6 +125,8 @@ class ApiServer:
         if info.error:
             text = f'Internal Server Error: "{info.path}": failed to create RequestInfo: {info.error}\n'
             return Response(500, [TEXT, NOSNIFF], text.encode())
+        if "timeout" in query:
+            check_timeout(info, query)
         headers = header_fields(request.headers)
         user: UserInfo = await self.guards.authenticate(headers, request.peer.certificate, info.path)
         if self.guards.impersonate is not None:
