@@ -73,11 +73,11 @@ log = logging.getLogger("kcore.apiserver")
 
 @dataclass(slots=True)
 class Options:
-    """What an API server is to be. ``authenticator`` is made with the view of the cluster; None: everybody is admin."""
+    """What an API server is to be. ``authenticator`` is made with view and writer of the cluster; None: everybody is admin."""
 
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     authorization_modes: Sequence[str] = ("RBAC",)
-    authenticator: Callable[[Any], Authenticator] | None = None
+    authenticator: Callable[[Any, Any], Authenticator] | None = None
     plugins_on: Sequence[str] = ()
     plugins_off: Sequence[str] = ()
     root_ca: str = ""
@@ -142,7 +142,7 @@ class Assembly:
             view=self.view,
         )
         self.registry.core.components = components_of(self._store_is_well)
-        guards = self._guards(bindings)
+        guards = self._guards(bindings, writer)
         verbs = Verbs(self.registry, self.cacher, self.catalog, time.time, self.metrics)
         self.server = ApiServer(
             self.catalog, verbs, guards, self.health,
@@ -164,7 +164,7 @@ class Assembly:
     def _kind_of(self, api_version: str, kind: str) -> Row | None:
         return self.catalog.by_kind(GroupVersionKind.of(api_version, kind))
 
-    def _guards(self, bindings: Bindings) -> Guards:
+    def _guards(self, bindings: Bindings, writer: RegistryWriter) -> Guards:
         authorizer = self.authorizer
         if self.options.authenticator is None:
             admin = UserInfo("kcore-admin", groups=("system:masters", "system:authenticated"))
@@ -173,7 +173,7 @@ class Assembly:
                 return admin
 
             return Guards(everybody, authorizer, classify=self._classify())
-        authenticator = self.options.authenticator(self.view)
+        authenticator = self.options.authenticator(self.view, writer)
         self._answer_reviews(Reviews(authenticator, authorizer, bindings, self.options.audiences))
 
         def impersonate(user: UserInfo, info: RequestInfo, headers: HeaderFields) -> UserInfo:

@@ -152,7 +152,7 @@ def _optional(flags: Flags, name: str) -> bytes | None:
 
 
 def authenticator_of(
-    flags: Flags, identity: Identity, keys: TokenKeys, audiences: Sequence[str], view: Any
+    flags: Flags, identity: Identity, keys: TokenKeys, audiences: Sequence[str], view: Any, writer: Any
 ) -> Authenticator:
     """Who asks, found out by front proxy, certificate and token, as the flags say."""
     from kcore.apiserver.authn.certificates import ClientCertificates, FrontProxy
@@ -164,7 +164,12 @@ def authenticator_of(
         tokens.append(StaticTokens(read_tokens(_read(flags, "token-auth-file").decode(), name), audiences))
     tokens.append(
         ServiceAccountTokens(
-            keys, view, audiences=audiences, now_s=time.time, lookup=flags["service-account-lookup"]
+            keys,
+            view,
+            audiences=audiences,
+            now_s=time.time,
+            lookup=flags["service-account-lookup"],
+            writer=writer,
         )
     )
     proxy = None
@@ -215,7 +220,7 @@ def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[]
     return Options(
         cluster=cluster,
         authorization_modes=flags["authorization-mode"],
-        authenticator=lambda view: authenticator_of(flags, identity, keys, audiences, view),
+        authenticator=lambda view, writer: authenticator_of(flags, identity, keys, audiences, view, writer),
         kubelet_tls=identity.kubelet_tls,
         plugins_on=flags["enable-admission-plugins"],
         plugins_off=flags["disable-admission-plugins"],

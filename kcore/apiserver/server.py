@@ -20,7 +20,7 @@ from kcore.apiserver import documents
 from kcore.apiserver.authz.refusal import forbidden
 from kcore.apiserver.deadlines import check_timeout
 from kcore.apiserver.documents import Documents
-from kcore.apiserver.headers import header_fields
+from kcore.apiserver.headers import HeaderFields, header_fields
 from kcore.apiserver.health import PATHS, Health
 from kcore.apiserver.metrics import KIND, Metrics
 from kcore.apiserver.negotiation import PLAIN, Accepted, accepted, wants_pretty

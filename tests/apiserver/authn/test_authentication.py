@@ -177,7 +177,7 @@ class World:
             self.keys, self.cluster, audiences=AUDIENCES, now_s=lambda: self.now_s, token_id=lambda: "id-1"
         )
         self.tokens = ServiceAccountTokens(
-            self.keys, self.cluster, audiences=AUDIENCES, now_s=lambda: self.now_s
+            self.keys, self.cluster, audiences=AUDIENCES, now_s=lambda: self.now_s, writer=self.cluster
         )
 
     def request(self, **spec: Any) -> dict[str, Any]:
@@ -288,6 +288,17 @@ def test_legacy_tokens_are_compared_with_their_secret() -> None:
     assert world.user(token) == UserInfo(
         "system:serviceaccount:one:bot", "uid-bot", ("system:serviceaccounts", "system:serviceaccounts:one")
     )
+    used = "kubernetes.io/legacy-token-last-used"
+
+    def last_used() -> str:
+        found = world.cluster.get("", "secrets", "one", "t")
+        assert found is not None
+        return str(found["metadata"]["labels"][used])
+
+    assert last_used() == "2026-01-01"
+    world.now_s += 86_400
+    world.user(token)
+    assert last_used() == "2026-01-02"
     world.cluster.put(named("v1", "Secret", "t", "one", data={"token": "eA=="}))
     with pytest.raises(InvalidToken, match="Token does not match server's copy"):
         world.user(token)
