@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 
 import orjson
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kcore_native.collector import untracked
@@ -25,6 +25,7 @@ def containers(value: object) -> list[object]:
 
 
 @given(JSON)
+@settings(max_examples=30, deadline=None)
 def test_nothing_of_it_is_tracked_and_nothing_else_changes(value: object) -> None:
     made = orjson.loads(orjson.dumps(value))
     assert untracked(made) is made
