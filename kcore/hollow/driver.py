@@ -43,7 +43,9 @@ from kcore.hollow.stage import APPLY, JSON, NODE, POD, Event, ResourceRef
 
 WORKERS_COUNT: Final = 64  # writes under way at once
 CHANGES_MAX: Final = 256  # that one step takes, so that others in the loop have their turn
-LEASES_MAX: Final = 4  # that one worker renews one after the other; the rest go at once, in the same turns of the store
+LEASES_MAX: Final = (
+    4  # that one worker renews one after the other; the rest go at once, in the same turns of the store
+)
 CREATES_COUNT: Final = 64  # nodes registered at once
 BOUND: Final = "spec.nodeName!="  # the pods that have a node
 AGAIN: Final = frozenset({429, 503, 504})  # codes after which the same may be asked again
