@@ -1,6 +1,6 @@
 """Simulated nodes: processor time a pod from bound to Running, of leases, and memory, on a control plane in process.
 
-``python -m bench.bench_hollow [--nodes 5000] [--pods 10000]`` prints one line of JSON. All figures are of one process that
+``python -m bench.bench_hollow [--nodes 5000] [--pods 10000] [--idle-seconds 20]`` prints one line of JSON. All figures are of one process that
 holds API server, store and simulated nodes; ``*_alone`` is the core without any of them.
 """
 
@@ -27,7 +27,6 @@ from kcore.hollow.stage import NODE, POD
 
 T0_MS = 1_800_000_000_000
 CREATES_COUNT = 50
-IDLE_SECONDS = 20.0
 MICRO = 1e6
 
 
@@ -80,7 +79,9 @@ async def create_all(client: AsyncClient, objects: Iterable[dict[str, Any]]) -> 
     await asyncio.gather(*(some() for _ in range(CREATES_COUNT)))
 
 
-async def measure(client: AsyncClient, node_count: int, pod_count: int) -> dict[str, Any]:
+async def measure(
+    client: AsyncClient, node_count: int, pod_count: int, idle_seconds: float
+) -> dict[str, Any]:
     """The figures of one run."""
     gc.collect()
     figures: dict[str, Any] = {"nodes": node_count, "pods": pod_count}
@@ -108,7 +109,7 @@ async def measure(client: AsyncClient, node_count: int, pod_count: int) -> dict[
         await asyncio.sleep(0.05)
     figures["cpu_us_a_pod_created_and_run"] = round((time.process_time() - begun) / more * MICRO)
     renewals, begun, wall = hollow.statistics.renewals, time.process_time(), time.monotonic()
-    await asyncio.sleep(IDLE_SECONDS)
+    await asyncio.sleep(idle_seconds)
     spent, passed = time.process_time() - begun, time.monotonic() - wall
     renewed = hollow.statistics.renewals - renewals
     figures["idle_cpu_cores"] = round(spent / passed, 3)
@@ -123,13 +124,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--nodes", type=int, default=5000)
     parser.add_argument("--pods", type=int, default=10_000)
+    parser.add_argument("--idle-seconds", type=float, default=20.0, help="how long leases alone are watched")
     given = parser.parse_args()
     figures = {
         "core_us_a_pod_alone": round(min(alone(5_000, None) for _ in range(3)), 1),
         "core_us_a_pod_by_template_alone": round(min(alone(300, {}) for _ in range(3)), 1),
     }
     with kcore.ControlPlane() as plane:
-        figures |= plane.run(measure(plane.async_client, given.nodes, given.pods))
+        figures |= plane.run(measure(plane.async_client, given.nodes, given.pods, given.idle_seconds))
     print(json.dumps(figures))
 
 

@@ -14,48 +14,60 @@ CIDR = "10.128.0.0/9"
 NODE_IP = "127.0.0.1"
 
 
+Kubeconfig = Annotated[
+    str, typer.Option(help="The cluster's kubeconfig [$KUBECONFIG, ~/.kube/config, or the pod's account].")
+]
+Context = Annotated[str, typer.Option(help="Its context [the current one].")]
+NodeCount = Annotated[int, typer.Option(help="How many nodes are registered at the start.")]
+Template = Annotated[
+    str, typer.Option(help="Manifests of nodes to make them from, in turn; with {{ }} a Go template.")
+]
+Stages = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Stage files, folders, or built-in ones: node, node-chaos, pod-fast, pod-general, pod-chaos [node, pod-fast]."
+    ),
+]
+Config = Annotated[list[str] | None, typer.Option(help="The same, as kwok calls it.", hidden=True)]
+EveryNode = Annotated[bool, typer.Option(help="Simulate every node that there is [true].")]
+OneNode = Annotated[str, typer.Option(help="Simulate the node of that name alone.")]
+ByLabels = Annotated[str, typer.Option(help="Simulate nodes with such labels.")]
+ByAnnotations = Annotated[str, typer.Option(help="Simulate nodes with such annotations.")]
+Cidr = Annotated[str, typer.Option(help="Addresses of pods on nodes without a podCIDR.")]
+NodeIp = Annotated[str, typer.Option(help="Address that every node says it has.")]
+NodePort = Annotated[int, typer.Option(help="Port of every node's kubelet [the server's].")]
+Server = Annotated[
+    str, typer.Option(help="Where logs, exec and the like are answered; port 0: a free one; empty: nowhere.")
+]
+Certificate = Annotated[str, typer.Option(help="Its certificate [made at the start].")]
+Key = Annotated[str, typer.Option(help="The certificate's key.")]
+ClientCa = Annotated[str, typer.Option(help="Who signs the certificates of those that may ask it.")]
+LeaseSeconds = Annotated[int, typer.Option(help="How long a node's lease lasts; 0: no leases.")]
+Seed = Annotated[int, typer.Option(help="Of all that is drawn at random.")]
+Verbosity = Annotated[int, typer.Option("--v", help="How much is logged.")]
+
+
 def hollow_nodes(
-    kubeconfig: Annotated[
-        str,
-        typer.Option(help="The cluster's kubeconfig [$KUBECONFIG, ~/.kube/config, or the pod's account]."),
-    ] = "",
-    context: Annotated[str, typer.Option(help="Its context [the current one].")] = "",
-    nodes: Annotated[int, typer.Option(help="How many nodes are registered at the start.")] = 0,
-    node_template: Annotated[
-        str, typer.Option(help="Manifests of nodes to make them from, in turn; with {{ }} a Go template.")
-    ] = "",
-    stages: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Stage files, folders, or built-in ones: node, node-chaos, pod-fast, pod-general, pod-chaos [node, pod-fast]."
-        ),
-    ] = None,
-    config: Annotated[list[str] | None, typer.Option(help="The same, as kwok calls it.", hidden=True)] = None,
-    manage_all_nodes: Annotated[bool, typer.Option(help="Simulate every node that there is [true].")] = False,
-    manage_single_node: Annotated[str, typer.Option(help="Simulate the node of that name alone.")] = "",
-    manage_nodes_with_label_selector: Annotated[
-        str, typer.Option(help="Simulate nodes with such labels.")
-    ] = "",
-    manage_nodes_with_annotation_selector: Annotated[
-        str, typer.Option(help="Simulate nodes with such annotations.")
-    ] = "",
-    cidr: Annotated[str, typer.Option(help="Addresses of pods on nodes without a podCIDR.")] = CIDR,
-    node_ip: Annotated[str, typer.Option(help="Address that every node says it has.")] = NODE_IP,
-    node_port: Annotated[int, typer.Option(help="Port of every node's kubelet [the server's].")] = 0,
-    server_address: Annotated[
-        str,
-        typer.Option(help="Where logs, exec and the like are answered; port 0: a free one; empty: nowhere."),
-    ] = f"{NODE_IP}:0",
-    tls_cert_file: Annotated[str, typer.Option(help="Its certificate [made at the start].")] = "",
-    tls_private_key_file: Annotated[str, typer.Option(help="The certificate's key.")] = "",
-    client_ca_file: Annotated[
-        str, typer.Option(help="Who signs the certificates of those that may ask it.")
-    ] = "",
-    node_lease_duration_seconds: Annotated[
-        int, typer.Option(help="How long a node's lease lasts; 0: no leases.")
-    ] = LEASE_SECONDS,
-    seed: Annotated[int, typer.Option(help="Of all that is drawn at random.")] = 0,
-    verbose: Annotated[int, typer.Option("--v", help="How much is logged.")] = 0,
+    kubeconfig: Kubeconfig = "",
+    context: Context = "",
+    nodes: NodeCount = 0,
+    node_template: Template = "",
+    stages: Stages = None,
+    config: Config = None,
+    manage_all_nodes: EveryNode = False,
+    manage_single_node: OneNode = "",
+    manage_nodes_with_label_selector: ByLabels = "",
+    manage_nodes_with_annotation_selector: ByAnnotations = "",
+    cidr: Cidr = CIDR,
+    node_ip: NodeIp = NODE_IP,
+    node_port: NodePort = 0,
+    server_address: Server = f"{NODE_IP}:0",
+    tls_cert_file: Certificate = "",
+    tls_private_key_file: Key = "",
+    client_ca_file: ClientCa = "",
+    node_lease_duration_seconds: LeaseSeconds = LEASE_SECONDS,
+    seed: Seed = 0,
+    verbose: Verbosity = 0,
 ) -> None:
     """Nodes that are not there: they register, are Ready, and pods that are bound to them run and end, stage by stage.
 

@@ -63,7 +63,9 @@ BACKOFF_MS_MIN: Final = 1_000  # before what failed is tried again; doubles each
 BACKOFF_MS_MAX: Final = 32 * 60 * 1_000
 BACKOFF_JITTER: Final = 0.2
 REMOVED_MS: Final = 1_000  # after which an object that should be gone is deleted once more
-RENEW_FRACTION: Final = 0.25  # of its duration a lease is renewed after, as the kubelet does
+RENEW_FRACTION: Final = (
+    0.5  # of its duration a lease is renewed after; a kubelet's 0.25 costs twice as much and shows nothing
+)
 RENEW_JITTER: Final = 0.04
 
 
