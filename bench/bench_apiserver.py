@@ -69,7 +69,7 @@ import uvloop
 from bench.registry_steps import POD
 from kcore.apiserver.assembly import Assembly, Options
 from kcore.apiserver.local import LocalCalls
-from kcore.client.local import LocalClient
+from kcore.client.asynchronous import AsyncClient
 from kcore.store.embedded import Embedded
 
 FOLDER, COUNT, AT_ONCE = sys.argv[1], int(sys.argv[2]), 500
@@ -78,7 +78,7 @@ async def main():
     kv = await Embedded.open(FOLDER)
     assembly = Assembly(kv, Options())
     await assembly.start()
-    client = LocalClient(LocalCalls(assembly.registry, assembly.cacher, assembly.catalog))
+    client = AsyncClient(LocalCalls(assembly.registry, assembly.cacher, assembly.catalog))
     await client.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}})
     POD["metadata"]["name"] = "web-0"
     await client.create(POD)

@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 import uvloop
-from kcore.client.local import LocalClient
+from kcore.client.asynchronous import AsyncClient
 
 from bench.registry_steps import POD, running
 from kcore.apiserver.assembly import Assembly, Options
@@ -36,7 +36,7 @@ ACCOUNT = {
 class Writes:
     """The calls, by name; ``seen`` is what the last one answered, by number, as JSON: dicts would cost collections."""
 
-    def __init__(self, client: LocalClient) -> None:
+    def __init__(self, client: AsyncClient) -> None:
         self.client = client
         self.seen: dict[int, bytes] = {}
         self.table: dict[str, Callable[[int], Awaitable[Any]]] = {
@@ -119,7 +119,7 @@ async def main() -> None:
     kv = await Embedded.open(None)
     assembly = Assembly(kv, Options())
     await assembly.start()
-    client = LocalClient(LocalCalls(assembly.registry, assembly.cacher, assembly.catalog))
+    client = AsyncClient(LocalCalls(assembly.registry, assembly.cacher, assembly.catalog))
     await client.create(ACCOUNT)
     writes = Writes(client)
     for name in writes.table:
