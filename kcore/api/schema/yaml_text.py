@@ -18,6 +18,7 @@ ALIAS_NODES_MAX: Final = 100_000  # values that the aliases of one document stan
 _UNLIKE: Final = re.compile(
     rb'[\[:,]-?[0-9]+(?:[.eE]|(?<=[0-9]{16}))|"[^"]{1000}'
 )  # fractions, long integers, long keys
+_ESCAPED: Final = re.compile(rb'\\["\\n]')  # escapes that both have
 STANDARD_TAG: Final = "tag:yaml.org,2002:"
 
 _UNSET: Final = object()
@@ -65,7 +66,13 @@ def _plain_json(body: bytes) -> Any:
     left to the other reader.
     """
     body = body.strip()
-    if body[:1] != b"{" or b"\\" in body or b"\x7f" in body or not body.isascii() or _UNLIKE.search(body):
+    if (
+        body[:1] != b"{"
+        or _ESCAPED.sub(b"", body).count(b"\\")
+        or b"\x7f" in body
+        or not body.isascii()
+        or _UNLIKE.search(body)
+    ):
         return None
     if body.count(b"{") + body.count(b"[") > NESTING_MAX:  # it might be too deep
         return None

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kcore.api.schema import yaml_text
 
 TEXTS = st.text(st.characters(max_codepoint=0x17F), max_size=8) | st.sampled_from(
-    ["null", "1e3", "~", "yes", "0x10", "<<", "a: b"]
+    ["null", "1e3", "~", "yes", "0x10", "<<", "a: b", '"', "\\", "\n", "\t"]
 )
 VALUES = st.recursive(
     st.none()
