@@ -115,7 +115,8 @@ def one_request(server: Server, random: Random) -> None:
     before = server.state()
     code, answer = server(verb, path, raw, kind, **extra)
     refused(code, answer, verb, path)
-    if 400 <= code < 500 and not path.endswith("/eviction"):
+    # 406: what was done has no such form; upstream, too, looks only then
+    if 400 <= code < 500 and code != 406 and not path.endswith("/eviction"):
         assert server.state() == before, (verb, path)
 
 
