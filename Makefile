@@ -16,6 +16,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.kcore-ready
 SOURCES := $(shell find kcore_native kcore/store/etcd kcore/api/schema -name '*.pyx' -o -name '*.pxd' -o -name '*.proto' -o -name go_types.txt)
 PYTEST := $(BIN)/python -m pytest
+WITH_KERNELS := tests/scheduler tests/sim tests/gym tests/naive tests/traces tests/workloads tests/test_engines.py
 PARALLEL := -n $(WORKERS) --dist worksteal
 
 .PHONY: run build lint test bench bench-peers bench-etcd vectors soak clean
@@ -34,8 +35,8 @@ lint: $(READY)
 
 # The second pass runs every kernel as plain Python, where a warning (an overflow, a deprecation) is a failure.
 test: $(READY)
-	$(PYTEST) $(PARALLEL) -m 'not slow'
-	KCORE_JIT=0 $(PYTEST) $(PARALLEL) -m 'differential and not slow' -W error
+	$(PYTEST) $(PARALLEL) -m 'not slow' --durations=25
+	KCORE_JIT=0 $(PYTEST) $(PARALLEL) -m 'differential and not slow' -W error $(WITH_KERNELS)
 
 bench: $(READY)
 	mkdir -p .benchmarks
