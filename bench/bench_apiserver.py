@@ -33,7 +33,7 @@ import orjson, uvloop
 from bench.registry_steps import POD
 from kcore.apiserver.assembly import Assembly, Options
 from kcore.apiserver.local import LocalCalls
-from kcore.client.local import LocalClient
+from kcore.client.asynchronous import AsyncClient
 from kcore.store.embedded import Embedded
 
 COUNT, AT_ONCE = int(sys.argv[1]), 100
@@ -42,7 +42,7 @@ async def main():
     kv = await Embedded.open(None)
     assembly = Assembly(kv, Options())
     await assembly.start()
-    client = LocalClient(LocalCalls(assembly.registry, assembly.cacher, assembly.catalog))
+    client = AsyncClient(LocalCalls(assembly.registry, assembly.cacher, assembly.catalog))
     await client.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}})
     sent = []
     for number in range(COUNT):

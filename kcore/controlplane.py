@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from kcore.api.errors import InputError
 from kcore.client.blocking import Client
-from kcore.client.local import LocalClient
+from kcore.client.asynchronous import AsyncClient
 from kcore.client.thread import STOPPED, Elsewhere, ServerLoop
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class ControlPlane:
         The same as a dict.
     client : kcore.client.blocking.Client
         Synchronous, without HTTP, as an admin.
-    async_client : kcore.client.local.LocalClient
+    async_client : kcore.client.asynchronous.AsyncClient
         The same for ``await``, in any event loop of this process.
 
     Examples
@@ -96,7 +96,7 @@ class ControlPlane:
         self.kubeconfig = ""
         self.kubeconfig_dict: dict[str, Any] = {}
         self.client: Client
-        self.async_client: LocalClient
+        self.async_client: AsyncClient
 
     def __repr__(self) -> str:
         return f"<kcore.ControlPlane {self.url if self.is_running else 'stopped'}>"
@@ -222,8 +222,8 @@ class ControlPlane:
         try:
             self._publish(running, self._folder)
             server = self._server = ServerLoop(self._loop)
-            self.client = Client(LocalClient(calls), server)
-            self.async_client = LocalClient(Elsewhere(calls, server))
+            self.client = Client(AsyncClient(calls), server)
+            self.async_client = AsyncClient(Elsewhere(calls, server))
             ready.set()
             await self._stop.wait()
         finally:

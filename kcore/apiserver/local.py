@@ -1,4 +1,4 @@
-"""The server's verbs for callers in its own process: what ``kcore.client.local`` stands on."""
+"""The server's verbs for callers in its own process: what ``kcore.client.asynchronous`` stands on."""
 
 from __future__ import annotations
 

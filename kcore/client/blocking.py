@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypedDict, Unpack
 
 from kcore.client.calls import Object
-from kcore.client.local import DEFAULT_NAMESPACE, LocalClient, Warn
+from kcore.client.asynchronous import DEFAULT_NAMESPACE, AsyncClient, Warn
 from kcore.client.thread import ServerLoop, ended, following
 
 
@@ -105,12 +105,12 @@ class WatchOptions(TypedDict, total=False):
 
 
 class Client:
-    """The synchronous face of ``LocalClient``; methods and keyword arguments are its own.
+    """The synchronous face of ``AsyncClient``; methods and keyword arguments are its own.
 
     For threads other than the server's. RuntimeError once the control plane has stopped, and in a forked process.
     """
 
-    def __init__(self, client: LocalClient, loop: ServerLoop) -> None:
+    def __init__(self, client: AsyncClient, loop: ServerLoop) -> None:
         self._client = client
         self._wait = loop.wait
         self._loop = loop
@@ -173,7 +173,7 @@ class Client:
         self, resource: str, namespace: str = "", **options: Unpack[WatchOptions]
     ) -> Iterator[tuple[str, Object]]:
         """Events as they come: (type, object). ``timeout_seconds`` ends them, as do leaving the loop and the server's end."""
-        events = self._client._events(resource, namespace, **options)
+        events = self._client.batches(resource, namespace, **options)
         try:
             while (some := self._wait(following(events))) is not None:
                 yield from some

@@ -18,7 +18,7 @@ import pytest
 from kcore import ControlPlane, InputError, KcoreError
 from kcore.api.status import ApiError
 from kcore.client import blocking
-from kcore.client.local import LocalClient
+from kcore.client.asynchronous import AsyncClient
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -151,7 +151,7 @@ OPTIONS = {
 
 @pytest.mark.parametrize("method", OPTIONS)
 def test_both_clients_take_the_same(method: str) -> None:
-    wanted = inspect.signature(getattr(LocalClient, method)).parameters.values()
+    wanted = inspect.signature(getattr(AsyncClient, method)).parameters.values()
     names = {each.name for each in wanted if each.kind is each.KEYWORD_ONLY}
     assert names == OPTIONS[method].__annotations__.keys()
     given = inspect.signature(getattr(blocking.Client, method)).parameters.values()

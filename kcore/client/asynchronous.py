@@ -1,6 +1,6 @@
 """The client in the server's own process: the same verbs, errors and versions as over HTTP, and no HTTP.
 
-``LocalClient`` is asynchronous, ``kcore.client.blocking.Client`` its synchronous face. ``kcore.ControlPlane`` has both, for
+``AsyncClient`` is asynchronous, ``kcore.client.blocking.Client`` its synchronous face. ``kcore.ControlPlane`` has both, for
 any thread and loop of the process that it was started in.
 
 Objects are plain dicts in JSON form; what is given is not changed, what is returned is the caller's own. Errors are
@@ -37,7 +37,7 @@ PATCHES: Final = {
 log = logging.getLogger("kcore.client")
 
 
-class LocalClient:
+class AsyncClient:
     """Asynchronous. ``field_manager`` is who owns what is written; ``on_warning`` may be set at any time."""
 
     def __init__(self, calls: Calls, *, field_manager: str = "kcore", on_warning: Warn | None = None) -> None:
@@ -288,7 +288,7 @@ class LocalClient:
 
         Types are ADDED, MODIFIED, DELETED, BOOKMARK and, at the end of a stream that failed, ERROR with a Status.
         """
-        events = self._events(
+        events = self.batches(
             resource, namespace, api_version=api_version, label_selector=label_selector,
             field_selector=field_selector, resource_version=resource_version, timeout_seconds=timeout_seconds,
             bookmarks=bookmarks, send_initial_events=send_initial_events,
@@ -298,7 +298,7 @@ class LocalClient:
                 for event in some:
                     yield event
 
-    async def _events(
+    async def batches(
         self,
         resource: str,
         namespace: str,
