@@ -110,7 +110,9 @@ class Skipped(Exception):
 
 
 Outcome = Object | ApiError | Skipped | None  # the object as written; what the server said; a told event
-Steps = Generator[Sequence[Action], list[Outcome], int | None]  # returns the milliseconds after which to look again
+Steps = Generator[
+    Sequence[Action], list[Outcome], int | None
+]  # returns the milliseconds after which to look again
 
 
 class Failed(Exception):

@@ -103,9 +103,12 @@ def claim(
         failures = [
             outcome
             for number, outcome in enumerate(outcomes)
-            if isinstance(outcome, ApiError) and outcome.code not in ((404, 422) if number < first else (404,))
+            if isinstance(outcome, ApiError)
+            and outcome.code not in ((404, 422) if number < first else (404,))
         ]
-        mine += [obj for obj, outcome in zip(adopted, outcomes[first:], strict=True) if isinstance(outcome, dict)]
+        mine += [
+            obj for obj, outcome in zip(adopted, outcomes[first:], strict=True) if isinstance(outcome, dict)
+        ]
         if failures:
             raise Failed(str(failures[0])) from failures[0]
     return mine

@@ -21,12 +21,18 @@ PHASES: Final = {"": 0, "Pending": 0, "Unknown": 1, "Running": 2}
 
 def is_active(pod: Object) -> bool:
     """Not finished, and not being deleted."""
-    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed") and "deletionTimestamp" not in pod["metadata"]
+    return (
+        pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+        and "deletionTimestamp" not in pod["metadata"]
+    )
 
 
 def is_terminating(pod: Object) -> bool:
     """Being deleted, and not finished."""
-    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed") and "deletionTimestamp" in pod["metadata"]
+    return (
+        pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+        and "deletionTimestamp" in pod["metadata"]
+    )
 
 
 def condition(obj: Object, kind: str) -> Object | None:
@@ -91,7 +97,19 @@ def deletion_order(pods: Sequence[Object], related: Iterable[Object], now_ms: in
 
 
 class _Facts:
-    __slots__ = ("cost", "created", "node", "phase", "pod", "rank", "ready", "ready_since", "restarts", "uid", "now_ms")
+    __slots__ = (
+        "cost",
+        "created",
+        "node",
+        "now_ms",
+        "phase",
+        "pod",
+        "rank",
+        "ready",
+        "ready_since",
+        "restarts",
+        "uid",
+    )
 
     def __init__(self, pod: Object, rank: int, now_ms: int) -> None:
         metadata, status = pod["metadata"], pod.get("status", {})

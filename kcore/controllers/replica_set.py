@@ -75,10 +75,10 @@ class ReplicaSet(Controller):
     def _pod_keys(self, old: Object | None, new: Object | None, view: View) -> Iterable[Key | Later]:
         group = self.api_version.rpartition("/")[0]
         found: list[Key | Later] = []
-        for pod in (old, new):
-            key = None if pod is None else owner_key(pod, view, self.resource, self.kind, group)
-            if key is not None and key not in found:
-                found.append(key)
+        for each in (old, new):
+            owner_found = None if each is None else owner_key(each, view, self.resource, self.kind, group)
+            if owner_found is not None and owner_found not in found:
+                found.append(owner_found)
         pod = new
         if pod is None:
             return found
@@ -129,7 +129,9 @@ class ReplicaSet(Controller):
             if len(active) < wanted:
                 failure = yield from self._create(owner, reference, min(BURST, wanted - len(active)))
             elif len(active) > wanted:
-                failure = yield from self._delete(owner, active, min(BURST, len(active) - wanted), view, now_ms)
+                failure = yield from self._delete(
+                    owner, active, min(BURST, len(active) - wanted), view, now_ms
+                )
         status = self._status(owner, active, len(terminating), failure, now_ms)
         if status is not None:
             (outcome,) = yield [Update(self.resource, {**owner, "status": status}, "status")]
@@ -249,7 +251,9 @@ def _looks_different(old: Object | None, new: Object) -> bool:
     """The labels or the controller of a pod are other than they were."""
     if old is None:
         return True
-    return old["metadata"].get("labels") != new["metadata"].get("labels") or controller_of(old) != controller_of(new)
+    return old["metadata"].get("labels") != new["metadata"].get("labels") or controller_of(
+        old
+    ) != controller_of(new)
 
 
 def _next_look(owner: Object, active: Sequence[Object], now_ms: int) -> int | None:
