@@ -46,6 +46,11 @@ class AsyncClient:
         self.on_warning = on_warning
         self._rows: dict[tuple[str, str], Row] = {}
 
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Every resource that the server serves, in each of its versions."""
+        return self._calls.rows
+
     def row(self, resource: str, api_version: str = "") -> Row:
         """The resource of that name; ApiError 404 where none is served under it."""
         key = (resource, api_version)

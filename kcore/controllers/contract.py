@@ -93,6 +93,41 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadAll:
+    """GET of all of a resource in a namespace, or in the cluster: the outcome is the list."""
+
+    resource: str
+    namespace: str = ""
+    label_selector: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAll:
+    """DELETE of all of a resource in a namespace."""
+
+    resource: str
+    namespace: str
+    propagation: str = "Background"
+
+
+@dataclass(frozen=True, slots=True)
+class Discover:
+    """What the server serves, in preferred versions: the outcome's ``resources`` are ``Served``."""
+
+
+class Served(NamedTuple):
+    """A resource that the server serves. ``named``: ``deployments.apps``, as actions name it."""
+
+    named: str
+    group: str
+    version: str
+    plural: str
+    kind: str
+    is_namespaced: bool
+    verbs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Tell:
     """An event about the object; it never fails and is not waited for."""
 
@@ -102,7 +137,7 @@ class Tell:
     message: str
 
 
-Action = Create | Update | Patch | Delete | Read | Tell
+Action = Create | Update | Patch | Delete | Read | ReadAll | DeleteAll | Discover | Tell
 
 
 class Skipped(Exception):

@@ -20,6 +20,8 @@ from kcore.controllers.contract import (
     Controller,
     Create,
     Delete,
+    DeleteAll,
+    Discover,
     Failed,
     Key,
     Later,
@@ -27,6 +29,8 @@ from kcore.controllers.contract import (
     Outcome,
     Patch,
     Read,
+    ReadAll,
+    Served,
     Steps,
     Tell,
     Update,
@@ -148,6 +152,16 @@ class Driver:
                 )  # fmt: skip
             case Read():
                 return await client.get(action.resource, action.name, action.namespace)
+            case ReadAll():
+                return await client.list(
+                    action.resource, action.namespace, label_selector=action.label_selector
+                )
+            case DeleteAll():
+                return await client.delete_collection(
+                    action.resource, action.namespace, propagation_policy=action.propagation
+                )
+            case Discover():
+                return {"resources": served(client)}
             case _:
                 raise TypeError(f"{action!r} is not an action")
 
@@ -167,6 +181,18 @@ class Driver:
         """The view shows all that."""
         if written:
             await self._sights.wait(written)
+
+
+def served(client: AsyncClient) -> list[Served]:
+    """Every resource in its preferred version."""
+    return [
+        Served(
+            f"{row.plural}.{row.group}" if row.group else row.plural, row.group, row.version, row.plural, row.kind,
+            row.namespaced, tuple(row.verbs),
+        )
+        for row in client.rows
+        if row.version == row.storage_version
+    ]  # fmt: skip
 
 
 class Loop:

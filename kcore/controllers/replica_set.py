@@ -38,11 +38,11 @@ from kcore.controllers.owners import (
     owned_or_orphaned,
     owner_key,
 )
+from kcore.controllers.refusals import is_terminating
 from kcore.controllers.selection import selector_of
 from kcore.controllers.times import text_of
 
 BURST: Final = 500  # pods created or deleted in one round (BurstReplicas)
-TERMINATING_CAUSE: Final = "NamespaceTerminating"
 
 
 class ReplicaSet(Controller):
@@ -155,7 +155,7 @@ class ReplicaSet(Controller):
                 told.append(
                     Tell(owner, "Normal", "SuccessfulCreate", f"Created pod: {outcome['metadata']['name']}")
                 )
-            elif isinstance(outcome, ApiError) and not is_of_a_dying_namespace(outcome):
+            elif isinstance(outcome, ApiError) and not is_terminating(outcome):
                 told.append(Tell(owner, "Warning", "FailedCreate", f"Error creating: {outcome}"))
                 failure = failure or outcome
             elif isinstance(outcome, Skipped):
@@ -239,12 +239,6 @@ class ReplicationController(ReplicaSet):
 
     def _selector(self, owner: Object) -> Selector:
         return selector_of({"matchLabels": owner["spec"].get("selector") or {}})
-
-
-def is_of_a_dying_namespace(error: ApiError) -> bool:
-    """Whether a create failed because its namespace is being deleted."""
-    causes = (error.details or {}).get("causes") or ()
-    return any(cause.get("reason") == TERMINATING_CAUSE for cause in causes)
 
 
 def _looks_different(old: Object | None, new: Object) -> bool:
