@@ -1,0 +1,333 @@
+"""The scheduler of a living cluster: watches, decides in batches, binds, evicts and tells. All its I/O is here.
+
+Source: pkg/scheduler/scheduler.go, schedule_one.go, framework/preemption of Kubernetes 1.36.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from kcore.api.errors import InputError
+from kcore.api.status import ApiError
+from kcore.client.asynchronous import AsyncClient
+from kcore.client.informer import SharedInformers
+from kcore.client.recorder import SeriesRecorder
+from kcore.client.store import Change, key_of
+from kcore.clock import REAL, Clock, Timed
+from kcore.online.events import Event, rejectors
+from kcore.online.mirror import SPREADING, Mirror, rows_of
+from kcore.online.queue import SchedulingQueue, Waiting
+from kcore.online.writing import bound_note, condition_patch, preempted_patch
+from kcore.scheduler.config import default_configuration
+from kcore.scheduler.engine import Decisions, Engine, Options
+from kcore.scheduler.eviction import Candidate
+from kcore.scheduler.profile import SchedulerConfiguration
+
+BATCH: Final = 1_000  # pods decided without giving way to what else the loop has to do
+COMPILED_FROM: Final = 20_000  # pods of a batch times nodes, from which Numba is worth being loaded
+OTHERS: Final = (*SPREADING, "namespaces", "poddisruptionbudgets.policy")
+ENDED: Final = ("Succeeded", "Failed")
+
+log: Final = logging.getLogger("kcore.scheduler")
+
+Object = dict[str, Any]
+
+
+class Scheduler:
+    """One scheduler over one set of informers, from ``start`` to ``stop``."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        *,
+        informers: SharedInformers | None = None,
+        configuration: SchedulerConfiguration | None = None,
+        recorder: Callable[[str], SeriesRecorder] | None = None,
+        random: np.random.Generator | None = None,
+        clock: Clock = REAL,
+    ) -> None:
+        self._client = client
+        self._informers = informers if informers is not None else SharedInformers(client, clock=clock)
+        self._owns_informers = informers is None
+        self._configuration = configuration if configuration is not None else default_configuration()
+        make = recorder if recorder is not None else lambda name: SeriesRecorder(client, name, clock=clock)
+        self._recorders = {
+            profile.scheduler_name: make(profile.scheduler_name) for profile in self._configuration.profiles
+        }
+        self._random = random
+        self._clock = clock
+        self.queue = SchedulingQueue()
+        self.mirror = Mirror(self._unreadable)
+        self._engine = Engine(self.mirror.state, self._configuration, compiled=False)
+        self._changes: list[tuple[str, Change]] = []
+        self._work = asyncio.Event()
+        self._timer: Timed | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._writes: set[asyncio.Task[None]] = set()
+        self._registrations: list[Callable[[], None]] = []
+
+    # -- life -------------------------------------------------------------------------------------------------------
+    async def start(self) -> None:
+        """It schedules, once nodes, pods and all else have been listed."""
+        for resource in ("nodes", "pods", *OTHERS):
+            informer = self._informers.informer(resource)
+            registration = informer.add_batch_listener(
+                lambda changes, resource=resource: self._noted(resource, changes)  # type: ignore[misc]
+            )
+            self._registrations.append(registration.remove)
+        for recorder in self._recorders.values():
+            recorder.start()
+        self._informers.start()
+        await self._informers.synced()
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="scheduler")
+
+    async def stop(self) -> None:
+        """It decides nothing more; bindings that were under way have been answered."""
+        for remove in self._registrations:
+            remove()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self._writes:
+            await asyncio.wait(self._writes)
+        if self._timer is not None:
+            self._timer.cancel()
+        for recorder in self._recorders.values():
+            await recorder.stop()
+        if self._owns_informers:
+            await self._informers.stop()
+
+    def _now_ms(self) -> int:
+        return int(self._clock.monotonic_s() * 1000)
+
+    # -- what watches say -------------------------------------------------------------------------------------------
+    def _noted(self, resource: str, changes: Sequence[Change]) -> None:
+        self._changes += [(resource, change) for change in changes]
+        self._work.set()
+
+    def _unreadable(self, key: str, fault: InputError) -> None:
+        log.error("%s: %s", key, fault)
+
+    def _take_in(self) -> None:
+        """The state and the queue are what was last seen."""
+        changes, self._changes = self._changes, []
+        event, now_ms = Event.NONE, self._now_ms()
+        # Nodes first: a pod that came with its node finds it.
+        for resource, change in changes:
+            if resource == "nodes":
+                event |= self.mirror.node(change.old, change.new)
+        for resource, change in changes:
+            if resource == "pods":
+                event |= self._pod(change, now_ms)
+            elif resource != "nodes":
+                obj = change.new if change.new is not None else change.old
+                assert obj is not None
+                event |= self.mirror.other(resource, key_of(obj), change.new)
+        if event:
+            self.queue.happened(event, now_ms)
+
+    def _pod(self, change: Change, now_ms: int) -> Event:
+        event = Event.NONE
+        old, new = change.old, change.new
+        if new is None or (old is not None and old["metadata"]["uid"] != new["metadata"]["uid"]):
+            assert old is not None
+            key = key_of(old)
+            self.queue.delete(key)
+            event |= self.mirror.gone(key, old["spec"].get("nodeName", ""))
+            if new is None:
+                return event
+        key = key_of(new)
+        node = new["spec"].get("nodeName", "")
+        if new.get("status", {}).get("phase") in ENDED:
+            self.queue.delete(key)
+            return event | self.mirror.gone(key, node)
+        if node:
+            self.queue.delete(key)
+            return event | self.mirror.bound(key, new)
+        if not self._is_ours(new) or "deletionTimestamp" in new["metadata"]:
+            self.queue.delete(key)
+            return event | self.mirror.gone(key)
+        known = self.queue.get(key)
+        self.queue.put(key, new, now_ms)
+        if known is None and new.get("status", {}).get("nominatedNodeName"):
+            self.mirror.pending(
+                key, new
+            )  # it counts where it is nominated, also for those before it in the queue
+        return event
+
+    def _is_ours(self, pod: Object) -> bool:
+        return pod["spec"].get("schedulerName", "default-scheduler") in self._recorders
+
+    # -- the loop ---------------------------------------------------------------------------------------------------
+    async def _run(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            while self.step():
+                await asyncio.sleep(0)
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due_ms = self.queue.next_ms()
+        if due_ms is not None:
+            delay_s = max(0, due_ms - self._now_ms()) / 1000
+            self._timer = self._clock.call_later(delay_s, self._work.set)
+
+    def step(self) -> bool:
+        """A batch was decided; False where there was none to decide."""
+        self._take_in()
+        self.mirror.refresh()
+        if self.mirror.compact():
+            self._engine = self._engine.on(self.mirror.state)
+        now_ms = self._now_ms()
+        batch = self.queue.pop(BATCH, now_ms)
+        if not batch:
+            return bool(self._changes)
+        rows, waiting = [], []
+        for known in batch:
+            row = self.mirror.pending(known.key, known.obj)
+            if row is None:
+                self.queue.unschedulable(known, (), now_ms)
+            else:
+                rows.append(row)
+                waiting.append(known)
+        if rows:
+            try:
+                self._decide(rows, waiting, now_ms)
+            except (
+                Exception
+            ):  # whatever it was, the pods come again after a pause, and others are not kept waiting
+                log.exception("a scheduling cycle failed")
+                for known in waiting:
+                    self.mirror.forget(known.key)
+                    self.queue.failed(known, now_ms)
+        return True
+
+    def _decide(self, rows: list[int], waiting: list[Waiting], now_ms: int) -> None:
+        state = self.mirror.state
+        if not self._engine.compiled and len(rows) * (state.nodes.alive_count + 1) > COMPILED_FROM:
+            self._engine = Engine(state, self._configuration, compiled=True)
+        options = Options(engine="auto", random=self._random, preemption="nominate")
+        decisions = self._engine.schedule(rows_of(rows), options)
+        by_row = dict(zip(rows, waiting, strict=True))
+        for position, row in enumerate(decisions.rows.tolist()):
+            known = by_row[row]
+            slot = int(decisions.node[position])
+            if slot >= 0:
+                node = state.nodes.name(slot)
+                self.mirror.assumed(row, node)
+                self._spawn(self._bind(known, node))
+            else:
+                self._refused(known, position, decisions, now_ms)
+
+    def _refused(self, known: Waiting, position: int, decisions: Decisions, now_ms: int) -> None:
+        reason = decisions.reason.get(position, "")
+        chosen = decisions.preemptions.get(position)
+        self.queue.unschedulable(known, rejectors(reason), now_ms)
+        self._recorder(known.obj).event(known.obj, "Warning", "FailedScheduling", "Scheduling", reason)
+        node: str | None = None
+        victims: list[str] = []
+        if chosen is not None:
+            node, victims = self._victims(chosen)
+        elif position in decisions.denied:
+            node = ""
+        self._spawn(self._told(known, reason, node, victims))
+
+    def _victims(self, chosen: Candidate) -> tuple[str, list[str]]:
+        state = self.mirror.state
+        state.preempting.update(chosen.victims)
+        return state.nodes.name(chosen.node), [self.mirror.key_of(row) for row in chosen.victims]
+
+    def _recorder(self, pod: Object) -> SeriesRecorder:
+        return self._recorders[pod["spec"].get("schedulerName", "default-scheduler")]
+
+    # -- writes -----------------------------------------------------------------------------------------------------
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
+    async def _bind(self, known: Waiting, node: str) -> None:
+        metadata = known.obj["metadata"]
+        binding = {
+            "apiVersion": "v1", "kind": "Binding",
+            "metadata": {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]},
+            "target": {"kind": "Node", "name": node},
+        }  # fmt: skip
+        try:
+            await self._client.create(binding, resource="pods", name=metadata["name"], subresource="binding")
+        except ApiError as error:
+            await self._not_bound(known, error)
+            return
+        self.queue.delete(known.key)
+        self._recorder(known.obj).event(
+            known.obj,
+            "Normal",
+            "Scheduled",
+            "Binding",
+            bound_note(metadata["namespace"], metadata["name"], node),
+        )
+
+    async def _not_bound(self, known: Waiting, error: ApiError) -> None:
+        self.mirror.forget(known.key)
+        if error.code == 404 or self.queue.get(known.key) is not known:
+            self.queue.delete(known.key)
+            return
+        now_ms = self._now_ms()
+        self.queue.failed(known, now_ms)
+        self.queue.happened(Event.POD_GONE, now_ms)
+        self._work.set()
+        message = f"binding rejected: {error}"
+        self._recorder(known.obj).event(known.obj, "Warning", "FailedScheduling", "Scheduling", message)
+        await self._patch(
+            known.obj, condition_patch(known.obj, "SchedulerError", message, None, self._clock.time_s())
+        )
+
+    async def _told(self, known: Waiting, reason: str, node: str | None, victims: Sequence[str]) -> None:
+        """The pod's status says why it waits and where for; what is to make room for it goes."""
+        patch = condition_patch(known.obj, "Unschedulable", reason, node, self._clock.time_s())
+        if patch is not None:
+            await self._patch(known.obj, patch)
+        if victims:
+            await asyncio.gather(*(self._evict(key, known, node or "") for key in victims))
+
+    async def _evict(self, key: str, known: Waiting, node: str) -> None:
+        victim = self.mirror.object_of(key)
+        if victim is None or "deletionTimestamp" in victim["metadata"]:
+            return
+        metadata = victim["metadata"]
+        await self._patch(victim, preempted_patch(victim, self._name_of(known.obj), self._clock.time_s()))
+        try:
+            await self._client.delete(
+                "pods", metadata["name"], metadata["namespace"], preconditions={"uid": metadata["uid"]}
+            )
+        except ApiError as error:
+            if error.code != 404:
+                log.error("preempting %s: %s", key, error)
+            return
+        note = f"Preempted by pod {known.obj['metadata']['uid']} on node {node}"
+        self._recorder(known.obj).event(victim, "Normal", "Preempted", "Preempting", note, related=known.obj)
+
+    def _name_of(self, pod: Object) -> str:
+        name: str = pod["spec"].get("schedulerName", "default-scheduler")
+        return name
+
+    async def _patch(self, pod: Object, patch: Object | None) -> None:
+        if patch is None:
+            return
+        metadata = pod["metadata"]
+        try:
+            await self._client.patch(
+                "pods", metadata["name"], patch, metadata["namespace"], type="strategic", subresource="status"
+            )
+        except ApiError as error:
+            if error.code != 404:
+                log.error("status of %s/%s: %s", metadata["namespace"], metadata["name"], error)

@@ -1,0 +1,97 @@
+"""What happens in a cluster that may let a pod fit which fitted nowhere, and whom it may help.
+
+A plugin names the events that may change its verdict; a pod that it rejected is tried again once one of those has
+happened. Too many tries cost a little time, one too few leaves a pod waiting for the periodic flush: where upstream's
+hint needs more than the event tells, the answer here is yes.
+Source: EventsToRegister of pkg/scheduler/framework/plugins/*, staging kube-scheduler framework types of Kubernetes 1.36.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from enum import IntFlag
+from typing import Any, Final
+
+Object = dict[str, Any]
+
+
+class Event(IntFlag):
+    """Kinds of events, as a set of bits."""
+
+    NONE = 0
+    NODE_ADD = 1
+    NODE_ALLOCATABLE = 2
+    NODE_LABEL = 4
+    NODE_TAINT = 8
+    NODE_DELETE = 16
+    POD_ASSIGNED = 32
+    POD_GONE = 64
+    POD_LABEL = 128
+    POD_SCALED_DOWN = 256
+    NAMESPACE_LABEL = 512
+    NODE_IMAGES = 1024
+    ALL = 2047
+
+
+FREED: Final = Event.POD_GONE | Event.POD_SCALED_DOWN
+REGISTERED: Final = {
+    "NodeResourcesFit": FREED | Event.NODE_ADD | Event.NODE_ALLOCATABLE,
+    "NodeAffinity": Event.NODE_ADD | Event.NODE_LABEL,
+    "NodeName": Event.NODE_ADD,
+    "NodeUnschedulable": Event.NODE_ADD | Event.NODE_TAINT,
+    "TaintToleration": Event.NODE_ADD | Event.NODE_TAINT,
+    "NodePorts": Event.NODE_ADD | Event.POD_GONE,
+    "PodTopologySpread": Event.POD_ASSIGNED | Event.POD_GONE | Event.POD_LABEL | Event.NODE_ADD | Event.NODE_DELETE
+    | Event.NODE_LABEL | Event.NODE_TAINT,
+    "InterPodAffinity": Event.POD_ASSIGNED | Event.POD_GONE | Event.POD_LABEL | Event.NODE_ADD | Event.NODE_LABEL
+    | Event.NAMESPACE_LABEL,
+    "NoNodes": Event.NODE_ADD,
+}  # fmt: skip
+
+_WORDS: Final = (
+    (re.compile(r"Insufficient |Too many pods"), "NodeResourcesFit"),
+    (re.compile(r"affinity/selector|scheduler-enforced node affinity|conflict"), "NodeAffinity"),
+    (re.compile(r"requested node name"), "NodeName"),
+    (re.compile(r"were unschedulable"), "NodeUnschedulable"),
+    (re.compile(r"untolerated taint"), "TaintToleration"),
+    (re.compile(r"free ports"), "NodePorts"),
+    (re.compile(r"topology spread"), "PodTopologySpread"),
+    (re.compile(r"pod affinity rules|anti-affinity rules"), "InterPodAffinity"),
+    (re.compile(r"no nodes available"), "NoNodes"),
+)
+
+
+def rejectors(reason: str) -> frozenset[str]:
+    """The plugins whose words are in a FitError; none where the words are somebody else's, who may be waiting for anything."""
+    sentence = reason.partition(" preemption: ")[0]
+    found = {plugin for words, plugin in _WORDS if words.search(sentence)}
+    return frozenset(found)
+
+
+def awaited(plugins: Iterable[str]) -> Event:
+    """The events that may help a pod that these plugins rejected; all of them where one is not known here."""
+    found = Event.NONE
+    for plugin in plugins:
+        found |= REGISTERED.get(plugin, Event.ALL)
+    return found or Event.ALL
+
+
+def of_node(old: Object | None, new: Object | None) -> Event:
+    """What a change of a node is."""
+    if old is None or new is None:
+        return Event.NODE_ADD if old is None else Event.NODE_DELETE
+    found = Event.NONE
+    if old["metadata"].get("labels") != new["metadata"].get("labels"):
+        found |= Event.NODE_LABEL
+    before, after = old.get("spec") or {}, new.get("spec") or {}
+    if before.get("taints") != after.get("taints") or before.get("unschedulable") != after.get(
+        "unschedulable"
+    ):
+        found |= Event.NODE_TAINT
+    was, now = old.get("status") or {}, new.get("status") or {}
+    if was.get("allocatable") != now.get("allocatable") or was.get("capacity") != now.get("capacity"):
+        found |= Event.NODE_ALLOCATABLE
+    if was.get("images") != now.get("images"):
+        found |= Event.NODE_IMAGES
+    return found
