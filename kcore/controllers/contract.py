@@ -235,3 +235,12 @@ class Settings:
     signing_certificate: bytes = b""
     signing_key: bytes = b""
     flags: Mapping[str, Any] = field(default_factory=dict)
+
+
+def must(action: Action) -> Generator[Sequence[Action], list[Outcome], Object]:
+    """Performs the one action and returns what it made; Failed where the server refuses."""
+    (outcome,) = yield [action]
+    if isinstance(outcome, ApiError):
+        raise Failed(str(outcome)) from outcome
+    assert isinstance(outcome, dict)
+    return outcome
