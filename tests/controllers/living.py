@@ -50,7 +50,7 @@ class Living:
         self.told = told
         self.pods = informers.informer("pods")
         self.ready = True
-        self.pods.add_batch_listener(lambda changes: self._changed(changes))
+        self.pods.add_batch_listener(self._changed)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def _changed(self, changes: Sequence[Any]) -> None:

@@ -116,8 +116,8 @@ def test_what_is_deleted_is_nowhere() -> None:
     ("reason", "plugins"),
     [
         (
-            "0/5 nodes are available: 2 Insufficient cpu, 3 node(s) had untolerated taint(s). preemption: 0/5 nodes are "
-            "available: 5 Preemption is not helpful for scheduling.",
+            ("0/5 nodes are available: 2 Insufficient cpu, 3 node(s) had untolerated taint(s). preemption: 0/5 nodes are "
+            "available: 5 Preemption is not helpful for scheduling."),
             {"NodeResourcesFit", "TaintToleration"},
         ),
         ("0/3 nodes are available: 3 node(s) didn't match pod topology spread constraints.", {"PodTopologySpread"}),

@@ -111,7 +111,7 @@ def test_a_pod_of_higher_priority_makes_room_for_itself() -> None:
             await it.client.create(pod("high", cpu="2", priorityClassName="high"))
             assert await placed(it, "high") == "one"
             last = [obj for obj in seen if obj["metadata"]["name"] == "low"][-1]
-            target = [one for one in last["status"]["conditions"] if one["type"] == "DisruptionTarget"][0]
+            target = next(one for one in last["status"]["conditions"] if one["type"] == "DisruptionTarget")
             assert (target["reason"], target["message"]) == (
                 "PreemptionByScheduler",
                 "default-scheduler: preempting to accommodate a higher priority pod",
