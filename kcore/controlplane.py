@@ -20,8 +20,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from kcore.api.errors import InputError
-from kcore.client.blocking import Client
 from kcore.client.asynchronous import AsyncClient
+from kcore.client.blocking import Client
 from kcore.client.thread import STOPPED, Elsewhere, ServerLoop
 
 if TYPE_CHECKING:

@@ -41,6 +41,13 @@ class LocalCalls:
         rows: tuple[Row, ...] = self._catalog.rows
         return rows
 
+    async def discover(self) -> bool:
+        """``rows`` are of the moment."""
+        return False
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
     def _operation(
         self,
         verb: str,

@@ -1,7 +1,7 @@
-"""The client in the server's own process: the same verbs, errors and versions as over HTTP, and no HTTP.
+"""The client: the same verbs, errors and versions whether the server is in this process or behind HTTP.
 
-``AsyncClient`` is asynchronous, ``kcore.client.blocking.Client`` its synchronous face. ``kcore.ControlPlane`` has both, for
-any thread and loop of the process that it was started in.
+``AsyncClient`` asks by ``Calls``: ``kcore.ControlPlane.async_client`` those of the server in this process, without HTTP,
+``kcore.client.remote.connect`` those of any cluster. ``kcore.client.blocking.Client`` is its synchronous face.
 
 Objects are plain dicts in JSON form; what is given is not changed, what is returned is the caller's own. Errors are
 ``kcore.api.status.ApiError`` with ``code``, ``reason``, ``message`` and ``details`` of the Status that HTTP would
@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from types import TracebackType
 from typing import Any, Final
 
 import orjson
@@ -51,15 +52,35 @@ class AsyncClient:
         """Every resource that the server serves, in each of its versions."""
         return self._calls.rows
 
-    def row(self, resource: str, api_version: str = "") -> Row:
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Nothing of it is left open; a server in this process goes on."""
+        await self._calls.close()
+
+    async def row(self, resource: str, api_version: str = "") -> Row:
         """The resource of that name; ApiError 404 where none is served under it."""
         key = (resource, api_version)
-        found = self._rows.get(key)
+        return self._rows.get(key) or await self._looked_up(key, lambda: self._named(resource, api_version))
+
+    async def _looked_up(self, key: tuple[str, str], find: Callable[[], Row | None]) -> Row:
+        """What ``find`` finds, if need be once the server has been asked what it serves."""
+        found = find()
+        if found is None and await self._calls.discover():
+            self._rows.clear()
+            found = find()
         if found is None:
-            found = self._rows[key] = self._found(resource, api_version)
+            raise status.no_such_path()
+        self._rows[key] = found
         return found
 
-    def _found(self, resource: str, api_version: str) -> Row:
+    def _named(self, resource: str, api_version: str) -> Row | None:
         name, _, group = resource.partition(".")
         lowered = name.lower()
         named = [
@@ -69,24 +90,20 @@ class AsyncClient:
             and (not group or row.group == group)
             and (not api_version or row.api_version == api_version)
         ]
-        if not named:
-            raise status.no_such_path()
         preferred = [row for row in named if row.version == row.storage_version]
-        return (preferred or named)[0]
+        return next(iter(preferred or named), None)
 
-    def _row_of(self, obj: Object) -> Row:
+    async def _row_of(self, obj: Object) -> Row:
         api_version, kind = obj.get("apiVersion"), obj.get("kind")
         if not isinstance(api_version, str) or not isinstance(kind, str):
             raise status.bad_request("Object 'Kind' is missing")
-        key = (kind, api_version)
-        found = self._rows.get(key)
-        if found is None:
-            wanted = GroupVersionKind.of(api_version, kind)
-            found = next((row for row in self._calls.rows if row.gvk == wanted), None)
-            if found is None:
-                raise status.no_such_path()
-            self._rows[key] = found
-        return found
+        key = (f"{kind}/", api_version)  # no resource is named so
+        return self._rows.get(key) or await self._looked_up(
+            key, lambda: self._of_kind(GroupVersionKind.of(api_version, kind))
+        )
+
+    def _of_kind(self, wanted: GroupVersionKind) -> Row | None:
+        return next((row for row in self._calls.rows if row.gvk == wanted), None)
 
     def _written(self, **more: Any) -> dict[str, str]:
         query = {"fieldManager": self._manager}
@@ -121,7 +138,7 @@ class AsyncClient:
         resource_version: str = "",
     ) -> Object:
         """The object."""
-        row = self.row(resource, api_version)
+        row = await self.row(resource, api_version)
         return await self._calls.get(row, _space(row, namespace), name, subresource, resource_version)
 
     async def list(
@@ -145,7 +162,7 @@ class AsyncClient:
         )
         if continue_token:
             query["continue"] = continue_token
-        row = self.row(resource, api_version)
+        row = await self.row(resource, api_version)
         return await self._calls.list(row, _space(row, namespace), query)
 
     async def create(
@@ -160,7 +177,7 @@ class AsyncClient:
         resource: str = "",
     ) -> Object:
         """The object as stored. ``resource`` with ``name`` and ``subresource``: binding, eviction, token."""
-        row = self.row(resource) if resource else self._row_of(obj)
+        row = await (self.row(resource) if resource else self._row_of(obj))
         query = self._written(dryRun=dry_run, fieldValidation=field_validation)
         space = _space_of(row, obj, namespace)
         with self._warned() as warnings:
@@ -179,7 +196,7 @@ class AsyncClient:
 
         ``resource`` with ``subresource``: a Scale, a pod's resize.
         """
-        row = self.row(resource) if resource else self._row_of(obj)
+        row = await (self.row(resource) if resource else self._row_of(obj))
         query = self._written(dryRun=dry_run, fieldValidation=field_validation)
         with self._warned() as warnings:
             return await self._calls.update(
@@ -204,7 +221,7 @@ class AsyncClient:
         """The object after the patch, whose ``type`` is json, merge, strategic or apply."""
         if type not in PATCHES:
             raise ValueError(f"a patch is one of {', '.join(PATCHES)}")
-        row = self.row(resource, api_version)
+        row = await self.row(resource, api_version)
         query = self._written(dryRun=dry_run, force=force, fieldValidation=field_validation)
         if field_manager:
             query["fieldManager"] = field_manager
@@ -226,7 +243,7 @@ class AsyncClient:
         resource: str = "",
     ) -> Object:
         """Server-side apply; ApiError 409 where others own what would change, unless ``force``."""
-        row = self.row(resource) if resource else self._row_of(obj)
+        row = await (self.row(resource) if resource else self._row_of(obj))
         query = self._written(dryRun=dry_run, force=force, fieldValidation=field_validation)
         if field_manager:
             query["fieldManager"] = field_manager
@@ -253,7 +270,7 @@ class AsyncClient:
         ``propagation_policy``: Foreground, Background or Orphan. ``preconditions``: uid, resourceVersion.
         """
         options = _delete_options(grace_period_seconds, propagation_policy, preconditions, dry_run)
-        row = self.row(resource, api_version)
+        row = await self.row(resource, api_version)
         with self._warned() as warnings:
             return await self._calls.delete(row, _space(row, namespace), _named(name), options, warnings)
 
@@ -272,7 +289,7 @@ class AsyncClient:
         """The list of what was deleted."""
         query = _given(labelSelector=label_selector, fieldSelector=field_selector)
         options = _delete_options(grace_period_seconds, propagation_policy, None, dry_run)
-        row = self.row(resource, api_version)
+        row = await self.row(resource, api_version)
         with self._warned() as warnings:
             return await self._calls.delete_collection(row, _space(row, namespace), query, options, warnings)
 
@@ -328,7 +345,7 @@ class AsyncClient:
         if send_initial_events is not None:
             query["sendInitialEvents"] = str(send_initial_events).lower()
             query["resourceVersionMatch"] = "NotOlderThan"
-        row = self.row(resource, api_version)
+        row = await self.row(resource, api_version)
         pieces = self._calls.watch(row, _space(row, namespace), query)
         try:
             async for piece in pieces:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypedDict, Unpack
 
-from kcore.client.calls import Object
 from kcore.client.asynchronous import DEFAULT_NAMESPACE, AsyncClient, Warn
+from kcore.client.calls import Object
 from kcore.client.thread import ServerLoop, ended, following
 
 

@@ -1,4 +1,4 @@
-"""The contract between the in-process client and the server that it calls."""
+"""The contract between a client and its transport: the server's own calls in process, ``kcore.client.remote`` over HTTP."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ Warnings = list[str]
 
 
 class Calls(Protocol):
-    """What the server offers in its own process. Answers are JSON; ``warnings`` is filled also where a call raises."""
+    """What can be asked of a server. Answers are JSON; ``warnings`` is filled also where a call raises.
+
+    ``discover`` is whether ``rows`` may have become others; ``close`` lets go of what the transport holds.
+    """
 
     @property
     def rows(self) -> tuple[Row, ...]: ...
+    def discover(self) -> Coroutine[Any, Any, bool]: ...
+    def close(self) -> Coroutine[Any, Any, None]: ...
     def get(
         self, row: Row, namespace: str, name: str, subresource: str, version: str
     ) -> Coroutine[Any, Any, Object]: ...

@@ -220,7 +220,7 @@ class LeaderElector:
         try:
             await within(self._clock, self._deadline_seconds, self._give_back())
         except (ApiError, OSError, TimeoutError) as error:
-            log.error("failed to release lease %s/%s: %s", self._namespace, self._name, error)  # noqa: TRY400
+            log.error("failed to release lease %s/%s: %s", self._namespace, self._name, error)
         except RuntimeError as error:  # the server in this process has stopped
             log.info("failed to release lease %s/%s: %s", self._namespace, self._name, error)
 

@@ -20,7 +20,7 @@ from kcore.clock import REAL, Clock, Timed
 K = TypeVar("K", bound=Hashable)
 
 
-class ShutDown(Exception):  # noqa: N818 - what happened, not a fault
+class ShutDown(Exception):
     """The queue is empty and takes no more."""
 
 

@@ -171,9 +171,9 @@ class Reflector:
                         self.resource_version = obj["metadata"]["resourceVersion"]
                         return list(batch[index + 1 :])
                 elif kind == "ERROR":
-                    error = _error_of(obj)
-                    self._is_unknown_version(error)
-                    raise error
+                    failure = _error_of(obj)
+                    self._is_unknown_version(failure)
+                    raise failure
                 elif kind == "DELETED":
                     objects.pop(key_of(obj), None)
                 else:

@@ -91,6 +91,13 @@ class Elsewhere:
         """What is served."""
         return self._calls.rows
 
+    async def discover(self) -> bool:
+        """Whether ``rows`` may have become others."""
+        return await self._loop.answer(self._calls.discover())
+
+    async def close(self) -> None:
+        """Nothing is held: the server is its owner's to stop."""
+
     async def get(self, row: Row, namespace: str, name: str, subresource: str, version: str) -> Object:
         """GET."""
         return await self._loop.answer(self._calls.get(row, namespace, name, subresource, version))

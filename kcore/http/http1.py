@@ -166,7 +166,8 @@ class Http1Connection:
                 self._whole(self.head, data)
             else:
                 break
-        self.before = data[-3:]
+        if self.request is None or self.request.upgrade is None:
+            self.before = data[-3:]
 
     def _too_large(self) -> None:
         text = b"Request entity too large: limit is %d" % self.limits.body_bytes_max

@@ -1,0 +1,194 @@
+"""Events as the scheduler writes them (events.k8s.io/v1): equal ones are a series, written as it begins and ends.
+
+The first is written at once; the second makes it a series of two, which is written, too; of further ones only the
+number is kept, and written every half hour and when none has come for six minutes.
+
+Source: client-go tools/events (event_recorder.go, event_broadcaster.go); KEP-383.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+
+from kcore.api.status import ApiError
+from kcore.client.asynchronous import AsyncClient
+from kcore.client.calls import Object
+from kcore.client.lanes import QUEUED_MAX, Lanes
+from kcore.client.recorder import RETRY_SECONDS, TRIES_MAX, TYPES
+from kcore.client.references import event_name, reference
+from kcore.client.stamps import micro_time, time_of
+from kcore.clock import REAL, Clock, Timed
+
+FINISH_SECONDS: Final = 360.0
+REFRESH_SECONDS: Final = 1800.0
+JITTER: Final = 0.25
+
+Key = tuple[Any, ...]
+
+log: Final = logging.getLogger("kcore.client")
+
+
+class SeriesRecorder:
+    """See the module; ``async with`` starts it, and stops it once what waits is written.
+
+    ``controller`` is who speaks (``default-scheduler``), ``instance`` which of them (with the host's name, say).
+    """
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        controller: str,
+        *,
+        instance: str = "",
+        queued_max: int = QUEUED_MAX,
+        clock: Clock = REAL,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._client = client
+        self._controller = controller
+        self._instance = instance or controller
+        self._clock = clock
+        self._chance = chance
+        self._known: dict[
+            Key, Object
+        ] = {}  # Invariant: one that is new or has a series, by what makes it equal
+        self._timers: list[Timed] = []
+        self._lanes: Lanes[tuple[Key, Object]] = Lanes(self._record, queued_max=queued_max)
+
+    async def __aenter__(self) -> SeriesRecorder:
+        self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    def start(self) -> None:
+        """Events are written from now on, in the running loop."""
+        self._lanes.start()
+        self._every(FINISH_SECONDS, self._finish)
+        self._every(REFRESH_SECONDS, self._refresh)
+
+    def _every(self, seconds: float, call: Callable[[], None]) -> None:
+        def tick() -> None:
+            call()
+            self._timers[index] = self._clock.call_later(seconds, tick)
+
+        index = len(self._timers)
+        self._timers.append(self._clock.call_later(seconds, tick))
+
+    async def stop(self, seconds_max: float = 1.0) -> None:
+        """No more are written; what waits has had that long."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        await self._lanes.stop(self._clock, seconds_max)
+
+    @property
+    def dropped_count(self) -> int:
+        """Events that there was no room for."""
+        return self._lanes.dropped_count
+
+    def event(
+        self,
+        regarding: Object,
+        type: str,  # noqa: A002 - the field's name
+        reason: str,
+        action: str,
+        note: str,
+        *,
+        related: Object | None = None,
+    ) -> None:
+        """An event is on its way. ``regarding`` and ``related``: objects, or ObjectReferences. ``type``: Normal or Warning."""
+        if type not in TYPES:
+            raise ValueError(f"an event is one of {', '.join(TYPES)}")
+        time_s = self._clock.time_s()
+        about = reference(regarding)
+        other = reference(related) if related is not None else None
+        key: Key = (type, action, reason, orjson.dumps(about), orjson.dumps(other))
+        known = self._known.get(key)
+        if known is not None:
+            series = known.get("series")
+            now = micro_time(time_s)
+            if series is not None:
+                series["count"] += 1
+                series["lastObservedTime"] = now
+                return
+            known["series"] = {"count": 2, "lastObservedTime": now}
+            self._put(key, known)
+            return
+        made: Object = {
+            "apiVersion": "events.k8s.io/v1", "kind": "Event",
+            "metadata": {"name": event_name(about.get("name", ""), time_s), "namespace": about.get("namespace") or "default"},
+            "eventTime": micro_time(time_s), "reportingController": self._controller,
+            "reportingInstance": self._instance, "action": action, "reason": reason, "regarding": about, "note": note,
+            "type": type,
+        }  # fmt: skip
+        if other is not None:
+            made["related"] = other
+        self._known[key] = made
+        if not self._put(key, made):
+            del self._known[key]
+
+    def _put(self, key: Key, event: Object) -> bool:
+        copy = {**event, "series": dict(event["series"])} if "series" in event else dict(event)
+        taken = self._lanes.put(key, (key, copy))
+        if not taken:
+            log.warning("too many queued events, dropped event %s", event["reason"])
+        return taken
+
+    def _refresh(self) -> None:
+        """Every series is written as it stands, so that the server keeps it."""
+        for key, event in self._known.items():
+            if "series" in event:
+                self._put(key, event)
+
+    def _finish(self) -> None:
+        """What has not come for some time is forgotten, a series' last state written."""
+        before_s = self._clock.time_s() - FINISH_SECONDS
+        for key, event in [*self._known.items()]:
+            series = event.get("series")
+            last = series["lastObservedTime"] if series is not None else event["eventTime"]
+            if time_of(last) < before_s and (series is None or self._put(key, event)):
+                del self._known[key]
+
+    async def _record(self, work: tuple[Key, Object]) -> None:
+        """The event is written, or given up."""
+        event = work[1]
+        for tries in range(TRIES_MAX):
+            if tries:
+                await self._clock.sleep(RETRY_SECONDS * (1.0 + JITTER * self._chance()))
+            try:
+                await self._write(event)
+            except ApiError as error:
+                if error.code == 409 and error.reason == "AlreadyExists":
+                    if "series" in event:
+                        continue  # it came into being between the two
+                    log.debug("server rejected event (will not retry): %s", error)
+                else:
+                    log.error("server rejected event (will not retry): %s", error)
+                return
+            except OSError as error:
+                log.info("unable to write event (may retry after sleeping): %s", error)
+            else:
+                return
+        log.error("unable to write event (retry limit exceeded): %s", event["note"])
+
+    async def _write(self, event: Object) -> None:
+        client, metadata = self._client, event["metadata"]
+        if "series" in event:
+            try:
+                await client.patch(
+                    "events", metadata["name"], {"series": event["series"]}, metadata["namespace"],
+                    type="strategic", api_version="events.k8s.io/v1",
+                )  # fmt: skip
+            except ApiError as error:
+                if error.code != 404:
+                    raise
+            else:
+                return
+        await client.create(event)

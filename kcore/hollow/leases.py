@@ -1,0 +1,62 @@
+"""The nodes' leases: made once, then renewed by the smallest write there is. Source: kubelet pkg/kubelet/util/nodelease.go."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import orjson
+
+from kcore.api.status import ApiError
+from kcore.client.asynchronous import AsyncClient
+from kcore.hollow.actions import Renew
+from kcore.hollow.durations import micro_time_text
+
+NAMESPACE: Final = "kube-node-lease"
+API_VERSION: Final = "coordination.k8s.io/v1"
+
+log: Final = logging.getLogger("kcore.hollow")
+
+
+class Leases:
+    """Leases of the nodes' names, each held by its node as a kubelet's is."""
+
+    def __init__(self, client: AsyncClient, seconds: int) -> None:
+        self._client = client
+        self._seconds = seconds
+        self._held: set[str] = set()
+        self.renewals = 0
+
+    async def renew(self, wanted: Renew, now_ms: int) -> None:
+        """Each of them says that its node lives; what fails is logged and tried at the next time."""
+        now = micro_time_text(now_ms)
+        body = orjson.dumps({"spec": {"renewTime": now}})
+        for name, uid in zip(wanted.names, wanted.uids, strict=True):
+            try:
+                if name in self._held:
+                    await self._patch(name, body)
+                else:
+                    await self._make(name, uid, now)
+                self.renewals += 1
+            except ApiError as error:
+                if error.code == 404:
+                    self._held.discard(name)
+                log.info("lease of %s: %s", name, error)
+            except OSError as error:
+                log.info("lease of %s: %s", name, error)
+
+    async def _patch(self, name: str, body: bytes) -> None:
+        await self._client.patch("leases", name, body, NAMESPACE, type="merge", api_version=API_VERSION)
+
+    async def _make(self, name: str, uid: str, now: str) -> None:
+        spec = {"holderIdentity": name, "leaseDurationSeconds": self._seconds, "renewTime": now}
+        owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid}
+        metadata = {"name": name, "namespace": NAMESPACE, **({"ownerReferences": [owner]} if uid else {})}
+        lease = {"apiVersion": API_VERSION, "kind": "Lease", "metadata": metadata, "spec": spec}
+        try:
+            await self._client.create(lease)
+        except ApiError as error:
+            if error.reason != "AlreadyExists":
+                raise
+            await self._patch(name, orjson.dumps({"spec": spec}))
+        self._held.add(name)
