@@ -72,8 +72,9 @@ class AsyncClient:
     async def _looked_up(self, key: tuple[str, str], find: Callable[[], Row | None]) -> Row:
         """What ``find`` finds, if need be once the server has been asked what it serves."""
         found = find()
-        if found is None and await self._calls.discover():
-            self._rows.clear()
+        if found is None:
+            if await self._calls.discover():
+                self._rows.clear()
             found = find()
         if found is None:
             raise status.no_such_path()

@@ -13,7 +13,7 @@ import os
 import ssl
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from kcore.api.errors import InputError
@@ -40,12 +40,14 @@ class Credentials:
             if not (access.token or access.token_path or access.username or access.certificate)
             else None
         )
-        self._credential: Credential | None = None
+        self._credential: Credential | None = None  # None: it must be asked for
+        self._said: Credential | None = None  # the last one
         self._running: asyncio.Task[Credential] | None = None
-        self._stamp: tuple[float, ...] = ()
+        self._stamp: tuple[Any, ...] = ()
         self._impersonation = _impersonation(access)
         self.tls: ssl.SSLContext | None = None
         self.headers: tuple[Header, ...] = ()
+        self.generation = 0  # rises when who one is is said in another way
 
     @property
     def is_due(self) -> bool:
@@ -58,36 +60,31 @@ class Credentials:
 
     async def fresh(self) -> bool:
         """Headers and TLS context are right; True where the latter is another than before. InputError."""
-        has_expired = False
         if self._plugin is not None:
             known = self._credential
-            has_expired = known is None or (0 < known.expires_s <= self._clock.time_s())
-            if has_expired:
+            if known is None or (0 < known.expires_s <= self._clock.time_s()):
                 await self._run_plugin()
         self._due_s = self._clock.monotonic_s() + FILES_SECONDS
         if self._access.token_path:
             self._read_token()
         self._set_headers()
-        stamp = self._files()
-        if self._access.url.scheme == "https" and (self.tls is None or stamp != self._stamp or has_expired):
+        stamp = self._shown()
+        if self._access.url.scheme == "https" and (self.tls is None or stamp != self._stamp):
             self.tls = self._context()
             self._stamp = stamp
             return True
         return False
 
-    async def refused(self) -> bool:
-        """The server answered 401: True where it is worth another try."""
-        if self._plugin is None:
-            if not self._access.token_path:
-                return False
-            before = self.headers
-            self._due_s = float("-inf")
-            await self.fresh()
-            return self.headers != before
-        before_run = self._credential
-        self._credential = None
+    async def refused(self, generation: int) -> bool:
+        """The server answered 401 to what was of that generation: True where it is worth another try."""
+        if generation != self.generation:
+            return True  # it has been renewed meanwhile
+        if self._plugin is not None:
+            self._credential = None
+        elif not self._access.token_path:
+            return False
         await self.fresh()
-        return self._credential != before_run
+        return generation != self.generation
 
     async def _run_plugin(self) -> None:
         """The plugin was run, once for all that wait for it."""
@@ -95,7 +92,10 @@ class Credentials:
         if self._running is None or self._running.done():
             work = exec_plugin.run(self._plugin, self._access.source)
             self._running = asyncio.get_running_loop().create_task(work)
-        self._credential = await asyncio.shield(self._running)
+        before, self._credential = self._said, await asyncio.shield(self._running)
+        self._said = self._credential
+        if before != self._said:
+            self.generation += 1
 
     def _read_token(self) -> None:
         try:
@@ -108,7 +108,9 @@ class Credentials:
                 file=self._access.source,
                 field="tokenFile",
             ) from None
-        self._token = text or self._token
+        if text and text != self._token:
+            self._token = text
+            self.generation += 1
 
     def _set_headers(self) -> None:
         access = self._access
@@ -121,11 +123,12 @@ class Credentials:
             made.append((b"authorization", b"Basic " + base64.b64encode(pair)))
         self.headers = (*made, *self._impersonation)
 
-    def _files(self) -> tuple[float, ...]:
-        """When the certificates' files were last written."""
+    def _shown(self) -> tuple[Any, ...]:
+        """What tells one set of certificates from another: when their files were written, what a plugin gave."""
         access = self._access
         paths = [each.path for each in (access.authority, access.certificate, access.key) if each.path]
-        return tuple(os.stat(path).st_mtime if Path(path).exists() else 0.0 for path in paths)
+        times = [os.stat(path).st_mtime if Path(path).exists() else 0.0 for path in paths]
+        return (*times, self._credential.certificate if self._credential is not None else b"")
 
     def _context(self) -> ssl.SSLContext:
         access = self._access

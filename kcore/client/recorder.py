@@ -19,7 +19,7 @@ from kcore.client.asynchronous import AsyncClient
 from kcore.client.calls import Object
 from kcore.client.lanes import QUEUED_MAX, Lanes
 from kcore.client.rate import TokenBucket
-from kcore.client.references import event_name, reference
+from kcore.client.references import EventNames, reference
 from kcore.client.stamps import second_time
 from kcore.clock import REAL, Clock
 
@@ -81,8 +81,9 @@ class Correlated(NamedTuple):
 class Correlator:
     """Which events are one, and which are too many (EventCorrelator)."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, names: EventNames) -> None:
         self._clock = clock
+        self._names = names
         self._aggregates: Recent[tuple[Any, ...], tuple[set[str], float]] = Recent()
         self._observed: Recent[tuple[Any, ...], Observed] = Recent()
         self._buckets: Recent[tuple[Any, ...], TokenBucket] = Recent()
@@ -131,7 +132,7 @@ class Correlator:
         made = {
             "apiVersion": "v1", "kind": "Event",
             "metadata": {
-                "name": event_name(involved.get("name", ""), time_s), "namespace": event["metadata"]["namespace"],
+                "name": self._names.name(involved.get("name", ""), time_s), "namespace": event["metadata"]["namespace"],
             },
             "involvedObject": involved, "reason": event["reason"], "message": AGGREGATED + event["message"],
             "source": event["source"], "firstTimestamp": now, "lastTimestamp": now, "count": 1, "type": event["type"],
@@ -181,7 +182,8 @@ class EventRecorder:
         self._source = {"component": component, **({"host": host} if host else {})}
         self._clock = clock
         self._chance = chance
-        self._correlator = Correlator(clock)
+        self._names = EventNames()
+        self._correlator = Correlator(clock, self._names)
         self._lanes: Lanes[Object] = Lanes(self._record, queued_max=queued_max)
 
     async def __aenter__(self) -> EventRecorder:
@@ -220,7 +222,7 @@ class EventRecorder:
         now = second_time(time_s)
         involved = reference(obj)
         metadata: Object = {
-            "name": event_name(involved.get("name", ""), time_s), "namespace": involved.get("namespace") or "default",
+            "name": self._names.name(involved.get("name", ""), time_s), "namespace": involved.get("namespace") or "default",
         }  # fmt: skip
         if annotations:
             metadata["annotations"] = dict(annotations)

@@ -29,9 +29,16 @@ def reference(obj: Object) -> Object:
     return {name: value for name, value in made.items() if value}
 
 
-def event_name(name: str, time_s: float) -> str:
-    """``web-0.17a5…``, or a UUID where that is no name."""
-    made = f"{name}.{round(time_s * 1e9):x}"
-    if len(made) > NAME_LENGTH_MAX or not SUBDOMAIN.fullmatch(made):
-        return str(uuid.uuid4())
-    return made
+class EventNames:
+    """Names of events, no two the same: of two at the same time the second is a nanosecond later."""
+
+    def __init__(self) -> None:
+        self._last_ns = 0
+
+    def name(self, about: str, time_s: float) -> str:
+        """``web-0.17a5…``, or a UUID where that is no name."""
+        self._last_ns = max(round(time_s * 1e9), self._last_ns + 1)
+        made = f"{about}.{self._last_ns:x}"
+        if len(made) > NAME_LENGTH_MAX or not SUBDOMAIN.fullmatch(made):
+            return str(uuid.uuid4())
+        return made

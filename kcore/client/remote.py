@@ -8,6 +8,7 @@ Source: client-go rest/request.go, with_retry.go, warnings.go.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
@@ -101,7 +102,7 @@ class RemoteCalls:
         self._seconds_max = seconds_max
         self._clock = clock
         self._rows: tuple[Row, ...] = ()
-        self._is_ready = False
+        self._discovering: asyncio.Task[bool] | None = None
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -109,8 +110,12 @@ class RemoteCalls:
         return self._rows
 
     async def discover(self) -> bool:
-        """What is served was asked anew; True where that may have brought something."""
+        """What is served was asked anew, once for all that ask at a time; True where it is another."""
+        if self._discovering is None or self._discovering.done():
+            self._discovering = asyncio.get_running_loop().create_task(self._discover())
+        return await asyncio.shield(self._discovering)
 
+    async def _discover(self) -> bool:
         async def get(path: str) -> Object:
             answer = await self._answer("GET", path, "", accept=discovery.ACCEPT.encode())
             made: Object = orjson.loads(answer.body)
@@ -136,18 +141,15 @@ class RemoteCalls:
             made.append((b"content-type", content_type))
         return made
 
-    async def _refresh(self, *, was_refused: bool = False) -> bool:
+    async def _refresh(self, refused: int | None = None) -> bool:
+        """Credentials are right; True where those of the ``refused`` generation are others now."""
         credentials = self._credentials
-        before = credentials.tls
-        is_better = await (credentials.refused() if was_refused else credentials.fresh())
-        if credentials.tls is not before:
-            if before is not None:
-                await self._http.close()  # what was opened shows the old certificate
-            self._http = self._again(credentials)
+        is_better = await (credentials.fresh() if refused is None else credentials.refused(refused))
+        endpoint = self._http.endpoint
+        if credentials.tls is not endpoint.tls:
+            self._http.leave()  # its connections show the old certificate
+            self._http = HttpClient(endpoint._replace(tls=credentials.tls))
         return is_better
-
-    def _again(self, credentials: Credentials) -> HttpClient:
-        return HttpClient(self._http.endpoint._replace(tls=credentials.tls))
 
     async def _answer(
         self,
@@ -166,6 +168,7 @@ class RemoteCalls:
             if self._bucket is not None:
                 await self._bucket.take()
             headers = await self._headers(accept, content_type)
+            generation = self._credentials.generation
             try:
                 answer = await self._http.request(
                     method.encode(), target, headers, body, seconds_max=self._seconds_max
@@ -181,7 +184,7 @@ class RemoteCalls:
             status = answer.status
             if status < 400:
                 return answer
-            if status == 401 and not was_refused and await self._refresh(was_refused=True):
+            if status == 401 and not was_refused and await self._refresh(generation):
                 was_refused = True
                 continue
             wait_s = _retry_after(answer)
@@ -306,6 +309,7 @@ class RemoteCalls:
             if self._bucket is not None:
                 await self._bucket.take()
             headers = await self._headers(JSON, None)
+            generation = self._credentials.generation
             try:
                 call = await self._http.stream(b"GET", target, headers)
                 if call.status == 200:
@@ -313,7 +317,7 @@ class RemoteCalls:
                 answer = await call.answer()
             except ConnectionError as error:
                 raise self._lost("GET", target, error) from None
-            if answer.status == 401 and not was_refused and await self._refresh(was_refused=True):
+            if answer.status == 401 and not was_refused and await self._refresh(generation):
                 was_refused = True
                 continue
             raise error_of(answer.status, answer.body, "GET", _retry_after(answer) or 0)

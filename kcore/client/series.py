@@ -20,7 +20,7 @@ from kcore.client.asynchronous import AsyncClient
 from kcore.client.calls import Object
 from kcore.client.lanes import QUEUED_MAX, Lanes
 from kcore.client.recorder import RETRY_SECONDS, TRIES_MAX, TYPES
-from kcore.client.references import event_name, reference
+from kcore.client.references import EventNames, reference
 from kcore.client.stamps import micro_time, time_of
 from kcore.clock import REAL, Clock, Timed
 
@@ -58,6 +58,7 @@ class SeriesRecorder:
             Key, Object
         ] = {}  # Invariant: one that is new or has a series, by what makes it equal
         self._timers: list[Timed] = []
+        self._names = EventNames()
         self._lanes: Lanes[tuple[Key, Object]] = Lanes(self._record, queued_max=queued_max)
 
     async def __aenter__(self) -> SeriesRecorder:
@@ -123,7 +124,7 @@ class SeriesRecorder:
             return
         made: Object = {
             "apiVersion": "events.k8s.io/v1", "kind": "Event",
-            "metadata": {"name": event_name(about.get("name", ""), time_s), "namespace": about.get("namespace") or "default"},
+            "metadata": {"name": self._names.name(about.get("name", ""), time_s), "namespace": about.get("namespace") or "default"},
             "eventTime": micro_time(time_s), "reportingController": self._controller,
             "reportingInstance": self._instance, "action": action, "reason": reason, "regarding": about, "note": note,
             "type": type,

@@ -8,13 +8,15 @@ Source: client-go tools/cache (thread_safe_store.go, delta_fifo.go, the_real_fif
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from kcore.client.calls import Object
 
 IndexFunction = Callable[[Object], Iterable[str]]
-NAMESPACE: Final = "namespace"
+
+log: Final = logging.getLogger("kcore.client")
 
 
 class Change(NamedTuple):
@@ -61,7 +63,7 @@ class Store:
         self._indexers[name] = function
         index = self._indexes[name] = {}
         for key, obj in self.objects.items():
-            for value in function(obj):
+            for value in _values(name, function, obj):
                 index.setdefault(value, {})[key] = obj
 
     def by_index(self, name: str, value: str) -> list[Object]:
@@ -116,8 +118,8 @@ class Store:
     def _index(self, key: str, old: Object | None, new: Object | None) -> None:
         for name, function in self._indexers.items():
             index = self._indexes[name]
-            before = set(function(old)) if old is not None else ()
-            after = set(function(new)) if new is not None else ()
+            before = _values(name, function, old)
+            after = _values(name, function, new)
             for value in before:
                 if value not in after:
                     found = index[value]
@@ -127,3 +129,14 @@ class Store:
             if new is not None:
                 for value in after:
                     index.setdefault(value, {})[key] = new
+
+
+def _values(name: str, function: IndexFunction, obj: Object | None) -> set[str]:
+    """The object's values in the index; none where the function fails, which is logged."""
+    if obj is None:
+        return set()
+    try:
+        return set(function(obj))
+    except Exception:
+        log.exception("the index %s failed", name)
+        return set()

@@ -34,10 +34,12 @@ class HttpClient:
         self._idle: list[Http1ClientConnection] = []
         self._http1: set[Http1ClientConnection] = set()
         self._streams = 0  # of the HTTP/1.1 connections
+        self._pending = 0  # connections that are being opened
         self._is_http1 = endpoint.tls is None
         self._dialling: asyncio.Task[None] | None = None
         self._waiting: deque[asyncio.Future[None]] = deque()
         self.is_closed = False
+        self._is_leaving = False
 
     @property
     def connection_count(self) -> int:
@@ -122,7 +124,7 @@ class HttpClient:
             if connection is not None:
                 return connection
             if self._is_http1:
-                busy = len(self._http1) - self._streams
+                busy = len(self._http1) + self._pending - self._streams
                 if for_stream or busy < HTTP1_CONNECTIONS_MAX:
                     await self._dial()
                 else:
@@ -137,7 +139,11 @@ class HttpClient:
 
     async def _dial(self) -> None:
         """One more connection."""
-        await dial(self.endpoint, self._made)
+        self._pending += 1
+        try:
+            await dial(self.endpoint, self._made)
+        finally:
+            self._pending -= 1
         if self.is_closed:
             self._close_all()
 
@@ -159,6 +165,9 @@ class HttpClient:
         assert self._loop is not None
         connection.idle_since_s = self._loop.time()
         self._left_stream(connection)
+        if self._is_leaving:
+            connection.close()
+            return
         self._idle.append(connection)
         self._next()
 
@@ -188,6 +197,14 @@ class HttpClient:
             if not turn.done():
                 turn.set_result(None)
                 return
+
+    def leave(self) -> None:
+        """What runs goes on to its end; for new requests there is another client."""
+        self._is_leaving = True
+        for first in self._idle:
+            first.close()
+        for second in [*self._http2]:
+            second.leave()
 
     async def close(self) -> None:
         """Every connection is closed; what runs on them fails."""

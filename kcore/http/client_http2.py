@@ -13,7 +13,7 @@ from typing import Any, Final
 import zttp
 
 from kcore.http.exchange import STREAM_WAITING_BYTES_MAX, Call, LostError, RefusedError
-from kcore.http.frames import PING
+from kcore.http.frames import LAST_STREAM, PING
 from kcore.http.message import Header
 
 STREAMS_MAX: Final = 100  # until the server says what it allows
@@ -176,6 +176,10 @@ class Http2ClientConnection(asyncio.Protocol):
             self._ask()
         elif self._calls and not self._transport.is_closing():
             self._end(LostError("http2: client connection lost"))
+
+    def leave(self) -> None:
+        """Takes no more requests; it is closed once what runs has ended."""
+        self._leave(LAST_STREAM)
 
     # -- life -------------------------------------------------------------------------------------------------------
 
