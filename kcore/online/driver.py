@@ -16,7 +16,7 @@ from kcore.api.errors import InputError
 from kcore.api.status import ApiError
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.informer import SharedInformers
-from kcore.client.recorder import SeriesRecorder
+from kcore.client.series import SeriesRecorder
 from kcore.client.store import Change, key_of
 from kcore.clock import REAL, Clock, Timed
 from kcore.online.events import Event, rejectors
