@@ -22,21 +22,23 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-TICKS = os.sysconf("SC_CLK_TCK")
 CONNECTIONS = 50
+LOADED = (
+    "create", "create_distinct", "get", "patch", "bind", "status", "delete", "list", "watch", "memory",
+)  # fmt: skip
 READY_SECONDS_MAX = 60.0
 UP = "import sys; from kcore.__main__ import main; sys.exit(main())"
 
 IN_PROCESS = """
-import asyncio, sys, time
+import asyncio, gc, sys, time
 import orjson, uvloop
-from bench.registry_steps import POD
+from bench.registry_steps import body
 from kcore.apiserver.assembly import Assembly, Options
 from kcore.apiserver.local import LocalCalls
 from kcore.client.asynchronous import AsyncClient
 from kcore.store.embedded import Embedded
 
-COUNT, AT_ONCE = int(sys.argv[1]), 100
+COUNT, DISTINCT, AT_ONCE = int(sys.argv[1]), sys.argv[2] == "distinct", 100
 
 async def main():
     kv = await Embedded.open(None)
@@ -44,19 +46,51 @@ async def main():
     await assembly.start()
     client = AsyncClient(LocalCalls(assembly.registry, assembly.cacher, assembly.catalog))
     await client.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}})
-    sent = []
-    for number in range(COUNT):
-        POD["metadata"]["name"] = f"web-{number}"
-        sent.append(orjson.loads(orjson.dumps(POD)))
-    warm = COUNT // 10
-    for pod in sent[:warm]:
-        await client.create(pod)
-    cpu, wall = time.process_time(), time.perf_counter()
-    for first in range(warm, COUNT, AT_ONCE):
-        await asyncio.gather(*map(client.create, sent[first : first + AT_ONCE]))
-    print((COUNT - warm) / (time.perf_counter() - wall), (time.process_time() - cpu) / (COUNT - warm) * 1e6)
+    gc.freeze()  # as ControlPlane does
+    cpu = wall = 0.0
+    warm = COUNT // 10 // AT_ONCE * AT_ONCE
+    for first in range(0, COUNT, AT_ONCE):
+        sent = [orjson.loads(body(number, distinct=DISTINCT)) for number in range(first, first + AT_ONCE)]
+        began, spent = time.perf_counter(), time.process_time()
+        await asyncio.gather(*map(client.create, sent))
+        if first >= warm:
+            wall += time.perf_counter() - began
+            cpu += time.process_time() - spent
+    print((COUNT - warm) / wall, cpu / (COUNT - warm) * 1e6)
     await assembly.stop()
     await kv.close()
+
+uvloop.run(main())
+"""
+
+LOAD = """
+import asyncio, sys
+import uvloop
+from bench.registry_steps import POD
+from kcore.apiserver.assembly import Assembly, Options
+from kcore.apiserver.local import LocalCalls
+from kcore.client.local import LocalClient
+from kcore.store.embedded import Embedded
+
+FOLDER, COUNT, AT_ONCE = sys.argv[1], int(sys.argv[2]), 500
+
+async def main():
+    kv = await Embedded.open(FOLDER)
+    assembly = Assembly(kv, Options())
+    await assembly.start()
+    client = LocalClient(LocalCalls(assembly.registry, assembly.cacher, assembly.catalog))
+    await client.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}})
+    POD["metadata"]["name"] = "web-0"
+    await client.create(POD)
+    await assembly.stop()
+    value = (await kv.get(b"/registry/pods/default/web-0")).value
+    for first in range(1, COUNT, AT_ONCE):
+        some = range(first, min(COUNT, first + AT_ONCE))
+        await asyncio.gather(*(
+            kv.put(b"/registry/pods/default/web-%d" % number, value.replace(b'"web-0"', b'"web-%d"' % number)) for number in some
+        ))
+    await kv.close()
+    print(len(value))
 
 uvloop.run(main())
 """
@@ -94,9 +128,9 @@ class Server:
         self.kubeconfig = said.rsplit("KUBECONFIG=", 1)[1].strip()
 
     def cpu_seconds(self) -> float:
-        """Processor time spent so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        """Processor time spent so far, by the threads that there are."""
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
     def resident_mib(self) -> float:
         """What it holds in memory."""
@@ -166,12 +200,23 @@ class Round:
         """All that is asked for."""
         if self.wanted("start"):
             self.start()
-        if self.wanted("in_process_creates"):
-            rate, cpu = self._script(IN_PROCESS, str(self.given.count))
-            self.put("in_process_creates", per_second=rate, cpu_us=cpu)
-        if self.wanted("create", "get", "patch", "delete", "list", "watch", "memory"):
+        for figure, pods in (("in_process_creates", "alike"), ("in_process_creates_distinct", "distinct")):
+            if self.wanted(figure):
+                rate, cpu = self._script(IN_PROCESS, str(self.given.count), pods)
+                self.put(figure, per_second=rate, cpu_us=cpu)
+        if self.wanted("in_process_writes"):
+            script = str(ROOT / "bench" / "local_writes.py")
+            for line in self._run(script, str(self.given.count)).splitlines():
+                said = json.loads(line)
+                self.put(said.pop("figure"), **said)
+        if self.wanted(*LOADED):
             with self._server() as (server, client):
                 self.loaded(server, client)
+        if self.wanted("memory_large"):
+            self.memory_large()
+        if self.wanted("idle_watches"):
+            with self._server() as (server, client):
+                self.idle_watches(server, client)
 
     def start(self) -> None:
         """Cold (certificates and objects are made) and warm."""
@@ -184,11 +229,13 @@ class Round:
         self.put("start_control_plane", seconds=wall, cpu_seconds=cpu)
 
     def _script(self, text: str, *arguments: str) -> list[float]:
-        run = subprocess.run(
-            [sys.executable, "-c", text, *arguments],
+        return [float(word) for word in self._run("-c", text, *arguments).split()]
+
+    def _run(self, *arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, *arguments],
             env=environment(self.tree), cwd=self.tree, check=True, capture_output=True, text=True,
-        )  # fmt: skip
-        return [float(word) for word in run.stdout.split()]
+        ).stdout  # fmt: skip
 
     @contextlib.contextmanager
     def _server(self) -> Iterator[tuple[Server, Client]]:
@@ -203,6 +250,21 @@ class Round:
             finally:
                 server.close()
 
+    def memory_large(self) -> None:
+        """What a server holds that starts with many pods in its store, read into the watch cache; they are put there directly."""
+        with tempfile.TemporaryDirectory(dir=self.given.directory) as folder:
+            stored = self._script(LOAD, f"{folder}/store", str(self.given.large))
+            server = Server(self.tree, folder, self.given.server_cpu)
+            client = Client(server, self.given.client_cpu)
+            client.ask(do="watch", count=1, wanted=1)
+            self.put(
+                f"memory_{self.given.large}_pods", mib=server.resident_mib(), ready_seconds=server.ready_seconds,
+                stored_bytes=stored[0],
+            )  # fmt: skip
+            client.ask(do="unwatch")
+            client.close()
+            server.close()
+
     def loaded(self, server: Server, client: Client) -> None:
         """Rates, and what they leave in memory."""
         time.sleep(0.5)
@@ -211,9 +273,9 @@ class Round:
         self.rate(server, client, "create", 0, pods)
         self.put(f"memory_{pods}_pods", mib=server.resident_mib())
         if self.wanted("get"):
-            self.rate(server, client, "get", 0, count)
-        if self.wanted("patch"):
-            self.rate(server, client, "patch", 0, count)
+        for what in ("get", "patch", "bind", "status"):
+            if self.wanted(what):
+                self.rate(server, client, what, 0, min(count, pods))
         if self.wanted("list"):
             client.ask(do="open", connections=1)
             spent = server.cpu_seconds()
@@ -225,7 +287,9 @@ class Round:
         if self.wanted("watch"):
             self.watch(server, client)
         if self.wanted("delete"):
-            self.rate(server, client, "delete", 0, count)
+            self.rate(server, client, "delete", 0, min(count, pods))
+        if self.wanted("create_distinct"):
+            self.rate(server, client, "create_distinct", 0, count)
         self.put("memory_after", mib=server.resident_mib())
 
     def rate(self, server: Server, client: Client, what: str, first: int, count: int) -> None:
@@ -239,21 +303,45 @@ class Round:
         )  # fmt: skip
 
     def watch(self, server: Server, client: Client) -> None:
-        """Events to many watchers, while pods are patched by another client."""
-        events = self.given.events
-        client.ask(do="watch", count=self.given.watchers, wanted=events)
+        """Events to many watchers, while pods are patched by another client.
+
+        The same patches without a watcher, right before, say what the events alone cost; ``per_second`` is what one
+        core could send.
+        """
+        patches, watchers = min(self.given.events, self.given.pods), self.given.watchers
         writer = Client(server, self.given.client_cpu)
-        writer.ask(do="open", connections=CONNECTIONS)
-        before = server.cpu_seconds()
-        writer.ask(do="many", what="patch", first=0, count=events)
-        alone = server.cpu_seconds() - before
-        writer.close()
+
+        def patch() -> float:
+            writer.ask(do="open", connections=CONNECTIONS)
+            before = server.cpu_seconds()
+            writer.ask(do="many", what="patch", first=0, count=patches)
+            return server.cpu_seconds() - before
+
+        bare = patch()
+        client.ask(do="watch", count=watchers, wanted=patches, http2=self.given.http2)
+        began, before = time.perf_counter(), server.cpu_seconds()
+        patch()
         said = client.ask(do="watched")
-        whole = server.cpu_seconds() - before
+        wall, spent = time.perf_counter() - began, server.cpu_seconds() - before
+        writer.close()
+        each = (spent - bare) / said["events"]
         self.put(
-            "watch_events", server_cpu_us=whole / said["events"] * 1e6, while_written=alone, events=said["events"],
-            watchers=self.given.watchers, client_cpu_us=said["client_cpu"] / said["events"] * 1e6,
+            "watch_events_http2" if self.given.http2 else "watch_events", per_second=1 / each, server_cpu_us=each * 1e6,
+            patch_cpu_us=bare / patches * 1e6, delivered_per_second=said["events"] / wall, events=said["events"],
+            watchers=watchers, client_cpu_us=said["client_cpu"] / said["events"] * 1e6,
         )  # fmt: skip
+
+    def idle_watches(self, server: Server, client: Client) -> None:
+        """What a watch that nothing happens on holds in memory; over TLS, and then as many over HTTP/2."""
+        count = self.given.idle
+        time.sleep(0.5)
+        for http2 in (False, True):
+            before, spent = server.resident_mib(), server.cpu_seconds()
+            client.ask(do="watch", count=count, wanted=1, http2=http2)
+            kib = (server.resident_mib() - before) * 1024 / count
+            cpu = (server.cpu_seconds() - spent) / count * 1e6
+            client.ask(do="unwatch")
+            self.put("idle_watches_http2" if http2 else "idle_watches", kib=kib, open_cpu_us=cpu, count=count)
 
 
 def main() -> None:
@@ -265,6 +353,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=5_000, help="requests of a rate")
     parser.add_argument("--events", type=int, default=1_000)
     parser.add_argument("--watchers", type=int, default=100)
+    parser.add_argument("--http2", action="store_true", help="watch over HTTP/2, as Go clients do")
+    parser.add_argument("--large", type=int, default=150_000, help="pods of memory_large")
+    parser.add_argument("--idle", type=int, default=10_000, help="watches that are idle")
     parser.add_argument("--server-cpu", type=int)
     parser.add_argument("--client-cpu", type=int)
     parser.add_argument("--directory", help="where the store is")

@@ -23,7 +23,7 @@ import orjson
 import uvloop
 import yaml
 
-from bench.registry_steps import POD
+from bench.registry_steps import body, running
 
 EVENT = b'{"type":'
 HEAD_END = b"\r\n\r\n"
@@ -31,7 +31,15 @@ LAST_CHUNK = b"\r\n0\r\n\r\n"
 LENGTH = b"content-length: "
 PODS = "/api/v1/namespaces/default/pods"
 MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 WATCH_SECONDS_MAX = 120.0
+HTTP2_WATCHES_MAX = 90  # of a connection: the server asks for another one from 96 on
+OPENED_AT_ONCE_MAX = 100
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, SETTINGS, PING, WINDOW_UPDATE = 0, 1, 4, 6, 8
+STREAM_WINDOW_BYTES = 4 << 20  # golang.org/x/net/http2 transport.go
+CONNECTION_WINDOW_BYTES = 1 << 30
+REFRESH_BYTES_MIN = 4 << 10
 
 
 class Connection(asyncio.Protocol):
@@ -122,6 +130,83 @@ class Watcher(asyncio.Protocol):
                 future.set_exception(error or ConnectionError(f"a watch ended after {self.seen} events"))
 
 
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """A frame of HTTP/2."""
+    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+
+
+def literal(name: bytes, value: bytes) -> bytes:
+    """A header field of HPACK, not indexed and not compressed."""
+    assert len(name) < 127 and len(value) < 127
+    return b"\0" + bytes((len(name),)) + name + bytes((len(value),)) + value
+
+
+class Http2Watcher(asyncio.Protocol):
+    """Counts the events of many watches on one connection of HTTP/2, with the windows that Go's client gives."""
+
+    def __init__(self, fields: list[tuple[bytes, bytes]], count: int, wanted: int) -> None:
+        block = b"".join(literal(*field) for field in fields)
+        self.request = PREFACE + frame(SETTINGS, 0, 0, b"\0\4" + STREAM_WINDOW_BYTES.to_bytes(4, "big"))
+        self.request += frame(WINDOW_UPDATE, 0, 0, CONNECTION_WINDOW_BYTES.to_bytes(4, "big"))
+        for number in range(count):
+            self.request += frame(HEADERS, 5, 2 * number + 1, block)  # END_STREAM, END_HEADERS
+        self.count = count
+        self.wanted = wanted * count
+        self.seen = 0
+        self.begun = 0
+        self.rest = b""
+        self.tails: dict[int, bytes] = {}
+        self.taken: dict[int, int] = {}
+        self.whole = asyncio.get_running_loop().create_future()
+        self.open = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        transport.write(self.request)
+
+    def data_received(self, data: bytes) -> None:
+        data, at, answer = self.rest + data, 0, b""
+        while len(data) >= at + 9:
+            end = at + 9 + int.from_bytes(data[at : at + 3], "big")
+            if end > len(data):
+                break
+            kind, flags, stream = data[at + 3], data[at + 4], int.from_bytes(data[at + 5 : at + 9], "big")
+            payload = data[at + 9 : end]
+            at = end
+            if kind == DATA:
+                self._count(stream, payload)
+                answer += self._credit(stream, len(payload)) + self._credit(0, len(payload))
+            elif kind == HEADERS:
+                self.begun += 1
+            elif kind in (SETTINGS, PING) and not flags & 1:
+                answer += frame(kind, 1, 0, b"" if kind == SETTINGS else payload)
+        self.rest = data[at:]
+        if answer:
+            self.transport.write(answer)
+        if self.begun == self.count and not self.open.done():
+            self.open.set_result(None)
+        if self.seen >= self.wanted and not self.whole.done():
+            self.whole.set_result(None)
+
+    def _count(self, stream: int, payload: bytes) -> None:
+        both = self.tails.get(stream, b"") + payload
+        self.seen += both.count(EVENT)
+        self.tails[stream] = both[-len(EVENT) + 1 :]
+
+    def _credit(self, stream: int, size: int) -> bytes:
+        """A window update, once enough was taken."""
+        taken = self.taken.get(stream, 0) + size
+        self.taken[stream] = 0 if taken >= REFRESH_BYTES_MIN else taken
+        return (
+            frame(WINDOW_UPDATE, 0, stream, taken.to_bytes(4, "big")) if taken >= REFRESH_BYTES_MIN else b""
+        )
+
+    def connection_lost(self, error: Exception | None) -> None:
+        for future in (self.open, self.whole):
+            if not future.done():
+                future.set_exception(error or ConnectionError(f"watches ended after {self.seen} events"))
+
+
 class Load:
     """A client of one server."""
 
@@ -137,32 +222,45 @@ class Load:
             context.load_cert_chain(pem.name)
         context.set_alpn_protocols(["http/1.1"])
         self.tls = context
-        self.watchers: list[Watcher] = []
+        self.watchers: list[Any] = []
         self.opened: list[Connection] = []
 
-    def request(self, method: str, path: str, body: bytes = b"", kind: str = "application/json") -> bytes:
+    def request(self, method: str, path: str, content: bytes = b"", kind: str = "application/json") -> bytes:
         """One request."""
         head = (
             f"{method} {path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nAccept: application/json\r\n"
             "User-Agent: bench/1.0 (linux/amd64)\r\n"
         )
-        if body:
-            head += f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
-        return head.encode() + b"\r\n" + body
+        if content:
+            head += f"Content-Type: {kind}\r\nContent-Length: {len(content)}\r\n"
+        return head.encode() + b"\r\n" + content
 
     def requests(self, what: str, first: int, count: int) -> list[bytes]:
         """Those of one verb, for pods of consecutive numbers."""
         made = []
         for number in range(first, first + count):
             path = f"{PODS}/web-{number}"
-            if what == "create":
-                POD["metadata"]["name"] = f"web-{number}"
-                made.append(self.request("POST", PODS, orjson.dumps(POD)))
+            if what.startswith("create"):
+                made.append(self.request("POST", PODS, body(number, distinct=what == "create_distinct")))
             elif what == "get":
                 made.append(self.request("GET", path))
             elif what == "patch":
-                body = orjson.dumps({"metadata": {"annotations": {"example.com/seen": str(time.time_ns())}}})
-                made.append(self.request("PATCH", path, body, MERGE_PATCH))
+                change = orjson.dumps(
+                    {"metadata": {"annotations": {"example.com/seen": str(time.time_ns())}}}
+                )
+                made.append(self.request("PATCH", path, change, MERGE_PATCH))
+            elif what == "bind":
+                target = {"apiVersion": "v1", "kind": "Node", "name": f"node-{number % 100}"}
+                binding = {
+                    "apiVersion": "v1",
+                    "kind": "Binding",
+                    "metadata": {"name": f"web-{number}"},
+                    "target": target,
+                }
+                made.append(self.request("POST", f"{path}/binding", orjson.dumps(binding)))
+            elif what == "status":
+                change = orjson.dumps({"status": running(f"10.1.{number // 250 % 250}.{number % 250}")})
+                made.append(self.request("PATCH", f"{path}/status", change, STRATEGIC_PATCH))
             elif what == "delete":
                 made.append(self.request("DELETE", f"{path}?gracePeriodSeconds=0"))
             else:
@@ -200,21 +298,45 @@ class Load:
             "least_ms": took[0] * 1e3, "first_failure": failed[0].decode(errors="replace") if failed else "",
         }  # fmt: skip
 
-    async def watch(self, count: int, wanted: int) -> dict[str, Any]:
+    async def watch(self, count: int, wanted: int, http2: bool = False) -> dict[str, Any]:
         """So many watches are open; each waits for so many events."""
-        loop = asyncio.get_running_loop()
-        request = self.request("GET", f"{PODS}?watch=1&timeoutSeconds=600&resourceVersion=")
-        listed = self.request("GET", f"{PODS}?limit=1")
-        version = await self._version(listed)
-        request = request.replace(b"resourceVersion=", b"resourceVersion=" + version.encode())
+        version = await self._version(self.request("GET", f"{PODS}?limit=1"))
+        target = f"{PODS}?watch=1&timeoutSeconds=600&resourceVersion={version}"
+        request = self.request("GET", target)
         self.watchers = []
-        for _ in range(count):
-            _, protocol = await loop.create_connection(
-                lambda: Watcher(request, wanted), self.host, self.port, ssl=self.tls
-            )
-            self.watchers.append(protocol)
+        while count:
+            some = min(count, HTTP2_WATCHES_MAX) if http2 else 1
+            count -= some
+            self.watchers.append(await self._watcher(request, target, some, wanted, http2))
+            if len(self.watchers) % OPENED_AT_ONCE_MAX == 0:
+                await asyncio.gather(*(each.open for each in self.watchers))
         await asyncio.gather(*(each.open for each in self.watchers))
-        return {"open": count}
+        return {"open": len(self.watchers)}
+
+    async def _watcher(self, request: bytes, target: str, count: int, wanted: int, http2: bool) -> Any:
+        """A connection with so many watches."""
+
+        def made() -> Watcher | Http2Watcher:
+            if not http2:
+                return Watcher(request, wanted)
+            fields = [
+                (b":method", b"GET"), (b":scheme", b"https"), (b":authority", f"{self.host}:{self.port}".encode()),
+                (b":path", target.encode()), (b"accept", b"application/json"), (b"user-agent", b"bench/1.0"),
+            ]  # fmt: skip
+            return Http2Watcher(fields, count, wanted)
+
+        self.tls.set_alpn_protocols(["h2"] if http2 else ["http/1.1"])
+        _, protocol = await asyncio.get_running_loop().create_connection(
+            made, self.host, self.port, ssl=self.tls
+        )
+        return protocol
+
+    async def unwatch(self) -> dict[str, Any]:
+        """The watches are closed."""
+        for each in self.watchers:
+            each.transport.abort()
+        await asyncio.gather(*(each.whole for each in self.watchers), return_exceptions=True)
+        return {"closed": len(self.watchers)}
 
     async def _version(self, request: bytes) -> str:
         reader, writer = await asyncio.open_connection(self.host, self.port, ssl=self.tls)

@@ -76,15 +76,50 @@ POD: dict[str, Any] = {
         "serviceAccountName": "default", "terminationGracePeriodSeconds": 30,
     },
 }  # fmt: skip
+STARTED = "2026-01-02T03:04:05Z"
+
+
+def condition(kind: str, status: str = "True", **more: str) -> dict[str, Any]:
+    """A condition as a kubelet writes it."""
+    return {"type": kind, "status": status, "lastProbeTime": None, "lastTransitionTime": STARTED, **more}
+
+
+def container_status(name: str, image: str) -> dict[str, Any]:
+    """A container that runs."""
+    return {
+        "name": name, "image": image, "imageID": f"{image}@sha256:{'0' * 64}", "containerID": f"containerd://{'1' * 64}",
+        "ready": True, "restartCount": 0, "started": True, "state": {"running": {"startedAt": STARTED}}, "lastState": {},
+    }  # fmt: skip
+
+
+def running(address: str) -> dict[str, Any]:
+    """The status of a pod that runs."""
+    kinds = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+    return {
+        "phase": "Running", "startTime": STARTED, "hostIP": "10.0.0.1", "hostIPs": [{"ip": "10.0.0.1"}],
+        "podIP": address, "podIPs": [{"ip": address}], "conditions": [*map(condition, kinds)],
+        "containerStatuses": [container_status(each["name"], each["image"]) for each in POD["spec"]["containers"]],
+        "qosClass": "Burstable",
+    }  # fmt: skip
+
+
+def body(number: int, *, distinct: bool = False) -> bytes:
+    """A request: of one template, which differs in the name; or ``distinct``, with a spec and labels of its own."""
+    metadata, container = POD["metadata"], POD["spec"]["containers"][0]
+    labels, env = metadata["labels"], container["env"]
+    metadata["name"] = f"{'own' if distinct else 'web'}-{number}"
+    if not distinct:
+        return orjson.dumps(POD)
+    metadata["labels"] = {**labels, "run": f"r-{number}"}
+    container["env"] = [*env, {"name": "RUN", "value": str(number)}]
+    made = orjson.dumps(POD)
+    metadata["labels"], container["env"] = labels, env
+    return made
 
 
 def bodies(count: int) -> list[bytes]:
-    """Requests that differ in the name."""
-    made = []
-    for number in range(count):
-        POD["metadata"]["name"] = f"web-{number}"
-        made.append(orjson.dumps(POD))
-    return made
+    """Requests of one template."""
+    return [body(number) for number in range(count)]
 
 
 def show(name: str, seconds: float, count: int) -> None:
@@ -118,7 +153,7 @@ def steps(core: Any, row: Any, sent: list[bytes]) -> None:
         lap("prepare", strategy.prepare_for_create, obj, context)
         lap("validate", strategy.validate, obj, context)
         lap("warnings", strategy.warnings, obj, context)
-        stored = lap("encode", encode, obj, "v1", "Pod")
+        stored = lap("encode", encode, obj, "v1", "Pod", node)
         lap("splice", splice, stored, 5)
     for name, seconds in spent.items():
         show(name, seconds, STEPS)

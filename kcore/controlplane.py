@@ -10,6 +10,7 @@ import asyncio
 import atexit
 import contextlib
 import difflib
+import gc
 import os
 import shutil
 import tempfile
@@ -219,8 +220,11 @@ class ControlPlane:
             raise
         assembly = running.assembly
         calls = LocalCalls(assembly.registry, assembly.cacher, assembly.catalog)
+        froze = not gc.get_freeze_count()  # else the program has, and would not want it undone
         try:
             self._publish(running, self._folder)
+            if froze:
+                gc.freeze()  # else every collection of what callers are given walks what the start made
             server = self._server = ServerLoop(self._loop)
             self.client = Client(AsyncClient(calls), server)
             self.async_client = AsyncClient(Elsewhere(calls, server))
@@ -229,6 +233,8 @@ class ControlPlane:
         finally:
             calls.end_watches()
             await running.stop()
+            if froze:
+                gc.unfreeze()
 
     def _publish(self, running: Running, folder: Path) -> None:
         from kcore.apiserver.pki import kubeconfig_text, write_private

@@ -38,6 +38,7 @@ WORDS: Final = {
     TYPE_INVALID: "Invalid value",
     TOO_SHORT: "Too short",
 }
+FAULTS_MAX: Final = 10_000  # where faults are as many as the square of what was given; the rest is not told
 SHOW_NO_VALUE: Final = frozenset({REQUIRED, FORBIDDEN, TOO_LONG, TOO_SHORT, INTERNAL})
 
 
@@ -190,7 +191,7 @@ def internal(path: str, detail: str) -> FieldError:
     return FieldError(INTERNAL, path, None, detail)
 
 
-def aggregate(errors: Iterable[FieldError]) -> str:
+def aggregate(texts: Iterable[str]) -> str:
     """All messages as Go's Aggregate prints them: one bare, several in brackets, each once."""
-    texts = list(dict.fromkeys(error.text for error in errors))
-    return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+    once = list(dict.fromkeys(texts))
+    return once[0] if len(once) == 1 else f"[{', '.join(once)}]"

@@ -233,7 +233,7 @@ def _checked(requirement: Requirement) -> Requirement:
         if found := value_faults(value):
             faults.append(field.invalid(f"values[{index}][{requirement.key}]", value, "; ".join(found)))
     if faults:
-        raise _Fault(field.aggregate(faults))
+        raise _Fault(field.aggregate(each.text for each in faults))
     return requirement
 
 

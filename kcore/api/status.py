@@ -6,11 +6,13 @@ Source: apimachinery pkg/api/errors of Kubernetes 1.36.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from kcore.api import field
 from kcore.api.errors import KcoreError
 from kcore.api.field import FieldError, quoted
+
+FAULTS_BYTES_MAX: Final = 4 << 20  # of the faults that one answer tells; the rest is not told
 
 
 class ApiError(KcoreError):
@@ -129,15 +131,21 @@ def gone(message: str) -> ApiError:
 
 
 def invalid(group: str, kind: str, name: str, errors: Sequence[FieldError]) -> ApiError:
-    """422: fields are wrong; each is a cause."""
+    """422: fields are wrong; each is a cause, as many as FAULTS_BYTES_MAX has room for."""
     title = f"{group_resource(group, kind)} {quoted(name)} is invalid"
-    message = f"{title}: {field.aggregate(errors)}" if errors else title
-    causes = []
+    causes: list[dict[str, Any]] = []
+    texts, size = [], 0
     for error in errors:
-        cause = {"reason": error.type, "message": error.body}
+        body = error.body
+        size += len(body) + len(error.field)
+        if causes and size > FAULTS_BYTES_MAX:
+            break
+        cause = {"reason": error.type, "message": body}
         if error.field:
             cause["field"] = error.field
         causes.append(cause)
+        texts.append(f"{error.field}: {body}")
+    message = f"{title}: {field.aggregate(texts)}" if texts else title
     return ApiError(
         422, "Invalid", message, _details(group, kind, name, **({"causes": causes} if causes else {}))
     )

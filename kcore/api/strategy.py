@@ -38,6 +38,11 @@ def nothing(*_: Any) -> None:
     """Changes nothing."""
 
 
+def always(*_: Any) -> bool:
+    """Of every object."""
+    return True
+
+
 def no_errors(*_: Any) -> list[FieldError]:
     """Finds nothing wrong."""
     return []
@@ -80,6 +85,15 @@ class Strategy:
     grace_seconds: Callable[[Object, int | None], int | None] | None = None
     # "orphan" where deletion without a policy leaves dependents ("" otherwise: background)
     default_propagation: str = ""
+    # whether nothing of this object follows from its name, as long as that is a DNS label, but what is equal to it or to
+    # its uid: another of the same template comes out alike. None: it has not been looked into, or never so
+    only_named: Callable[[Object], bool] | None = None
+    # Members that a new object may have from the old one as they are (the same dict): after ``default_changed`` nothing
+    # here changes such a member in place, though it may put another in its stead.
+    shares: tuple[str, ...] = ()
+    default_changed: Callable[[Object, Object], None] | None = (
+        None  # obj, old: ``default`` of what is not shared
+    )
     # converts an object of another served version of this kind to and from the storage version, in place
     convert: Callable[[Object, str], None] | None = None  # object, api version wanted
 

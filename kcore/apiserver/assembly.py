@@ -28,7 +28,9 @@ from kcore.apiserver.bootstrap import ClusterSettings, NamespaceObjects, bootstr
 from kcore.apiserver.cache_view import CacheView
 from kcore.apiserver.cacher import Cacher
 from kcore.apiserver.compaction import Compactor
-from kcore.apiserver.documents import Documents, version_info
+from kcore.apiserver.dangling import DanglingConditions
+from kcore.apiserver.documents import Documents
+from kcore.apiserver.fairness import Classifier
 from kcore.apiserver.headers import HeaderFields
 from kcore.apiserver.health import Health
 from kcore.apiserver.metrics import Metrics
@@ -38,11 +40,13 @@ from kcore.apiserver.registry import Registry
 from kcore.apiserver.registry.components import components_of
 from kcore.apiserver.registry.core import Core, SystemChance
 from kcore.apiserver.registry_of import make_registry
+from kcore.apiserver.release import GIT_VERSION, version_info
 from kcore.apiserver.request import RequestInfo
 from kcore.apiserver.reviews import Reviews
 from kcore.apiserver.served import served
 from kcore.apiserver.server import ApiServer, Guards, Settings
 from kcore.apiserver.storage import Storage
+from kcore.apiserver.tracing import TracedView, Tracing
 from kcore.apiserver.user import UserInfo
 from kcore.apiserver.verbs import Verbs
 from kcore.apiserver.writer import RegistryWriter
@@ -69,11 +73,11 @@ log = logging.getLogger("kcore.apiserver")
 
 @dataclass(slots=True)
 class Options:
-    """What an API server is to be. ``authenticator`` is made with the view of the cluster; None: everybody is admin."""
+    """What an API server is to be. ``authenticator`` is made with view and writer of the cluster; None: everybody is admin."""
 
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     authorization_modes: Sequence[str] = ("RBAC",)
-    authenticator: Callable[[Any], Authenticator] | None = None
+    authenticator: Callable[[Any, Any], Authenticator] | None = None
     plugins_on: Sequence[str] = ()
     plugins_off: Sequence[str] = ()
     root_ca: str = ""
@@ -88,6 +92,7 @@ class Options:
     node_ports: tuple[int, int] | None = None
     compaction_seconds: float = 300.0
     switches: Mapping[str, bool] = field(default_factory=dict)  # --runtime-config
+    git_version: str = GIT_VERSION  # that is reported
 
 
 class Assembly:
@@ -102,7 +107,7 @@ class Assembly:
         self.storage = Storage(kv, prefix=options.prefix, event_ttl_seconds=options.event_ttl_seconds)
         self.cacher = Cacher(self.storage)
         self.view = CacheView(self.cacher, self.catalog.rows)
-        self.metrics = Metrics(version_info())
+        self.metrics = Metrics(version_info(options.git_version))
         self.storage.observe = self.metrics.stored
         self.health = Health(self._store_is_well)
         self.health.hooks[HOOK] = False
@@ -120,7 +125,11 @@ class Assembly:
         self.authorizer = authorizer_of(options.authorization_modes, lambda: RBAC(bindings))
         chance = SystemChance()
         writer = RegistryWriter(self.catalog)
-        around = Surroundings(self.view, writer, self.authorizer, bindings, chance.suffix, self._kind_of)
+        tracing = Tracing()
+        around = Surroundings(
+            TracedView(self.view, tracing), writer, self.authorizer, bindings, tracing.suffix(chance.suffix),
+            self._kind_of, tracing=tracing,
+        )  # fmt: skip
         self.registry = writer.registry = make_registry(
             self.storage,
             self.cacher,
@@ -130,16 +139,20 @@ class Assembly:
             tokens=options.tokens,
             service_cidrs=options.cluster.service_ranges,
             node_ports=options.node_ports,
+            view=self.view,
         )
         self.registry.core.components = components_of(self._store_is_well)
-        guards = self._guards(bindings)
+        guards = self._guards(bindings, writer)
         verbs = Verbs(self.registry, self.cacher, self.catalog, time.time, self.metrics)
         self.server = ApiServer(
-            self.catalog, verbs, guards, self.health, Documents(self.catalog, options.address),
-            self.metrics, kubelets=Kubelets(self.registry.core, options.kubelet_tls), openid=options.openid, settings=options.settings, storage_objects=self._objects,
+            self.catalog, verbs, guards, self.health,
+            Documents(self.catalog, options.address, options.git_version), self.metrics, kubelets=Kubelets(self.registry.core, options.kubelet_tls), openid=options.openid, settings=options.settings, storage_objects=self._objects,
         )  # fmt: skip
         now = self.registry.core.now
         await bootstrap(options.cluster, self.view, writer, now=now, root_ca=options.root_ca)
+        conditions = DanglingConditions(self.view, self.cacher, self.registry, self.catalog)
+        await conditions.write()
+        self._run(conditions.run())
         self.health.hooks[HOOK] = True
         if options.root_ca:
             self._run(NamespaceObjects(self.view, writer, options.root_ca).run())
@@ -151,7 +164,7 @@ class Assembly:
     def _kind_of(self, api_version: str, kind: str) -> Row | None:
         return self.catalog.by_kind(GroupVersionKind.of(api_version, kind))
 
-    def _guards(self, bindings: Bindings) -> Guards:
+    def _guards(self, bindings: Bindings, writer: RegistryWriter) -> Guards:
         authorizer = self.authorizer
         if self.options.authenticator is None:
             admin = UserInfo("kcore-admin", groups=("system:masters", "system:authenticated"))
@@ -159,15 +172,18 @@ class Assembly:
             async def everybody(headers: HeaderFields, der: bytes | None, path: str) -> UserInfo:
                 return admin
 
-            return Guards(everybody, authorizer)
-        authenticator = self.options.authenticator(self.view)
+            return Guards(everybody, authorizer, classify=self._classify())
+        authenticator = self.options.authenticator(self.view, writer)
         self._answer_reviews(Reviews(authenticator, authorizer, bindings, self.options.audiences))
 
         def impersonate(user: UserInfo, info: RequestInfo, headers: HeaderFields) -> UserInfo:
             wanted = wanted_user(headers)
             return user if wanted is None else impersonated(authorizer, user, wanted, info)
 
-        return Guards(authenticator.authenticate, authorizer, impersonate)
+        return Guards(authenticator.authenticate, authorizer, impersonate, self._classify())
+
+    def _classify(self) -> Any:
+        return Classifier(self.view).headers
 
     def _answer_reviews(self, reviews: Reviews) -> None:
         """POSTs of reviews store nothing; they are answered."""

@@ -67,6 +67,14 @@ class CacheView:
                 self._found.clear()
             self._found[key] = (change, found)
 
+    def folder(self, group: str, plural: str) -> str:
+        """By which ``stamps`` names the row: its place in the store."""
+        return self._rows[group, plural].storage
+
+    def stamps(self, folders: Iterable[str]) -> list[tuple[int, int]]:
+        """For each row another one after every change to any object of it; (0, 0) where it is not in memory."""
+        return self._cacher.stamps(folders)
+
     def list(self, group: str, plural: str, namespace: str = "") -> list[Object]:
         """All objects, of the namespace where one is given, in the order of their keys."""
         row = self._rows[group, plural]

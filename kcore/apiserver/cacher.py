@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable, Iterable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -264,6 +264,12 @@ class Cacher:
         resource = self._known.get(row.storage)
         return (0, 0) if resource is None else (resource.cache.list_revision, resource.cache.event_count)
 
+    def stamps(self, folders: Iterable[str]) -> list[tuple[int, int]]:
+        """Of those resources, by their place in the store."""
+        known = self._known
+        caches = [None if (found := known.get(folder)) is None else found.cache for folder in folders]
+        return [(0, 0) if cache is None else (cache.list_revision, cache.event_count) for cache in caches]
+
     def _stored(self, cache: Cache, key: bytes) -> Stored | None:
         entry = cache.table.get(key)
         if entry is None:
@@ -440,8 +446,8 @@ class Cacher:
             entries, _ = cache.table.select(predicate)
             first, after = of_entries(cache, entries, encode), cache.revision
             if options.send_initial_events and options.allow_watch_bookmarks:
-                end = (encode or json_frame)("BOOKMARK", bookmark(row, cache.revision, initial_end=True))
-                first = _followed(first, end)
+                end = bookmark(row, cache.revision, initial_end=True)
+                first = _followed(first, end, encode or json_frame)
         else:
             after = wanted or cache.revision
             if after < cache.oldest:
@@ -494,9 +500,10 @@ def _names(row: Row, key: bytes) -> tuple[str, str]:
     return namespace if row.namespaced else "", name
 
 
-def _followed(first: Any, last: bytes) -> Any:
+def _followed(first: Any, end: bytes, encode: Encode) -> Any:
+    """The pieces and then the bookmark, which is not written before: the first Table of a stream has the columns."""
     yield from first
-    yield Piece(last, 1)
+    yield Piece(encode("BOOKMARK", end), 1)
 
 
 def _stop_streams(cache: Cache) -> None:

@@ -7,7 +7,6 @@ Source: apiserver pkg/endpoints/discovery, k8s.io/kube-openapi/pkg/handler{,3} o
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,12 +14,11 @@ import orjson
 
 from kcore.api.schema import discovery
 from kcore.apiserver.negotiation import JSON, PROTOBUF, clauses
+from kcore.apiserver.release import GIT_VERSION, version_info
 from kcore.apiserver.rendering import GZIP_BYTES_MIN, accepts_gzip, gzipped
 from kcore.apiserver.request import Query
 from kcore.http.message import Header, Request, Response
 
-GIT_VERSION: Final = "v1.36.2"
-MAJOR_MINOR: Final = ("1", "36")
 DISCOVERY_GROUP: Final = "apidiscovery.k8s.io"
 DISCOVERY_KIND: Final = "APIGroupDiscoveryList"
 OPENAPI_V2_PROTOBUF: Final = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
@@ -28,28 +26,13 @@ OPENAPI_V3_PROTOBUF: Final = "application/com.github.proto-openapi.spec.v3.v1.0+
 NO_CACHE: Final = (b"cache-control", b"no-cache, private")
 
 
-def version_info() -> dict[str, str]:
-    """``/version``."""
-    return {
-        "major": MAJOR_MINOR[0], "minor": MAJOR_MINOR[1], "emulationMajor": MAJOR_MINOR[0],
-        "emulationMinor": MAJOR_MINOR[1], "minCompatibilityMajor": MAJOR_MINOR[0],
-        "minCompatibilityMinor": str(int(MAJOR_MINOR[1]) - 1), "gitVersion": GIT_VERSION, "gitCommit": "",
-        "gitTreeState": "clean", "buildDate": "2026-06-01T00:00:00Z", "goVersion": "",
-        "compiler": "kcore", "platform": f"linux/{_machine()}",
-    }  # fmt: skip
-
-
-def _machine() -> str:
-    found = platform.machine()
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(found, found)
-
-
 class Documents:
     """The documents of one server. ``address`` is host and port for clients that ask where it is."""
 
-    def __init__(self, catalog: Any, address: Callable[[], str]) -> None:
+    def __init__(self, catalog: Any, address: Callable[[], str], git_version: str = GIT_VERSION) -> None:
         self.catalog = catalog
         self.address = address
+        self.git_version = git_version
         self._made: dict[Any, tuple[bytes, bytes]] = {}  # what -> (body, etag)
         self._version = catalog.version
         self._v3_hashes: dict[str, str] | None = None
@@ -63,7 +46,7 @@ class Documents:
         parts = path.strip("/").split("/")
         match parts:
             case ["version"]:
-                return _json(version_info(), pretty=True)
+                return _json(version_info(self.git_version), pretty=True)
             case ["api"]:
                 return self._root(request, core=True)
             case ["apis"]:
@@ -144,10 +127,10 @@ class Documents:
         if parts[1] == "v2":
             if not protobuf:
                 return self._kept(
-                    "v2", lambda: openapi.v2(rows, release=GIT_VERSION), request, JSON.encode(), vary
+                    "v2", lambda: openapi.v2(rows, release=self.git_version), request, JSON.encode(), vary
                 )
             # also to clients that ask for the older name with "@", which is no media type that they would parse
-            make_v2 = lambda: openapi_protobuf.encode(openapi.v2(rows, release=GIT_VERSION))  # noqa: E731
+            make_v2 = lambda: openapi_protobuf.encode(openapi.v2(rows, release=self.git_version))  # noqa: E731
             return self._kept("v2 protobuf", make_v2, request, OPENAPI_V2_PROTOBUF.encode(), vary)
         if len(parts) == 2:
             return self._kept("v3", lambda: openapi.v3_index(self._hashes()), request, JSON.encode())

@@ -16,14 +16,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from kcore.api.errors import InputError
+from kcore.apiserver import lines
 from kcore.apiserver.assembly import Assembly, Options
 from kcore.apiserver.authn import Authenticator
 from kcore.apiserver.bootstrap import ClusterSettings
 from kcore.apiserver.flags import WITHOUT_EFFECT
 from kcore.apiserver.flags import Settings as Flags
 from kcore.apiserver.pki import SERVER_NAMES, Pair, Pki, kubeconfig, kubeconfig_text, write_private
+from kcore.apiserver.release import GIT_VERSION
 from kcore.apiserver.server import ApiServer, Settings
 from kcore.apiserver.tokens import TokenKeys
+from kcore.http.any_certificate import take_any_certificate
 from kcore.http.http1 import Http1Connection, Limits
 from kcore.http.http2 import Http2Connection
 from kcore.http.listener import Listener
@@ -32,7 +35,11 @@ from kcore.store.errors import StoreError
 from kcore.store.etcd.certificates import openssl_name
 from kcore.store.kv import KV
 
+# Containers made before the youngest, the middle and all of them are looked through for cycles, of which there are few:
+# Python's own 700, 10 and 10 cost a sixth of a write, whose objects are still alive then.
+GC_THRESHOLDS: Final = (20_000, 20, 50)
 STOP_SECONDS_MAX: Final = 10.0  # that requests under way may take to finish
+WATCHES_END_SECONDS_MAX: Final = 1.0  # that clients may take to read the end of their watches
 PROTOCOLS: Final = ["h2", "http/1.1"]
 OWN: Final = (
     "0.0.0.0",
@@ -70,7 +77,9 @@ class Identity:
             self.token_key = _read(flags, "service-account-signing-key-file")
         else:
             self.token_key = pki.signing_key("sa")
-        self.token_keys = tuple(Path(name).read_bytes() for name in flags["service-account-key-file"])
+        self.token_keys = tuple(
+            _content(name, "service-account-key-file") for name in flags["service-account-key-file"]
+        )
         self.folder = folder
         self._pki = pki
 
@@ -82,7 +91,7 @@ class Identity:
         )
 
     def tls(self, flags: Flags) -> ssl.SSLContext:
-        """The listener's context: a client may show a certificate, of one of the authorities."""
+        """The listener's context: a client may show a certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         newest = flags["tls-min-version"] == "VersionTLS13"
         context.minimum_version = ssl.TLSVersion.TLSv1_3 if newest else ssl.TLSVersion.TLSv1_2
@@ -101,8 +110,10 @@ class Identity:
             raise InputError(
                 f"cannot use {certificate} with {key}: {error}", field="--tls-cert-file"
             ) from None
-        context.verify_mode = ssl.CERT_OPTIONAL
-        context.load_verify_locations(cadata=(self.client_ca + self.front_proxy_ca).decode())
+        pem = (self.client_ca + self.front_proxy_ca).decode()
+        if not take_any_certificate(context, authorities_of(pem)):  # then they are verified in the handshake
+            context.verify_mode = ssl.CERT_OPTIONAL
+            context.load_verify_locations(cadata=pem)
         return context
 
     def kubelet_tls(self) -> ssl.SSLContext:
@@ -119,11 +130,21 @@ class Identity:
         return context
 
 
+def authorities_of(pem: str) -> list[bytes]:
+    """Each certificate of the text, in DER."""
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    return [ssl.PEM_cert_to_DER_cert(begin + each.partition(end)[0] + end) for each in pem.split(begin)[1:]]
+
+
 def _read(flags: Flags, name: str) -> bytes:
+    return _content(flags[name], name)
+
+
+def _content(path: str, flag: str) -> bytes:
     try:
-        return Path(flags[name]).read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
-        raise InputError(f"{flags[name]}: {error.strerror}", field=f"--{name}", expected="a file") from None
+        raise InputError(f"{path}: {error.strerror}", field=f"--{flag}", expected="a file") from None
 
 
 def _optional(flags: Flags, name: str) -> bytes | None:
@@ -131,7 +152,7 @@ def _optional(flags: Flags, name: str) -> bytes | None:
 
 
 def authenticator_of(
-    flags: Flags, identity: Identity, keys: TokenKeys, audiences: Sequence[str], view: Any
+    flags: Flags, identity: Identity, keys: TokenKeys, audiences: Sequence[str], view: Any, writer: Any
 ) -> Authenticator:
     """Who asks, found out by front proxy, certificate and token, as the flags say."""
     from kcore.apiserver.authn.certificates import ClientCertificates, FrontProxy
@@ -143,7 +164,12 @@ def authenticator_of(
         tokens.append(StaticTokens(read_tokens(_read(flags, "token-auth-file").decode(), name), audiences))
     tokens.append(
         ServiceAccountTokens(
-            keys, view, audiences=audiences, now_s=time.time, lookup=flags["service-account-lookup"]
+            keys,
+            view,
+            audiences=audiences,
+            now_s=time.time,
+            lookup=flags["service-account-lookup"],
+            writer=writer,
         )
     )
     proxy = None
@@ -161,8 +187,16 @@ def authenticator_of(
         certificates=ClientCertificates(identity.client_ca, time.time),
         tokens=tokens,
         audiences=audiences,
-        anonymous=flags["anonymous-auth"],
+        anonymous=anonymous_may_ask(flags),
     )
+
+
+def anonymous_may_ask(flags: Flags) -> bool:
+    """Whether requests that say nothing of who asks are let in: not where everybody may do everything."""
+    if flags["anonymous-auth"] and "AlwaysAllow" in flags["authorization-mode"]:
+        log.warning("--anonymous-auth is off, as --authorization-mode has AlwaysAllow")
+        return False
+    return bool(flags["anonymous-auth"])
 
 
 def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[], int]) -> Options:
@@ -186,7 +220,7 @@ def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[]
     return Options(
         cluster=cluster,
         authorization_modes=flags["authorization-mode"],
-        authenticator=lambda view: authenticator_of(flags, identity, keys, audiences, view),
+        authenticator=lambda view, writer: authenticator_of(flags, identity, keys, audiences, view, writer),
         kubelet_tls=identity.kubelet_tls,
         plugins_on=flags["enable-admission-plugins"],
         plugins_off=flags["disable-admission-plugins"],
@@ -205,6 +239,7 @@ def options_of(flags: Flags, identity: Identity, address: str, port: Callable[[]
         node_ports=_port_range(flags["service-node-port-range"]),
         compaction_seconds=flags["etcd-compaction-interval"],
         switches=flags["runtime-config"],
+        git_version=flags["version"] or GIT_VERSION,
     )
 
 
@@ -279,7 +314,7 @@ class Running:
         if delay_seconds:
             await asyncio.sleep(delay_seconds)
         self.listener.stop_accepting()
-        self.assembly.server.verbs.end_watches()
+        await self.assembly.server.verbs.watches_ended(WATCHES_END_SECONDS_MAX)
         await self.listener.stop(STOP_SECONDS_MAX)
         await self.assembly.stop()
         await self.kv.close()
@@ -355,10 +390,7 @@ def run(
     flags: Flags, *, kubeconfig_path: str = "", said: Callable[[Running, str], None] | None = None
 ) -> int:
     """Serves until a signal says stop; the process' exit code."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("kcore").setLevel(
-        logging.DEBUG if flags["v"] >= 4 else logging.INFO if flags["v"] else logging.WARNING
-    )
+    lines.configure(logging.DEBUG if flags["v"] >= 4 else logging.INFO if flags["v"] else logging.WARNING)
     for flag in WITHOUT_EFFECT:
         if flags[flag.name] != flag.default:
             log.warning("--%s has no effect here", flag.name)
@@ -386,6 +418,7 @@ async def _serve(flags: Flags, kubeconfig_path: str, said: Callable[[Running, st
     path.parent.mkdir(parents=True, exist_ok=True)
     write_private(path, kubeconfig_text(running.kubeconfig(host)))
     gc.freeze()  # what the start made stays; collecting before that would take 40 ms and find little
+    gc.set_threshold(*GC_THRESHOLDS)
     gc.enable()
     if said is not None:
         said(running, str(path))

@@ -5,11 +5,15 @@ Source: cmd/kube-apiserver/app/options and apiserver pkg/server/options of Kuber
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from kcore.api.errors import InputError
+from kcore.apiserver.release import reported
+
+ALONE: Final = frozenset({"bool", "version"})  # kinds of flags that without a value are true
 
 
 class Flag(NamedTuple):
@@ -23,8 +27,8 @@ class Flag(NamedTuple):
 
 SERVING: Final = (
     Flag("bind-address", "text", "0.0.0.0", "Address to listen on."),
-    Flag("secure-port", "count", 6443, "Port to listen on with TLS."),
-    Flag("advertise-address", "text", "", "Address that others reach this server by; the machine's own if not given."),
+    Flag("secure-port", "port", 6443, "Port to listen on with TLS."),
+    Flag("advertise-address", "address", "", "Address that others reach this server by; the machine's own if not given."),
     Flag("external-hostname", "text", "", "Name that clients outside reach this server by."),
     Flag("cert-dir", "text", "/var/run/kubernetes", "Where certificates are that are made on first start."),
     Flag("tls-cert-file", "text", "", "Certificate shown to clients; made in --cert-dir if not given."),
@@ -53,7 +57,7 @@ STORE: Final = (
 ACCESS: Final = (
     Flag("client-ca-file", "text", "", "Whose certificates name users; made in --cert-dir if not given."),
     Flag("token-auth-file", "text", "", "Static tokens: token,user,uid,\"groups\"."),
-    Flag("anonymous-auth", "bool", True, "Requests that say nothing of who asks are system:anonymous'."),
+    Flag("anonymous-auth", "bool", True, "Requests that say nothing of who asks are system:anonymous'; off with AlwaysAllow."),
     Flag("authorization-mode", "texts", ("RBAC",), "AlwaysAllow, AlwaysDeny, RBAC."),
     Flag("service-account-issuer", "texts", ("https://kubernetes.default.svc.cluster.local",), "Who signs tokens."),
     Flag("service-account-key-file", "texts", (), "Keys that tokens of service accounts are verified with."),
@@ -72,10 +76,11 @@ ACCESS: Final = (
 )  # fmt: skip
 
 CLUSTER: Final = (
-    Flag("service-cluster-ip-range", "texts", ("10.0.0.0/24",), "Where services' addresses come from, one or two ranges."),
+    Flag("service-cluster-ip-range", "ranges", ("10.0.0.0/24",), "Where services' addresses come from, one or two ranges."),
     Flag("service-node-port-range", "text", "30000-32767", "Where node ports come from."),
     Flag("runtime-config", "switches", {}, "API versions and resources that are off: batch/v1=false,apps/v1/deployments=false."),
     Flag("feature-gates", "switches", {}, "Read and checked for their form; what kcore does, it does always."),
+    Flag("version", "version", "", "Says the version and ends; =vX.Y.Z-MINE: what the server says that it is."),
     Flag("v", "count", 0, "How much is logged; 4 and more: everything."),
 )  # fmt: skip
 
@@ -115,6 +120,8 @@ WITHOUT_EFFECT: Final = tuple(
 
 FLAGS: Final = (*SERVING, *STORE, *ACCESS, *CLUSTER, *WITHOUT_EFFECT)
 BY_NAME: Final = {flag.name: flag for flag in FLAGS}
+RANGE_ADDRESSES_MIN: Final = 8  # of a service range, as upstream
+IPV6_PREFIX_MIN: Final = 64  # of an IPv6 range: more is not walked
 UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 Settings = dict[str, Any]
@@ -144,6 +151,39 @@ def count(text: str) -> int:
     return int(text)
 
 
+def port(text: str) -> int:
+    """The number of a port; 0 is a free one."""
+    found = count(text)
+    if found >= 1 << 16:
+        raise ValueError("a port: 0 to 65535")
+    return found
+
+
+def address(text: str) -> str:
+    """An IP address, or nothing."""
+    try:
+        return str(ipaddress.ip_address(text)) if text else ""
+    except ValueError:
+        raise ValueError("an IP address") from None
+
+
+def ranges(text: str) -> tuple[str, ...]:
+    """One service range, or one of each IP family; each with room for the kubernetes service."""
+    found = texts(text)
+    expected = "one range of addresses, or one of each IP family: 10.0.0.0/24,fd00:10::/112"
+    try:
+        networks = [ipaddress.ip_network(each, strict=False) for each in found]
+    except ValueError:
+        raise ValueError(expected) from None
+    if not 0 < len({each.version for each in networks}) == len(networks):
+        raise ValueError(expected)
+    if any(each.num_addresses < RANGE_ADDRESSES_MIN for each in networks):
+        raise ValueError(f"a range of {RANGE_ADDRESSES_MIN} addresses or more")
+    if any(each.version == 6 and each.prefixlen < IPV6_PREFIX_MIN for each in networks):
+        raise ValueError(f"an IPv6 range of /{IPV6_PREFIX_MIN} or less")
+    return found
+
+
 def texts(text: str) -> tuple[str, ...]:
     """Texts with commas between."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
@@ -160,7 +200,7 @@ def switches(text: str) -> dict[str, bool]:
 
 READERS: Final[dict[str, Callable[[str], Any]]] = {
     "text": str, "any": str, "texts": texts, "count": count, "bool": boolean, "duration": seconds,
-    "switches": switches,
+    "switches": switches, "version": reported, "port": port, "address": address, "ranges": ranges,
 }  # fmt: skip
 
 
@@ -179,6 +219,8 @@ def gather(given: Mapping[str, str]) -> Settings:
             field="--tls-cert-file",
             expected="two files",
         )
+    if not settings["service-account-issuer"]:
+        raise InputError("is empty", field="--service-account-issuer", expected="who signs tokens: a URL")
     if settings["tls-min-version"] not in ("", "VersionTLS12", "VersionTLS13"):
         raise InputError(
             f"cannot be {settings['tls-min-version']!r}", field="--tls-min-version",

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Final
+
+from kcore.http.message import HEADERS_REMEMBERED_MAX, Header
+
+IMPERSONATE: Final = b"impersonate-"
 
 
 class HeaderFields:
     """Names and values as they came; names are compared in lower case, values are UTF-8 (else Latin-1)."""
 
-    __slots__ = ("_lowered", "_raw")
+    __slots__ = ("_lowered", "_raw", "impersonates")
 
-    def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
+    def __init__(self, raw: Sequence[Header]) -> None:
         self._raw = raw
         self._lowered: list[tuple[str, str]] | None = None
+        self.impersonates = self.has_prefix(IMPERSONATE)  # asked of every request
 
     def get(self, name: str) -> str | None:
         """The first value of the header, None where it is not there; ``name`` is lower case."""
@@ -40,6 +47,12 @@ class HeaderFields:
             if key[:length].lower() == prefix:
                 return True
         return False
+
+
+@lru_cache(maxsize=HEADERS_REMEMBERED_MAX)
+def header_fields(raw: tuple[Header, ...]) -> HeaderFields:
+    """The same for every request that has the same headers."""
+    return HeaderFields(raw)
 
 
 def _text(value: bytes) -> str:

@@ -14,6 +14,7 @@ from kcore.api.schema import decoding
 from kcore.apiserver import list_options
 from kcore.apiserver.operation import WARN, Object, Operation, Options, Result
 from kcore.apiserver.registry.options import write_options
+from kcore.apiserver.registry.plans import LOCAL
 from kcore.apiserver.rendering import object_of
 from kcore.apiserver.server import not_allowed
 from kcore.apiserver.user import UserInfo
@@ -93,14 +94,13 @@ class LocalCalls:
             item.pop("kind", None)
         return obj
 
-    def _read(self, row: Row, subresource: str, obj: Object, options: Options, warnings: Warnings) -> Object:
-        """A copy as a body would be read.
+    def _read(
+        self, row: Row, subresource: str, obj: Object, body: bytes, options: Options, warnings: Warnings
+    ) -> Object:
+        """A copy as its ``body`` would be read.
 
         What is right is cleaned as it is; whatever is wrong goes the way of a body, which says so in upstream's words.
         """
-        body = orjson.dumps(obj)
-        if len(body) > BODY_BYTES_MAX:
-            raise status.entity_too_large(f"limit is {BODY_BYTES_MAX}")
         sub = row.subresource(subresource) if subresource else None
         wanted = sub.kind if sub is not None and sub.kind is not None else row.gvk
         if wanted == row.gvk:
@@ -129,8 +129,12 @@ class LocalCalls:
         """POST."""
         options = write_options(_lists(query), "CreateOptions", user_agent=AGENT)
         op = self._operation("create", row, namespace, name, subresource, options, warnings)
-        copy = self._read(row, subresource, obj, options, warnings)
-        return _object(await self._registry.create(op, copy))
+        body = _body(obj)
+        return _object(
+            await self._registry.create_from(
+                op, LOCAL, body, lambda: self._read(row, subresource, obj, body, options, warnings)
+            )
+        )
 
     async def update(
         self,
@@ -145,7 +149,7 @@ class LocalCalls:
         """PUT."""
         options = write_options(_lists(query), "UpdateOptions", user_agent=AGENT)
         op = self._operation("update", row, namespace, name, subresource, options, warnings)
-        copy = self._read(row, subresource, obj, options, warnings)
+        copy = self._read(row, subresource, obj, _body(obj), options, warnings)
         return _object(await self._registry.update(op, copy))
 
     async def patch(
@@ -210,6 +214,14 @@ class LocalCalls:
         """Every watch ends once what waits has been taken."""
         for stream in list(self._streams):
             stream.stop()
+
+
+def _body(obj: Object) -> bytes:
+    """The object as JSON; ApiError 413 where a server would not read it."""
+    body = orjson.dumps(obj)
+    if len(body) > BODY_BYTES_MAX:
+        raise status.entity_too_large(f"limit is {BODY_BYTES_MAX}")
+    return body
 
 
 def _lists(query: Mapping[str, str]) -> dict[str, list[str]]:

@@ -29,7 +29,6 @@ REPORTED: Final = {
     "get": "GET", "list": "LIST", "watch": "WATCH", "create": "POST", "update": "PUT", "patch": "PATCH",
     "delete": "DELETE", "deletecollection": "DELETE", "head": "GET", "post": "POST", "put": "PUT",
 }  # fmt: skip
-_CODES: Final = {code: str(code) for code in range(100, 600)}
 CONNECTS: Final = frozenset({"log", "exec", "proxy", "attach", "portforward"})
 OTHER: Final = "other"  # a method that is none of HTTP's
 WATCH: Final = "WATCH"
@@ -138,6 +137,10 @@ class Histogram:
         self.sum += value
 
 
+Counted = tuple[Labels, Labels | None, Histogram | None, Histogram | None]
+"""The labels of a request and of its termination, its durations and sizes."""
+
+
 class Metrics:
     """Counts of one server, ``build`` being what ``/version`` says. Methods are called on every request, hence dicts."""
 
@@ -152,6 +155,8 @@ class Metrics:
         self.watch_events: dict[Labels, int] = {}
         self.storing: dict[Storing, Histogram] = {}
         self.failures: dict[Storing, int] = {}
+        # what each kind of answer is counted by: as many as there are labels
+        self._counted: dict[tuple[object, ...], Counted] = {}
         self.build = build
 
     def answered(
@@ -159,25 +164,39 @@ class Metrics:
         applies: bool = False,
     ) -> None:  # fmt: skip
         """One request is over. ``served``: a row serves what it asked for, else its words are not repeated here."""
-        what = self._what(info, served, applies)
+        where = (
+            info.verb, info.api_group, info.api_version, info.resource, info.subresource, not info.name,
+            not info.namespace, code, dry_run, served, applies,
+        )  # fmt: skip
+        counted = self._counted.get(where)
+        if counted is None:
+            counted = self._counters(self._what(info, served, applies), code, dry_run)
+            if served:  # else its words are the client's
+                self._counted[where] = counted
+        key, terminated, durations, sizes = counted
+        self.requests[key] += 1
+        if terminated is not None:
+            self.terminated[terminated] += 1
+        if durations is not None:
+            durations.observe(seconds)
+        if sizes is not None:
+            sizes.observe(size)
+
+    def _counters(self, what: Labels, code: int, dry_run: str) -> Counted:
+        """What an answer of that kind is counted by; all of it is there."""
         verb = what[0]
-        key = (verb, dry_run, *what[1:], _CODES.get(code) or str(code))
-        self.requests[key] = self.requests.get(key, 0) + 1
+        key = (verb, dry_run, *what[1:], str(code))
+        self.requests.setdefault(key, 0)
+        terminated = None
         if code == 429 or code == 504:
             terminated = (*what, str(code))
-            self.terminated[terminated] = self.terminated.get(terminated, 0) + 1
-        if verb == WATCH:
-            return
-        timed = key[:-1]
-        histogram = self.durations.get(timed)
-        if histogram is None:
-            histogram = self.durations[timed] = Histogram(DURATIONS)
-        histogram.observe(seconds)
-        if verb == "GET" or verb == "LIST":
-            sizes = self.sizes.get(what)
-            if sizes is None:
-                sizes = self.sizes[what] = Histogram(SIZES)
-            sizes.observe(size)
+            self.terminated.setdefault(terminated, 0)
+        durations = sizes = None
+        if verb != WATCH:
+            durations = self.durations.setdefault(key[:-1], Histogram(DURATIONS))
+            if verb == "GET" or verb == "LIST":
+                sizes = self.sizes.setdefault(what, Histogram(SIZES))
+        return key, terminated, durations, sizes
 
     def _what(self, info: RequestInfo, served: bool, applies: bool) -> Labels:
         """Verb, group, version, resource, subresource, scope, component."""

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from kcore.api import status
+from kcore.api.rows import Row
 
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
@@ -18,6 +19,7 @@ STREAM_TYPES: Final = (f"{JSON};stream=watch", f"{PROTOBUF};stream=watch")
 HUMANS: Final = ("curl", "Wget", "Mozilla/5.0")  # who reads what they get
 META_VERSIONS: Final = frozenset({("meta.k8s.io", "v1"), ("meta.k8s.io", "v1beta1")})
 TABLE: Final = "Table"
+TABLELESS_STATUS: Final = ("APIService", "CustomResourceDefinition", "ResourceClaim")
 PARTIAL: Final = "PartialObjectMetadata"
 PARTIAL_LIST: Final = "PartialObjectMetadataList"
 
@@ -69,8 +71,8 @@ def clauses(header: str) -> tuple[Clause, ...]:
 
 
 @lru_cache(maxsize=1024)
-def accepted(header: str, *, transforms: bool = True, streams: bool = False) -> Accepted:
-    """The form that suits the client best; ApiError 406 where none does."""
+def accepted(header: str, *, transforms: bool = True, tables: bool = True, streams: bool = False) -> Accepted:
+    """The form that suits the client best; ApiError 406 where none does. ``tables``: a Table can be made."""
     if not header:
         return PLAIN
     for clause in clauses(header):
@@ -83,7 +85,7 @@ def accepted(header: str, *, transforms: bool = True, streams: bool = False) -> 
             kind = clause.param("as")
             wanted = (clause.param("g"), clause.param("v"))
             if kind or wanted != ("", ""):
-                if not transforms or not _transforms(kind, wanted, media_type):
+                if not transforms or not _transforms(kind, wanted, media_type, tables):
                     continue
             if streams and media_type == YAML:
                 raise status.not_acceptable(STREAM_TYPES)
@@ -95,12 +97,21 @@ def _covers(wanted: str, media_type: str) -> bool:
     return wanted in (media_type, "*/*", "application/*")
 
 
-def _transforms(kind: str, version: tuple[str, str], media_type: str) -> bool:
+def _transforms(kind: str, version: tuple[str, str], media_type: str, tables: bool) -> bool:
     if version not in META_VERSIONS:
         return False
     if kind == TABLE:
-        return media_type in (JSON, YAML)
+        return tables and media_type in (JSON, YAML)
     return kind in (PARTIAL, PARTIAL_LIST)
+
+
+def has_table(row: Row, subresource: str = "") -> bool:
+    """False where upstream's storage has no ConvertToTable: what is only asked and answered, and most subresources."""
+    if not subresource:
+        return bool(row.storage) or row.kind == "ComponentStatus"
+    if subresource == "status":
+        return row.kind not in TABLELESS_STATUS
+    return subresource == "scale"
 
 
 def wants_pretty(parameter: list[str] | None, user_agent: str) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kcore.api.rows import Row
+from kcore.apiserver.tracing import Trace
 from kcore.apiserver.user import APISERVER_USER, UserInfo
 
 Object = dict[str, Any]
@@ -19,6 +20,8 @@ CREATE: Final = "CREATE"
 UPDATE: Final = "UPDATE"
 DELETE: Final = "DELETE"
 CONNECT: Final = "CONNECT"
+
+WARNINGS_MAX: Final = 1000  # of one request; how many of them an answer carries, its bytes decide
 
 IGNORE: Final = "Ignore"
 WARN: Final = "Warn"
@@ -59,6 +62,7 @@ class Operation:
     may_create: Callable[[], str | None] | None = None
     delete_options: Object | None = None
     annotations: dict[str, str] = field(default_factory=dict)  # of the audit event
+    trace: Trace | None = None  # what admission looks at, where that is to be known
 
     @property
     def dry_run(self) -> bool:
@@ -66,8 +70,8 @@ class Operation:
         return self.options.dry_run
 
     def warn(self, text: str) -> None:
-        """The client is told; each text once."""
-        if text not in self.warnings:
+        """The client is told; each text once, of WARNINGS_MAX."""
+        if len(self.warnings) < WARNINGS_MAX and text not in self.warnings:
             self.warnings.append(text)
 
 

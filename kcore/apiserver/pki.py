@@ -18,6 +18,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from kcore.api.errors import InputError
+
 CERTIFICATE_DAYS: Final = 365
 AUTHORITY_DAYS: Final = 3650
 RENEWED_DAYS_BEFORE: Final = 30
@@ -26,6 +28,7 @@ SERVER_NAMES: Final = (
     "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost",
 )  # fmt: skip
 PRIVATE: Final = 0o600
+PEM_BEGINS: Final = b"-----BEGIN "
 NOTES: Final = "kept.json"  # what is known of each certificate: a start that finds it so parses none
 
 
@@ -60,7 +63,7 @@ class Pki:
         """A key pair for tokens on the curve P-256 (RSA would take half a second to make); its private half as PEM."""
         path = self.folder / f"{name}.key"
         if path.exists():
-            return path.read_bytes()
+            return _pem(path)
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -76,8 +79,8 @@ class Pki:
     def _kept(self, name: str, make: Any, hosts: Iterable[str] = ()) -> Pair:
         certificate, key = self.folder / f"{name}.crt", self.folder / f"{name}.key"
         if certificate.exists() and key.exists():
-            pair = Pair(certificate.read_bytes(), key.read_bytes())
-            if self._is_noted(name, pair.certificate, hosts) or _still_good(pair.certificate, hosts):
+            pair = Pair(_pem(certificate), _pem(key))
+            if self._is_noted(name, pair.certificate, hosts) or _still_good(certificate, pair, hosts):
                 self._note(name, pair.certificate, hosts)
                 return pair
         made: Pair = make()
@@ -120,9 +123,21 @@ class Pki:
 def write_private(path: Path, content: bytes) -> None:
     """The file has the content and is for this user alone."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE), "wb") as file:
-        file.write(content)
-    os.replace(temporary, path)
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE), "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"{path}: {error.strerror}", expected="a file that can be written") from None
+
+
+def _pem(path: Path) -> bytes:
+    """What the file has; InputError where that is no PEM."""
+    content = path.read_bytes()
+    if PEM_BEGINS not in content:
+        raise InputError(f"{path}: is no PEM", expected="a certificate or key; without the file one is made")
+    return content
 
 
 def _renewal_s(pem: bytes) -> float:
@@ -133,12 +148,22 @@ def _renewal_s(pem: bytes) -> float:
     return (ends - dt.timedelta(days=RENEWED_DAYS_BEFORE)).timestamp()
 
 
-def _still_good(pem: bytes, hosts: Iterable[str]) -> bool:
+def _still_good(path: Path, pair: Pair, hosts: Iterable[str]) -> bool:
+    """Whether the certificate has a while to go, and names the hosts; InputError where it is not its key's."""
     from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    if _renewal_s(pem) < time.time():
+    try:
+        certificate = x509.load_pem_x509_certificate(pair.certificate)
+        key = load_pem_private_key(pair.key, None)
+    except (ValueError, TypeError):
+        raise InputError(f"{path}: cannot be read, or its key cannot", expected="both in PEM") from None
+    if certificate.public_key() != key.public_key():
+        raise InputError(
+            f"{path}: is not of the key beside it", expected="a pair; without the files one is made"
+        )
+    if _renewal_s(pair.certificate) < time.time():
         return False
-    certificate = x509.load_pem_x509_certificate(pem)
     wanted = {_general_name(host) for host in hosts}
     if not wanted:
         return True

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any, Final
@@ -77,10 +79,12 @@ class Kubelets:
                 "/" + "/".join(info.parts[3:]) + ("/" if info.path.endswith("/") and info.parts[3:] else "")
             )
         text = target.query if info.subresource != "proxy" else request.query.decode("latin-1")
-        return await self.forwarded(request, target, path, text)
+        return await self.forwarded(request, target, path, text, is_log=info.subresource == "log")
 
-    async def forwarded(self, request: Request, target: Target, path: str, query: str) -> Response:
-        """The target's answer to the request; ApiError 503 where it is not reached."""
+    async def forwarded(
+        self, request: Request, target: Target, path: str, query: str, *, is_log: bool = False
+    ) -> Response:
+        """The target's answer to the request; ApiError 503 where it is not reached, 500 for logs and upgrades."""
         await asyncio.sleep(
             0
         )  # in a task from here on, which timeouts need: the door runs a request without one
@@ -92,11 +96,15 @@ class Kubelets:
                     ssl=self._context(target),
                 )
         except (OSError, TimeoutError) as error:
-            where = f"{target.scheme}://{target.authority}{path}"
-            raise status.ApiError(
-                503, "ServiceUnavailable", f"error trying to reach service: dial tcp {target.authority}: {error}",
-                {"causes": [{"message": where}]},
-            ) from None  # fmt: skip
+            told = _dialled(target, error)
+            if is_log:
+                place = quote(path, safe=PATH_CHARACTERS) + (f"?{query}" if query else "")
+                raise status.ApiError(
+                    500, "", f'Get "{target.scheme}://{target.authority}{place}": {told}'
+                ) from None
+            if request.upgrade is not None:
+                raise status.ApiError(500, "", f"error dialing backend: {told}") from None
+            raise status.unavailable(f"error trying to reach service: {told}") from None
         try:
             writer.write(_head(request, target, path, query) + request.body)
             async with asyncio.timeout(HEAD_SECONDS_MAX):
@@ -116,6 +124,17 @@ class Kubelets:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE  # as upstream without --kubelet-certificate-authority
         return context
+
+
+def _dialled(target: Target, error: OSError) -> str:
+    """Why there is no connection, as Go's net package says it."""
+    if isinstance(error, socket.gaierror):
+        return f"dial tcp: lookup {target.host}: no such host"
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return f"dial tcp {target.authority}: i/o timeout"
+    if isinstance(error, ssl.SSLError) or error.errno is None:
+        return str(error)
+    return f"dial tcp {target.authority}: connect: {os.strerror(error.errno).lower()}"
 
 
 def _head(request: Request, target: Target, path: str, query: str) -> bytes:

@@ -13,6 +13,7 @@ from kcore.apiserver.registry import Registry
 from kcore.apiserver.registry.core import Chance, Core, Hooks, SystemChance
 from kcore.apiserver.registry.issuing import TokenIssuer
 from kcore.apiserver.registry.objects import Objects
+from kcore.apiserver.registry.plans import Plans, StampedView
 from kcore.apiserver.registry.seams import Admission, Catalog
 from kcore.apiserver.services.allocation import SERVICE_CIDR, ServiceAllocation, service_hooks
 from kcore.apiserver.storage import Storage
@@ -34,8 +35,12 @@ def make_registry(
     tokens: TokenIssuer | None = None,
     service_cidrs: Sequence[str] = (SERVICE_CIDR,),
     node_ports: tuple[int, int] | None = None,
+    view: StampedView | None = None,
 ) -> Registry:
-    """The registry over that store, which ``cacher`` watches; ``node_ports``: first and last."""
+    """The registry over that store, which ``cacher`` watches; ``node_ports``: first and last.
+
+    ``view``: what admission sees, where creates that repeat may be made by plan.
+    """
     core = Core(
         Objects(storage),
         catalog,
@@ -51,4 +56,5 @@ def make_registry(
         ("", "services"): service_hooks(allocation),
         ("", "namespaces"): Hooks(ends_by_update=finalized),
     }
+    core.plans = None if view is None else Plans(view)
     return Registry(core)

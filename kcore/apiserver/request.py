@@ -6,8 +6,9 @@ Source: apiserver pkg/endpoints/request/requestinfo.go of Kubernetes 1.36.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from kcore.api import fields
 from kcore.api.status import ApiError
@@ -19,6 +20,8 @@ VERBS_WITH_SELECTORS: Final = frozenset({"list", "watch", "deletecollection"})
 VERBS: Final = {
     "POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete",
 }  # fmt: skip
+
+TARGETS_REMEMBERED_MAX: Final = 1024  # of 16 KiB at most each, the limit of a request's head
 
 Query = dict[str, list[str]]
 
@@ -45,6 +48,16 @@ class RequestInfo:
     field_selector: str = ""
     label_selector: str = ""
     error: str = ""
+
+
+@lru_cache(maxsize=TARGETS_REMEMBERED_MAX)
+def target_of(method: bytes, path: bytes, query: bytes) -> tuple[RequestInfo, Query]:
+    """What a request asks for; nobody changes it, as the same request may come again."""
+    named = path.decode("latin-1")
+    if "%" in named:
+        named = unquote(named, errors="replace")
+    values = query_of(query.decode("latin-1"))
+    return request_info(method.decode("latin-1"), named, values), values
 
 
 def query_of(text: str) -> Query:

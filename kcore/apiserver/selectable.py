@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from kcore.api.fields import METADATA_NAME, METADATA_NAMESPACE, FieldSelector, stored_name
+from kcore.api.resources import ROWS
 from kcore.api.rows import Row
 from kcore.api.selectors import Selector
 from kcore_native.cacher.scan import Plan
@@ -26,10 +27,11 @@ TRIGGER_FIRST: Final = "spec.nodeName"  # the field by which narrow watches are 
 
 
 def plan_of(row: Row) -> Plan:
-    """What is read of each stored object of the row."""
+    """What is read of each stored object: the fields of all rows that are stored where this one is, as events are."""
+    sharing = [each for each in ROWS if each.storage == row.storage]
+    names = dict.fromkeys(stored_name(each, field) for each in sharing or (row,) for field in each.fields)
     made = []
-    for field in row.fields:
-        name = stored_name(row, field)
+    for name in names:
         paths, default = _PLACES.get((row.kind, name), ((name,), ""))
         made.append((name, paths, default))
     return Plan(made)

@@ -13,6 +13,7 @@ from kcore.api.rows import Row
 
 FLAG: Final = "--runtime-config"
 WHOLE: Final = frozenset({"api/all", "api/ga", "api/beta", "api/alpha", "api/legacy"})
+CORE: Final = "api/v1"  # as upstream's flag names v1, too
 EXPECTED: Final = "batch/v1=false or apps/v1/deployments=false"
 
 
@@ -24,6 +25,7 @@ def served(
     Resources are finer than versions, and say the last word; beta and alpha versions are not there to be switched on.
     """
     found = tuple(rows)
+    switches = {_canonical(name): on for name, on in switches.items()}
     versions = {row.api_version for row in found}
     resources = {f"{row.api_version}/{row.plural}" for row in found}
     for name, on in switches.items():
@@ -49,3 +51,7 @@ def served(
             )
             raise InputError(text, field=FLAG, expected=EXPECTED)
     return tuple(kept)
+
+
+def _canonical(name: str) -> str:
+    return name.removeprefix("api/") if name == CORE or name.startswith(f"{CORE}/") else name

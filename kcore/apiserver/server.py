@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Final
-from urllib.parse import unquote
 
 import orjson
 
@@ -19,14 +18,15 @@ from kcore.api import status
 from kcore.api.status import ApiError
 from kcore.apiserver import documents
 from kcore.apiserver.authz.refusal import forbidden
+from kcore.apiserver.deadlines import check_timeout
 from kcore.apiserver.documents import Documents
-from kcore.apiserver.headers import HeaderFields
+from kcore.apiserver.headers import HeaderFields, header_fields
 from kcore.apiserver.health import PATHS, Health
 from kcore.apiserver.metrics import KIND, Metrics
 from kcore.apiserver.negotiation import PLAIN, Accepted, accepted, wants_pretty
 from kcore.apiserver.registry.core import Chance, SystemChance
 from kcore.apiserver.rendering import encoded
-from kcore.apiserver.request import Query, RequestInfo, query_of, request_info
+from kcore.apiserver.request import Query, RequestInfo, target_of
 from kcore.apiserver.user import MASTERS, UserInfo
 from kcore.apiserver.verbs import MIN_REQUEST_SECONDS, Call, Verbs
 from kcore.http.message import Header, Request, Response
@@ -55,11 +55,12 @@ class Settings:
 
 @dataclass(slots=True)
 class Guards:
-    """Who asks, may they, and as whom. ``impersonate`` is None where nobody may."""
+    """Who asks, may they, as whom, and in which flow. ``impersonate`` is None where nobody may."""
 
     authenticate: Callable[[HeaderFields, bytes | None, str], Any]
     authorizer: Any
     impersonate: Any = None
+    classify: Callable[[UserInfo, RequestInfo], tuple[Header, ...]] = lambda user, info: ()
 
 
 @dataclass(slots=True)
@@ -85,15 +86,11 @@ class ApiServer:
     async def __call__(self, request: Request) -> Response:
         """The answer, whatever happens."""
         began = perf_counter()
-        method = request.method.decode("latin-1")
-        path = request.path.decode("latin-1")
-        if "%" in path:
-            path = unquote(path, errors="replace")
-        query = query_of(request.query.decode("latin-1"))
-        info = request_info(method, path, query)
+        info, query = target_of(request.method, request.path, request.query)
         warnings: list[str] = []
+        marks: list[Header] = []
         try:
-            response = await self._serve(request, info, query, warnings)
+            response = await self._serve(request, info, query, warnings, marks)
         except ApiError as error:
             response = self._refusal(request, query, error)
         except asyncio.CancelledError:
@@ -102,16 +99,16 @@ class ApiServer:
             if _is_too_deep(error):  # what is kept is written at the end only: nothing is half done
                 too_deep = status.bad_request("json: exceeded max depth")
                 return self._refusal(request, query, too_deep)
-            log.exception("request failed", extra={"verb": info.verb, "path": path})
+            log.exception("request failed", extra={"verb": info.verb, "path": info.path})
             text = b"This request caused apiserver to panic. Look in the logs for details.\n"
             response = Response(500, [TEXT, NOSNIFF], text)
-        self._mark(request, response, warnings)
+        self._mark(request, response, warnings, marks)
         seconds = perf_counter() - began
         body = response.body
         self.metrics.answered(
             info, response.status, seconds, served=self._serves(info), dry_run=_dry_run(query),
             size=len(body) if isinstance(body, bytes) else 0,
-            applies=method == "PATCH" and request.header(b"content-type") == APPLY_YAML,
+            applies=request.method == b"PATCH" and request.header(b"content-type") == APPLY_YAML,
         )  # fmt: skip
         return response
 
@@ -123,20 +120,23 @@ class ApiServer:
     # -- the chain --------------------------------------------------------------------------------------------------
 
     async def _serve(
-        self, request: Request, info: RequestInfo, query: Query, warnings: list[str]
+        self, request: Request, info: RequestInfo, query: Query, warnings: list[str], marks: list[Header]
     ) -> Response:
         if info.error:
             text = f'Internal Server Error: "{info.path}": failed to create RequestInfo: {info.error}\n'
             return Response(500, [TEXT, NOSNIFF], text.encode())
-        headers = HeaderFields(request.headers)
+        if "timeout" in query:
+            check_timeout(info, query)
+        headers = header_fields(request.headers)
         user: UserInfo = await self.guards.authenticate(headers, request.peer.certificate, info.path)
         if self.guards.impersonate is not None:
             user = self.guards.impersonate(user, info, headers)
+        marks += self.guards.classify(user, info)
         decision = self.guards.authorizer.authorize(user, info)
         if not decision.allowed:
             raise forbidden(user, info, decision.reason)
         if info.verb == "watch" and info.is_resource_request:
-            return await self._answered(request, info, query, user, warnings)
+            return await self._resource(request, info, query, user, warnings)
         kind = "readOnly" if info.verb in READ_VERBS or not info.is_resource_request else "mutating"
         inflight = self.metrics.inflight
         settings = self.settings
@@ -145,16 +145,11 @@ class ApiServer:
             return Response(429, [TEXT, NOSNIFF, (b"retry-after", b"1")], TOO_MANY)
         inflight[kind] += 1
         try:
-            return await self._answered(request, info, query, user, warnings)
+            if info.is_resource_request:
+                return await self._resource(request, info, query, user, warnings)
+            return await self._page(request, info, query)
         finally:
             inflight[kind] -= 1
-
-    async def _answered(
-        self, request: Request, info: RequestInfo, query: Query, user: UserInfo, warnings: list[str]
-    ) -> Response:
-        if info.is_resource_request:
-            return await self._resource(request, info, query, user, warnings)
-        return await self._page(request, info, query)
 
     async def _resource(
         self, request: Request, info: RequestInfo, query: Query, user: UserInfo, warnings: list[str]
@@ -243,10 +238,10 @@ class ApiServer:
             return PLAIN._replace(pretty=True)  # said in JSON even where that is not accepted
         return form._replace(pretty=True) if wants_pretty(query.get("pretty"), agent) else form
 
-    def _mark(self, request: Request, response: Response, warnings: list[str]) -> None:
+    def _mark(self, request: Request, response: Response, warnings: list[str], marks: list[Header]) -> None:
         """What every answer carries."""
         given = request.header(b"audit-id")
-        headers = response.headers = [*response.headers]
+        headers = response.headers = [*response.headers, *marks]
         if not given or len(given) > AUDIT_ID_BYTES_MAX or not given.isascii():
             given = self.chance.uid().encode()
         headers.append((b"audit-id", given))

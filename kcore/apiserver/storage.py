@@ -154,7 +154,8 @@ class Storage:
             value = self.value_of(kv.key, value)
         return Stored(value, kv.mod_revision, kv.lease)
 
-    def _for_store(self, key: bytes, value: bytes) -> bytes:
+    def for_store(self, key: bytes, value: bytes) -> bytes:
+        """The value as it is put under that key."""
         return value if self.transformer is None else self.transformer.to_storage(key, value)
 
     async def _lease(self, row: Row, ttl_seconds: int | None) -> int:
@@ -186,14 +187,22 @@ class Storage:
         self, row: Row, namespace: str, name: str, value: bytes, *, ttl_seconds: int | None = None
     ) -> int:
         """The object is stored; its revision. ApiError 409 AlreadyExists. Events expire if nothing else is said."""
+        revision = await self.create_absent(row, namespace, name, value, ttl_seconds=ttl_seconds)
+        if revision is None:
+            raise status.already_exists(row.group, row.plural, name)
+        return revision
+
+    async def create_absent(
+        self, row: Row, namespace: str, name: str, value: bytes, *, ttl_seconds: int | None = None
+    ) -> int | None:
+        """The same; None where an object of that name is there."""
         key = self.key(row, namespace, name)
-        lease = await self._lease(row, ttl_seconds)
-        put = PutOp(key, self._for_store(key, value), lease)
+        expires = ttl_seconds or row.storage == "events"
+        lease = await self._lease(row, ttl_seconds) if expires else 0
+        put = PutOp(key, self.for_store(key, value), lease)
         absent = Compare(Target.MOD, Relation.EQUAL, key, 0)
         made = await self._timed("create", row, self.kv.txn((absent,), (put,)))
-        if not made.succeeded:
-            raise status.already_exists(row.group, row.plural, name)
-        return made.revision
+        return made.revision if made.succeeded else None
 
     async def guaranteed_update(
         self,
@@ -264,7 +273,7 @@ class Storage:
         """What was written, or None and what is there instead of ``state``."""
         revision = 0 if state is None else state.revision
         lease = await self._lease(row, ttl_seconds)
-        put = PutOp(key, self._for_store(key, value), lease)
+        put = PutOp(key, self.for_store(key, value), lease)
         same = Compare(Target.MOD, Relation.EQUAL, key, revision)
         done = await self._timed("update", row, self.kv.txn((same,), (put,), (RangeOp(key),)))
         if done.succeeded:

@@ -64,6 +64,13 @@ class UserInfo:
         return UserInfo(self.name, self.uid, self.groups + missing, self.extra) if missing else self
 
 
+def authenticated(user: UserInfo) -> UserInfo:
+    """The same user, among the authenticated ones: whoever is known, but for those who are said to be nobody."""
+    if user.name == ANONYMOUS or ALL_AUTHENTICATED in user.groups or ALL_UNAUTHENTICATED in user.groups:
+        return user
+    return UserInfo(user.name, user.uid, (*user.groups, ALL_AUTHENTICATED), user.extra)
+
+
 APISERVER_USER: Final = UserInfo(API_SERVER, groups=(MASTERS, ALL_AUTHENTICATED))
 
 

@@ -6,6 +6,8 @@ same one is told. Source: apiserver pkg/endpoints/handlers of Kubernetes 1.36.
 
 from __future__ import annotations
 
+import asyncio
+import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -28,9 +30,11 @@ from kcore.apiserver.negotiation import (
     Accepted,
     accepted,
     content_type,
+    has_table,
     wants_pretty,
 )
 from kcore.apiserver.operation import Object, Operation, Options, Result
+from kcore.apiserver.registry import plans
 from kcore.apiserver.registry.options import delete_options, integer, write_options
 from kcore.apiserver.rendering import (
     GZIP_BYTES_MIN,
@@ -47,10 +51,13 @@ PATCH_TYPES: Final = (
     "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 )  # fmt: skip
+END_POLL_SECONDS: Final = 0.01
 MIN_REQUEST_SECONDS: Final = 1800  # a watch without a timeout lasts so long, and up to as much again
 DELETE_OPTIONS_DEFINITION: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 DELETE_OPTIONS: Final = GroupVersionKind("meta.k8s.io", "v1", "DeleteOptions")
 GZIPPED: Final = ((b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding"))
+FORMS: Final = {JSON: plans.JSON, PROTOBUF: plans.PROTOBUF}  # of bodies of which plans know
+READING: Final = Options()
 INCLUDE: Final = ("None", "Metadata", "Object")
 
 
@@ -60,8 +67,8 @@ def _agent(header: bytes | None) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _accepted(header: bytes, streams: bool) -> Accepted:
-    return accepted(header.decode("latin-1"), streams=streams)
+def _accepted(header: bytes, streams: bool, tables: bool) -> Accepted:
+    return accepted(header.decode("latin-1"), streams=streams, tables=tables)
 
 
 @lru_cache(maxsize=64)
@@ -100,7 +107,10 @@ class Call:
         """The form that the client wants."""
         request = self.request
         header = request.header(b"accept")
-        found = PLAIN if not header else _accepted(header, streams)
+        found = PLAIN
+        if header:
+            tables = b"Table" not in header or has_table(self.row, self.info.subresource)
+            found = _accepted(header, streams, tables)
         agent = request.header(b"user-agent")
         if (agent or "pretty" in self.query) and wants_pretty(self.query.get("pretty"), _agent(agent)):
             return found._replace(pretty=True)
@@ -144,7 +154,7 @@ class Verbs:
     async def get(self, call: Call) -> Response:
         """GET of one object."""
         form = call.accepted()
-        op = call.operation()
+        op = call.operation(READING)
         op.row = self._read_row(call, form)
         version = call.query.get("resourceVersion", ("",))[0]
         result = await self.registry.get(op, version) if version else await self.registry.get(op)
@@ -156,7 +166,7 @@ class Verbs:
         info = call.info
         options = list_options.from_query(call.row, _pairs(call.query), name=info.name)
         if call.row.kind == "ComponentStatus":
-            return self._answer(call, await self.registry.components(call.operation()), form)
+            return self._answer(call, await self.registry.components(options), form)
         page = await self.cacher.list(call.row, info.namespace, options)
         body, compressed = list_answer(
             call.row, page, form, self._conversion(self._read_row(call, form)), now=self.now(), include=self._include(call, form),
@@ -223,13 +233,26 @@ class Verbs:
         for body in list(self.watches):
             body.end()
 
+    async def watches_ended(self, seconds_max: float) -> None:
+        """The same, and the ends are on their way; not waited for are clients that do not read what comes before."""
+        self.end_watches()
+        for _ in range(math.ceil(seconds_max / END_POLL_SECONDS)):
+            if not self.watches:
+                break
+            await asyncio.sleep(END_POLL_SECONDS)
+
     async def create(self, call: Call) -> Response:
         """POST."""
         form = call.accepted()
         kind = content_type(_text(call.request.header(b"content-type")))
         options = write_options(call.query, "CreateOptions", user_agent=call.user_agent)
-        obj = self._body(call, kind, options)
-        result = await self.registry.create(call.operation(options), obj)
+        body, written = call.request.body, FORMS.get(kind)
+        if written is None:
+            result = await self.registry.create(call.operation(options), self._body(call, kind, options))
+        else:
+            result = await self.registry.create_from(
+                call.operation(options), written, body, lambda: self._body(call, kind, options)
+            )
         return self._answer(call, result, form)
 
     async def update(self, call: Call) -> Response:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from kcore.apiserver.flags import BY_NAME, FLAGS, WITHOUT_EFFECT
+from kcore.apiserver.flags import ALONE, BY_NAME, FLAGS, WITHOUT_EFFECT
 from kcore.cli.daemons import serve_apiserver
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def two_dashes(argument: str) -> str:
     name, separator, value = argument.lstrip("-").partition("=")
     if not argument.startswith("-") or name not in BY_NAME:
         return argument
-    if BY_NAME[name].kind == "bool" and not separator:
+    if BY_NAME[name].kind in ALONE and not separator:
         separator, value = "=", "true"
     return f"--{name}{separator}{value}"
 

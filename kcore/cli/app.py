@@ -22,6 +22,7 @@ from kcore.cli import (
     bench,
     datasets,
     etcd,
+    hollow_nodes,
     optimum,
     plots,
     reproduce,
@@ -58,6 +59,7 @@ app.command("reproduce", context_settings=SETTINGS)(reproduce.reproduce)
 app.command("up", context_settings=SETTINGS)(up.up)
 app.command("apiserver", cls=apiserver.ApiServerCommand, context_settings=SETTINGS)(apiserver.apiserver)
 app.command("etcd", cls=etcd.EtcdCommand, context_settings=SETTINGS)(etcd.etcd)
+app.command("hollow-nodes", context_settings=SETTINGS)(hollow_nodes.hollow_nodes)
 app.add_typer(snapshot.app, name="snapshot")
 app.add_typer(datasets.app, name="datasets")
 

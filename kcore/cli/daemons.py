@@ -44,8 +44,12 @@ def serve_up(given: Mapping[str, str]) -> int:
 def serve_apiserver(given: Mapping[str, str]) -> int:
     """An API server ran until a signal said stop; the process' exit code. ``given``: its flags."""
     from kcore.apiserver.flags import gather
+    from kcore.apiserver.release import SAID, told
 
     settings = gather(given)
+    if settings["version"] in SAID:
+        print(told(settings["version"]))
+        return 0
     from kcore.apiserver.driver import run
 
     return run(settings)
@@ -60,10 +64,10 @@ def plain(arguments: Sequence[str]) -> Callable[[], int] | None:
         if given is None or not all(given[name].isdigit() for name in NUMBERS & given.keys()):
             return None
         return lambda: serve_up(given)
-    from kcore.apiserver.flags import FLAGS
+    from kcore.apiserver.flags import ALONE, FLAGS
 
     names = {flag.name: "" for flag in FLAGS}
-    given = pairs(arguments[1:], names, {flag.name for flag in FLAGS if flag.kind == "bool"})
+    given = pairs(arguments[1:], names, {flag.name for flag in FLAGS if flag.kind in ALONE})
     return None if given is None else lambda: serve_apiserver(given)
 
 

@@ -20,6 +20,7 @@ from kcore.client.asynchronous import AsyncClient
 from kcore.client.calls import Object
 from kcore.client.store import key_of
 from kcore.clock import Clock, within
+from kcore_native.collector import untracked
 
 Transform = Callable[[Object], Object]
 Chance = Callable[[], float]
@@ -187,7 +188,8 @@ class Reflector:
         return gone
 
     def _kept(self, obj: Object) -> Object:
-        return obj if self._transform is None else self._transform(obj)
+        """What is passed on of the object; it stays long, and is not the garbage collector's business."""
+        return untracked(obj if self._transform is None else self._transform(obj))
 
     async def _list(self) -> None:
         """The list is passed on."""
@@ -259,7 +261,7 @@ class Reflector:
         events: list[tuple[str, str, Object]] = []
         version = self.resource_version
         failure: Object | None = None
-        transform = self._transform
+        kept = self._kept
         for kind, obj in batch:
             if kind == "BOOKMARK":
                 version = obj["metadata"]["resourceVersion"]
@@ -268,7 +270,7 @@ class Reflector:
                 failure = obj
                 break
             version = obj["metadata"]["resourceVersion"]
-            events.append((kind, key_of(obj), obj if transform is None else transform(obj)))
+            events.append((kind, key_of(obj), kept(obj)))
         if events:
             self._sink.apply(events)
         self.resource_version = version

@@ -98,6 +98,7 @@ class RemoteCalls:
             (b"host", url.netloc.rpartition("@")[2].encode()),
             (b"user-agent", user_agent.encode()),
         )
+        self._left: list[HttpClient] = []  # those on which something still runs
         self._bucket = bucket
         self._seconds_max = seconds_max
         self._clock = clock
@@ -128,7 +129,8 @@ class RemoteCalls:
 
     async def close(self) -> None:
         """Every connection is closed."""
-        await self._http.close()
+        for each in (*self._left, self._http):
+            await each.close()
 
     # -- requests ---------------------------------------------------------------------------------------------------
 
@@ -148,6 +150,7 @@ class RemoteCalls:
         endpoint = self._http.endpoint
         if credentials.tls is not endpoint.tls:
             self._http.leave()  # its connections show the old certificate
+            self._left = [each for each in (*self._left, self._http) if each.connection_count]
             self._http = HttpClient(endpoint._replace(tls=credentials.tls))
         return is_better
 

@@ -20,7 +20,7 @@ from kcore.hollow.kubelet.resource_metrics import ResourceMetrics
 from kcore.hollow.kubelet.server import Kubelet
 from kcore.hollow.lifecycle import by_resource
 from kcore.hollow.node_template import NodeTemplate
-from kcore.hollow.nodes import Managed, Nodes
+from kcore.hollow.nodes import EVERY, Managed, Nodes
 from kcore.hollow.stage import NODE, POD
 
 CIDR: Final = "10.128.0.0/9"
@@ -39,7 +39,7 @@ class Settings:
     """
 
     configuration: Configuration = field(default_factory=lambda: load(builtin_stages.DEFAULT))
-    managed: Managed = Managed()
+    managed: Managed = EVERY
     node_count: int = 0
     template: NodeTemplate = field(default_factory=NodeTemplate)
     cidr: str = CIDR
@@ -73,7 +73,11 @@ class HollowNodes:
         lifecycles = by_resource(chosen.stages)
         started_ms = int(clock.time_s() * 1000)
         self.core = Core(
-            lifecycles, self.nodes, seed=settings.seed, started_ms=started_ms, lease_seconds=settings.lease_seconds
+            lifecycles,
+            self.nodes,
+            seed=settings.seed,
+            started_ms=started_ms,
+            lease_seconds=settings.lease_seconds,
         )
         self._recorder = EventRecorder(client, COMPONENT, clock=clock)
         self.driver = Driver(
@@ -125,7 +129,9 @@ class HollowNodes:
             bound = socket.create_server((settings.server_host, settings.server_port))
         except OSError as error:
             where = f"{settings.server_host}:{settings.server_port}"
-            raise InputError(f"cannot listen on {where}: {error.strerror or error}", field="--server-address") from None
+            raise InputError(
+                f"cannot listen on {where}: {error.strerror or error}", field="--server-address"
+            ) from None
         self._port = bound.getsockname()[1]
         hosts = list(dict.fromkeys((settings.node_ip, settings.server_host, "localhost")))
         tls = server_context(hosts, settings.cert_file, settings.key_file, settings.client_ca_file)
@@ -143,5 +149,3 @@ class HollowNodes:
             following = page["metadata"].get("continue", "")
             if not following:
                 return found
-
-

@@ -60,9 +60,7 @@ def load(paths: Iterable[str]) -> Configuration:
             stages.append(stage)
         else:
             (used if each.kind in usage.KINDS else said).append(each)
-    return Configuration(
-        tuple(stages), _gathered(answers.gathered, said), _gathered(usage.gathered, used)
-    )
+    return Configuration(tuple(stages), _gathered(answers.gathered, said), _gathered(usage.gathered, used))
 
 
 def _gathered(gather: Any, found: list[_Document]) -> Any:
@@ -97,7 +95,9 @@ def _opened(value: Any, file: str, place: str) -> Iterator[_Document]:
     if isinstance(kind, str) and kind.endswith("List"):
         items = value.get("items")
         if not isinstance(items, list):
-            raise InputError("is no list", file=file, document=place, field="items", expected="a list of objects")
+            raise InputError(
+                "is no list", file=file, document=place, field="items", expected="a list of objects"
+            )
         for index, item in enumerate(items):
             yield from _opened(item, file, f"{place}, item {index}")
         return
@@ -112,6 +112,10 @@ def _opened(value: Any, file: str, place: str) -> Iterator[_Document]:
         )  # fmt: skip
     if value.get("apiVersion") != API_VERSION:
         raise InputError(
-            f"is {value.get('apiVersion')!r}", file=file, document=place, field="apiVersion", expected=API_VERSION
+            f"is {value.get('apiVersion')!r}",
+            file=file,
+            document=place,
+            field="apiVersion",
+            expected=API_VERSION,
         )
     yield _Document(kind, value, file, place)

@@ -36,7 +36,6 @@ from kcore.hollow.actions import (
     Remove,
     Renew,
     Send,
-    Write,
 )
 from kcore.hollow.core import Core
 from kcore.hollow.leases import Leases
@@ -44,7 +43,9 @@ from kcore.hollow.stage import APPLY, JSON, NODE, POD, Event, ResourceRef
 
 WORKERS_COUNT: Final = 64  # writes under way at once
 CHANGES_MAX: Final = 256  # that one step takes, so that others in the loop have their turn
-LEASES_MAX: Final = 32  # that one worker renews before it looks at what else there is
+LEASES_MAX: Final = (
+    4  # that one worker renews one after the other; the rest go at once, in the same turns of the store
+)
 CREATES_COUNT: Final = 64  # nodes registered at once
 BOUND: Final = "spec.nodeName!="  # the pods that have a node
 AGAIN: Final = frozenset({429, 503, 504})  # codes after which the same may be asked again
@@ -228,7 +229,9 @@ class Driver:
             self._tasks[-1].add_done_callback(self._forget_task)
         elif isinstance(action, Refused):
             self.failures += 1
-            log.warning("%s %s: stage %s: %s", action.key.resource.kind, _shown(action), action.stage, action.reason)
+            log.warning(
+                "%s %s: stage %s: %s", action.key.resource.kind, _shown(action), action.stage, action.reason
+            )
 
     def _forget_task(self, task: asyncio.Task[None]) -> None:
         if task in self._tasks:
@@ -261,7 +264,9 @@ class Driver:
             except ApiError as error:
                 self.failures += 1
                 if error.code not in (404, 409):
-                    log.warning("%s %s: stage %s: %s", play.key.resource.kind, _shown(play), play.stage, error)
+                    log.warning(
+                        "%s %s: stage %s: %s", play.key.resource.kind, _shown(play), play.stage, error
+                    )
                 return Failed(play.key, at, error.code in AGAIN or error.reason == SERVER_TIMEOUT)
             except (OSError, TimeoutError) as error:
                 self.failures += 1

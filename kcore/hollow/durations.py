@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 _UNITS_NS: Final = {
@@ -16,7 +17,7 @@ _TIME: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))"
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-NS: Final = 1_000_000
+TEXTS_KEPT: Final = 64  # of times: all that happens in one step happens at the same
 
 
 def duration_ns(text: str) -> int | None:
@@ -48,6 +49,7 @@ def time_ns(text: str) -> int | None:
     return seconds * 1_000_000_000 + int(((found[7] or "") + "0" * 9)[:9])
 
 
+@lru_cache(TEXTS_KEPT)
 def time_text(now_ms: int) -> str:
     """RFC 3339 with as many digits as needed, as time.RFC3339Nano prints it in UTC."""
     seconds, rest = divmod(now_ms, 1000)

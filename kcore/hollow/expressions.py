@@ -74,14 +74,22 @@ def cel_program(text: str, names: Sequence[str]) -> Callable[[Mapping[str, Any]]
         ) from None
     quantity = cel.FunctionDecl(
         "Quantity",
-        [cel.Overload("quantity_of", cel.Type.DOUBLE, [cel.Type.STRING], False, lambda q: parse_quantity(q) / NANO)],
+        [
+            cel.Overload(
+                "quantity_of", cel.Type.DOUBLE, [cel.Type.STRING], False, lambda q: parse_quantity(q) / NANO
+            )
+        ],
     )
     try:
         extension = cel.CelExtension("kcore", [quantity])
-        program = cel.NewEnv(variables=dict.fromkeys(names, cel.Type.DYN), extensions=[extension]).compile(text)
+        program = cel.NewEnv(variables=dict.fromkeys(names, cel.Type.DYN), extensions=[extension]).compile(
+            text
+        )
     except Exception as error:  # noqa: BLE001 - the library raises what it likes
         said = str(error).partition("\n")[0]
-        raise InputError(f"{text!r} is no CEL: {said}", expected=f"an expression over {', '.join(names)}") from None
+        raise InputError(
+            f"{text!r} is no CEL: {said}", expected=f"an expression over {', '.join(names)}"
+        ) from None
 
     def value(values: Mapping[str, Any]) -> Any:
         try:
@@ -95,10 +103,15 @@ def cel_program(text: str, names: Sequence[str]) -> Callable[[Mapping[str, Any]]
 
 def requirement(key: str, operator: str, values: Sequence[str]) -> Condition:
     """Whether what the query finds is as the operator asks; InputError where the three do not fit."""
-    query = compile_query(key)
+    try:
+        query = compile_query(key)
+    except InputError as error:
+        raise error.at(field="key") from None
     if operator not in OPERATORS:
         raise InputError(
-            f"operator {operator!r} is not supported", field="operator", expected=f"one of {', '.join(OPERATORS)}"
+            f"operator {operator!r} is not supported",
+            field="operator",
+            expected=f"one of {', '.join(OPERATORS)}",
         )
     if operator in ("Exists", "DoesNotExist"):
         if values:

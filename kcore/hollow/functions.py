@@ -39,7 +39,9 @@ class World(Protocol):
     version: str
 
     def node_ips(self, node: str) -> Sequence[str]: ...
-    def pod_ips(self, node: str, host_network: bool, uid: str, name: str, namespace: str) -> Sequence[str]: ...
+    def pod_ips(
+        self, node: str, host_network: bool, uid: str, name: str, namespace: str
+    ) -> Sequence[str]: ...
     def node_port(self) -> int: ...
 
 
@@ -55,7 +57,9 @@ def yaml_text(value: Any, indent: int = 0) -> str:
     import yaml
 
     try:
-        text = yaml.dump(value, Dumper=yaml.CSafeDumper, default_flow_style=False, sort_keys=True, width=1 << 30)
+        text = yaml.dump(
+            value, Dumper=yaml.CSafeDumper, default_flow_style=False, sort_keys=True, width=1 << 30
+        )
     except yaml.YAMLError as error:
         raise TemplateError(str(error)) from None
     return ("\n" + text).replace("\n", "\n" + "  " * indent) if indent > 0 else str(text)
@@ -76,17 +80,23 @@ STATIC: Final[Mapping[str, Function]] = {
 }
 
 
-def functions_of(world: World, random: Random, now_ms: int, started_ms: int, node: str) -> dict[str, Function]:
+def functions_of(
+    world: World, random: Random, now_ms: int, started_ms: int, node: str
+) -> dict[str, Function]:
     """The functions of one rendering; ``node`` is the one whose object is rendered, '' for other kinds."""
     now = time_text(now_ms)
 
     def node_ip(name: str = node) -> str:
         return next(iter(world.node_ips(name)), "")
 
-    def pod_ips(name: str, host: bool = False, uid: str = "", pod: str = "", namespace: str = "") -> list[str]:
+    def pod_ips(
+        name: str, host: bool = False, uid: str = "", pod: str = "", namespace: str = ""
+    ) -> list[str]:
         return list(world.pod_ips(name, host, uid, pod, namespace))
 
-    def pod_ip(name: str = node, host: bool = False, uid: str = "", pod: str = "", namespace: str = "") -> str:
+    def pod_ip(
+        name: str = node, host: bool = False, uid: str = "", pod: str = "", namespace: str = ""
+    ) -> str:
         return next(iter(pod_ips(name, host, uid, pod, namespace)), "")
 
     def drawn(letters: str) -> Function:

@@ -29,8 +29,10 @@ def pod_running(pod: Object, world: World, now_ms: int) -> bytes:
     conditions: list[Object] = [
         {"type": each, "status": "True", "lastTransitionTime": now, **seen} for each in RUNNING
     ]
-    for gate in spec.get("readinessGates") or ():
-        conditions.append({"type": gate["conditionType"], "status": "True", "lastTransitionTime": now})
+    gates = spec.get("readinessGates") or ()
+    conditions += [
+        {"type": each["conditionType"], "status": "True", "lastTransitionTime": now} for each in gates
+    ]
     status: Object = {"conditions": conditions}
     if begun := spec.get("initContainers"):
         status["initContainerStatuses"] = [_initialized(each, now) for each in begun]
@@ -87,7 +89,9 @@ def _initialized(container: Object, now: str) -> Object:
 
 def _texts() -> dict[str, str]:
     documents = builtin_documents("pod-fast")
-    return {each["metadata"]["name"]: each["spec"]["next"].get("statusTemplate", "").strip() for each in documents}
+    return {
+        each["metadata"]["name"]: each["spec"]["next"].get("statusTemplate", "").strip() for each in documents
+    }
 
 
 MAKERS: Final[Mapping[str, Maker]] = {

@@ -21,7 +21,9 @@ Object = dict[str, Any]
 class NodeTemplate:
     """Where nodes come from. A text with ``{{`` is a Go template, rendered with ``.Name`` and ``.Index`` for each node."""
 
-    def __init__(self, templates: Sequence[Object] = (), text: Template | None = None, file: str = "") -> None:
+    def __init__(
+        self, templates: Sequence[Object] = (), text: Template | None = None, file: str = ""
+    ) -> None:
         self._templates = templates or ({"metadata": {}},)
         self._text = text
         self._file = file
@@ -59,7 +61,10 @@ def _named(template: Object, name: str) -> Object:
         for key, value in (template.get("metadata") or {}).items()
         if key in ("labels", "annotations", "finalizers")
     }
-    labels = {"kubernetes.io/hostname": name, **(metadata.pop("labels", None) or {}), }
+    labels = {
+        "kubernetes.io/hostname": name,
+        **(metadata.pop("labels", None) or {}),
+    }
     labels["kubernetes.io/hostname"] = name
     return {
         "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels, **metadata},
@@ -77,7 +82,9 @@ def read_template(path: str) -> NodeTemplate:
             return NodeTemplate((), compile_template(bytes(content.data).decode()), path)
         except (TemplateError, UnicodeDecodeError) as error:
             raise InputError(str(error), file=path, expected="Go's text/template") from None
-    found = [_checked(each.value, path, number) for number, each in enumerate(documents(content.data, path), 1)]
+    found = [
+        _checked(each.value, path, number) for number, each in enumerate(documents(content.data, path), 1)
+    ]
     if not found:
         raise InputError("holds no node", file=path, expected="a manifest of a node")
     return NodeTemplate(found, None, path)
@@ -86,7 +93,9 @@ def read_template(path: str) -> NodeTemplate:
 def _checked(value: Any, file: str, number: int) -> Object:
     place = f"document {number}"
     if not isinstance(value, dict) or value.get("kind") != "Node" or value.get("apiVersion") != "v1":
-        raise InputError("is no node", file=file, document=place, field="kind", expected="apiVersion v1, kind Node")
+        raise InputError(
+            "is no node", file=file, document=place, field="kind", expected="apiVersion v1, kind Node"
+        )
     for part in ("metadata", "spec", "status"):
         if not isinstance(value.get(part, {}), dict):
             raise InputError("is no object", file=file, document=place, field=part, expected="an object")

@@ -6,9 +6,9 @@ Source: kwok pkg/kwok/controllers/pod_controller.go (funcPodIPsWith and the like
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from importlib.metadata import version
+from typing import Any, Final, NamedTuple
 
-from kcore import __version__
 from kcore.api.labels import parse
 from kcore.api.selectors import Selector
 from kcore.hollow.addresses import AddressRange
@@ -36,6 +36,9 @@ class Managed(NamedTuple):
         return self.every
 
 
+EVERY: Final = Managed()
+
+
 def managed_by(name: str = "", labels: str = "", annotations: str = "") -> Managed:
     """The nodes that the flags name, all of them by default; ValueError where a selector is none."""
     return Managed(
@@ -55,9 +58,8 @@ class Node(NamedTuple):
 class Nodes:
     """The simulated nodes by name; a ``World`` for the templates of ``functions``."""
 
-    version = __version__
-
     def __init__(self, managed: Managed, node_ip: str, port: Callable[[], int], cidr: str) -> None:
+        self.version = version("kcore")
         self._managed = managed
         self._node_ip = node_ip
         self._port = port

@@ -53,7 +53,9 @@ def finalizer_operations(now: Sequence[str], wanted: Finalizers) -> list[dict[st
     if emptied or not now:
         return [*operations, {"op": "add", "path": "/metadata/finalizers", "value": list(wanted.add)}]
     return operations + [
-        {"op": "add", "path": "/metadata/finalizers/-", "value": each} for each in wanted.add if each not in now
+        {"op": "add", "path": "/metadata/finalizers/-", "value": each}
+        for each in wanted.add
+        if each not in now
     ]
 
 

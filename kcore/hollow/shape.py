@@ -34,7 +34,8 @@ class Shape:
 
     def text(self, name: str, default: str = "") -> str:
         """A string."""
-        return self._of(name, str, "a string", default)
+        found: str = self._of(name, str, "a string", default)
+        return found
 
     def needed(self, name: str) -> str:
         """A string that must be there."""
@@ -45,7 +46,8 @@ class Shape:
 
     def flag(self, name: str) -> bool:
         """True or false."""
-        return self._of(name, bool, "true or false", False)
+        found: bool = self._of(name, bool, "true or false", False)
+        return found
 
     def number(self, name: str) -> int | None:
         """A whole number that is not negative, None where it is not there."""
@@ -88,7 +90,7 @@ class Shape:
 
     def pairs(self, name: str) -> dict[str, str] | None:
         """An object of strings, None where it is not there."""
-        value = self._of(name, dict, "an object", None)
+        value: dict[str, str] | None = self._of(name, dict, "an object", None)
         for key, each in (value or {}).items():
             if not isinstance(each, str):
                 raise self.wrong(f"{name}[{key!r}]", f"{each!r:.60} is {_kind(each)}", "a string")

@@ -69,7 +69,11 @@ def read_stage(document: Any) -> Stage:
 def _selector(shape: Shape | None) -> tuple[Condition, ...] | None:
     if shape is None:
         return None
-    found = [_pairs(each, pairs) for each in ("labels", "annotations") if (pairs := shape.pairs(f"match{each.title()}"))]
+    found = [
+        _pairs(each, pairs)
+        for each in ("labels", "annotations")
+        if (pairs := shape.pairs(f"match{each.title()}"))
+    ]
     for each in shape.shapes("matchExpressions"):
         cel, jq = each.shape("cel"), each.shape("jq")
         if cel is not None:
@@ -77,9 +81,15 @@ def _selector(shape: Shape | None) -> tuple[Condition, ...] | None:
         else:
             asked = each if jq is None else jq
             try:
-                found.append(requirement(asked.needed("key"), asked.needed("operator"), asked.texts("values")))
+                found.append(
+                    requirement(asked.needed("key"), asked.needed("operator"), asked.texts("values"))
+                )
             except InputError as error:
-                raise error if error.field and error.field.startswith("spec") else error.at(field=asked.place("")[:-1]) from None
+                raise (
+                    error
+                    if error.field and error.field.startswith("spec")
+                    else error.at(field=asked.place("")[:-1])
+                ) from None
             if jq is not None:
                 jq.end()
         each.end()
@@ -182,7 +192,11 @@ def _next(shape: Shape) -> list[Step]:
 def _event(shape: Shape | None, steps: list[Step]) -> None:
     if shape is not None:
         steps.append(
-            Event(shape.one_of("type", ("Normal", "Warning"), "Normal"), shape.text("reason"), shape.text("message"))
+            Event(
+                shape.one_of("type", ("Normal", "Warning"), "Normal"),
+                shape.text("reason"),
+                shape.text("message"),
+            )
         )
         shape.end()
 

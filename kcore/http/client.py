@@ -19,6 +19,7 @@ from kcore.http.message import Header
 
 HTTP1_CONNECTIONS_MAX: Final = 100  # at a time, beside those of streams
 IDLE_SECONDS_MAX: Final = 80.0  # of an HTTP/1.1 connection that is used again; servers close at 90
+CLOSE_TURNS_MAX: Final = 10  # of the loop, for connections to be lost
 REFUSED_MAX: Final = 3  # how often a request is made again that no server has looked at
 
 Connection = Http1ClientConnection | Http2ClientConnection
@@ -214,7 +215,10 @@ class HttpClient:
             self._next()
         if self._dialling is not None and not self._dialling.done():
             self._dialling.cancel()
-        await asyncio.sleep(0)
+        for _ in range(CLOSE_TURNS_MAX):
+            await asyncio.sleep(0)
+            if not self.connection_count:
+                break
 
     def _close_all(self) -> None:
         connections: list[Connection] = [*self._http2, *self._http1]

@@ -117,7 +117,8 @@ class Http1ClientConnection(asyncio.Protocol):
 
     def _fail(self, error: Exception) -> None:
         call, self._call = self._call, None
-        self._transport.close()
+        if not self._transport.is_closing():
+            self._transport.close()
         if call is not None:
             call.failed(error)
 
@@ -135,6 +136,7 @@ class Http1ClientConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """Ends it, with what runs on it."""
+        self._transport.abort()
         self._fail(LostError("the client was closed"))
 
     def connection_lost(self, error: Exception | None) -> None:

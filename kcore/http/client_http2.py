@@ -200,7 +200,7 @@ class Http2ClientConnection(asyncio.Protocol):
 
     def _end(self, error: Exception) -> None:
         self._is_leaving = True
-        self._transport.abort() if self._calls else self._transport.close()
+        self._transport.abort()
         self._fail_all(error)
 
     def _fail_all(self, error: Exception) -> None:

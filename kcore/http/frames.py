@@ -17,6 +17,9 @@ PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 # The engine gives a connection up at its 256th cancelled stream, with all that runs on it, however long it has lived.
 # Before that the client is asked to open another; the 128 streams that may run then can all still be cancelled.
 CANCELLED_MAX: Final = 100
+# It does the same at its 4,097th stream, at the latest where requests have bodies or are answered in the turn they come
+# in. 128 streams may run, and as many more may come before the client has read that it should open another connection.
+STREAMS_MAX: Final = 4096 - 2 * 128
 PING: Final = b"\x00\x00\x08\x06\x00\x00\x00\x00\x00kcorealv"  # a whole frame: the engine has no call for it
 
 
@@ -45,6 +48,7 @@ class Frames:
         self.leaving = False  # GOAWAY is out
         self.accepted_max = LAST_STREAM  # streams above it are refused
         self.last_stream = 0
+        self.stream_count = 0
         self.cancelled = 0
         self.engine.initiate_connection()
 
@@ -68,6 +72,9 @@ class Frames:
             elif kind is zttp.Request:
                 stream_id = event.stream_id
                 self.last_stream = max(self.last_stream, stream_id)
+                self.stream_count += 1
+                if self.stream_count == STREAMS_MAX:
+                    self.leave()
                 if stream_id > self.accepted_max:
                     engine.stream(stream_id).reset(zttp.H2ErrorCode.REFUSED_STREAM)
                 else:

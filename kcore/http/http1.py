@@ -2,7 +2,7 @@
 
 The flow: ``receive`` feeds zttp and collects a request until it is whole; the handler's answer goes out at once where
 it need not wait; then the next request of the pipeline is looked at. What a client may do is bounded: a head by the
-engine (16 KiB, 98 fields), a body by ``Limits.body_bytes_max``, requests sent ahead by PIPELINED_BYTES_MAX, and the
+engine (HEAD_BYTES_MAX, HEAD_FIELDS_MAX), a body by ``Limits.body_bytes_max``, requests sent ahead by PIPELINED_BYTES_MAX, and the
 time for each part of a request by ``Limits``.
 """
 
@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple, cast
 
 import zttp
 
-from kcore.http.message import Handler, Header, Peer, Port, Request, Response, Stream, Tunnel
+from kcore.http.message import Handler, Header, Peer, Pieces, Port, Request, Response, Stream, Tunnel
 from kcore.http.turn import resumed
+from kcore_native.http.head import response_head
 
 BODY_BYTES_MAX: Final = 3 << 20  # apiserver's MaxRequestBodyBytes
 HEADER_SECONDS_MAX: Final = 32.0  # its ReadHeaderTimeout
@@ -27,6 +28,9 @@ PIPELINED_BYTES_MAX: Final = 1 << 20
 LINGER_SECONDS: Final = 0.5  # between the last words and the end of a connection
 JOINED_BYTES_MAX: Final = 64 << 10  # larger bodies are not copied behind their head
 NEVER: Final = float("inf")
+HEAD_BYTES_MAX: Final = 16 << 10  # the engine's
+HEAD_FIELDS_MAX: Final = 98  # the engine's
+TOO_LARGE: Final = "message exceeded configured size limit"  # its words where a head is larger
 LATE: Final = (
     b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"Timeout: request did not complete '
     b'within the allotted timeout","reason":"Timeout","details":{},"code":504}\n'
@@ -74,14 +78,9 @@ def late() -> Response:
     return Response(504, [(b"content-type", b"application/json")], LATE)
 
 
-def head_of(status: int, headers: Sequence[Header]) -> bytes:
+def head_of(status: int, headers: list[Header]) -> bytes:
     """A response's head; ValueError for a field that would break out of its line."""
-    lines = [b"%b: %b\r\n" % field for field in headers]
-    block = b"".join(lines)
-    if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines):
-        raise ValueError("a header field with a line break")
-    line = _LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-    return b"%b%b\r\n" % (line, block)
+    return response_head(_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, headers)
 
 
 class Http1Connection:
@@ -89,7 +88,7 @@ class Http1Connection:
 
     __slots__ = (
         "answer_due_s", "before", "body", "body_bytes", "chunked", "closing", "deaf", "due_s", "engine", "handler", "head", "heard",
-        "is_choked", "limits", "peer", "pipelined", "port", "request", "stream", "task", "transport", "tunnel",
+        "idle", "is_choked", "limits", "peer", "pipelined", "port", "request", "stream", "task", "transport", "tunnel",
     )  # fmt: skip
 
     def __init__(
@@ -116,6 +115,7 @@ class Http1Connection:
         self.closing = False  # after the answer under way
         self.is_choked = False  # the socket takes no more
         self.heard = True  # since the last ``ping``
+        self.idle = False  # an answer is out, and nothing of the next request is there
         self.due_s = port.now_s + limits.header_seconds_max
 
     # -- in ---------------------------------------------------------------------------------------------------------
@@ -133,13 +133,21 @@ class Http1Connection:
             if self.pipelined > PIPELINED_BYTES_MAX:
                 self._last_words(b"400 Bad Request", b"too much was sent ahead\n")
                 return
-        elif self.head is None:
+        elif self.idle:
+            self.idle = False  # more bytes of this head do not give it more time
             self.due_s = self.port.now_s + self.limits.header_seconds_max
         try:
             self.engine.receive_data(data)
             self._advance(data)
         except zttp.RemoteProtocolError as error:
-            self._last_words(b"400 Bad Request", f"400 Bad Request: {error}\n".encode())
+            self._refuse(error)
+
+    def _refuse(self, error: zttp.RemoteProtocolError) -> None:
+        """Go's answers to a head that is too large and to what is no HTTP."""
+        if TOO_LARGE in str(error):
+            self._last_words(b"431 Request Header Fields Too Large", b"431 Request Header Fields Too Large")
+        else:
+            self._last_words(b"400 Bad Request", f"400 Bad Request: {error}".encode())
 
     def _advance(self, data: bytes) -> None:
         """Reads on until a request is whole; the next one waits until it is answered."""
@@ -185,7 +193,7 @@ class Http1Connection:
         self.head = None
         self.due_s = NEVER
         request = Request(
-            head.method, head.path, head.query, head.headers, body, self.peer,
+            head.method, head.path, head.query, tuple(head.headers), body, self.peer,
             version=head.http_version, upgrade=upgrade,
         )  # fmt: skip
         self.request = request
@@ -253,6 +261,7 @@ class Http1Connection:
 
     def _begin(self, request: Request, response: Response, stream: Stream) -> None:
         """The head of a stream is out, and the stream told to begin."""
+        self.answer_due_s = NEVER
         headers: list[Header] = [*response.headers, (b"date", self.port.date)]
         if response.status == 101:
             self._write(head_of(101, response.headers))
@@ -275,6 +284,8 @@ class Http1Connection:
             self._done()
             return
         self.stream = stream
+        if isinstance(stream, Pieces):  # an answer that is to end, however slowly its client takes it
+            self.answer_due_s = self.port.now_s + self.limits.answer_seconds_max
         stream.start(self)
 
     @property
@@ -315,11 +326,13 @@ class Http1Connection:
         """The answer is out."""
         self.request = None
         self.pipelined = 0
+        self.answer_due_s = NEVER
+        self.due_s = self.port.now_s + self.limits.idle_seconds_max  # also to take what is not sent yet
         if self.closing or self.engine.should_close():
             self.deaf = True
             self._close()
             return
-        self.due_s = self.port.now_s + self.limits.idle_seconds_max
+        self.idle = True
         self.engine.start_next_cycle()
 
     def _resume(self) -> None:
@@ -328,11 +341,11 @@ class Http1Connection:
         try:
             self._advance(b"")
         except zttp.RemoteProtocolError as error:
-            self._last_words(b"400 Bad Request", f"400 Bad Request: {error}\n".encode())
+            self._refuse(error)
 
     def _last_words(self, status: bytes, body: bytes, kind: bytes = b"text/plain; charset=utf-8") -> None:
         self.deaf = True
-        self.due_s = NEVER
+        self.due_s = self.port.now_s + self.limits.idle_seconds_max
         self._write(
             b"HTTP/1.1 %b\r\ncontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
             % (status, kind, len(body), body)
@@ -360,14 +373,16 @@ class Http1Connection:
         return True
 
     def is_busy(self) -> bool:
-        """Whether an answer is owed; streams are not."""
-        return self.request is not None and self.stream is None
+        """Whether an answer is owed; streams that need not end are not."""
+        return self.request is not None and (self.stream is None or isinstance(self.stream, Pieces))
 
     def is_overdue(self, now_s: float) -> bool:
         """Whether the client has taken too long with its request, or with the next one; an answer that does is given up."""
         if self.task is not None and now_s > self.answer_due_s:
             self.answer_due_s = 0
             self.task.cancel()
+        elif self.stream is not None and self.task is None and now_s > self.answer_due_s:
+            self.abort()
         return now_s > self.due_s
 
     def leave(self) -> None:

@@ -15,7 +15,7 @@ import zttp
 
 from kcore.http.frames import Frames
 from kcore.http.http1 import DEFAULTS, NEVER, NO_BODY, Limits, late
-from kcore.http.message import Handler, Header, Peer, Port, Request, Response, Stream
+from kcore.http.message import Handler, Header, Peer, Pieces, Port, Request, Response, Stream
 from kcore.http.turn import resumed
 
 SEND_PENDING_BYTES_MAX: Final = 256 << 10
@@ -35,6 +35,7 @@ class Exchange:
         "body_bytes",
         "connection",
         "due_s",
+        "engine_stream",
         "head",
         "id",
         "request",
@@ -45,6 +46,7 @@ class Exchange:
     def __init__(self, connection: Http2Connection, head: Any, due_s: float) -> None:
         self.connection = connection
         self.id: int = head.stream_id
+        self.engine_stream = connection.frames.engine.stream(self.id)
         self.head = head
         self.body: list[bytes] = []
         self.body_bytes = 0
@@ -58,21 +60,23 @@ class Exchange:
     def waiting_bytes(self) -> int:
         """What the client has not taken yet."""
         connection = self.connection
-        pending = connection.frames.engine.stream(self.id).pending_bytes or 0
+        pending = self.engine_stream.pending_bytes or 0
         size: int = connection.transport.get_write_buffer_size()
         return size + pending
 
     @property
     def is_choked(self) -> bool:
-        """Whether so much waits that the stream should wait, too."""
-        if self.connection.choked:
+        """Whether so much waits that the stream should wait, too; it is told when it need not any more."""
+        connection = self.connection
+        if connection.choked or (self.engine_stream.pending_bytes or 0) > SEND_PENDING_BYTES_MAX:
+            connection.waiting.add(self)
             return True
-        return (self.connection.frames.engine.stream(self.id).pending_bytes or 0) > SEND_PENDING_BYTES_MAX
+        return False
 
     def write(self, data: bytes) -> None:
         """Sends a part of the stream."""
         if data and self.stream is not None:
-            self.connection.frames.engine.stream(self.id).send_data(data)
+            self.engine_stream.send_data(data)
             self.connection.frames.flush_soon()
 
     def end(self) -> None:
@@ -99,6 +103,7 @@ class Http2Connection:
         "port",
         "silent_since_s",
         "transport",
+        "waiting",
     )
 
     def __init__(
@@ -110,6 +115,7 @@ class Http2Connection:
         self.port = port
         self.limits = limits
         self.exchanges: dict[int, Exchange] = {}
+        self.waiting: set[Exchange] = set()  # streams that were told that they are choked
         self.long_count = 0
         self.choked = False
         self.silent_since_s = port.now_s
@@ -147,7 +153,7 @@ class Http2Connection:
         )
         exchange.request = Request(b"", b"", b"", (), b"", self.peer)
         self._answer(exchange, Response(413, [(b"content-type", b"application/json")], status))
-        self.frames.engine.stream(exchange.id).reset(zttp.H2ErrorCode.NO_ERROR)  # RFC 9113 8.1
+        exchange.engine_stream.reset(zttp.H2ErrorCode.NO_ERROR)  # RFC 9113 8.1
 
     def ended(self, stream_id: int) -> None:
         """A stream's request is whole."""
@@ -162,8 +168,9 @@ class Http2Connection:
             self._abandon(exchange)
 
     def credited(self) -> None:
-        """The client takes more."""
-        for exchange in list(self.exchanges.values()):
+        """The client takes more: streams that wait for it may go on, and only those are looked at."""
+        waiting, self.waiting = self.waiting, set()
+        for exchange in waiting:
             if exchange.stream is not None and not exchange.is_choked:
                 exchange.stream.resume()
 
@@ -172,7 +179,9 @@ class Http2Connection:
         exchange.due_s = NEVER
         body = b"".join(exchange.body)
         exchange.body.clear()
-        request = Request(head.method, head.path, head.query, head.headers, body, self.peer, version=b"2")
+        request = Request(
+            head.method, head.path, head.query, tuple(head.headers), body, self.peer, version=b"2"
+        )
         exchange.request = request
         work = cast("Coroutine[Any, Any, Response]", self.handler(request))
         try:
@@ -215,7 +224,7 @@ class Http2Connection:
             return
         headers: list[Header] = [each for each in response.headers if each[0] not in HOP_BY_HOP]
         headers.append((b"date", self.port.date))
-        stream = self.frames.engine.stream(exchange.id)
+        stream = exchange.engine_stream
         assert exchange.request is not None
         if isinstance(body, bytes):
             if response.status not in NO_BODY:
@@ -234,6 +243,10 @@ class Http2Connection:
         else:
             stream.send_response(response.status, headers)
             exchange.stream = body
+            if isinstance(body, Pieces):  # an answer that is to end, however slowly its client takes it
+                exchange.answer_due_s = self.port.now_s + self.limits.answer_seconds_max
+            else:
+                exchange.answer_due_s = NEVER
             self.long_count += 1
             if self.long_count > LONG_STREAMS_MAX:
                 self.frames.leave()
@@ -243,13 +256,13 @@ class Http2Connection:
     def finish(self, exchange: Exchange) -> None:
         """A stream is whole."""
         if self._forget(exchange):
-            self.frames.engine.stream(exchange.id).end_message()
+            exchange.engine_stream.end_message()
             self.frames.flush_soon()
 
     def reset(self, exchange: Exchange, code: int) -> None:
         """A stream is broken off."""
         if self._forget(exchange):
-            self.frames.engine.stream(exchange.id).reset(code)
+            exchange.engine_stream.reset(code)
             self.frames.flush_soon()
 
     def _forget(self, exchange: Exchange) -> bool:
@@ -257,6 +270,7 @@ class Http2Connection:
         if exchange.stream is not None:
             exchange.stream = None
             self.long_count -= 1
+            self.waiting.discard(exchange)
         return self.exchanges.pop(exchange.id, None) is not None
 
     def _abandon(self, exchange: Exchange) -> None:
@@ -285,8 +299,11 @@ class Http2Connection:
         return self.frames.ping() if self.exchanges else True
 
     def is_busy(self) -> bool:
-        """Whether an answer is owed; streams are not."""
-        return any(exchange.stream is None for exchange in self.exchanges.values())
+        """Whether an answer is owed; streams that need not end are not."""
+        return any(
+            exchange.stream is None or isinstance(exchange.stream, Pieces)
+            for exchange in self.exchanges.values()
+        )
 
     def is_overdue(self, now_s: float) -> bool:
         """Whether nothing was asked for long; a request that takes too long to come is reset."""
@@ -296,6 +313,10 @@ class Http2Connection:
             if exchange.task is not None and now_s > exchange.answer_due_s:
                 exchange.answer_due_s = 0
                 exchange.task.cancel()
+            elif exchange.stream is not None and now_s > exchange.answer_due_s:
+                stream = exchange.stream
+                self.reset(exchange, zttp.H2ErrorCode.INTERNAL_ERROR)
+                stream.stop()
             if now_s > exchange.due_s:
                 self.reset(exchange, zttp.H2ErrorCode.CANCEL)
         return False

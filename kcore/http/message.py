@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, Protocol
 
 Header = tuple[bytes, bytes]
+
+HEADERS_REMEMBERED_MAX: Final = 512  # sets of header fields: clients send the same ones again and again
 
 log = logging.getLogger("kcore.http")
 
@@ -54,16 +57,16 @@ class Tunnel(Stream, Protocol):
 
 
 class Request:
-    """One request. ``path`` and ``query`` are as they came, not percent-decoded; header names are in lower case."""
+    """One request. ``path`` and ``query`` are as they came, not percent-decoded, and so are the names of headers."""
 
-    __slots__ = ("_found", "body", "headers", "method", "path", "peer", "query", "upgrade", "version")
+    __slots__ = ("_first", "body", "headers", "method", "path", "peer", "query", "upgrade", "version")
 
     def __init__(
         self,
         method: bytes,
         path: bytes,
         query: bytes,
-        headers: Sequence[Header],
+        headers: tuple[Header, ...],
         body: bytes,
         peer: Peer,
         *,
@@ -78,21 +81,27 @@ class Request:
         self.peer = peer
         self.version = version
         self.upgrade = upgrade  # the protocol that the client would switch to
-        self._found: dict[bytes, bytes] | None = None
+        self._first: Mapping[bytes, bytes] | None = None
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of that header, whose name is in lower case."""
-        found = self._found
-        if found is None:
-            found = {}
-            for key, value in self.headers:
-                found.setdefault(key.lower(), value)
-            self._found = found
-        return found.get(name)
+        first = self._first
+        if first is None:
+            first = self._first = first_values(self.headers)
+        return first.get(name)
 
     def values(self, name: bytes) -> list[bytes]:
         """All values of that header, whose name is in lower case."""
         return [value for key, value in self.headers if key.lower() == name]
+
+
+@lru_cache(maxsize=HEADERS_REMEMBERED_MAX)
+def first_values(headers: tuple[Header, ...]) -> Mapping[bytes, bytes]:
+    """The first value of each header, by its name in lower case."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        found.setdefault(name.lower(), value)
+    return found
 
 
 class Response:

@@ -35,8 +35,12 @@ def check_txn(
     compares: Sequence[Compare], success: Sequence[Op], failure: Sequence[Op], ops_max: int = TXN_OPS_MAX
 ) -> bool:
     """True where the transaction only reads; raises TooManyOps, EmptyKey, DuplicateKey and the errors of its parts."""
-    if not compares and not failure and 0 < len(success) <= ops_max and _are_plain_puts(success):
-        return False
+    if not failure and 0 < len(success) <= ops_max and len(compares) <= ops_max and _are_plain_puts(success):
+        for compare in compares:
+            if not compare.key:
+                break
+        else:
+            return False
     reads = _check_parts(compares, success, failure, ops_max)
     if not reads:
         for branch in (success, failure):
@@ -45,7 +49,7 @@ def check_txn(
 
 
 def _are_plain_puts(ops: Sequence[Op]) -> bool:
-    """True for puts of different keys without conditions: the usual batch, checked in one pass."""
+    """True for puts of different keys, checked in one pass: the usual batch, and the creation of an object."""
     keys = []
     for op in ops:
         if type(op) is not PutOp:
@@ -54,7 +58,7 @@ def _are_plain_puts(ops: Sequence[Op]) -> bool:
         if not key or ignore_value or ignore_lease:
             return False
         keys.append(key)
-    return len(set(keys)) == len(keys)
+    return len(keys) == 1 or len(set(keys)) == len(keys)
 
 
 def _check_parts(

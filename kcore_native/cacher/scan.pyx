@@ -176,7 +176,7 @@ cdef class Plan:
                 *above, last = path.split(".")
                 for step in above:
                     node = node.setdefault(step.encode(), {})
-                node[last.encode()] = (place, rank)
+                node[last.encode()] = (*node.get(last.encode(), ()), place, rank)
         node = self.root.setdefault(b"metadata", {})
         node[b"labels"] = None
 
@@ -252,15 +252,19 @@ cdef class Reading:
         return end
 
     cdef int put(self, tuple wanted, bytes raw) except -1:
-        cdef Py_ssize_t place = wanted[0]
-        cdef int rank = wanted[1]
+        """The value counts for each field that is read there; ``wanted``: place, rank, place, rank ..."""
+        cdef Py_ssize_t each, place
+        cdef int rank
         text = self.text(raw)
-        if not text or (self.ranks is not None and self.ranks.get(place, rank) < rank):
+        if not text:
             return 0
         if self.ranks is None:
             self.ranks = {}
-        self.ranks[place] = rank
-        self.fields[place] = text
+        for each in range(0, len(wanted), 2):
+            place, rank = wanted[each], wanted[each + 1]
+            if self.ranks.get(place, rank) >= rank:
+                self.ranks[place] = rank
+                self.fields[place] = text
         return 0
 
     cdef str text(self, bytes raw):

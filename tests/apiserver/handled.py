@@ -92,7 +92,7 @@ class Server:
             fields.append((b"content-type", content_type.encode()))
         request = Request(
             method.encode(), path.encode("utf-8", "surrogateescape"), query.encode("utf-8", "surrogateescape"),
-            fields, raw, PEER,
+            tuple(fields), raw, PEER,
         )  # fmt: skip
         return self.run(self.handler(request))
 

@@ -208,6 +208,22 @@ def test_a_watch_tells_what_happens(plane: ControlPlane, call: Caller, accept: s
         assert [event["object"]["data"]["x"] for event in events] == ["1", "2", "2"]
 
 
+def test_initial_events_as_tables_begin_with_the_columns(plane: ControlPlane, call: Caller) -> None:
+    for name in ("initial-0", "initial-1"):
+        plane.client.create(
+            {**config_map(name, x="1"), "metadata": {"name": name, "labels": {"l": "initial"}}}, "default"
+        )
+    connection = call.open()
+    wanted = "sendInitialEvents=1&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=1&labelSelector=l%3Dinitial"
+    accept = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    connection.request("GET", f"{CONFIG_MAPS}?watch=1&timeoutSeconds=30&{wanted}", headers=accept)
+    answer = connection.getresponse()
+    events = [json.loads(answer.readline()) for _ in range(3)]
+    connection.close()
+    assert [event["type"] for event in events] == ["ADDED", "ADDED", "BOOKMARK"]
+    assert [bool(event["object"].get("columnDefinitions")) for event in events] == [True, False, False]
+
+
 def test_what_the_server_says_of_itself(call: Caller) -> None:
     assert json.loads(call("GET", "/version")[2])["gitVersion"].startswith("v1.36.")
     assert call("GET", "/readyz")[::2] == (200, b"ok")

@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from kcore.api.errors import InputError
-from kcore.apiserver.driver import Identity
+from kcore.apiserver.driver import Identity, anonymous_may_ask
 from kcore.apiserver.flags import FLAGS, gather
-from kcore.apiserver.pki import Pki, kubeconfig, kubeconfig_text
+from kcore.apiserver.pki import Pki, kubeconfig, kubeconfig_text, write_private
+from kcore.apiserver.release import GIT_VERSION, told, version_info
 from kcore.cli.apiserver import two_dashes
 from kcore.cli.app import main
 from kcore.cli.daemons import UP_DEFAULTS, pairs, plain
@@ -27,11 +28,26 @@ def test_values_are_read_by_their_kind() -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [("secure-port", "x"), ("event-ttl", "soon"), ("anonymous-auth", "maybe"), ("tls-min-version", "1"),
-     ("tls-cert-file", "only-one")],
+     ("tls-cert-file", "only-one"), ("secure-port", "70000"), ("advertise-address", "x"), ("service-account-issuer", ""),
+     ("service-cluster-ip-range", "x"), ("service-cluster-ip-range", ""), ("service-cluster-ip-range", "10.0.0.0/32"),
+     ("service-cluster-ip-range", "10.0.0.0/24,10.1.0.0/24"), ("service-cluster-ip-range", "fd00::/32"),
+     ("service-cluster-ip-range", "10.0.0.0/24,fd00::/112,fd01::/112")],
 )  # fmt: skip
 def test_what_cannot_be_is_said(name: str, text: str) -> None:
     with pytest.raises(InputError, match=name):
         gather({name: text})
+
+
+def test_ranges_of_both_families_are_taken() -> None:
+    both = gather({"service-cluster-ip-range": "10.0.0.0/24,fd00::/112", "advertise-address": "::1"})
+    assert both["service-cluster-ip-range"] == ("10.0.0.0/24", "fd00::/112")
+    assert both["advertise-address"] == "::1"
+
+
+def test_a_key_that_cannot_be_read_names_its_flag(tmp_path: Path) -> None:
+    flags = gather({"cert-dir": str(tmp_path), "service-account-key-file": str(tmp_path / "no.pem")})
+    with pytest.raises(InputError, match="--service-account-key-file"):
+        Identity(flags, ["localhost"])
 
 
 def test_an_unknown_flag_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,6 +60,26 @@ def test_flags_are_taken_as_go_takes_them() -> None:
     assert two_dashes("--anonymous-auth=false") == "--anonymous-auth=false"
     assert two_dashes("-v=2") == "--v=2"
     assert two_dashes("value") == "value"
+
+
+def test_nobody_is_anonymous_where_everybody_may_do_everything() -> None:
+    assert anonymous_may_ask(gather({}))
+    assert not anonymous_may_ask(gather({"anonymous-auth": "false"}))
+    assert not anonymous_may_ask(gather({"authorization-mode": "RBAC,AlwaysAllow"}))
+
+
+def test_the_version_is_said_or_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--version"], ["-version"], ["--version=true", "--secure-port=1"]):
+        assert main(["apiserver", *arguments]) == 0
+        assert capsys.readouterr().out == f"Kubernetes {GIT_VERSION}\n"
+    assert told("raw").startswith('version.Info{Major:"1", Minor:"36", ')
+    mine = gather({"version": f"{GIT_VERSION}-mine.1+build"})["version"]
+    assert version_info(mine)["gitVersion"] == f"{GIT_VERSION}-mine.1+build"
+    assert plain(["apiserver", "--version", "--secure-port=1"]) is not None
+    assert gather({"version": "false"})["version"] == ""
+    for text in ("v1.35.0", "v1.36.20", "vv", "perhaps", ""):
+        with pytest.raises(InputError, match="version"):
+            gather({"version": text})
 
 
 def test_suites_are_those_that_were_named(tmp_path: Path) -> None:
@@ -72,7 +108,7 @@ def test_keys_are_made_once_and_are_private(tmp_path: Path) -> None:
     again = Pki(tmp_path)
     assert again.client("admin", authority, "kubernetes-admin", "system:masters") == admin
     (tmp_path / "admin.crt").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="PEM"):
+    with pytest.raises(InputError, match="PEM"):
         Pki(tmp_path).client("admin", authority, "kubernetes-admin", "system:masters")
     assert pki.signing_key("sa") == pki.signing_key("sa")
     for path in tmp_path.glob("*.key"):
@@ -94,3 +130,25 @@ def test_plain_command_lines_need_no_parser() -> None:
         ["up", "--port=1", "--port=2"], ["apiserver", "-v=2"],
     ):  # fmt: skip
         assert plain(words) is None
+
+
+@pytest.mark.parametrize("name", ["ca.crt", "ca.key", "sa.key"])
+def test_what_is_no_pem_refuses_the_start(tmp_path: Path, name: str) -> None:
+    flags = gather({"cert-dir": str(tmp_path)})
+    Identity(flags, ["localhost"])
+    (tmp_path / name).write_bytes(b"garbage")
+    with pytest.raises(InputError, match=f"{name}: is no PEM"):
+        Identity(flags, ["localhost"])
+
+
+def test_a_certificate_of_another_key_refuses_the_start(tmp_path: Path) -> None:
+    flags = gather({"cert-dir": str(tmp_path)})
+    Identity(flags, ["localhost"])
+    (tmp_path / "ca.crt").write_bytes((tmp_path / "front-proxy-ca.crt").read_bytes())
+    with pytest.raises(InputError, match=r"ca\.crt: is not of the key beside it"):
+        Identity(flags, ["localhost"])
+
+
+def test_a_kubeconfig_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"{tmp_path}: Is a directory"):
+        write_private(tmp_path, b"x")

@@ -2,8 +2,18 @@
 
 import pytest
 
+from kcore.api.resources.catalog import builtin
 from kcore.api.status import ApiError
-from kcore.apiserver.negotiation import JSON, PROTOBUF, YAML, Accepted, accepted, content_type, wants_pretty
+from kcore.apiserver.negotiation import (
+    JSON,
+    PROTOBUF,
+    YAML,
+    Accepted,
+    accepted,
+    content_type,
+    has_table,
+    wants_pretty,
+)
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
@@ -44,6 +54,27 @@ def test_what_is_not_served_is_406() -> None:
 
 def test_an_error_is_never_transformed() -> None:
     assert accepted(f"{TABLE},application/json", transforms=False) == Accepted(JSON)
+
+
+def test_what_is_not_stored_has_no_table() -> None:
+    with pytest.raises(ApiError) as caught:
+        accepted(TABLE, tables=False)
+    assert caught.value.code == 406
+    assert accepted(f"{TABLE},application/json", tables=False) == Accepted(JSON)
+    rows = {row.plural: row for row in builtin().rows}
+    without = {plural for plural, row in rows.items() if not has_table(row)}
+    assert without == {
+        "bindings", "localsubjectaccessreviews", "selfsubjectaccessreviews", "selfsubjectreviews",
+        "selfsubjectrulesreviews", "subjectaccessreviews", "tokenreviews",
+    }  # fmt: skip
+    assert has_table(rows["pods"], "status")
+    assert has_table(rows["deployments"], "scale")
+    for plural, subresource in (
+        ("pods", "eviction"),
+        ("serviceaccounts", "token"),
+        ("resourceclaims", "status"),
+    ):
+        assert not has_table(rows[plural], subresource)
 
 
 def test_a_watch_is_not_in_yaml() -> None:

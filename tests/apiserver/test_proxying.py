@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import pytest
+
 from kcore.api.status import ApiError
 from kcore.apiserver.proxying import Kubelets
 from kcore.apiserver.registry.connecting import Target
-from kcore.http.message import Pieces, Request, Response
+from kcore.http.message import Peer, Pieces, Request, Response
 from tests.http.ports import open_port
 from tests.http.test_http1 import Loud
 
@@ -67,18 +69,33 @@ def test_an_upgrade_is_a_tunnel_to_the_node() -> None:
     assert text.partition(b"\r\n\r\n")[2] == b"SOME BYTES."  # and nothing of the head
 
 
-def test_a_node_that_is_not_there_is_503() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        port = bound.getsockname()[1]
+def refused(target: Target, *, upgrade: bytes | None = None, is_log: bool = False) -> ApiError:
+    """What a client is told whose target is not reached."""
 
     async def main() -> ApiError:
-        request = Request(b"GET", b"/", b"", (), b"", None)  # type: ignore[arg-type]
-        try:
-            await Kubelets(None, lambda: None).forwarded(request, Target("http", "127.0.0.1", port), "/", "")
-        except ApiError as error:
-            return error
-        raise AssertionError
+        request = Request(b"GET", b"/", b"", (), b"", Peer("127.0.0.1:1"), upgrade=upgrade)
+        kubelets = Kubelets(None, lambda: None)
+        with pytest.raises(ApiError) as caught:
+            await kubelets.forwarded(request, target, target.path, target.query, is_log=is_log)
+        return caught.value
 
-    error = asyncio.run(main())
-    assert error.code == 503
-    assert error.message.startswith("error trying to reach service: ")
+    return asyncio.run(main())
+
+
+def test_a_target_that_is_not_there_is_told_in_gos_words() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        port = bound.getsockname()[1]
+    why = f"dial tcp 127.0.0.1:{port}: connect: connection refused"
+    target = Target("https", "127.0.0.1", port, "/containerLogs/default/web/c", "follow=true")
+    proxied = refused(target)
+    assert (proxied.code, proxied.reason) == (503, "ServiceUnavailable")
+    assert proxied.message == f"error trying to reach service: {why}"
+    log = refused(target, is_log=True)
+    assert (log.code, log.reason) == (500, "")
+    assert log.message == f'Get "https://127.0.0.1:{port}/containerLogs/default/web/c?follow=true": {why}'
+    upgraded = refused(target, upgrade=b"SPDY/3.1")
+    assert (upgraded.code, upgraded.message) == (500, f"error dialing backend: {why}")
+    nowhere = refused(Target("http", "no-such-node.invalid", 10250))
+    assert nowhere.message == (
+        "error trying to reach service: dial tcp: lookup no-such-node.invalid: no such host"
+    )

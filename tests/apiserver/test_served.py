@@ -10,12 +10,16 @@ from tests.apiserver.handled import Server
 
 
 def test_what_is_off_is_not_there() -> None:
-    flags = gather({"runtime-config": "batch/v1=false,batch/v1/jobs=true,apps/v1/daemonsets=false,api/beta"})
+    switched = (
+        "api/v1,api/v1/podtemplates=false,batch/v1=false,batch/v1/jobs=true,apps/v1/daemonsets=false,api/beta"
+    )
+    flags = gather({"runtime-config": switched})
     server = Server(switches=flags["runtime-config"])
     try:
         assert server("GET", "/apis/batch/v1/namespaces/default/jobs")[0] == 200
         assert server("GET", "/apis/batch/v1/namespaces/default/cronjobs")[0] == 404
         assert server("GET", "/apis/apps/v1/daemonsets")[0] == 404
+        assert server("GET", "/api/v1/namespaces/default/podtemplates")[0] == 404
         names = {each["name"] for each in server("GET", "/apis/apps/v1")[1]["resources"]}
         assert "deployments" in names
         assert "daemonsets" not in names

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
+from kcore.api.status import internal
 from kcore.apiserver.allocators.addresses import AddressRange, range_offset
-from kcore.apiserver.allocators.ports import PortRange
+from kcore.apiserver.allocators.ports import PortError, PortRange
 from kcore.apiserver.services.allocation import ServiceAllocation, service_hooks
+from kcore.apiserver.services.node_ports import NodePorts
 from tests.apiserver.registry.rig import Object, Rig, body, refused, run
 
 
@@ -163,16 +167,115 @@ def test_what_is_refused_or_dry_run_takes_nothing() -> None:
     with_services(test)
 
 
+def another_server(rig: Rig) -> ServiceAllocation:
+    """Writes go through a server that knows nothing but what the store has."""
+    made = ServiceAllocation(rig.core, cidrs=("10.0.0.0/24",), below=lambda _: 0)
+    through(rig, made)
+    return made
+
+
+def through(rig: Rig, server: ServiceAllocation) -> None:
+    """Writes go through that server from now on."""
+    rig.core.hooks = {("", "services"): service_hooks(server)}
+    rig.core.kinds.clear()
+
+
 def test_what_exists_is_known_after_a_restart() -> None:
     async def test(rig: Rig) -> None:
         await rig.create("services", service(type="NodePort"))
-        rig.allocation.forget()  # type: ignore[attr-defined]
-        rig.allocation.ports.taken.clear()  # type: ignore[attr-defined]
+        another_server(rig)
         made = await rig.create("services", service("t", type="NodePort"))
         assert made["spec"]["clusterIP"] == "10.0.0.18"
         assert made["spec"]["ports"][0]["nodePort"] == 30087
 
     with_services(test)
+
+
+RANGE = b"/registry/ranges/servicenodeports"
+
+
+def test_servers_on_one_store_give_no_port_and_no_address_twice() -> None:
+    async def test(rig: Rig) -> None:
+        first: ServiceAllocation = rig.allocation  # type: ignore[attr-defined]
+        await rig.create("services", service("a", type="NodePort"))
+        second = another_server(rig)
+        made = [await rig.create("services", service("b", type="NodePort"))]
+        through(rig, first)
+        made.append(await rig.create("services", service("c", type="NodePort")))
+        through(rig, second)
+        made.append(await rig.create("services", service("d", type="NodePort")))
+        assert [each["spec"]["ports"][0]["nodePort"] for each in made] == [30087, 30088, 30089]
+        assert [each["spec"]["clusterIP"] for each in made] == ["10.0.0.18", "10.0.0.19", "10.0.0.20"]
+        error = await refused(rig.create("services", service("e", type="NodePort", ports=[{"port": 1, "nodePort": 30088}])))  # fmt: skip
+        assert error.message.endswith("provided port is already allocated")
+        error = await refused(
+            rig.create("services", service("e", clusterIP="10.0.0.19", clusterIPs=["10.0.0.19"]))
+        )
+        assert error.message.endswith("provided IP is already allocated")
+
+    with_services(test)
+
+
+def test_what_one_server_gave_back_another_gives_out() -> None:
+    async def test(rig: Rig) -> None:
+        first: ServiceAllocation = rig.allocation  # type: ignore[attr-defined]
+        await rig.create("services", service("a", type="NodePort"))
+        second = another_server(rig)
+        await rig.create("services", service("b", type="NodePort"))
+        through(rig, first)
+        await rig.registry.delete(rig.op("services", "b"))
+        await rig.registry.delete(rig.op("services", "a"))
+        through(rig, second)
+        asked = service("c", type="NodePort", ports=[{"port": 1, "nodePort": 30086}], clusterIP="10.0.0.17", clusterIPs=["10.0.0.17"])  # fmt: skip
+        made = await rig.create("services", asked)
+        assert (made["spec"]["ports"][0]["nodePort"], made["spec"]["clusterIP"]) == (30086, "10.0.0.17")
+
+    with_services(test)
+
+
+def test_the_range_is_kept_as_upstream_keeps_it() -> None:
+    async def test(rig: Rig) -> None:
+        ports = [{"port": 1, "nodePort": 30000}, {"name": "b", "port": 2, "nodePort": 30009}]
+        await rig.create("services", service("a", type="NodePort", ports=ports))
+        kept = await rig.kv.get(RANGE)
+        assert kept is not None
+        assert orjson.loads(kept.value) == {
+            "apiVersion": "v1", "kind": "RangeAllocation", "metadata": {}, "range": "30000-32767", "data": "AgE=",
+        }  # fmt: skip
+
+    with_services(test)
+
+
+def test_a_port_that_nobody_has_is_free_after_a_while() -> None:
+    async def test(rig: Rig) -> None:
+        now_s = 0.0
+        ports = PortRange(30000, 30001)
+        used: set[int] = set()
+
+        async def in_use() -> set[int]:
+            return used
+
+        def made() -> NodePorts:
+            return NodePorts(rig.core.store, PortRange(30000, 30001), in_use, lambda: now_s)
+
+        await NodePorts(rig.core.store, ports, in_use, lambda: now_s).change(lambda: ports.take(30000))
+        other = made()  # the first server died before it stored the service
+        await other.learn()
+        assert other.ports.taken == {30000}
+        now_s = 600.0
+        assert await other.change(lambda: taken_of(other.ports)) == 30001
+        used.add(30001)
+        assert await other.change(lambda: taken_of(other.ports)) == 30000
+
+    with_services(test)
+
+
+def taken_of(ports: PortRange) -> int:
+    """Some port, as a write takes it."""
+    try:
+        return ports.take_any(lambda _: 0)
+    except PortError as error:
+        raise internal(str(error)) from None
 
 
 def test_two_families() -> None:

@@ -74,7 +74,7 @@ async def operate(world: World, operation: str, chance: random.Random) -> None:
     st.lists(st.sampled_from(OPERATIONS), min_size=5, max_size=40),
     st.integers(0, 1 << 30), st.sampled_from(["", "app=x"]), st.sampled_from([True, False, None]),
 )  # fmt: skip
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 def test_it_converges_and_lives_are_consistent(
     operations: list[str], seed: int, selector: str, has_watch_list: bool | None
 ) -> None:

@@ -33,12 +33,22 @@ def placeholder(name: str, *given: Any) -> str:
 
 def functions() -> dict[str, Any]:
     """Kwok's stage tester's: each says its name and what it was given."""
-    single = ("Now", "StartTime", "Version", "NodeName", "NodePort", "NodeIP", "PodIP", "NodeIPWith", "PodIPWith")
-    made: dict[str, Any] = {
-        name: lambda *given, name=name: placeholder(name, *given) for name in single
-    }
+    single = (
+        "Now",
+        "StartTime",
+        "Version",
+        "NodeName",
+        "NodePort",
+        "NodeIP",
+        "PodIP",
+        "NodeIPWith",
+        "PodIPWith",
+    )
+    made: dict[str, Any] = {name: lambda *given, name=name: placeholder(name, *given) for name in single}
     for name in ("NodeIPsWith", "PodIPsWith"):
-        made[name] = lambda *given, name=name: [f"<{i} of {placeholder(name, *given)[1:-1]}>" for i in range(2)]
+        made[name] = lambda *given, name=name: [
+            f"<{i} of {placeholder(name, *given)[1:-1]}>" for i in range(2)
+        ]
     return {**STATIC, **made}
 
 
@@ -76,7 +86,9 @@ def stage_shown(stage: Stage, obj: dict[str, Any]) -> dict[str, Any]:
 def stages_beside(given: Path) -> Sequence[Stage]:
     found = []
     for path in sorted(given.parent.parent.glob("*.yaml")):
-        found += [read_stage(each) for each in yaml.safe_load_all(path.read_text()) if each["kind"] == "Stage"]
+        found += [
+            read_stage(each) for each in yaml.safe_load_all(path.read_text()) if each["kind"] == "Stage"
+        ]
     return found
 
 

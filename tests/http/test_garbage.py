@@ -9,7 +9,7 @@ import zttp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kcore.http.frames import CANCELLED_MAX, PREFACE
+from kcore.http.frames import CANCELLED_MAX, PREFACE, STREAMS_MAX
 from kcore.http.http1 import Http1Connection
 from kcore.http.http2 import Http2Connection
 from kcore.http.message import Peer, Request, Response
@@ -187,3 +187,22 @@ def test_floods_of_pings_and_settings_do_not_pile_up() -> None:
     flood = frame(6, 0, 0, b"12345678") * 2000 + SETTINGS * 2000
     _, transport, _ = fed(Http2Connection, [PREFACE + SETTINGS, flood, b""])
     assert len(transport.written) <= len(flood) + 1000
+
+
+def test_a_connection_of_thousands_of_requests_is_left_before_the_engine_ends_it() -> None:
+    """No request is lost that comes before the client can have read that it should open another connection."""
+    settled = frame(8, 0, 0, b"\x00\x10\x00\x00")  # the client takes a mebibyte more
+
+    def posts(first: int, last: int) -> bytes:
+        """Requests with a body, by their numbers."""
+        return b"".join(
+            frame(1, 4, 2 * number + 1, b"\x83\x86\x84\x41\x01a") + frame(0, 1, 2 * number + 1, b"body")
+            for number in range(first, last)
+        )
+
+    goaway = frame(7, 0, 0, b"\x7f\xff\xff\xff\x00\x00\x00\x00")
+    turns = [posts(number, number + 64) for number in range(0, STREAMS_MAX + 2 * 128, 64)]
+    _, before, seen = fed(Http2Connection, [PREFACE + SETTINGS + settled, *turns[:59]])
+    assert (len(seen), goaway in before.written) == (59 * 64, False)
+    _, after, seen = fed(Http2Connection, [PREFACE + SETTINGS + settled, *turns])
+    assert (len(seen), after.written.count(goaway)) == (len(turns) * 64, 1)

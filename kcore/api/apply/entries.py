@@ -100,11 +100,12 @@ def encode(managed: Managed) -> list[Entry]:
     """The entries in upstream's order: operation, time, manager, version, subresource."""
     made = [entry_of(who, owned, managed.times.get(who)) for who, owned in managed.owned.items()]
     if len(made) > 1:
-        made.sort(key=_order)
+        made.sort(key=order_of_entry)
     return made
 
 
-def _order(entry: Entry) -> tuple[str, ...]:
+def order_of_entry(entry: Entry) -> tuple[str, ...]:
+    """Upstream's order of entries."""
     return tuple(
         entry.get(name, "") for name in ("operation", "time", "manager", "apiVersion", "subresource")
     )
@@ -139,9 +140,10 @@ def cap_update_managers(managed: Managed) -> None:
         return
     updaters.sort(key=lambda who: (managed.times.get(who) or "", who.identifier))
     first_of: dict[str, Owner] = {}
+    joined: dict[Owner, list[sets.Set]] = {}  # what each bucket is to own beside what it owns
     for who in updaters:
         if count <= UPDATE_MANAGERS_MAX:
-            return
+            break
         owned = managed.owned[who]
         bucket = owner(ANCIENT_CHANGES, "Update", owned.api_version, "")
         first = first_of.get(owned.api_version)
@@ -150,8 +152,20 @@ def cap_update_managers(managed: Managed) -> None:
             continue
         if bucket not in managed.owned:
             managed.owned[bucket] = managed.owned.pop(first)
-        joined = sets.union(owned.fields, managed.owned[bucket].fields)
-        managed.owned[bucket] = owned._replace(fields=joined)
+        joined.setdefault(bucket, []).append(owned.fields)
+        if who == bucket:
+            del joined[bucket]
         del managed.owned[who]
         count -= 1
         managed.times[bucket] = managed.times.get(who)  # the later of the two
+    for bucket, parts in joined.items():
+        owned = managed.owned[bucket]
+        managed.owned[bucket] = owned._replace(fields=_union([owned.fields, *parts]))
+
+
+def _union(parts: list[sets.Set]) -> sets.Set:
+    """All of them in one, two and two: one after the other costs the square of what a body may bring."""
+    while len(parts) > 1:
+        pairs = zip(parts[::2], parts[1::2], strict=False)
+        parts = [sets.union(one, other) for one, other in pairs] + parts[len(parts) & ~1 :]
+    return parts[0]

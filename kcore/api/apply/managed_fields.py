@@ -74,9 +74,11 @@ def update(
     node: Any,
     reset_fields: ResetFields = (),
     convert: Convert | None = None,
+    comparison: walk.Comparison | None = None,
 ) -> None:
     """``new["metadata"]["managedFields"]`` is right for a write by ``manager``; ``live`` is None for a create.
 
+    ``comparison``: of ``live`` with ``new`` without its managed fields, where it is known already.
     A write that changes nothing keeps all times (what defaults and admission undo later is the registry's to see,
     fieldmanager/equality.go). Managed fields that are malformed are those of ``live``; an object
     that cannot be walked (list items without keys) loses them, as upstream's UpdateNoErrors.
@@ -92,7 +94,9 @@ def update(
             entries = _created(updater, new, writer, api_version, now, node)
         else:
             managed = _live_or_new(live, given, bool(subresource))
-            entries = encode(_updated(updater, live, new, managed, writer, api_version, now, node))
+            entries = encode(
+                _updated(updater, live, new, managed, writer, api_version, now, node, comparison)
+            )
     except ValueError:
         return
     if entries:
@@ -139,13 +143,14 @@ def _updated(
     api_version: str,
     now: str,
     node: Any,
+    comparison: walk.Comparison | None = None,
 ) -> Managed:
     """The owners after an update; an object that is not tracked stays so."""
     if not managed.owned and live is not None and (live.get("metadata") or {}).get("uid"):
         return managed
     shape = shape_of(node)
     old = Typed(shape.zero if live is None else live, shape, api_version)
-    changed = updater.update(old, Typed(new, shape, api_version), managed.owned)
+    changed = updater.update(old, Typed(new, shape, api_version), managed.owned, comparison)
     own = sets.difference(changed, STRIPPED)
     if own:
         previous = managed.owned.get(writer)

@@ -42,10 +42,16 @@ class Updater:
     ignored: Mapping[str, FieldSet]
     convert: Convert | None = None
 
-    def update(self, live: Typed, new: Typed, owners: dict[Owner, Owned]) -> FieldSet:
+    def update(
+        self,
+        live: Typed,
+        new: Typed,
+        owners: dict[Owner, Owned],
+        known: walk.Comparison | None = None,
+    ) -> FieldSet:
         """What the writer of ``new`` changed, and now owns; ``owners`` (the others) lose it."""
         self.reconcile(live, owners)
-        comparison = self._disown(live, new, owners, None, force=True)
+        comparison = self._disown(live, new, owners, None, force=True, known=known)
         return self.filtered(comparison.changed, new.api_version)
 
     def apply(
@@ -83,15 +89,24 @@ class Updater:
         ignored = self.ignored.get(api_version)
         return sets.recursive_difference(fields, ignored) if ignored else fields
 
-    def _compared(self, old: Typed, new: Typed) -> tuple[FieldSet, FieldSet]:
-        comparison = walk.Comparison(new.shape, old.value, new.value)
+    def _compared(
+        self, old: Typed, new: Typed, known: walk.Comparison | None = None
+    ) -> tuple[FieldSet, FieldSet]:
+        comparison = known or walk.Comparison(new.shape, old.value, new.value)
         version = new.api_version
         return self.filtered(comparison.changed, version), self.filtered(comparison.removed, version)
 
     def _disown(
-        self, live: Typed, new: Typed, owners: dict[Owner, Owned], writer: Owner | None, *, force: bool
+        self,
+        live: Typed,
+        new: Typed,
+        owners: dict[Owner, Owned],
+        writer: Owner | None,
+        *,
+        force: bool,
+        known: walk.Comparison | None = None,
     ) -> Changes:
-        changes = Changes(*self._compared(live, new))
+        changes = Changes(*self._compared(live, new, known))
         versions = {new.api_version: changes}
         conflicts: dict[Owner, FieldSet] = {}
         removed: dict[Owner, FieldSet] = {}

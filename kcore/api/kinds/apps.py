@@ -48,7 +48,7 @@ from kcore.api.kinds.updates import (
     validate_named_update,
     validate_selector_unchanged,
 )
-from kcore.api.strategy import Context, Strategy, UpdateStrategy
+from kcore.api.strategy import Context, Strategy, UpdateStrategy, always
 
 Object = dict[str, Any]
 
@@ -430,6 +430,7 @@ DEPLOYMENT: Final = Strategy(
             )
         }
     ),
+    only_named=always,
 )
 REPLICA_SET: Final = Strategy(
     default=_default_replica_set,
@@ -441,6 +442,7 @@ REPLICA_SET: Final = Strategy(
     warnings_on_update=_warnings_on_update,
     reset_fields=("status",),
     subresources=with_status(_validate_replica_set_status),
+    only_named=always,
 )
 DAEMON_SET: Final = Strategy(
     default=_default_daemon_set,
@@ -452,5 +454,6 @@ DAEMON_SET: Final = Strategy(
     warnings_on_update=_daemon_set_warnings_on_update,
     reset_fields=("status",),
     subresources=with_status(_validate_daemon_set_status, _prepare_daemon_set_status),
+    only_named=always,
 )
 CONTROLLER_REVISION: Final = Strategy(validate=_validate_revision, validate_update=_validate_revision_update)

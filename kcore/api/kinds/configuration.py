@@ -21,7 +21,7 @@ from kcore.api.kinds.updates import (
     validate_unchanged,
 )
 from kcore.api.schema.syntax import syntax_error
-from kcore.api.strategy import Context, Strategy
+from kcore.api.strategy import Context, Strategy, always
 
 Object = dict[str, Any]
 
@@ -196,7 +196,9 @@ def _account_warnings_on_update(obj: Object, old: Object, context: Context) -> l
     return [] if _is_marked(old) else _account_warnings(obj, context)
 
 
-CONFIG_MAP: Final = Strategy(validate=_validate_config_map, validate_update=_validate_config_map_update)
+CONFIG_MAP: Final = Strategy(
+    validate=_validate_config_map, validate_update=_validate_config_map_update, only_named=always
+)
 SECRET: Final = Strategy(
     default=_default_secret,
     validate=_validate_secret,
@@ -204,6 +206,7 @@ SECRET: Final = Strategy(
     prepare_for_update=_prepare_secret_update,
     validate_update=_validate_secret_update,
     warnings_on_update=_secret_warnings,
+    only_named=always,
 )
 SERVICE_ACCOUNT: Final = Strategy(
     prepare_for_create=_bare_references,
@@ -212,4 +215,5 @@ SERVICE_ACCOUNT: Final = Strategy(
     prepare_for_update=_bare_references,
     validate_update=_validate_account_update,
     warnings_on_update=_account_warnings_on_update,
+    only_named=always,
 )

@@ -34,7 +34,7 @@ from kcore.api.kinds.updates import (
     validate_named,
     validate_named_update,
 )
-from kcore.api.strategy import Context, Strategy, UpdateStrategy
+from kcore.api.strategy import Context, Strategy, UpdateStrategy, always
 
 Object = dict[str, Any]
 
@@ -197,4 +197,5 @@ REPLICATION_CONTROLLER: Final = Strategy(
     subresources=MappingProxyType(
         {"status": UpdateStrategy(keeping("spec"), _validate_controller_status, reset_fields=("spec",))}
     ),
+    only_named=always,
 )

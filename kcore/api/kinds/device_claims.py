@@ -34,7 +34,7 @@ from kcore.api.kinds.updates import (
     validate_named_update,
 )
 from kcore.api.kinds.volumes import validate_csi_driver
-from kcore.api.strategy import Context, Strategy, UpdateStrategy
+from kcore.api.strategy import Context, Strategy, UpdateStrategy, always
 
 Object = dict[str, Any]
 Part = Mapping[str, Any]
@@ -412,6 +412,7 @@ RESOURCE_CLAIM: Final = Strategy(
             )
         }
     ),
+    only_named=always,
 )
 RESOURCE_CLAIM_TEMPLATE: Final = Strategy(
     default=_default_template, validate=_validate_template, validate_update=_validate_template_update

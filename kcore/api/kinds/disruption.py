@@ -17,7 +17,7 @@ from kcore.api.kinds.metadata import (
 )
 from kcore.api.kinds.templates import validate_at_most_all, validate_counts, validate_int_or_percent
 from kcore.api.kinds.updates import count_generation, keep, keeping, semantically_equal
-from kcore.api.strategy import Context, Strategy, UpdateStrategy
+from kcore.api.strategy import Context, Strategy, UpdateStrategy, always
 
 Object = dict[str, Any]
 
@@ -92,4 +92,5 @@ POD_DISRUPTION_BUDGET: Final = Strategy(
     subresources=MappingProxyType(
         {"status": UpdateStrategy(keeping("spec"), _validate_status, reset_fields=("spec",))}
     ),
+    only_named=always,
 )

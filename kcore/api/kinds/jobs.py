@@ -171,6 +171,11 @@ def _validate_generated_selector(obj: Object, prefixed: bool, errors: list[Field
         errors.append(invalid("spec.selector", shown_selector(selector), "`selector` not auto-generated"))
 
 
+def _only_named(job: Object) -> bool:
+    """An indexed job's name must be short enough for its pods' names."""
+    return job["spec"].get("completionMode") != "Indexed"
+
+
 def _validate_job_all(obj: Object, options: PodOptions, prefixed: bool) -> list[FieldError]:
     """ValidateJob."""
     errors = validate_named(obj)
@@ -508,4 +513,5 @@ JOB: Final = Strategy(
     subresources=MappingProxyType(
         {"status": UpdateStrategy(keeping("spec"), _validate_job_status, reset_fields=("spec",))}
     ),
+    only_named=_only_named,
 )

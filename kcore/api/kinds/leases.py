@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from kcore.api.field import FieldError, invalid
 from kcore.api.kinds.updates import validate_named, validate_named_update
-from kcore.api.strategy import Context, Strategy
+from kcore.api.strategy import Context, Strategy, always
 
 Object = dict[str, Any]
 
@@ -55,4 +55,5 @@ LEASE: Final = Strategy(
     validate_update=_validate_update,
     allow_create_on_update=True,
     allow_unconditional_update=False,
+    only_named=always,
 )

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
+
+import orjson
 
 from kcore.api.field import (
     FieldError,
@@ -39,6 +42,8 @@ NameCheck = Callable[[str, str], list[FieldError]]  # path, name
 IMMUTABLE: Final = "field is immutable"
 NOT_NEGATIVE: Final = "must be greater than or equal to 0"
 ANNOTATIONS_BYTES_MAX: Final = 256 << 10
+REMEMBERED_COUNT_MAX: Final = 1024  # metadata, and managers, that nothing is wrong with
+REMEMBERED_BYTES_MAX: Final = 4 << 10  # of such metadata
 FIELD_MANAGER_BYTES_MAX: Final = 128
 SUBRESOURCE_BYTES_MAX: Final = 256
 CONDITION_REASON_BYTES_MAX: Final = 1 << 10
@@ -113,12 +118,26 @@ def _validate_rest(
 
 def _validate_lists(metadata: Mapping[str, Any], path: str, errors: list[FieldError]) -> None:
     get = metadata.get
+    text = orjson.dumps((get("labels"), get("annotations"), get("ownerReferences")))
+    if len(text) <= REMEMBERED_BYTES_MAX and _are_sound(text):
+        return
     if labels := get("labels"):
         errors += validate_labels(labels, f"{path}.labels")
     if annotations := get("annotations"):
         errors += validate_annotations(annotations, f"{path}.annotations")
     if owners := get("ownerReferences"):
         errors += validate_owner_references(owners, f"{path}.ownerReferences")
+
+
+@lru_cache(maxsize=REMEMBERED_COUNT_MAX)
+def _are_sound(text: bytes) -> bool:
+    """Nothing is wrong with these labels, annotations and owners: an update asks that four times of the same ones."""
+    labels, annotations, owners = orjson.loads(text)
+    return not (
+        validate_labels(labels or {}, "")
+        or validate_annotations(annotations or {}, "")
+        or validate_owner_references(owners or (), "")
+    )
 
 
 def validate_metadata_update(
@@ -201,7 +220,8 @@ def validate_owner_references(owners: Sequence[Mapping[str, Any]], path: str) ->
     """Each names its owner; at most one is the controller (ValidateOwnerReferences)."""
     errors: list[FieldError] = []
     first = ""
-    for owner in owners:
+    listed = [*owners]
+    for owner in listed:
         api_version = owner.get("apiVersion") or ""
         group, _, version = api_version.rpartition("/")
         if api_version.count("/") > 1:  # no group and version: Go's parser gives up and both are empty
@@ -224,7 +244,7 @@ def validate_owner_references(owners: Sequence[Mapping[str, Any]], path: str) ->
                     'Only one reference can have Controller set to true. Found "true" in references for '
                     f"{first} and {current}"
                 )
-                errors.append(invalid(path, list(owners), detail))
+                errors.append(invalid(path, listed, detail))
             else:
                 first = current
     return errors
@@ -254,6 +274,11 @@ def validate_field_manager(manager: str, path: str) -> list[FieldError]:
     return errors
 
 
+@lru_cache(maxsize=REMEMBERED_COUNT_MAX)
+def _is_sound_manager(manager: str) -> bool:
+    return not validate_field_manager(manager, "")
+
+
 def validate_managed_fields(entries: Sequence[Mapping[str, Any]], path: str) -> list[FieldError]:
     """Operation, type of fields, manager and subresource of each (ValidateManagedFields)."""
     errors: list[FieldError] = []
@@ -264,7 +289,7 @@ def validate_managed_fields(entries: Sequence[Mapping[str, Any]], path: str) -> 
         fields_type = entry.get("fieldsType") or ""
         if fields_type not in ("", "FieldsV1"):
             errors.append(invalid(f"{path}[{index}].fieldsType", fields_type, "must be `FieldsV1`"))
-        if manager := entry.get("manager"):
+        if (manager := entry.get("manager")) and not _is_sound_manager(manager):
             errors += validate_field_manager(manager, f"{path}[{index}].manager")
         if byte_count(entry.get("subresource") or "") > SUBRESOURCE_BYTES_MAX:
             errors.append(too_long(f"{path}[{index}].subresource", SUBRESOURCE_BYTES_MAX))

@@ -29,7 +29,7 @@ from kcore.api.kinds.updates import (
     validate_named,
     validate_named_update,
 )
-from kcore.api.strategy import Context, Strategy, UpdateStrategy
+from kcore.api.strategy import Context, Strategy, UpdateStrategy, always
 
 Object = dict[str, Any]
 
@@ -275,6 +275,7 @@ NETWORK_POLICY: Final = Strategy(
     prepare_for_update=_prepare_for_update,
     validate_update=_validate_update,
     warnings_on_update=_warnings,
+    only_named=always,
 )
 IP_ADDRESS: Final = Strategy(validate=_validate_address, validate_update=_validate_address_update)
 SERVICE_CIDR: Final = Strategy(

@@ -25,7 +25,7 @@ from kcore.api.kinds.updates import (
     validate_unchanged,
 )
 from kcore.api.quantity import canonical, parse_quantity, unit_value
-from kcore.api.strategy import Context, Strategy, UpdateStrategy
+from kcore.api.strategy import Context, Strategy, UpdateStrategy, always
 
 Object = dict[str, Any]
 Spec = Mapping[str, Any]
@@ -221,4 +221,5 @@ PERSISTENT_VOLUME_CLAIM: Final = Strategy(
     subresources=MappingProxyType(
         {"status": UpdateStrategy(_prepare_status, _validate_status, reset_fields=("spec",))}
     ),
+    only_named=always,
 )

@@ -14,7 +14,7 @@ from kcore.api.field import FieldError, forbidden, invalid, quoted, required
 from kcore.api.kinds.internal_form import difference
 from kcore.api.kinds.metadata import has_invalid_label_value, validate_label_selector
 from kcore.api.kinds.names import between, label_value
-from kcore.api.kinds.pod_options import OF_TEMPLATE, PodOptions, containers_of
+from kcore.api.kinds.pod_options import OF_POD, OF_TEMPLATE, PodOptions, containers_of
 from kcore.api.kinds.pod_spec import DELETION_COST_KEY, INT32_MAX, MIRROR_KEY, is_deletion_cost
 from kcore.api.kinds.relative_paths import validate_local_path
 from kcore.api.kinds.resource_lists import equal_amounts, fills_pages, is_huge_pages, quality_of_service
@@ -35,9 +35,16 @@ UPDATABLE: Final = (
     "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
 )
 ONLY_COMPUTE: Final = "only cpu and memory resources are mutable"
+_WITH_ANY_COST: Final = replace(OF_POD, allow_invalid_deletion_cost=True)
 _AFFINITY: Final = (
     "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
 )
+
+
+def options_of_annotations(metadata: Mapping[str, Any]) -> PodOptions:
+    """Those of ``options_by_old`` that annotations are validated by."""
+    cost = (metadata.get("annotations") or {}).get(DELETION_COST_KEY)
+    return OF_POD if cost is None or is_deletion_cost(cost) else _WITH_ANY_COST
 
 
 def options_by_old(spec: Mapping[str, Any] | None, metadata: Mapping[str, Any], is_pod: bool) -> PodOptions:

@@ -91,7 +91,36 @@ def default_requirements(resources: Object) -> None:
 
 def default_pod(pod: Object) -> None:
     """A pod holds all defaults: SetObjectDefaults_Pod and what conversion adds."""
-    spec = pod.setdefault("spec", {})
+    _default_spec_of_pod(pod.setdefault("spec", {}))
+    _drop_annotations(pod)
+    if (status := pod.get("status")) is None:
+        pod["status"] = {}
+    elif status:
+        _default_status(status)
+
+
+def default_changed_pod(pod: Object, old: Object) -> None:
+    """The same for a pod that may share spec and status with its old self, which have their defaults."""
+    spec, status = pod.setdefault("spec", {}), pod.get("status")
+    if spec is not old.get("spec"):
+        _default_spec_of_pod(spec)
+    _drop_annotations(pod)
+    if status is None:
+        pod["status"] = {}
+    elif status is not old.get("status"):
+        _default_status(status)
+
+
+def _drop_annotations(pod: Object) -> None:
+    metadata = pod.get("metadata") or {}
+    if (annotations := metadata.get("annotations")) and any(
+        key in annotations for key in _INIT_CONTAINER_ANNOTATIONS
+    ):
+        for key in _INIT_CONTAINER_ANNOTATIONS:
+            annotations.pop(key, None)
+
+
+def _default_spec_of_pod(spec: Object) -> None:
     get = spec.get
     for side in ("containers", "initContainers"):
         for container in get(side) or ():
@@ -111,16 +140,6 @@ def default_pod(pod: Object) -> None:
     default_pod_spec(spec)
     if spec["terminationGracePeriodSeconds"] < 0:
         spec["terminationGracePeriodSeconds"] = 1
-    metadata = pod.get("metadata") or {}
-    if (annotations := metadata.get("annotations")) and any(
-        key in annotations for key in _INIT_CONTAINER_ANNOTATIONS
-    ):
-        for key in _INIT_CONTAINER_ANNOTATIONS:
-            annotations.pop(key, None)
-    if (status := pod.get("status")) is None:
-        pod["status"] = {}
-    elif status:
-        _default_status(status)
 
 
 def _default_status(status: Object) -> None:

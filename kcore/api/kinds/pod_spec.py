@@ -28,6 +28,7 @@ from kcore.api.kinds.containers import (
     PodParts,
     validate_containers,
     validate_ephemeral_containers,
+    validate_image_of_pod,
     validate_init_containers,
 )
 from kcore.api.kinds.internal_form import shown
@@ -41,7 +42,7 @@ from kcore.api.kinds.names import (
     faults,
     qualified_name,
 )
-from kcore.api.kinds.pod_options import PodOptions, containers_of
+from kcore.api.kinds.pod_options import OF_POD, PodOptions, containers_of
 from kcore.api.kinds.resource_lists import aggregate_spec, validate_requirements
 from kcore.api.kinds.scheduling_terms import (
     validate_affinity,
@@ -180,6 +181,44 @@ def _errors_of_text(text: bytes, options: PodOptions) -> tuple[FieldError, ...]:
     errors: list[FieldError] = []
     validate_pod_spec(orjson.loads(text), "spec", options, errors)
     return tuple(errors)
+
+
+def validate_spec_of_pod(spec: Object, errors: list[FieldError]) -> None:
+    """What validatePodMetadataAndSpec asks of a pod beyond its spec as such."""
+    if not spec.get("serviceAccountName"):
+        for index, volume in enumerate(spec.get("volumes") or ()):
+            for position, source in enumerate((volume.get("projected") or {}).get("sources") or ()):
+                if source.get("serviceAccountToken") is not None:
+                    at = f"spec.volumes[{index}].projected.sources[{position}].serviceAccountToken"
+                    errors.append(forbidden(at, "must not be specified when serviceAccountName is not set"))
+    for side in ("containers", "initContainers"):
+        for index, container in enumerate(spec.get(side) or ()):
+            validate_image_of_pod(container, f"spec.{side}[{index}]", errors)
+
+
+def is_sound(spec: Object) -> bool:
+    """True where the spec is right by the rules for a new pod, and so whatever an old one permits; remembered.
+
+    What it is not sure of is not sound. The node that a pod is bound to is looked at by itself: the rest is mostly
+    another pod's, too.
+    """
+    node = spec.get("nodeName")
+    if node is not None:
+        if dns1123_subdomain(node):
+            return False
+        spec = {name: value for name, value in spec.items() if name != "nodeName"}
+    text = remembered_text(spec)
+    return text is not None and _is_sound_text(text)
+
+
+@lru_cache(maxsize=REMEMBERED_COUNT_MAX)
+def _is_sound_text(text: bytes) -> bool:
+    spec = orjson.loads(text)
+    errors: list[FieldError] = []
+    validate_spec_of_pod(spec, errors)
+    if errors or _errors_of_text(text, OF_POD):
+        return False
+    return all(each.get("image") for _, _, each in containers_of(spec))
 
 
 def _validate_policies(spec: Object, path: str, errors: list[FieldError]) -> None:

@@ -15,23 +15,25 @@ import orjson
 
 from kcore.api.field import FieldError, forbidden, not_supported, required
 from kcore.api.kinds.addresses import ip_warnings
-from kcore.api.kinds.containers import validate_image_of_pod
 from kcore.api.kinds.names import dns1123_label
 from kcore.api.kinds.pod_changes import (
     options_by_old,
+    options_of_annotations,
     validate_annotation_changes,
     validate_ephemeral_update,
     validate_resize,
     validate_spec_update,
 )
-from kcore.api.kinds.pod_defaults import default_pod, unify_service_account
+from kcore.api.kinds.pod_defaults import default_changed_pod, default_pod, unify_service_account
 from kcore.api.kinds.pod_options import OF_POD, PodOptions, containers_of
 from kcore.api.kinds.pod_spec import (
     MIRROR_KEY,
     REMEMBERED_COUNT_MAX,
+    is_sound,
     pod_spec_errors,
     remembered_text,
     validate_pod_annotations,
+    validate_spec_of_pod,
 )
 from kcore.api.kinds.pod_status import validate_pod_status
 from kcore.api.kinds.pod_warnings import WARNED_OF, pod_warnings
@@ -220,15 +222,7 @@ def _validate_all(pod: Object, options: PodOptions, errors: list[FieldError]) ->
     if annotations := metadata.get("annotations"):
         validate_pod_annotations(annotations, spec, "metadata.annotations", options, errors)
     errors += pod_spec_errors(spec, options, metadata)
-    if not spec.get("serviceAccountName"):
-        for index, volume in enumerate(spec.get("volumes") or ()):
-            for position, source in enumerate((volume.get("projected") or {}).get("sources") or ()):
-                if source.get("serviceAccountToken") is not None:
-                    at = f"spec.volumes[{index}].projected.sources[{position}].serviceAccountToken"
-                    errors.append(forbidden(at, "must not be specified when serviceAccountName is not set"))
-    for side in ("containers", "initContainers"):
-        for index, container in enumerate(spec.get(side) or ()):
-            validate_image_of_pod(container, f"spec.{side}[{index}]", errors)
+    validate_spec_of_pod(spec, errors)
 
 
 def _validate(pod: Object, _: Context) -> list[FieldError]:
@@ -261,6 +255,14 @@ def _warnings(pod: Object, _: Context) -> list[str]:
     return found + pod_warnings(spec, metadata, "")
 
 
+def _only_named(pod: Object) -> bool:
+    """Claims that are made for a pod are called after it."""
+    spec = pod["spec"]
+    return not spec.get("resourceClaims") and not any(
+        "ephemeral" in each for each in spec.get("volumes") or ()
+    )
+
+
 @lru_cache(maxsize=REMEMBERED_COUNT_MAX)
 def _warns(text: bytes) -> bool:
     return bool(pod_warnings(orjson.loads(text), {}, ""))
@@ -271,6 +273,9 @@ def _warns(text: bytes) -> bool:
 
 def _prepare_for_update(pod: Object, old: Object, _: Context) -> None:
     keep(pod, old, "status")
+    if pod["spec"] is old["spec"]:
+        count_generation(pod, old, False)
+        return
     unify_service_account(pod["spec"])
     drop_disabled(pod["spec"], old["spec"])
     count_generation(pod, old, not semantically_equal(pod["spec"], old["spec"]))
@@ -281,8 +286,15 @@ def _options(old: Object) -> PodOptions:
 
 
 def _validate_update(pod: Object, old: Object, _: Context) -> list[FieldError]:
-    options = _options(old)
     errors = validate_named_update(pod, old)
+    if pod["spec"] is old["spec"] and is_sound(pod["spec"]):  # whatever the old spec permits beyond
+        errors += validate_named(pod)
+        options = options_of_annotations(old["metadata"])
+        if annotations := pod["metadata"].get("annotations"):
+            validate_pod_annotations(annotations, pod["spec"], "metadata.annotations", options, errors)
+        _validate_annotations(pod, old, options, errors)
+        return errors
+    options = _options(old)
     _validate_all(pod, options, errors)
     _validate_annotations(pod, old, options, errors)
     validate_spec_update(pod["spec"], old["spec"], options, errors)
@@ -306,6 +318,8 @@ def _prepare_status(pod: Object, old: Object, _: Context) -> None:
     metadata.pop("deletionTimestamp", None)
     keep(metadata, before, "ownerReferences")
     status, was = pod.setdefault("status", {}), old.get("status") or {}
+    if status is was:
+        return
     if not status.get("qosClass") and was.get("qosClass"):
         status["qosClass"] = was["qosClass"]
     if not status.get("observedGeneration") and was.get("observedGeneration"):
@@ -323,7 +337,7 @@ def _prepare_status(pod: Object, old: Object, _: Context) -> None:
 
 def _validate_status(pod: Object, old: Object, _: Context) -> list[FieldError]:
     errors = validate_named_update(pod, old)
-    _validate_annotations(pod, old, _options(old), errors)
+    _validate_annotations(pod, old, options_of_annotations(old["metadata"]), errors)
     validate_pod_status(pod, old, errors)
     return errors
 
@@ -428,6 +442,8 @@ def validate_binding(binding: Mapping[str, Any]) -> list[FieldError]:
 
 POD: Final = Strategy(
     default=default_pod,
+    shares=("spec", "status"),
+    default_changed=default_changed_pod,
     prepare_for_create=_prepare_for_create,
     validate=_validate,
     warnings=_warnings,
@@ -447,4 +463,5 @@ POD: Final = Strategy(
             "resize": UpdateStrategy(_prepare_resize, _validate_resize),
         }
     ),
+    only_named=_only_named,
 )

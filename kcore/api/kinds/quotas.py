@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from kcore.api.field import FieldError, Struct, duplicate, forbidden, invalid, required
+from kcore.api.field import FAULTS_MAX, FieldError, Struct, duplicate, forbidden, invalid, required
 from kcore.api.kinds.metadata import IMMUTABLE
 from kcore.api.kinds.names import faults, qualified_name
 from kcore.api.kinds.pod_defaults import default_resource_list
@@ -94,14 +94,13 @@ def _validate_hard(amounts: Amounts, path: str, errors: list[FieldError]) -> Non
 
 def _validate_scopes(scopes: list[str], hard: Amounts, errors: list[FieldError]) -> None:
     path = "spec.scopes"
-    for scope in scopes:
+    listed = [name for name in hard if _is_quota_resource(name)]
+    for scope in scopes[:FAULTS_MAX]:
         if scope not in SCOPES:
             errors.append(invalid(path, scopes, "unsupported scope"))
-        errors += [
-            invalid(path, scopes, "unsupported scope applied to resource")
-            for name in sorted(hard)
-            if _is_quota_resource(name) and not _covers(scope, name)
-        ]
+        if len(errors) < FAULTS_MAX:
+            outside = sum(not _covers(scope, name) for name in listed)
+            errors += [invalid(path, scopes, "unsupported scope applied to resource")] * outside
     errors += [
         invalid(path, scopes, "conflicting scopes")
         for pair in CONFLICTING_SCOPES
@@ -126,16 +125,15 @@ def _validate_scope_selector(
 ) -> None:
     path = "spec.scopeSelector.matchExpressions"
     expressions = selector.get("matchExpressions") or ()
+    listed, shown = [name for name in hard if _is_quota_resource(name)], _shown_selector(expressions)
     for expression in expressions:
         scope, operator = expression.get("scopeName") or "", expression.get("operator") or ""
         values = expression.get("values") or []
         if scope not in SCOPES:
             errors.append(invalid(f"{path}.scopeName", scope, "unsupported scope"))
-        errors += [
-            invalid(path, _shown_selector(expressions), "unsupported scope applied to resource")
-            for name in sorted(hard)
-            if _is_quota_resource(name) and not _covers(scope, name)
-        ]
+        if len(errors) < FAULTS_MAX:
+            outside = sum(not _covers(scope, name) for name in listed)
+            errors += [invalid(path, shown, "unsupported scope applied to resource")] * outside
         if scope in EXISTING_SCOPES and operator != "Exists":
             errors.append(invalid(f"{path}.operator", operator, _EXISTS_ONLY))
         if operator in ("In", "NotIn"):

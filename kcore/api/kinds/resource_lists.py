@@ -204,6 +204,9 @@ def _validate_claims(
 ) -> None:
     """validateResourceClaimNames: a claim once as a whole, or once for each of its requests."""
     seen: set[str] = set()
+    requested: dict[str, int] = {}  # how many requests of each claim were seen
+    listed = f": {', '.join(sorted(claim_names))}" if claim_names else " which is empty"
+    elsewhere = f"must be one of the names in pod.spec.resourceClaims{listed}"
     for index, claim in enumerate(claims):
         at = f"{path}[{index}]"
         name = claim.get("name") or ""
@@ -219,13 +222,13 @@ def _validate_claims(
                 key = f"{name}/{request}"
             if key in seen:
                 errors.append(duplicate(at, key))
-            elif not request:
-                errors += [duplicate(at, name) for each in seen if each.startswith(f"{name}/")]
+            elif request:
+                requested[name] = requested.get(name, 0) + 1
+            else:
+                errors += [duplicate(at, name)] * requested.get(name, 0)
             seen.add(key)
         if name not in claim_names:
-            listed = f": {', '.join(sorted(claim_names))}" if claim_names else " which is empty"
-            detail = f"must be one of the names in pod.spec.resourceClaims{listed}"
-            errors.append(field_not_found(at, name)._replace(detail=detail))
+            errors.append(field_not_found(at, name)._replace(detail=elsewhere))
 
 
 # Sums over the containers of a pod

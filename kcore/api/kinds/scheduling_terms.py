@@ -195,6 +195,10 @@ def validate_topology_spread(
     constraints: Sequence[Object], path: str, options: PodOptions, errors: list[FieldError]
 ) -> None:
     """validateTopologySpreadConstraints."""
+    last = {
+        (each.get("topologyKey") or "", each.get("whenUnsatisfiable") or ""): index
+        for index, each in enumerate(constraints)
+    }
     for index, constraint in enumerate(constraints):
         at, get = f"{path}[{index}]", constraint.get
         key, action, selector = get("topologyKey") or "", get("whenUnsatisfiable") or "", get("labelSelector")
@@ -205,10 +209,7 @@ def validate_topology_spread(
         if action not in ("DoNotSchedule", "ScheduleAnyway"):
             supported = ("DoNotSchedule", "ScheduleAnyway")
             errors.append(not_supported(f"{at}.whenUnsatisfiable", action, supported))
-        if any(
-            (each.get("topologyKey") or "") == key and (each.get("whenUnsatisfiable") or "") == action
-            for each in constraints[index + 1 :]
-        ):
+        if last[key, action] > index:
             errors.append(duplicate(f"{at}.{{topologyKey, whenUnsatisfiable}}", f"{{{key}, {action}}}"))
         if (domains := get("minDomains")) is not None:
             if domains <= 0:

@@ -6,11 +6,13 @@ pkg/registry/storage/*/strategy.go, pkg/api/storage/util.go.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
 from kcore.api.field import (
+    FAULTS_MAX,
     FieldError,
     Struct,
     duplicate,
@@ -92,7 +94,7 @@ def _validate_parameters(parameters: Mapping[str, str], may_be_empty: bool) -> l
 
 def _validate_topologies(topologies: Sequence[Mapping[str, Any]]) -> list[FieldError]:
     errors: list[FieldError] = []
-    seen: list[dict[str, set[str]]] = [{} for _ in topologies]  # upstream begins with as many empty ones
+    seen = Counter({frozenset[Any](): len(topologies)})  # upstream begins with as many empty ones
     for index, term in enumerate(topologies):
         path = f"allowedTopologies[{index}].matchLabelExpressions"
         found: dict[str, set[str]] = {}
@@ -109,8 +111,10 @@ def _validate_topologies(topologies: Sequence[Mapping[str, Any]]) -> list[FieldE
             if key in found:
                 errors.append(duplicate(f"{at}.key", key))
             found[key] = values
-        errors += [duplicate(path, "") for each in seen if each == found]
-        seen.append(found)
+        same = frozenset((key, frozenset(values)) for key, values in found.items())
+        if len(errors) < FAULTS_MAX:
+            errors += [duplicate(path, "")] * seen[same]
+        seen[same] += 1
     return errors
 
 

@@ -7,12 +7,14 @@ interpretStrategicMergePatchError of apiserver pkg/endpoints/handlers/patch.go f
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from typing import Any, Final, NamedTuple
 
 from kcore.api.field import quoted
 from kcore.api.patch.ordering import Identity, identity, in_order
 from kcore.api.patch.wording import JSON_KINDS, go_type, plain_error, rejected, shown
-from kcore.api.status import ApiError, bad_request
+from kcore.api.status import ApiError, bad_request, entity_too_large
+from kcore_native.documents import is_plain
 
 DIRECTIVE: Final = "$patch"
 RETAIN_KEYS: Final = "$retainKeys"
@@ -22,8 +24,12 @@ SET_ORDER: Final = "$setElementOrder"
 BAD_PRIMITIVE_LIST: Final = "invalid patch format of primitive list"
 BAD_RETAIN_KEYS: Final = "invalid patch format of retainKeys"
 BAD_SET_ORDER: Final = "invalid patch format of setElementOrder list"
+MERGED_ITEMS_MAX: Final = (
+    500_000  # items of lists that one patch merges and sorts, again for each item that changes them
+)
 UNSUPPORTED: Final = "strategic merge patch format is not supported"
 
+FLAT: Final = frozenset({str, int, bool, float, type(None)})  # what replaces whatever was there
 GO_KINDS: Final = {
     "map": "map", "list": "slice", "string": "string", "integer": "int32", "number": "float64", "boolean": "bool",
     "any": "struct", "bytes": "slice",
@@ -41,8 +47,25 @@ class Meta(NamedTuple):
     key: str
 
 
+class Work:
+    """How many more items one patch may merge; without an end, a list of equal keys would cost its length squared."""
+
+    def __init__(self) -> None:
+        self.items_left = MERGED_ITEMS_MAX
+
+    def take(self, count: int) -> None:
+        """So many are merged now; ApiError 413 where that is too much."""
+        self.items_left -= count
+        if self.items_left < 0:
+            raise entity_too_large(
+                f"The allowed maximum of list items that a strategic merge patch merges is {MERGED_ITEMS_MAX}"
+            )
+
+
 def strategic_merge(obj: Object, patch: Any, node: Any) -> Object:
     """The object with the patch in it. ApiError 400 for a malformed patch, 500 (as upstream) for one without merge keys.
+
+    413 for one that merges more items than MERGED_ITEMS_MAX.
 
     ``node`` is the schema of the object; None, as for custom resources, has no strategic merge.
     """
@@ -53,15 +76,18 @@ def strategic_merge(obj: Object, patch: Any, node: Any) -> Object:
     if not isinstance(patch, dict):
         kind = JSON_KINDS[type(patch)]
         raise bad_request(f"json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}")
-    return _merged(obj, patch, node)
+    return _merged(obj, patch, node, Work())
 
 
-def _merged(original: Object, patch: Object, node: Any) -> Object:
+def _merged(original: Object, patch: Object, node: Any, work: Work) -> Object:
+    if all(type(value) in FLAT and key[:1] != "$" for key, value in patch.items()):
+        merged = {**original, **patch}
+        return {key: value for key, value in merged.items() if value is not None or key not in patch}
     if DIRECTIVE in patch:
         return _directed(patch)
     original, patch = {**original}, {**patch}
     _retain_keys(original, patch)
-    _merge_ordered_lists(original, patch, node)
+    _merge_ordered_lists(original, patch, node, work)
     for key, value in patch.items():
         deleting = key.startswith(DELETE_FROM)
         name = _target(key, DELETE_FROM, BAD_PRIMITIVE_LIST) if deleting else key
@@ -69,16 +95,20 @@ def _merged(original: Object, patch: Object, node: Any) -> Object:
             original.pop(name, None)
             continue
         if name not in original or type(original[name]) is not type(value):
-            if not deleting:
+            if deleting:
+                pass
+            elif is_plain(value, DIRECTIVE):
+                original[name] = value
+            else:
                 _put(original, name, _without_nulls(value))
         elif isinstance(value, dict):
             meta = _struct_meta(node, name)
             original[name] = (
-                value if meta.strategy == "replace" else _merged(original[name], value, meta.node)
+                value if meta.strategy == "replace" else _merged(original[name], value, meta.node, work)
             )
         elif isinstance(value, list):
             meta = _list_meta(node, name)
-            original[name] = _merged_field([*original[name]], value, meta, deleting)
+            original[name] = _merged_field([*original[name]], value, meta, deleting, work)
         else:
             original[name] = value
     return original
@@ -179,7 +209,7 @@ def _strategy(strategies: Sequence[str]) -> str:
     return others[0] if others else ""
 
 
-def _merge_ordered_lists(original: Object, patch: Object, node: Any) -> None:
+def _merge_ordered_lists(original: Object, patch: Object, node: Any, work: Work) -> None:
     """Lists that ``$setElementOrder`` is about are merged and ordered, and taken out of the patch."""
     for key in [key for key in patch if key.startswith(SET_ORDER)]:
         order = patch.pop(key)
@@ -201,7 +231,7 @@ def _merge_ordered_lists(original: Object, patch: Object, node: Any) -> None:
             merged = _without_directives(given)[1]
         else:
             before = [*before]
-            merged = _merged_field(before, given, meta, False)
+            merged = _merged_field(before, given, meta, False, work)
         of_maps = _of_maps(before or [], given or [])
         original[name] = _arranged(merged, order, order, before or [], meta.key, of_maps)
         patch.pop(name, None)
@@ -263,11 +293,12 @@ def _of_maps(*lists: Items) -> bool:
     return dict in kinds
 
 
-def _merged_field(original: Items, patch: Items, meta: Meta, deleting: bool) -> Items:
+def _merged_field(original: Items, patch: Items, meta: Meta, deleting: bool, work: Work) -> Items:
     if meta.strategy != "merge" and not deleting:
         return patch
     if not original and not patch:
         return original
+    work.take(len(original) + len(patch))
     if not _of_maps(original, patch):
         if deleting:
             gone = {identity(each) for each in patch}
@@ -276,7 +307,9 @@ def _merged_field(original: Items, patch: Items, meta: Meta, deleting: bool) -> 
     if not meta.key:
         raise plain_error("cannot merge lists without merge key for struct")
     left, patch = _apply_item_directives(original, patch, meta.key)
-    merged = _merged_items([*left], patch, meta)
+    if len(left) == len(original) and (ordered := _in_patch_order(left, patch, meta, work)) is not None:
+        return ordered
+    merged = _merged_items([*left], patch, meta, work)
     if len(left) < len(
         original
     ):  # new items stand where deleted ones did, in the memory that Go sorts by afterwards
@@ -287,20 +320,25 @@ def _merged_field(original: Items, patch: Items, meta: Meta, deleting: bool) -> 
 
 def _distinct(items: Items) -> Items:
     """Each once; as upstream, the last item takes the place of one that is dropped."""
-    made = [*items]
-    if len({identity(each) for each in made}) == len(made):
+    made, told = [*items], [identity(each) for each in items]
+    places: dict[Identity, list[int]] = {}  # of each value: a heap, with places that it may have left since
+    for place, value in enumerate(told):
+        places.setdefault(value, []).append(place)
+    if len(places) == len(made):
         return made
-    i = 0
-    while i < len(made) - 1:
-        j = i + 1
-        while j < len(made):
-            if identity(made[i]) == identity(made[j]):
-                last = made.pop()
-                if j < len(made):
-                    made[j] = last
-            else:
-                j += 1
-        i += 1
+    first = 0
+    while first < len(made):
+        value = told[first]
+        doubles = places[value]
+        while doubles:
+            place = heappop(doubles)
+            if not first < place < len(made) or told[place] != value:
+                continue
+            last, its_value = made.pop(), told.pop()
+            if place < len(made):
+                made[place], told[place] = last, its_value
+                heappush(places[its_value], place)
+        first += 1
     return made
 
 
@@ -311,7 +349,7 @@ def _apply_item_directives(original: Items, patch: Items, key: str) -> tuple[Ite
     ``$setElementOrder`` sorts by that, so that a new item comes where a deleted one was.
     """
     plain: Items = []
-    left = original
+    gone: set[Identity] = set()
     replace = False
     for item in patch:
         if DIRECTIVE not in item:
@@ -321,20 +359,40 @@ def _apply_item_directives(original: Items, patch: Items, key: str) -> tuple[Ite
         if directive == "delete":
             if key not in item:
                 raise _no_merge_key(item, key)
-            gone = identity(item[key])
-            left = [each for each in left if key not in each or identity(each[key]) != gone]
+            gone.add(identity(item[key]))
         elif directive == "replace":
             replace = True
         elif directive == "merge":
             raise plain_error("merging lists cannot yet be specified in the patch")
         else:
             raise _unknown_directive(directive, item)
-    if left is not original:
-        original[: len(left)] = left
+    if not gone:
+        return (plain, []) if replace else (original, plain)
+    left = [each for each in original if key not in each or identity(each[key]) not in gone]
+    original[: len(left)] = left
     return (plain, []) if replace else (left, plain)
 
 
-def _merged_items(original: Items, patch: Items, meta: Meta) -> Items:
+def _in_patch_order(original: Items, patch: Items, meta: Meta, work: Work) -> Items | None:
+    """The merged list where the patch names every item of the original, by different strings; None for any other.
+
+    It is then in the patch's order: what ``_merged_items`` and ``_arranged`` come to, at a fifth of their price.
+    """
+    key = meta.key
+    if not all(type(item.get(key)) is str for items in (original, patch) for item in items):
+        return None
+    before = {item[key]: item for item in original}
+    names = {item[key] for item in patch}
+    if len(before) != len(original) or len(names) != len(patch) or not names.issuperset(before):
+        return None
+    made = []
+    for item in patch:
+        found = before.get(item[key])
+        made.append(item if found is None else _merged(found, item, meta.node, work))
+    return made
+
+
+def _merged_items(original: Items, patch: Items, meta: Meta, work: Work) -> Items:
     places: dict[Identity, int] = {}
     for place, item in enumerate(original):
         if meta.key in item:
@@ -344,7 +402,7 @@ def _merged_items(original: Items, patch: Items, meta: Meta) -> Items:
             raise _no_merge_key(item, meta.key)
         found = places.get(identity(item[meta.key]))
         if found is not None:
-            original[found] = _merged(original[found], item, meta.node)
+            original[found] = _merged(original[found], item, meta.node, work)
         else:
             places[identity(item[meta.key])] = len(original)
             original.append(item)

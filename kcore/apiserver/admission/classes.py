@@ -56,7 +56,7 @@ def default_storage_class(view: View) -> Plugin:
         if found is not None:
             spec["storageClassName"] = found["metadata"]["name"]
 
-    return Plugin("DefaultStorageClass", frozenset({CREATE}), CLAIMS, mutate=mutate)
+    return Plugin("DefaultStorageClass", frozenset({CREATE}), CLAIMS, mutate=mutate, traceable=True)
 
 
 def default_ingress_class(view: View) -> Plugin:
@@ -77,6 +77,7 @@ def default_ingress_class(view: View) -> Plugin:
         frozenset({CREATE}),
         frozenset({("networking.k8s.io", "ingresses")}),
         mutate=mutate,
+        traceable=True,
     )
 
 
@@ -96,6 +97,7 @@ def storage_object_in_use_protection() -> Plugin:
         frozenset({CREATE}),
         CLAIMS | {("", "persistentvolumes"), ("storage.k8s.io", "volumeattributesclasses")},
         mutate=mutate,
+        traceable=True,
     )
 
 
@@ -117,7 +119,9 @@ def persistent_volume_claim_resize(view: View) -> Plugin:
                 "support resize",
             )
 
-    return Plugin("PersistentVolumeClaimResize", frozenset({UPDATE}), CLAIMS, validate=validate)
+    return Plugin(
+        "PersistentVolumeClaimResize", frozenset({UPDATE}), CLAIMS, validate=validate, traceable=True
+    )
 
 
 def _size(claim: Object) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 from kcore.api import status
 from kcore.api.rows import Row
 from kcore.api.status import ApiError
+from kcore.apiserver.tracing import Trace
 from kcore.apiserver.user import UserInfo
 
 Object = dict[str, Any]
@@ -47,6 +48,8 @@ class AdmittedOperation(Protocol):
     def options(self) -> Options: ...
     @property
     def warnings(self) -> list[str]: ...
+    @property
+    def trace(self) -> Trace | None: ...
 
 
 class Request(NamedTuple):
@@ -76,6 +79,8 @@ class Plugin:
     """``resources``: what it handles, as (group, plural) with ``("", "*")`` for all; ``verbs`` likewise.
 
     ``mutate`` and ``validate`` raise ApiError; either may be a plain function or one that returns an awaitable.
+    ``traceable``: what they do to a new object follows from it (its name aside), from the user, and from what they ask
+    of the view and of chance, unless they return an awaitable. Whoever asks an authorizer, say, or the clock is not.
     """
 
     name: str
@@ -84,6 +89,10 @@ class Plugin:
     subresources: frozenset[str] = frozenset({""})
     mutate: Step | None = None
     validate: Step | None = None
+    traceable: bool = False
+    # Subresources on whose updates ``mutate`` replaces what it changes, and changes no value below the metadata in place:
+    # the object may share those with the one that is there.
+    keeps_shared: frozenset[str] = frozenset()
 
 
 ALL: Final = frozenset({("*", "*")})

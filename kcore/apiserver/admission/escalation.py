@@ -28,4 +28,6 @@ def role_escalation(bindings: Bindings, authorizer: Authorizer) -> Plugin:
         else:
             confirm_binding(bindings, authorizer, op.user, op.row.plural, op.namespace, new, request.old)
 
-    return Plugin("RoleEscalation", frozenset({CREATE, UPDATE}), RESOURCES, mutate=mutate)
+    return Plugin(
+        "RoleEscalation", frozenset({CREATE, UPDATE}), RESOURCES, mutate=mutate, keeps_shared=frozenset({""})
+    )

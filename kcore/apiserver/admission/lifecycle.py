@@ -52,7 +52,13 @@ def namespace_lifecycle(view: View) -> Plugin:
         return None
 
     return Plugin(
-        "NamespaceLifecycle", frozenset({CREATE, UPDATE, DELETE}), ALL, EVERY_SUBRESOURCE, mutate=mutate
+        "NamespaceLifecycle",
+        frozenset({CREATE, UPDATE, DELETE}),
+        ALL,
+        EVERY_SUBRESOURCE,
+        mutate=mutate,
+        traceable=True,
+        keeps_shared=EVERY_SUBRESOURCE,
     )
 
 

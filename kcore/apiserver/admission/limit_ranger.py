@@ -70,6 +70,8 @@ def limit_ranger(view: View) -> Plugin:
         frozenset({"", "resize"}),
         mutate,
         validate,
+        traceable=True,
+        keeps_shared=frozenset({""}),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from kcore.api.admission import EVICTING_TAINTS, missing_evictions
-from kcore.apiserver.admission.contract import CREATE, UPDATE, Plugin, Request
+from kcore.apiserver.admission.contract import CREATE, EVERY_SUBRESOURCE, UPDATE, Plugin, Request
 from kcore.apiserver.view import View
 
 TOLERATION_SECONDS: Final = 300
@@ -32,9 +32,16 @@ def default_toleration_seconds(
                 {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds[key]}
                 for key in missing
             ]
-            spec["tolerations"] = [*tolerations, *added]
+            request.obj["spec"] = {**spec, "tolerations": [*tolerations, *added]}
 
-    return Plugin("DefaultTolerationSeconds", frozenset({CREATE, UPDATE}), PODS, mutate=mutate)
+    return Plugin(
+        "DefaultTolerationSeconds",
+        frozenset({CREATE, UPDATE}),
+        PODS,
+        mutate=mutate,
+        traceable=True,
+        keeps_shared=EVERY_SUBRESOURCE,
+    )
 
 
 def taint_nodes_by_condition() -> Plugin:
@@ -48,7 +55,13 @@ def taint_nodes_by_condition() -> Plugin:
         if not any(each.get("key") == key and each.get("effect") == effect for each in taints):
             spec["taints"] = [*taints, {"key": key, "effect": effect}]
 
-    return Plugin("TaintNodesByCondition", frozenset({CREATE}), frozenset({("", "nodes")}), mutate=mutate)
+    return Plugin(
+        "TaintNodesByCondition",
+        frozenset({CREATE}),
+        frozenset({("", "nodes")}),
+        mutate=mutate,
+        traceable=True,
+    )
 
 
 def pod_topology_labels(view: View) -> Plugin:
@@ -69,4 +82,11 @@ def pod_topology_labels(view: View) -> Plugin:
             metadata = obj.setdefault("metadata", {})
             metadata["labels"] = {**(metadata.get("labels") or {}), **copied}
 
-    return Plugin("PodTopologyLabels", frozenset({CREATE}), PODS, frozenset({"", "binding"}), mutate=mutate)
+    return Plugin(
+        "PodTopologyLabels",
+        frozenset({CREATE}),
+        PODS,
+        frozenset({"", "binding"}),
+        mutate=mutate,
+        traceable=True,
+    )

@@ -6,7 +6,7 @@ Source: pkg/kubeapiserver/options/plugins.go of Kubernetes 1.36.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from kcore.api.errors import InputError
@@ -34,6 +34,7 @@ from kcore.apiserver.admission.simple import (
 )
 from kcore.apiserver.authz.bindings import Bindings
 from kcore.apiserver.authz.contract import Authorizer
+from kcore.apiserver.tracing import Tracing
 from kcore.apiserver.view import View, Writer
 
 ORDER: Final = (
@@ -68,7 +69,10 @@ FROM_ELSEWHERE: Final = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What plugins look at and work with. ``suffix`` makes the random end of a generated name."""
+    """What plugins look at and work with. ``suffix`` makes the random end of a generated name.
+
+    ``view`` and ``suffix`` tell ``tracing`` what they are asked, where that is to be known.
+    """
 
     view: View
     writer: Writer
@@ -78,6 +82,7 @@ class Surroundings:
     kind_of: KindOf
     not_ready_toleration_s: int = nodes.TOLERATION_SECONDS
     unreachable_toleration_s: int = nodes.TOLERATION_SECONDS
+    tracing: Tracing = field(default_factory=Tracing)
 
 
 def enabled_plugins(enable: Sequence[str] = (), disable: Sequence[str] = ()) -> tuple[str, ...]:
@@ -116,7 +121,7 @@ def admission(
         elif name not in FROM_ELSEWHERE or name in enable:
             raise InputError(f"admission plugin {name} is not built in", field="--enable-admission-plugins")
     made.append(role_escalation(around.bindings, around.authorizer))
-    return Admission(made)
+    return Admission(made, around.tracing)
 
 
 _MAKERS: Final[dict[str, Callable[[Surroundings], Plugin]]] = {

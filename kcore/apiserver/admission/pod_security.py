@@ -146,6 +146,7 @@ def pod_security(view: View) -> Plugin:
         frozenset({("", "pods"), ("", "namespaces"), *TEMPLATES}),
         frozenset({"", "ephemeralcontainers", "resize"}),
         validate=validate,
+        traceable=True,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 from typing import Any, Final
 
 from kcore.api.admission import PREEMPT_LOWER_PRIORITY
-from kcore.apiserver.admission.contract import CREATE, UPDATE, Plugin, Request, refused
+from kcore.apiserver.admission.contract import CREATE, EVERY_SUBRESOURCE, UPDATE, Plugin, Request, refused
 from kcore.apiserver.view import Object, View
 
 GROUP: Final = "scheduling.k8s.io"
@@ -32,9 +32,13 @@ def priority(view: View) -> Plugin:
         spec = request.obj["spec"]
         if request.verb == UPDATE:
             old = (request.old or {}).get("spec") or {}
-            for key in ("priority", "preemptionPolicy"):
-                if spec.get(key) is None and old.get(key) is not None:
-                    spec[key] = old[key]
+            kept = {
+                key: old[key]
+                for key in ("priority", "preemptionPolicy")
+                if spec.get(key) is None and old.get(key) is not None
+            }
+            if kept:
+                request.obj["spec"] = {**spec, **kept}
             return None
         name = spec.get("priorityClassName")
         if name:
@@ -66,6 +70,8 @@ def priority(view: View) -> Plugin:
         frozenset({("", "pods"), (GROUP, PLURAL)}),
         mutate=mutate,
         validate=validate,
+        traceable=True,
+        keeps_shared=EVERY_SUBRESOURCE,
     )
 
 

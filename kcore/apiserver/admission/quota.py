@@ -70,7 +70,14 @@ def resource_quota(view: View, writer: Writer) -> Plugin:
             return None
         return decisions.decide(request, evaluator_of(row.group, row.plural))
 
-    return Plugin("ResourceQuota", frozenset({CREATE, UPDATE}), ALL, EVERY_SUBRESOURCE, validate=validate)
+    return Plugin(
+        "ResourceQuota",
+        frozenset({CREATE, UPDATE}),
+        ALL,
+        EVERY_SUBRESOURCE,
+        validate=validate,
+        traceable=True,
+    )
 
 
 def _is_counted(request: Request) -> bool:

@@ -47,6 +47,7 @@ def runtime_class(view: View) -> Plugin:
         frozenset({("", "pods")}),
         mutate=lambda request: with_class(request, _apply),
         validate=lambda request: with_class(request, _check),
+        traceable=True,
     )
 
 

@@ -34,6 +34,8 @@ def service_account(view: View, suffix: Callable[[], str]) -> Plugin:
         frozenset({"", "ephemeralcontainers"}),
         accounts.mutate,
         accounts.validate,
+        traceable=True,
+        keeps_shared=frozenset({"", "ephemeralcontainers"}),  # it changes new pods alone
     )
 
 

@@ -33,7 +33,7 @@ HOSTNAME: Final = "kubernetes.io/hostname"
 
 def always_admit() -> Plugin:
     """Refuses nothing."""
-    return Plugin("AlwaysAdmit", EVERY_VERB, ALL, EVERY_SUBRESOURCE)
+    return Plugin("AlwaysAdmit", EVERY_VERB, ALL, EVERY_SUBRESOURCE, traceable=True)
 
 
 def always_deny() -> Plugin:
@@ -84,7 +84,14 @@ def always_pull_images() -> Plugin:
                 error = field.not_supported(f"{path}.imagePullPolicy", policy, ("Always",))
                 raise refused(request, error.text)
 
-    return Plugin("AlwaysPullImages", frozenset({CREATE, UPDATE}), PODS, mutate=mutate, validate=validate)
+    return Plugin(
+        "AlwaysPullImages",
+        frozenset({CREATE, UPDATE}),
+        PODS,
+        mutate=mutate,
+        validate=validate,
+        traceable=True,
+    )
 
 
 def limit_pod_hard_anti_affinity_topology() -> Plugin:
@@ -102,7 +109,9 @@ def limit_pod_hard_anti_affinity_topology() -> Plugin:
                     "is allowed",
                 )
 
-    return Plugin("LimitPodHardAntiAffinityTopology", frozenset({CREATE}), PODS, validate=validate)
+    return Plugin(
+        "LimitPodHardAntiAffinityTopology", frozenset({CREATE}), PODS, validate=validate, traceable=True
+    )
 
 
 def extended_resource_toleration() -> Plugin:
@@ -122,7 +131,9 @@ def extended_resource_toleration() -> Plugin:
         if added:
             spec["tolerations"] = [*tolerations, *(each for each in added if each not in tolerations)]
 
-    return Plugin("ExtendedResourceToleration", frozenset({CREATE, UPDATE}), PODS, mutate=mutate)
+    return Plugin(
+        "ExtendedResourceToleration", frozenset({CREATE, UPDATE}), PODS, mutate=mutate, traceable=True
+    )
 
 
 def deny_service_external_ips() -> Plugin:

@@ -71,6 +71,10 @@ class PortRange:
         """The port is free."""
         self.taken.discard(port)
 
+    def give_back_all(self, ports: Iterable[int]) -> None:
+        """The ports are free."""
+        self.taken.difference_update(ports)
+
 
 class PortOperation:
     """The ports of one write: taken at once, given back where it fails; those released are free where it succeeds."""
@@ -99,6 +103,16 @@ class PortOperation:
             port = self._ports.take_any(self._below)
         self._taken.append(port)
         return port
+
+    @property
+    def takes(self) -> bool:
+        """Whether the write took any."""
+        return bool(self._taken)
+
+    @property
+    def releases(self) -> bool:
+        """Whether the write, once done, frees any."""
+        return bool(self._released)
 
     def release(self, port: int) -> None:
         """The port is free once the write is done."""

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 from kcore.api import status
 from kcore.api.status import ApiError
 from kcore.apiserver.headers import HeaderFields
-from kcore.apiserver.user import ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, ANONYMOUS, UserInfo
+from kcore.apiserver.user import ALL_UNAUTHENTICATED, ANONYMOUS, UserInfo, authenticated
 
 ANONYMOUS_USER: Final = UserInfo(ANONYMOUS, groups=(ALL_UNAUTHENTICATED,))
 SPACED_TOKEN_WARNING: Final = (
@@ -30,11 +30,15 @@ class InvalidToken(Exception):
     """The token is one of ours and does not hold; the text is for the log and for a TokenReview."""
 
 
+class InvalidCertificate(Exception):
+    """The client certificate does not hold here; the text says why."""
+
+
 class CertificateAuthenticator(Protocol):
-    """Who stands behind a client certificate that the TLS layer has verified."""
+    """Who stands behind a client certificate whose key the TLS layer has seen used."""
 
     def identify(self, der: bytes) -> UserInfo | None:
-        """The user, None where the certificate names none."""
+        """The user, None where the certificate names none; InvalidCertificate where it does not hold."""
         ...
 
 
@@ -42,7 +46,7 @@ class ProxyAuthenticator(Protocol):
     """Whom a front proxy that shows the right certificate speaks for."""
 
     def identify(self, headers: HeaderFields, der: bytes) -> UserInfo | None:
-        """The user, None where no such proxy asks."""
+        """The user, None where it names none; InvalidCertificate where no such proxy asks."""
         ...
 
 
@@ -57,7 +61,7 @@ class TokenAuthenticator(Protocol):
 class Authenticator:
     """Front proxy, client certificate and bearer token in turn: the first that knows decides.
 
-    A false token is 401 even where anonymous requests are welcome; no claim at all is the anonymous user, on the
+    A false token or certificate is 401 even where anonymous requests are welcome; no claim at all is the anonymous user, on the
     given paths (on all, where none are given).
     """
 
@@ -82,15 +86,20 @@ class Authenticator:
         self, headers: HeaderFields, peer_certificate_der: bytes | None, path: str = ""
     ) -> UserInfo:
         """Who asks; ApiError 401 where that is not to be found out."""
+        false = False  # a claim that does not hold
         if peer_certificate_der:
             if self._proxy is not None:
-                user = self._proxy.identify(headers, peer_certificate_der)
-                if user is not None:
-                    return _authenticated(user)
+                try:
+                    if (user := self._proxy.identify(headers, peer_certificate_der)) is not None:
+                        return authenticated(user)
+                except InvalidCertificate:
+                    false = True
             if self._certificates is not None:
-                user = self._certificates.identify(peer_certificate_der)
-                if user is not None:
-                    return _authenticated(user)
+                try:
+                    if (user := self._certificates.identify(peer_certificate_der)) is not None:
+                        return authenticated(user)
+                except InvalidCertificate:
+                    false = True
         token = bearer_token(headers.get("authorization"))
         if token:
             try:
@@ -98,7 +107,7 @@ class Authenticator:
             except InvalidToken:
                 raise status.unauthorized() from None
             return verified.user
-        if self._anonymous and (not self._anonymous_paths or path in self._anonymous_paths):
+        if not false and self._anonymous and (not self._anonymous_paths or path in self._anonymous_paths):
             return ANONYMOUS_USER
         raise status.unauthorized()
 
@@ -116,7 +125,7 @@ class Authenticator:
                 faults.append(fault.message)
                 continue
             if verified is not None:
-                return Verified(_authenticated(verified.user), verified.audiences)
+                return Verified(authenticated(verified.user), verified.audiences)
         if not faults:
             raise InvalidToken("invalid bearer token")
         raise InvalidToken(
@@ -138,9 +147,3 @@ def is_spaced_token(authorization: str | None) -> bool:
     """True where a header is ignored because of extra space, which deserves SPACED_TOKEN_WARNING."""
     parts = (authorization or "").strip().split(" ", 2)
     return len(parts) == 3 and parts[0].lower() == "bearer" and not parts[1]
-
-
-def _authenticated(user: UserInfo) -> UserInfo:
-    if user.name == ANONYMOUS or ALL_AUTHENTICATED in user.groups or ALL_UNAUTHENTICATED in user.groups:
-        return user
-    return UserInfo(user.name, user.uid, (*user.groups, ALL_AUTHENTICATED), user.extra)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 from base64 import b64decode
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from kcore.api.field import quoted
+from kcore.api.status import ApiError
 from kcore.apiserver.authn.authenticator import InvalidToken, Verified
 from kcore.apiserver.tokens import LEGACY_ISSUER, BadToken, NoToken, TokenKeys
 from kcore.apiserver.user import (
@@ -28,15 +30,15 @@ from kcore.apiserver.user import (
     service_account_username,
     split_service_account,
 )
-from kcore.apiserver.view import Object, View
+from kcore.apiserver.view import Object, View, Writer
 
 LEEWAY_S: Final = 60
+DAY_S: Final = 86_400
 TOKENS_CACHED_MAX: Final = 10_000
 LAST_USED_LABEL: Final = "kubernetes.io/legacy-token-last-used"
 INVALID_SINCE_LABEL: Final = "kubernetes.io/legacy-token-invalid-since"
 
-Used = Callable[[Object], Awaitable[None]]
-"""Told of a secret whose token was used on a day that its label does not name yet."""
+log = logging.getLogger("kcore.apiserver")
 
 
 class ServiceAccountTokens:
@@ -53,14 +55,14 @@ class ServiceAccountTokens:
         audiences: Sequence[str],
         now_s: Callable[[], float],
         lookup: bool = True,
-        used: Used | None = None,
+        writer: Writer | None = None,
     ) -> None:
         self._keys = keys
         self._view = view
         self._audiences = tuple(audiences)
         self._now_s = now_s
         self._lookup = lookup
-        self._used = used
+        self._writer = writer
         self._issuers = frozenset(keys.issuers)
         self._claims: dict[bytes, dict[str, Any]] = {}
 
@@ -192,16 +194,36 @@ class ServiceAccountTokens:
         if actual != uid:
             raise InvalidToken(f"ServiceAccount UID ({actual}) does not match claim ({uid})")
         labels = secret["metadata"].get("labels", {})
-        if self._used is not None:
-            days = [datetime.fromtimestamp(self._now_s() + ahead).date() for ahead in (0, 86_400)]  # noqa: DTZ006
-            if labels.get(LAST_USED_LABEL) not in [day.isoformat() for day in days]:
-                await self._used(secret)
+        await self._mark_used(secret, labels)
         if labels.get(INVALID_SINCE_LABEL):
             raise InvalidToken(
                 f"the token in secret {namespace}/{secret_name} for service account {namespace}/{name} has been "
                 "marked invalid. Use tokens from the TokenRequest API or manually created secret-based tokens, or "
                 f"remove the '{INVALID_SINCE_LABEL}' label from the secret to temporarily allow use of this token"
             )
+
+    async def _mark_used(self, secret: Object, labels: Mapping[str, str]) -> None:
+        """The secret's label names the day, by UTC, on which its token was used (patchSecretWithLastUsedDate)."""
+        today, tomorrow = (
+            datetime.fromtimestamp(self._now_s() + ahead, UTC).date().isoformat() for ahead in (0, DAY_S)
+        )
+        if self._writer is None or labels.get(LAST_USED_LABEL) in (today, tomorrow):
+            return
+        metadata = secret["metadata"]
+
+        def marked(found: Object) -> Object | None:
+            if found["metadata"].get("uid") != metadata.get("uid"):
+                return None
+            found["metadata"].setdefault("labels", {})[LAST_USED_LABEL] = today
+            return found
+
+        try:
+            await self._writer.update("", "secrets", metadata["namespace"], metadata["name"], marked)
+        except ApiError as error:
+            log.error(
+                "failed to label legacy service account token %s/%s with last-used date: %s",
+                metadata["namespace"], metadata["name"], error.message,
+            )  # fmt: skip
 
     async def _find(self, plural: str, namespace: str, name: str) -> Object | None:
         if not name:

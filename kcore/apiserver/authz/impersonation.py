@@ -59,7 +59,7 @@ MODES: Final = tuple(map(_Mode, ("associated-node", "arbitrary-node", "serviceac
 
 def wanted_user(headers: HeaderFields) -> UserInfo | None:
     """Whom the headers ask to act as, None: nobody. ApiError 400 where they ask without a user's name."""
-    if not headers.has_prefix(b"impersonate-"):
+    if not headers.impersonates:
         return None
     name = headers.get(USER_HEADER) or ""
     uid = headers.get(UID_HEADER) or ""

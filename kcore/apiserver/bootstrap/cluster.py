@@ -1,7 +1,7 @@
 """What a cluster has beside its policy: namespaces, priority classes, the service of the API server, its network.
 
 Sources, Kubernetes 1.36: pkg/controlplane/controller/{systemnamespaces,kubernetesservice,defaultservicecidr,
-clusterauthenticationtrust}, pkg/controlplane/reconcilers, pkg/apis/scheduling/v1/helpers.go.
+clusterauthenticationtrust,legacytokentracking}, pkg/controlplane/reconcilers, pkg/apis/scheduling/v1/helpers.go.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ SYSTEM_NAMESPACES: Final = ("default", "kube-node-lease", "kube-public", "kube-s
 KUBERNETES: Final = "kubernetes"
 SERVICE_LABELS: Final = {"component": "apiserver", "provider": "kubernetes"}
 SERVICE_PORT: Final = 443
+TOKEN_TRACKING: Final = "kube-apiserver-legacy-service-account-token-tracking"
 PRIORITY_DESCRIPTIONS: Final = {
     "system-node-critical": ("Used for system critical pods that must not be moved from their current node."),
     "system-cluster-critical": (
@@ -170,6 +171,16 @@ def extension_authentication(settings: ClusterSettings) -> Object:
         "kind": "ConfigMap",
         "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
         "data": data,
+    }
+
+
+def token_tracking(now: str) -> Object:
+    """From which day on the secrets of accounts' tokens say when they were last used; their cleaner asks for it."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": TOKEN_TRACKING, "namespace": "kube-system"},
+        "data": {"since": now[: len("2006-01-02")]},
     }
 
 

@@ -8,9 +8,11 @@ pkg/controlplane of Kubernetes 1.36.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any, Final
 
 from kcore.apiserver.authz.rules import Rule, uncovered
+from kcore.apiserver.bootstrap.cluster import TOKEN_TRACKING
 from kcore.apiserver.bootstrap.flow_control import AUTOUPDATE_ANNOTATION as FLOW_ANNOTATION
 from kcore.apiserver.bootstrap.flow_control import MANDATORY
 from kcore.apiserver.bootstrap.policy import AUTOUPDATE_ANNOTATION as POLICY_ANNOTATION
@@ -111,8 +113,17 @@ def _replaced(*keys: str) -> Callable[[Object, Object], Object]:
 
 
 def _config_map(found: Object, wanted: Object) -> Object:
+    if wanted["metadata"]["name"] == TOKEN_TRACKING and _is_day((found.get("data") or {}).get("since", "")):
+        return found
     data = {**(found.get("data") or {}), **wanted["data"]}
     return found if data == (found.get("data") or {}) else {**found, "data": data}
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 _BY_KIND: Final[dict[str, Callable[[Object, Object], Object]]] = {

@@ -19,6 +19,7 @@ from kcore.apiserver.bootstrap.cluster import (
     priority_classes,
     ready_service_cidr,
     service_cidr,
+    token_tracking,
 )
 from kcore.apiserver.bootstrap.flow_control import flow_control
 from kcore.apiserver.bootstrap.namespace_objects import objects_of
@@ -61,6 +62,7 @@ async def bootstrap(
             *priority_classes(),
             service_cidr(settings),
             extension_authentication(settings),
+            token_tracking(now()),
             *(of_namespaces if root_ca else ()),
         ],
         view,

@@ -6,16 +6,28 @@ Sources, Kubernetes 1.36: pkg/registry/core/pod/storage/storage.go (BindingREST)
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any, Final
+
 from kcore.api import field
 from kcore.api.field import FieldError, quoted
 from kcore.api.status import ApiError, bad_request, conflict, not_found, server_timeout
 from kcore.apiserver.operation import CREATE, Object, Operation, Result
 from kcore.apiserver.registry.conditions import set_pod_condition
-from kcore.apiserver.registry.core import Core, precondition_conflict
+from kcore.apiserver.registry.core import Core, Kind, precondition_conflict
 from kcore.apiserver.registry.metadata import ensure_namespace, metadata_of
+from kcore.apiserver.registry.seams import Stored
+from kcore.apiserver.registry.stored_form import dumps, loads
 from kcore.apiserver.registry.updating import RETRY_SECONDS, SWAPS_MAX
+from kcore_native.cacher.members import spans
 
 TARGET_KINDS = ("", "Node")
+PARTS: Final = frozenset({"metadata", "spec", "status"})
+HINDRANCES: Final = frozenset(
+    {"nodeName", "schedulingGates"}
+)  # members of a spec that is looked at as a whole
+UNCOMMON: Final = ("resourceVersion", "labels", "annotations")  # of a Binding
+STATUSES_MAX: Final = 256  # that are remembered
 
 
 def succeeded(code: int) -> Object:
@@ -56,24 +68,64 @@ def validate_binding(binding: Object) -> list[FieldError]:
 async def _bind(core: Core, op: Operation, binding: Object) -> Result:
     op.verb = CREATE
     if errors := validate_binding(binding):
-        raise ApiError(500, "", field.aggregate(errors))
+        raise ApiError(500, "", field.aggregate(each.text for each in errors))
     await core.admission.validate(op, binding, None, now=core.now())
     row = core.catalog.row("", "v1", "pods")
     assert row is not None
-    metadata, name = binding["metadata"], op.name
+    kind, name = core.kind(row), op.name
     for _ in range(SWAPS_MAX):
         stored = await core.store.get(row, op.namespace, name)
         if stored is None:
             raise not_found("", "pods", name)
-        pod = core.kind(row).decode(stored.value, stored.revision)
-        _check(pod, metadata, op)
-        _assign(pod, binding, core.now())
-        data = core.kind(row).encode(pod)
+        now = core.now()
+        data = spliced(kind, stored.value, binding, now) or _written(kind, stored, binding, op, now)
         if op.options.dry_run:
             return Result(201, succeeded(201))
         if await core.store.replace(row, op.namespace, name, data, stored.revision) is not None:
             return Result(201, succeeded(201))
     raise server_timeout("", "pods", "update", RETRY_SECONDS)
+
+
+def spliced(kind: Kind, value: bytes, binding: Object, now: str) -> bytes | None:
+    """The stored pod with its node, its spec not decoded; None where there is more to look at.
+
+    That is a pod that is bound, gated or on its way out already, and a Binding with labels or annotations.
+    """
+    wanted = binding["metadata"]
+    places = spans(value)
+    if places is None or not places.keys() >= PARTS or any(wanted.get(name) for name in UNCOMMON):
+        return None
+    (about, _), (start, end), status = places["metadata"], places["spec"], places["status"]
+    metadata, spec = spans(value, about), spans(value, start)
+    if not metadata or not spec or "deletionTimestamp" in metadata or not spec.keys().isdisjoint(HINDRANCES):
+        return None
+    if (uid := wanted.get("uid")) and ("uid" not in metadata or value[slice(*metadata["uid"])] != dumps(uid)):
+        return None
+    if status[0] < end:
+        return None
+    made = _bound_status(value[slice(*status)], now, kind.stored_node)
+    node = dumps({"nodeName": binding["target"]["name"]})
+    return b"".join((value[: end - 1], b",", node[1:], value[end : status[0]], made, value[status[1] :]))
+
+
+@lru_cache(maxsize=STATUSES_MAX)
+def _bound_status(status: bytes, now: str, node: Any) -> bytes:
+    """The status of a pod that was bound then; pods that wait for a node mostly have the same one."""
+    pod: Object = {"status": loads(status)}
+    node.drop_nulls(pod)
+    _assign_status(pod, now)
+    node.write_nulls(pod)
+    return dumps(pod["status"])
+
+
+def _written(kind: Kind, stored: Stored, binding: Object, op: Operation, now: str) -> bytes:
+    """The same by way of the whole pod; ApiError where it may not be bound."""
+    pod = kind.read(stored.value, stored.revision)
+    _check(pod, binding["metadata"], op)
+    added = {"spec": {"nodeName": binding["target"]["name"]}}
+    is_new = "nodeName" not in pod["spec"]
+    _assign(pod, binding, now)
+    return kind.encode_changed(pod, ("spec",), stored.value, added) if is_new else kind.encode(pod)
 
 
 def _check(pod: Object, metadata: Object, op: Operation) -> None:
@@ -100,8 +152,12 @@ def _check(pod: Object, metadata: Object, op: Operation) -> None:
 def _assign(pod: Object, binding: Object, now: str) -> None:
     """The pod has its node, and what the Binding says beside."""
     pod["spec"]["nodeName"] = binding["target"]["name"]
-    (pod.get("status") or {}).pop("nominatedNodeName", None)
     for name in ("annotations", "labels"):
         if more := binding["metadata"].get(name):
             pod["metadata"].setdefault(name, {}).update(more)
+    _assign_status(pod, now)
+
+
+def _assign_status(pod: Object, now: str) -> None:
+    (pod.get("status") or {}).pop("nominatedNodeName", None)
     set_pod_condition(pod, {"type": "PodScheduled", "status": "True"}, now)

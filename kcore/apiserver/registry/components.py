@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final
 
+from kcore.api.fields import METADATA_NAME
 from kcore.api.status import not_found
+from kcore.apiserver.list_options import ListOptions
 from kcore.apiserver.operation import Object, Operation, Result
 
 SCHEDULER_PORT: Final = 10259
@@ -67,11 +69,18 @@ async def get_component(checks: Mapping[str, Check], op: Operation) -> Result:
     return Result(200, await _status(op.name, checks[op.name]))
 
 
-async def list_components(checks: Mapping[str, Check], op: Operation) -> Result:
-    """All components, asked at once."""
-    items = await asyncio.gather(*(_status(name, check) for name, check in sorted(checks.items())))
+async def list_components(checks: Mapping[str, Check], options: ListOptions) -> Result:
+    """The components that are selected, asked at once; they have a name and no labels."""
+    chosen = [name for name in sorted(checks) if _selected(name, options)]
+    items = await asyncio.gather(*(_status(name, checks[name]) for name in chosen))
     made = {"kind": "ComponentStatusList", "apiVersion": "v1", "metadata": {}, "items": list(items)}
     return Result(200, made)
+
+
+def _selected(name: str, options: ListOptions) -> bool:
+    return options.label_selector.matches({}) and options.field_selector.matches(
+        {METADATA_NAME: name, "metadata.namespace": ""}
+    )
 
 
 async def _status(name: str, check: Check) -> Object:

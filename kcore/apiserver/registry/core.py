@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -12,12 +12,17 @@ from kcore.api.rows import GroupVersionKind, Row
 from kcore.api.status import ApiError, conflict
 from kcore.api.strategy import Context, Strategy
 from kcore.apiserver.operation import Object, Operation, Result
+from kcore.apiserver.registry import shared
 from kcore.apiserver.registry.metadata import NAME_ALPHABET, NAME_SUFFIX_LENGTH
+from kcore.apiserver.registry.owning import Updates
 from kcore.apiserver.registry.remembered import Remembered
 from kcore.apiserver.registry.seams import Admission, Catalog, ManagedFields, ObjectStore
 from kcore.apiserver.registry.stored_form import decode, dumps, encode, loads, splice
+from kcore_native.http.head import uuid_text
 
 CLOCK_TEXT: Final = "%Y-%m-%dT%H:%M:%SZ"
+PAIRS: Final = tuple(one + other for one in NAME_ALPHABET for other in NAME_ALPHABET)
+assert NAME_SUFFIX_LENGTH == 5  # two pairs and one
 
 
 class Transaction(Protocol):
@@ -53,19 +58,18 @@ class SystemChance:
 
     def uid(self) -> str:
         """A random UUID (version 4)."""
-        raw = self._take(16).hex()
-        variant = "89ab"[int(raw[16], 16) & 3]
-        return f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-{variant}{raw[17:20]}-{raw[20:]}"
+        at = self._at
+        if at + 16 > len(self._pool):
+            self._pool = os.urandom(self.BATCH_BYTES)
+            at = 0
+        self._at = at + 16
+        return uuid_text(self._pool, at)
 
     def suffix(self) -> str:
         """Five letters and digits that spell nothing."""
-        letters = len(NAME_ALPHABET)
-        number = int.from_bytes(self._take(8), "big")
-        text = ""
-        for _ in range(NAME_SUFFIX_LENGTH):
-            number, index = divmod(number, letters)
-            text += NAME_ALPHABET[index]
-        return text
+        number, last = divmod(int.from_bytes(self._take(8), "big"), len(NAME_ALPHABET))
+        number, middle = divmod(number, len(PAIRS))
+        return PAIRS[number % len(PAIRS)] + PAIRS[middle] + NAME_ALPHABET[last]
 
 
 async def reserves_nothing(*_: Any) -> None:
@@ -114,6 +118,8 @@ class Kind:
     collects_garbage: bool
     in_other_version: Callable[[Object, str], tuple[Object, Any] | None] | None = None
     owned: Remembered = field(default_factory=dict)
+    field_sets: shared.FieldSets = field(default_factory=shared.FieldSets)
+    updates: Updates = field(default_factory=Updates)
 
     def encode(self, obj: Object) -> bytes:
         """The stored form of an object in the storage version, which loses its resourceVersion."""
@@ -122,6 +128,33 @@ class Kind:
     def decode(self, data: bytes, revision: int) -> Object:
         """A fresh dict of the stored object, in the storage version."""
         return decode(data, revision, self.stored_node)
+
+    def read(self, data: bytes, revision: int, *, is_going: bool = False) -> Object:
+        """The stored object for a write, in the storage version: to be changed no deeper than its own metadata.
+
+        ``is_going``: to be deleted, and its managed fields to be looked at by nobody.
+        """
+        return shared.read(data, revision, self.stored_node, self.field_sets, is_going=is_going)
+
+    def encode_changed(
+        self,
+        obj: Object,
+        kept: Collection[str],
+        data: bytes,
+        added: Mapping[str, Object] = shared.NOTHING,
+    ) -> bytes:
+        """As ``encode``, the members ``kept`` being those of the stored object ``data``, with what was ``added`` to them."""
+        return shared.encode(
+            obj, kept, data, self.stored, self.row.kind, self.stored_node, self.field_sets, added
+        )
+
+    def default_changed(self, obj: Object, old: Object | None) -> None:
+        """The object holds its defaults; those of what it shares with ``old`` are there."""
+        strategy = self.strategy
+        if old is None or strategy.default_changed is None:
+            strategy.default(obj)
+        else:
+            strategy.default_changed(obj, old)
 
     def answer(self, data: bytes, revision: int) -> bytes:
         """The stored object as a client of this row's version gets it."""
@@ -172,6 +205,7 @@ class Core:
         default_factory=dict
     )  # what is wrong, "" nothing
     kinds: dict[int, Kind] = field(default_factory=dict)
+    plans: Any = None  # kcore.apiserver.registry.plans.Plans
     _second: int = 0
     _text: str = ""
 

@@ -26,8 +26,10 @@ from kcore.apiserver.registry.metadata import (
     raised_internal,
     wipe_system_fields,
 )
+from kcore.apiserver.registry.owning import Writer, own_changes_like_before
 from kcore.apiserver.registry.remembered import own_like_before
 from kcore.apiserver.registry.stored_form import decode, dumps, loads
+from kcore_native.fieldset.walk import Comparison
 
 VERSION_ON_CREATE: Final = "resourceVersion should not be set on objects to be created"
 
@@ -141,15 +143,15 @@ async def _store(core: Core, kind: Kind, op: Operation, obj: Object, generated: 
     data = kind.encode(obj)
     if op.options.dry_run:
         if await core.store.get(row, namespace, name) is not None:
-            raise await _taken(core, op, namespace, name, generated)
+            raise await taken(core, op, namespace, name, generated=generated)
         return Result(201, kind.converted(data) if kind.converts else data)
     revision = await core.store.create(row, namespace, name, data)
     if revision is None:
-        raise await _taken(core, op, namespace, name, generated)
+        raise await taken(core, op, namespace, name, generated=generated)
     return Result(201, kind.answer(data, revision))
 
 
-async def _taken(core: Core, op: Operation, namespace: str, name: str, generated: bool) -> ApiError:
+async def taken(core: Core, op: Operation, namespace: str, name: str, *, generated: bool) -> ApiError:
     """409, which says so where the object of that name is on its way out."""
     row = op.row
     error = (generated_name_taken if generated else already_exists)(row.group, row.plural, name)
@@ -168,7 +170,7 @@ def own_fields(core: Core, kind: Kind, op: Operation, live: Object | None, obj: 
         reset = sub.reset_fields
     manager = manager_of(op.options)
 
-    def own() -> None:
+    def own(time: str, comparison: Comparison | None = None) -> None:
         core.managed_fields.update(
             live,
             obj,
@@ -176,13 +178,17 @@ def own_fields(core: Core, kind: Kind, op: Operation, live: Object | None, obj: 
             operation="Update",
             api_version=op.row.api_version,
             subresource=op.subresource,
-            now=now,
+            now=time,
             node=kind.node,
             reset_fields=reset,
             convert=kind.in_other_version,
+            comparison=comparison,
         )
 
-    if live is None and not op.subresource:
-        own_like_before(kind.owned, obj, manager, now, own)
+    if live is not None:
+        writer = Writer(manager, op.row.api_version, op.subresource)
+        own_changes_like_before(kind.updates, kind.field_sets, live, obj, writer, now, kind.node, own)
+    elif not op.subresource:
+        own_like_before(kind.owned, obj, manager, now, lambda: own(now))
     else:
-        own()
+        own(now)

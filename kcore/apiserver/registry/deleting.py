@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import calendar
 import time
+from collections.abc import Collection
 from typing import Any, Final
 
 from kcore.api.kinds.metadata import FOREGROUND, ORPHAN
@@ -15,6 +16,7 @@ from kcore.api.status import conflict, not_found, server_timeout, success
 from kcore.apiserver.operation import DELETE, Object, Operation, Result
 from kcore.apiserver.registry.core import CLOCK_TEXT, Core, Kind
 from kcore.apiserver.registry.options import validate_delete_options
+from kcore.apiserver.registry.shared import ALL_BUT_METADATA, HEAD
 from kcore.apiserver.registry.updating import RETRY_SECONDS, SWAPS_MAX
 
 ORPHAN_POLICY: Final = "Orphan"
@@ -26,12 +28,16 @@ JOB_KEEPS_PODS: Final = (
 
 
 class Outcome:
-    """What a deletion came to: ``obj`` is the object as it was last, ``deleted`` whether it is gone."""
+    """What a deletion came to: ``obj`` is the object as it was last, ``deleted`` whether it is gone.
 
-    __slots__ = ("deleted", "obj", "returned")
+    ``data`` is its stored form, its resourceVersion apart.
+    """
 
-    def __init__(self, obj: Object, deleted: bool, *, returned: bool) -> None:
+    __slots__ = ("data", "deleted", "obj", "returned")
+
+    def __init__(self, obj: Object, data: bytes, deleted: bool, *, returned: bool) -> None:
         self.obj = obj
+        self.data = data
         self.deleted = deleted
         self.returned = returned  # the object itself is the answer, not a Status
 
@@ -52,10 +58,7 @@ def answer(kind: Kind, op: Operation, outcome: Outcome) -> bytes | Object:
     """The object where its resource returns it or where it lives on, else a Status."""
     obj, row = outcome.obj, op.row
     if outcome.returned or kind.returns_deleted:
-        metadata = obj["metadata"]
-        version = metadata.pop("resourceVersion", "0")
-        data = kind.encode(obj)
-        return kind.answer(data, int(version))
+        return kind.answer(outcome.data, int(obj["metadata"].get("resourceVersion", "0")))
     metadata = obj["metadata"]
     return success(row.group, row.plural, metadata["name"], metadata.get("uid", ""))
 
@@ -68,20 +71,20 @@ async def delete_object(
     namespace = op.namespace if row.namespaced else ""
     if row.kind == "Job" and row.group == "batch" and by_default(options):
         op.warn(JOB_KEEPS_PODS)
-    marked: Object | None = None  # by an attempt that could not remove it
+    marked: _Deletion | None = None  # the attempt that could not remove it
     for _ in range(SWAPS_MAX):
         stored = await core.store.get(row, namespace, op.name)
         if stored is None:
             if marked is not None:
-                return Outcome(marked, True, returned=False)
+                return Outcome(marked.live, marked.value, True, returned=False)
             raise not_found(row.group, row.plural, op.name)
-        live = kind.decode(stored.value, stored.revision)
+        live = kind.read(stored.value, stored.revision, is_going=True)
         attempt = _Deletion(core, kind, op, namespace, options, live, stored.value, stored.revision, admits)
         outcome = await attempt.run()
         if outcome is not None:
             return outcome
         if attempt.marked:
-            marked = live
+            marked = attempt
     raise server_timeout(row.group, row.plural, "delete", RETRY_SECONDS)
 
 
@@ -108,6 +111,7 @@ class _Deletion:
         self.core, self.kind, self.op, self.namespace = core, kind, op, namespace
         self.options, self.live, self.value = options, live, value
         self.revision, self.admits = revision, admits
+        self.kept: Collection[str] = ALL_BUT_METADATA
         self.marked = False  # its grace of zero is stored, what remains is to remove it
 
     async def run(self) -> Outcome | None:
@@ -120,7 +124,7 @@ class _Deletion:
                 return done
         self._check_preconditions()
         if self._pending():
-            return Outcome(live, False, returned=False)
+            return Outcome(live, self.value, False, returned=False)
         if self.admits:
             await self._admit()
         graceful = self._before_delete()
@@ -138,9 +142,9 @@ class _Deletion:
             return None
         metadata["resourceVersion"] = str(written)
         if finalizers or self.options["gracePeriodSeconds"] > 0:
-            return Outcome(live, False, returned=True)
+            return Outcome(live, self.value, False, returned=True)
         if self.op.options.dry_run:
-            return Outcome(live, True, returned=True)
+            return Outcome(live, self.value, True, returned=True)
         self.marked = True
         return await self._remove(written)
 
@@ -246,26 +250,28 @@ class _Deletion:
 
     async def _write(self) -> int | None:
         """The revision of the object as it is now, None where another was faster."""
-        if self.op.options.dry_run:
+        op, live = self.op, self.live
+        data = self.kind.encode_changed(live, self.kept, self.value)
+        if op.options.dry_run or data == self.value:  # on its way already, and nothing else was asked for
+            self.value = data
             return self.revision
-        row = self.op.row
-        data = self.kind.encode(self.live)
-        if data == self.value:  # on its way already, and nothing else was asked for
-            return self.revision
-        return await self.core.store.replace(row, self.namespace, self.op.name, data, self.revision)
+        written = await self.core.store.replace(op.row, self.namespace, op.name, data, self.revision)
+        if written is not None:
+            self.value = data
+        return written
 
     async def _remove(self, revision: int) -> Outcome | None:
         live, op = self.live, self.op
         if op.options.dry_run:
             live["metadata"]["resourceVersion"] = str(revision)
-            return Outcome(live, True, returned=False)
+            return Outcome(live, self.value, True, returned=False)
         removed = await self.core.store.remove(op.row, self.namespace, op.name, revision)
         if removed is None:
             return None
         live["metadata"]["resourceVersion"] = str(removed)
         if self.kind.hooks.after_delete is not None:
             await self.kind.hooks.after_delete(op, live)
-        return Outcome(live, True, returned=False)
+        return Outcome(live, self.value, True, returned=False)
 
     async def _namespace(self) -> Outcome | bool | None:
         """A namespace is Terminating first; False: its deletion is an ordinary one."""
@@ -282,12 +288,13 @@ class _Deletion:
             raise conflict("", "namespaces", op.name, why)
         if metadata.get("deletionTimestamp"):
             if (live.get("spec") or {}).get("finalizers"):
-                return Outcome(live, False, returned=True)
+                return Outcome(live, self.value, False, returned=True)
             return False
         if self.admits:
             await self._admit()
         metadata["deletionTimestamp"] = self.core.now()
         live.setdefault("status", {})["phase"] = "Terminating"
+        self.kept = [name for name in live if name not in (*HEAD, "status")]
         current = list(metadata.get("finalizers") or ())
         for name, wish in zip((ORPHAN, FOREGROUND), _namespace_wishes(options, current), strict=True):
             if wish and name not in current:
@@ -302,7 +309,7 @@ class _Deletion:
         if written is None:
             return None
         metadata["resourceVersion"] = str(written)
-        return Outcome(live, False, returned=True)
+        return Outcome(live, self.value, False, returned=True)
 
 
 def _wanted(options: Object, finalizers: list[str], default: str) -> tuple[bool, bool]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import orjson
+
 from kcore.api.status import ApiError, bad_request
 from kcore.apiserver.operation import Object, Operation
 
@@ -83,16 +85,17 @@ def dedup_owners(op: Operation, metadata: dict[str, Any], text: str) -> None:
     owners = metadata.get("ownerReferences")
     if not owners or len(owners) < 2:
         return
-    kept: list[Object] = []
+    kept: dict[bytes, Object] = {}  # by their bytes: a body may have tens of thousands
     doubles = []
     for owner in owners:
-        if owner in kept:
+        text_of_it = orjson.dumps(owner, option=orjson.OPT_SORT_KEYS)
+        if text_of_it in kept:
             doubles.append(owner.get("uid", ""))
         else:
-            kept.append(owner)
+            kept[text_of_it] = owner
     if doubles:
         op.warn(text.format(", ".join(doubles)))
-        metadata["ownerReferences"] = kept
+        metadata["ownerReferences"] = [*kept.values()]
 
 
 def generate_name(base: str, suffix: str) -> str:

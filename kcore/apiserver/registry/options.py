@@ -7,6 +7,7 @@ pkg/apis/meta/internalversion/validation/validation.go, pkg/runtime/conversion.g
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from kcore.api.field import FieldError, forbidden, invalid, not_supported, required
@@ -15,6 +16,7 @@ from kcore.api.status import bad_request
 from kcore.api.status import invalid as invalid_object
 from kcore.apiserver.operation import STRICT, WARN, Object, Options
 
+MANAGERS_CACHED_MAX: Final = 1024
 META_GROUP: Final = "meta.k8s.io"
 APPLY_TYPES: Final = ("application/apply-patch+yaml",)
 DRY_RUN_ALL: Final = "All"
@@ -49,13 +51,19 @@ def _required_manager(options: Options, kind: str, patch_type: str, dry_run: Seq
         elif options.force is not None:
             errors.append(forbidden("force", "may not be specified for non-apply patch"))
     if options.field_manager:
-        errors += validate_field_manager(options.field_manager, "fieldManager")
-    errors += _validate_dry_run(dry_run)
+        errors += _manager_faults(options.field_manager)
+    if dry_run:
+        errors += _validate_dry_run(dry_run)
     if options.field_validation not in FIELD_VALIDATIONS:
         errors.append(not_supported("fieldValidation", options.field_validation, FIELD_VALIDATIONS))
     if errors:
         raise invalid_object(META_GROUP, kind, "", errors)
     return options
+
+
+@lru_cache(MANAGERS_CACHED_MAX)
+def _manager_faults(manager: str) -> tuple[FieldError, ...]:
+    return tuple(validate_field_manager(manager, "fieldManager"))
 
 
 def _validate_dry_run(dry_run: Sequence[str]) -> list[FieldError]:

@@ -6,7 +6,7 @@ Source: apiserver pkg/endpoints/handlers/patch.go of Kubernetes 1.36.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,8 +35,10 @@ from kcore.apiserver.registry.metadata import (
 )
 from kcore.apiserver.registry.options import directive
 from kcore.apiserver.registry.scaling import API_VERSION, DEFINITION, own_scale, scale_write
+from kcore.apiserver.registry.shared import kept_members
 from kcore.apiserver.registry.stored_form import copied, dumps
-from kcore.apiserver.registry.updating import Write, write
+from kcore.apiserver.registry.updating import Write, mutate, write
+from kcore_native.documents import member_count
 from kcore_native.schema.node import TypeMismatch, count_members
 
 JSON_PATCH: Final = "application/json-patch+json"
@@ -126,14 +128,14 @@ def patching(core: Core, kind: Kind, op: Operation, patch_type: str, body: bytes
         if live is None:
             raise not_found(op.row.group, op.row.plural, op.name)
         shown = kind.in_version(copied(live)) if kind.converts else live
-        new = cleaned(mechanism(shown, op), kind.node, op)
+        new = cleaned(mechanism(shown, op), kind.node, op, live, kind.strategy.shares)
         new["apiVersion"], new["kind"] = op.row.api_version, op.row.kind
         if kind.converts:
             own_fields(core, kind, op, shown, new, now)
             new = kind.from_version(new)
             kind.strategy.default(new)
         else:
-            kind.strategy.default(new)
+            kind.default_changed(new, live)
             own_fields(core, kind, op, live, new, now)
         return await _admitted(core, op, new, live, now)
 
@@ -148,7 +150,7 @@ async def _admitted(core: Core, op: Operation, new: Object, live: Object | None,
         raise conflict(op.row.group, op.row.plural, op.name, why)
     ensure_namespace(metadata, op.namespace if op.row.namespaced else "")
     check_name(op, metadata)
-    await core.admission.mutate(op, new, live, now=now)
+    await mutate(core, core.kind(op.row), op, new, live, now)
     if "ownerReferences" in new["metadata"]:
         dedup_owners(op, new["metadata"], DUPLICATE_OWNERS_AFTER_ADMISSION)
     return new
@@ -187,7 +189,7 @@ def parsed(body: bytes, patch_type: str) -> Any:
 
 def doubles(body: bytes, given: Any) -> list[str]:
     """``duplicate field "x"`` for each member that an object of the document has twice."""
-    if count_members(body) == _members(given):
+    if count_members(body) == member_count(given):
         return []
     found: dict[str, None] = {}
     _doubles(json.loads(body, object_pairs_hook=_Pairs), "", found)
@@ -212,20 +214,30 @@ def _doubles(value: Any, path: str, found: dict[str, None]) -> None:
             _doubles(item, f"{path}[{index}]", found)
 
 
-def _members(value: Any) -> int:
-    if isinstance(value, dict):
-        return len(value) + sum(map(_members, value.values()))
-    return sum(map(_members, value)) if isinstance(value, list) else 0
-
-
 def sorted_json(obj: Any) -> str:
     """The document as Go's json.Marshal of maps writes it."""
     return field.go_json(obj)
 
 
-def cleaned(made: Patched, node: Any, op: Operation) -> Object:
-    """The patched object after a round trip through its schema; unknown fields are met as the request says."""
-    obj: Object = copied(made.obj)  # it shares with the live object and the patch
+def cleaned(
+    made: Patched, node: Any, op: Operation, live: Object | None = None, shares: Collection[str] = ()
+) -> Object:
+    """The patched object after a round trip through its schema; unknown fields are met as the request says.
+
+    Members of ``shares`` and managed fields that the patch left alone remain the live object's own.
+    """
+    taken = kept_members(made.obj, live, shares) if live is not None else ()
+    metadata, entries = made.obj.get("metadata"), None
+    if live is not None and isinstance(metadata, dict):
+        entries = metadata.get("managedFields")
+        if entries is not None and entries is live["metadata"].get("managedFields"):
+            metadata = {name: value for name, value in metadata.items() if name != "managedFields"}
+        else:
+            entries = None
+    rest = {name: value for name, value in made.obj.items() if name not in taken}
+    if entries is not None:
+        rest["metadata"] = metadata
+    obj: Object = copied(rest)  # it shares with the live object and the patch
     forgets = forgets_owners(obj)
     try:
         unknown: Sequence[str] = node.clean(obj)
@@ -234,6 +246,12 @@ def cleaned(made: Patched, node: Any, op: Operation) -> Object:
         raise _invalid_patch(made, found or str(error)) from None
     if forgets:
         obj["metadata"]["managedFields"] = []
+    elif entries is not None:
+        obj["metadata"]["managedFields"] = entries
+    if taken:
+        obj = {name: None for name in made.obj if name in obj or name in taken} | obj
+        for name in taken:
+            obj[name] = made.obj[name]
     faults = made.warnings + [f'unknown field "{path}"' for path in unknown]
     if not faults:
         return obj

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kcore.apiserver.list_options import ListOptions
 from kcore.apiserver.operation import Object, Operation, Result
 from kcore.apiserver.registry import (
@@ -14,7 +16,7 @@ from kcore.apiserver.registry import (
     reading,
     updating,
 )
-from kcore.apiserver.registry.core import Core
+from kcore.apiserver.registry.core import Core, Special
 from kcore.apiserver.registry.subresources import CREATES, GETS, UPDATES
 
 
@@ -29,11 +31,22 @@ class Registry:
 
     async def create(self, op: Operation, obj: Object) -> Result:
         """The object is stored (201); also POSTs to subresources that take one (binding, eviction, token)."""
-        row = op.row
-        special = self.core.creates.get(key := (row.group, row.plural, op.subresource)) or CREATES.get(key)
+        special = self._special(op)
         if special is not None:
             return await special(self.core, op, obj)
         return await creating.create(self.core, op, obj)
+
+    async def create_from(self, op: Operation, form: str, body: bytes, read: Callable[[], Object]) -> Result:
+        """The same for a body, which ``read`` decodes and cleans where it has to be; ``form``: see ``plans``."""
+        plans = self.core.plans
+        if plans is None or op.subresource or self._special(op) is not None:
+            return await self.create(op, read())
+        made: Result = await plans.create(self.core, op, form, body, read)
+        return made
+
+    def _special(self, op: Operation) -> Special | None:
+        row = op.row
+        return self.core.creates.get(key := (row.group, row.plural, op.subresource)) or CREATES.get(key)
 
     async def update(self, op: Operation, obj: Object) -> Result:
         """The object is as sent (200), or created where its kind allows that (201)."""
@@ -71,6 +84,6 @@ class Registry:
             return await connecting.proxy_target(self.core, op)
         return await connecting.TARGETS[op.subresource](self.core, op, query)
 
-    async def components(self, op: Operation) -> Result:
+    async def components(self, options: ListOptions) -> Result:
         """The list of ComponentStatus, which no store has."""
-        return await components.list_components(self.core.components, op)
+        return await components.list_components(self.core.components, options)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from kcore.api.rows import GroupVersionKind, Row
 from kcore.api.strategy import Strategy
 from kcore.apiserver.operation import Object, Operation
+from kcore_native.fieldset.walk import Comparison
 
 
 class Stored(Protocol):
@@ -36,6 +37,14 @@ class ObjectStore(Protocol):
         """All objects of the row, in their stored form."""
         ...
 
+    async def kept_range(self, name: str) -> tuple[bytes, int]:
+        """The RangeAllocation of that name as JSON, and its revision; empty and 0 where there is none."""
+        ...
+
+    async def keep_range(self, name: str, value: bytes, revision: int) -> int | None:
+        """Its new revision; None where it is no longer at ``revision``."""
+        ...
+
     async def current_revision(self, row: Row) -> int:
         """The store's revision at some time after this was called."""
         ...
@@ -47,6 +56,10 @@ class ObjectStore(Protocol):
 
 class Admission(Protocol):
     """The chain of admission plugins, webhooks and policies. Both raise ApiError; ``obj`` is None for a deletion."""
+
+    def keeps_shared(self, op: Operation) -> bool:
+        """True where mutating an update replaces what it changes, and changes no value in place below the metadata."""
+        ...
 
     async def mutate(
         self, op: Operation, obj: Object | None, old: Object | None, *, now: str = ""
@@ -72,8 +85,12 @@ class ManagedFields(Protocol):
         node: Any,
         reset_fields: Sequence[str],
         convert: Callable[[Object, str], tuple[Object, Any] | None] | None = None,
+        comparison: Comparison | None = None,
     ) -> None:
-        """``new["metadata"]["managedFields"]`` is brought up to date for a write by ``manager``."""
+        """``new["metadata"]["managedFields"]`` is brought up to date for a write by ``manager``.
+
+        ``comparison``: of ``live`` with ``new`` without its managed fields, where it is known already.
+        """
         ...
 
     def apply(

@@ -6,14 +6,14 @@ pkg/registry/rest/update.go, pkg/storage/etcd3/store.go (GuaranteedUpdate).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
 from kcore.api import field
 from kcore.api.kinds.metadata import validate_every_kind_update
 from kcore.api.status import ApiError, conflict, forbidden, invalid, not_found, server_timeout
-from kcore.api.strategy import Context, Strategy, UpdateStrategy
+from kcore.api.strategy import Context, Strategy, UpdateStrategy, nothing
 from kcore.apiserver.operation import CREATE, UPDATE, Object, Operation, Result
 from kcore.apiserver.registry.core import Core, Kind, precondition_conflict
 from kcore.apiserver.registry.creating import begin_create, own_fields, prepare_new
@@ -26,9 +26,11 @@ from kcore.apiserver.registry.metadata import (
     is_too_large,
     metadata_of,
 )
+from kcore.apiserver.registry.shared import HEAD, kept_members, kept_of
 from kcore.apiserver.registry.stored_form import copied, dumps, loads, same
 from kcore.apiserver.registry.timestamps import keep_timestamps
 from kcore.apiserver.versions import parse_version
+from kcore_native.fieldset.walk import equal
 
 MODIFIED: Final = (
     "the object has been modified; please apply your changes to the latest version and try again"
@@ -121,12 +123,29 @@ async def admitted_update(
         new = kind.from_version(new)
         kind.strategy.default(new)
     else:
+        if live is not None:
+            share_equals(new, live, kind.strategy.shares)
         own_fields(core, kind, op, live, new, now)
-    await core.admission.mutate(op, new, live, now=now)
+    await mutate(core, kind, op, new, live, now)
     metadata = new["metadata"]
     if "ownerReferences" in metadata:
         dedup_owners(op, metadata, DUPLICATE_OWNERS_AFTER_ADMISSION)
     return new
+
+
+def share_equals(new: Object, live: Object, names: Collection[str]) -> None:
+    """Members that are equal are the live object's own, in the order that they are stored in."""
+    for name in names:
+        if name in new and name in live and equal(new[name], live[name]):
+            new[name] = live[name]
+
+
+async def mutate(core: Core, kind: Kind, op: Operation, new: Object, live: Object | None, now: str) -> None:
+    """The object is as mutating admission makes it, which changes nothing of the live one."""
+    if live is not None and not core.admission.keeps_shared(op):
+        for name in kept_members(new, live, kind.strategy.shares):
+            new[name] = copied(new[name])
+    await core.admission.mutate(op, new, live, now=now)
 
 
 def _version(metadata: Object) -> str:
@@ -160,7 +179,7 @@ async def _write(core: Core, change: Write) -> Result:
                 core,
                 change,
                 namespace,
-                change.kind.decode(stored.value, stored.revision),
+                change.kind.read(stored.value, stored.revision),
                 stored.value,
                 stored.revision,
             )
@@ -241,12 +260,12 @@ async def _swap(
             await core.admission.validate(op, *shown, now=change.now)
         if ends_by_update(kind, obj, live):
             stored_revision = await _end(core, change, namespace, live, revision)
-            data = kind.encode(obj)
+            data = kind.encode_changed(obj, _kept(change, obj, live), data)
             answered = revision
         elif same(obj, live):
             stored_revision = answered = revision
         else:
-            data = kind.encode(obj)
+            data = kind.encode_changed(obj, _kept(change, obj, live), data)
             if op.options.dry_run:
                 stored_revision = answered = revision
             else:
@@ -264,6 +283,18 @@ async def _swap(
         obj["metadata"]["resourceVersion"] = str(answered)
         return Result(200, change.view(obj))
     return Result(200, kind.answer(data, answered))
+
+
+def _kept(change: Write, obj: Object, live: Object) -> Collection[str]:
+    """The members whose bytes are those that are stored.
+
+    Through a subresource that are all that its strategy has put back from the live object, which nothing changes: what a
+    strategy shares with it before counts for its own kind alone.
+    """
+    strategy, shares = change.kind.strategy, change.kind.strategy.shares
+    if not shares and change.op.subresource and change.view is None and strategy.canonicalize is nothing:
+        shares = tuple(name for name in obj if name not in HEAD)
+    return kept_of(obj, live, shares)
 
 
 def _check_version(change: Write, obj: Object, live: Object) -> None:

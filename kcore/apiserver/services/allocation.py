@@ -35,6 +35,7 @@ from kcore.apiserver.services.fields import (
     node_ports,
     normalize_cluster_ips,
 )
+from kcore.apiserver.services.node_ports import NodePorts
 
 MANAGED_BY: Final = "ipallocator.k8s.io"
 FAMILY_LABEL: Final = "ipaddress.kubernetes.io/ip-family"
@@ -54,14 +55,16 @@ class Allocated:
 
     async def commit(self) -> None:
         """The service is stored: what it no longer has is free."""
-        self.ports.commit()
         if not self.op.dry_run:
+            if self.ports.releases:
+                await self.owner.node_ports.change(self.ports.commit)
             await self.owner.give_back(self.released)
 
     async def revert(self) -> None:
         """The service is not stored: what was taken for it is free."""
-        self.ports.revert()
         if not self.op.dry_run:
+            if self.ports.takes:
+                await self.owner.node_ports.change(self.ports.revert)
             await self.owner.give_back(self.addresses)
 
 
@@ -80,8 +83,10 @@ class ServiceAllocation:
         self.ranges: Final = [AddressRange(cidr) for cidr in cidrs]
         self.families: Final = tuple(each.family for each in self.ranges)
         self.ports: Final = ports or PortRange()
+        self.node_ports: Final = NodePorts(core.store, self.ports, self._ports_in_use, core.now_seconds)
         self._below = below
         self._taken: set[str] | None = None  # addresses; None until learnt from what exists
+        self._claiming: set[str] = set()  # those that a write of this server is about to claim in the store
 
     # -- hooks ---------------------------------------------------------------------------------------------------
 
@@ -94,7 +99,7 @@ class ServiceAllocation:
         taken = Allocated(self, op, PortOperation(self.ports, self._below, dry_run=op.dry_run))
         try:
             await self._addresses(taken, obj, spec)
-            self._ports(taken, obj, spec)
+            await self._with_ports(taken, spec, lambda: self._ports(taken, obj, spec))
         except BaseException:
             await taken.revert()
             raise
@@ -111,7 +116,7 @@ class ServiceAllocation:
         taken = Allocated(self, op, PortOperation(self.ports, self._below, dry_run=op.dry_run))
         try:
             await self._change_addresses(taken, obj, spec, before)
-            self._change_ports(taken, obj, spec, before)
+            await self._with_ports(taken, spec, lambda: self._change_ports(taken, obj, spec, before))
         except BaseException:
             await taken.revert()
             raise
@@ -122,8 +127,8 @@ class ServiceAllocation:
         if op.dry_run:
             return
         spec = obj.get("spec") or {}
-        for port in (*node_ports(spec), spec.get("healthCheckNodePort") or 0):
-            self.ports.give_back(port)
+        if listed := [*node_ports(spec), *filter(None, [spec.get("healthCheckNodePort")])]:
+            await self.node_ports.change(lambda: self.ports.give_back_all(listed))
         if spec.get("type") != EXTERNAL_NAME:
             await self.give_back([each for each in spec.get("clusterIPs") or () if each != NONE])
         metadata = obj["metadata"]
@@ -132,23 +137,27 @@ class ServiceAllocation:
     # -- what is taken -------------------------------------------------------------------------------------------
 
     async def _learn(self) -> None:
-        """What is taken is known from what exists; asked once."""
-        if self._taken is not None:
-            return
+        """What is taken is known from what exists; asked once, addresses again where they are said to be taken."""
+        await self.node_ports.learn()
+        if self._taken is None:
+            await self._learn_addresses()
+
+    async def _learn_addresses(self) -> None:
+        """The addresses that are taken now: other servers take some, and give some back."""
         addresses = await self._names("networking.k8s.io", "ipaddresses")
+        for service in await self._objects("", "services"):
+            listed = (service.get("spec") or {}).get("clusterIPs") or ()
+            addresses.update(each for each in listed if each != NONE)
+        self._taken = addresses | self._claiming
+
+    async def _ports_in_use(self) -> set[int]:
+        """The node ports of all services."""
         taken: set[int] = set()
         for service in await self._objects("", "services"):
             spec = service.get("spec") or {}
             taken.update(node_ports(spec))
             taken.add(spec.get("healthCheckNodePort") or 0)
-            addresses.update(each for each in spec.get("clusterIPs") or () if each != NONE)
-        if self._taken is None:
-            self._taken = addresses
-            self.ports.learn(taken)
-
-    def forget(self) -> None:
-        """What is taken is learnt anew by the next write: another server may have changed it."""
-        self._taken = None
+        return taken - {0}
 
     async def _objects(self, group: str, plural: str) -> list[Object]:
         row = self._row(group, plural)
@@ -218,6 +227,9 @@ class ServiceAllocation:
             for _ in range(ATTEMPTS_MAX):
                 found = each.free(self._taken or (), self._below)
                 if found is None:
+                    await self._learn_addresses()
+                    found = each.free(self._taken or (), self._below)
+                if found is None:
                     break
                 why = await self._take(taken, obj, family, found, known=True)
                 if why is None:
@@ -241,9 +253,12 @@ class ServiceAllocation:
         text = str(parsed)
         if taken.op.dry_run:
             return None
+        if text in self._taken and text not in self._claiming:
+            await self._learn_addresses()
         if text in self._taken:
             return TAKEN
         self._taken.add(text)
+        self._claiming.add(text)
         try:
             await create(self.core, self._operation("networking.k8s.io", "ipaddresses"), _claim(obj, text))
         except ApiError as error:
@@ -251,6 +266,8 @@ class ServiceAllocation:
                 return TAKEN  # by another server: it stays in ``_taken``
             self._taken.discard(text)
             return error.message
+        finally:
+            self._claiming.discard(text)
         taken.addresses.append(text)
         return None
 
@@ -292,6 +309,25 @@ class ServiceAllocation:
         return Operation(self._row(group, plural), options=Options(user_agent=AGENT))
 
     # -- ports ---------------------------------------------------------------------------------------------------
+
+    async def _with_ports(self, taken: Allocated, spec: Spec, work: Callable[[], None]) -> None:
+        """What ``work`` takes is the service's, in the store too; it may be asked again, of the service as it was."""
+        given = [dict(port) for port in spec.get("ports") or ()], spec.get("healthCheckNodePort")
+
+        def attempt() -> None:
+            taken.ports = PortOperation(self.ports, self._below, dry_run=taken.op.dry_run)
+            for port, before in zip(spec.get("ports") or (), given[0], strict=True):
+                port.pop("nodePort", None)
+                port.update(before)
+            if given[1] is None:
+                spec.pop("healthCheckNodePort", None)
+            work()
+
+        try:
+            await self.node_ports.change(attempt)
+        except BaseException:
+            taken.ports = PortOperation(self.ports, self._below, dry_run=True)  # it has none to give back
+            raise
 
     def _ports(self, taken: Allocated, obj: Object, spec: Spec) -> None:
         if spec.get("type") in (NODE_PORT, LOAD_BALANCER):
@@ -345,6 +381,10 @@ def _init_node_ports(ports: PortOperation, name: str, spec: Spec) -> None:
     """Each port has a node port; ports of one number (TCP and UDP) share theirs."""
     listed: list[dict[str, Any]] = spec.get("ports") or []
     by_port: dict[int, int] = {}
+    asked_of: dict[int, int] = {}  # the first that is asked for, by the port's number
+    for port in listed:
+        if port.get("nodePort"):
+            asked_of.setdefault(port["port"], port["nodePort"])
     for index, port in enumerate(listed):
         asked, number = port.get("nodePort") or 0, port["port"]
         if not asked and not _allocates(spec):
@@ -356,10 +396,7 @@ def _init_node_ports(ports: PortOperation, name: str, spec: Spec) -> None:
             elif asked != shared:
                 _take_port(ports, name, index, asked)
             continue
-        wanted = next(
-            (each["nodePort"] for each in listed if each["port"] == number and each.get("nodePort")), 0
-        )
-        if wanted:
+        if wanted := asked_of.get(number, 0):
             _take_port(ports, name, index, wanted)
         else:
             wanted = _take_any(ports)

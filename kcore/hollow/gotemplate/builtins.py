@@ -175,7 +175,13 @@ def _call(function: Any, *values: Any) -> Any:
 
 def _js(*values: Any) -> str:
     text = json.dumps(sprint(*values))[1:-1]
-    for letter, code in (("<", "\\u003C"), (">", "\\u003E"), ("&", "\\u0026"), ("'", "\\'"), ("=", "\\u003D")):
+    for letter, code in (
+        ("<", "\\u003C"),
+        (">", "\\u003E"),
+        ("&", "\\u0026"),
+        ("'", "\\'"),
+        ("=", "\\u003D"),
+    ):
         text = text.replace(letter, code)
     return text
 
@@ -185,7 +191,9 @@ BUILTINS: Final[Mapping[str, Callable[..., Any]]] = {
     "eq": _eq,
     "ge": lambda first, second: not less(first, second),
     "gt": lambda first, second: not _le(first, second),
-    "html": lambda *values: html.escape(sprint(*values)).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+    "html": lambda *values: (
+        html.escape(sprint(*values)).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
+    ),
     "index": _index,
     "js": _js,
     "le": _le,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, Final, NamedTuple
 
 from kcore.hollow.gotemplate.errors import TemplateError
@@ -60,7 +60,10 @@ def items(text: str) -> Iterator[Item]:
             if shown:
                 yield Item(TEXT, shown, said)
             return
-        at, trimming = start + 2, text[start + 2 : start + 3] == "-" and text[start + 3 : start + 4] in (*SPACE,)
+        at, trimming = (
+            start + 2,
+            text[start + 2 : start + 3] == "-" and text[start + 3 : start + 4] in (*SPACE,),
+        )
         if trimming:
             shown, at = shown.rstrip(SPACE), at + 2
         if shown:
@@ -68,7 +71,8 @@ def items(text: str) -> Iterator[Item]:
         at, line, trim = yield from _action(text, at, line)
 
 
-def _action(text: str, at: int, line: int) -> Iterator[Item]:  # a generator that returns where it ended
+def _action(text: str, at: int, line: int) -> Generator[Item, None, tuple[int, int, bool]]:
+    """The items of one action; returns where it ended, at which line, and whether white space behind it goes."""
     if text.startswith("/*", at):
         return _comment(text, at, line)
     yield Item(OPEN, None, line)

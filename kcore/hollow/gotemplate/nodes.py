@@ -10,7 +10,9 @@ from kcore.hollow.gotemplate.values import kind_name, shown, truth
 
 BREAK: Final = 1
 CONTINUE: Final = 2
-CALLS_MAX: Final = 1000  # templates inside each other; as upstream's maxExecDepth, smaller as Python's stack is
+CALLS_MAX: Final = (
+    1000  # templates inside each other; as upstream's maxExecDepth, smaller as Python's stack is
+)
 FAULTS: Final = (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError, ArithmeticError)
 
 
@@ -127,9 +129,7 @@ def branch(condition: Expression, body: Node, other: Node | None, moves: bool) -
     return choose
 
 
-def loop(
-    found: Expression, places: Sequence[int], body: Node, other: Node | None, line: int
-) -> Node:
+def loop(found: Expression, places: Sequence[int], body: Node, other: Node | None, line: int) -> Node:
     """``range`` over a list, a map in the order of its keys, or a number."""
 
     def each(run: Run, dot: Any) -> int | None:

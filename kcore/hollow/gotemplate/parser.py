@@ -218,7 +218,7 @@ class Parser:
 
     def _targets(self, most: int) -> tuple[list[Any], bool]:
         """Variables before := or =, and whether they are declared; none where a plain pipeline follows."""
-        start, names = self._at, []
+        start, names = self._at, list[Any]()
         while len(names) < most and self._peek().kind == VARIABLE:
             names.append(self._next().value)
             mark = self._next()
@@ -285,7 +285,7 @@ class Parser:
         return value
 
     def _arguments(self, where: str) -> list[Expression]:
-        found = []
+        found: list[Expression] = []
         while True:
             item = self._peek()
             if item.kind in (CLOSE, TEXT) or item is END or (item.kind == MARK and item.value in "|)"):
@@ -322,7 +322,7 @@ class Parser:
         return fields(base, names, item.line) if names else base
 
     def _chain(self, first: bool) -> tuple[str, ...]:
-        names = []
+        names: list[str] = []
         while (item := self._peek()).kind == FIELD and (first or not item.spaced):
             names.append(self._next().value)
             first = False

@@ -82,7 +82,11 @@ def _list(value: Any) -> list[Any]:
 def _strings(value: Any) -> list[str]:
     if value is None:
         return []
-    return [text_of(each) for each in value if each is not None] if isinstance(value, list | tuple) else [text_of(value)]
+    return (
+        [text_of(each) for each in value if each is not None]
+        if isinstance(value, list | tuple)
+        else [text_of(value)]
+    )
 
 
 def _pairs(*values: Any) -> dict[str, Any]:

@@ -27,7 +27,9 @@ class Whose(NamedTuple):
 
     def has(self, namespace: str, name: str) -> bool:
         """Whether it is for that pod."""
-        return (not self.namespaces or namespace in self.namespaces) and (not self.names or name in self.names)
+        return (not self.namespaces or namespace in self.namespaces) and (
+            not self.names or name in self.names
+        )
 
 
 class Log(NamedTuple):
@@ -72,16 +74,22 @@ class Answers(NamedTuple):
 
     def log(self, namespace: str, name: str, container: str) -> Log | None:
         """The log of a container, None where nothing is said of it."""
-        return _found(self.logs, namespace, name, lambda each: not each.containers or container in each.containers)
+        return _found(
+            self.logs, namespace, name, lambda each: not each.containers or container in each.containers
+        )
 
     def execs_of(self, namespace: str, name: str, container: str) -> tuple[Answer, ...]:
         """What commands in a container answer."""
-        found = _found(self.execs, namespace, name, lambda each: not each.containers or container in each.containers)
+        found = _found(
+            self.execs, namespace, name, lambda each: not each.containers or container in each.containers
+        )
         return found.answers if found is not None else ()
 
     def attach(self, namespace: str, name: str, container: str) -> Log | None:
         """The output of a container, its log where nothing else is said."""
-        found = _found(self.attaches, namespace, name, lambda each: not each.containers or container in each.containers)
+        found = _found(
+            self.attaches, namespace, name, lambda each: not each.containers or container in each.containers
+        )
         return found or self.log(namespace, name, container)
 
     def forward(self, namespace: str, name: str, port: int) -> Forward | None:
@@ -149,7 +157,9 @@ def _execs(spec: Shape) -> list[Exec]:
         answers = []
         for answer in each.shapes("answers"):
             code = answer.number("exitCode") or 0
-            answers.append(Answer(answer.texts("command"), answer.text("stdout"), answer.text("stderr"), code))
+            answers.append(
+                Answer(answer.texts("command"), answer.text("stdout"), answer.text("stderr"), code)
+            )
             answer.end()
         found.append(Exec(each.texts("containers"), tuple(answers)))
         each.end()

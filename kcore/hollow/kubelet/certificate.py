@@ -49,7 +49,9 @@ def self_signed(hosts: Sequence[str], now: dt.datetime) -> tuple[bytes, bytes]:
     return made.public_bytes(serialization.Encoding.PEM), private
 
 
-def server_context(hosts: Sequence[str], cert_file: str = "", key_file: str = "", client_ca: str = "") -> ssl.SSLContext:
+def server_context(
+    hosts: Sequence[str], cert_file: str = "", key_file: str = "", client_ca: str = ""
+) -> ssl.SSLContext:
     """TLS of the kubelets' port; with ``client_ca`` only clients whose certificate it signed are let in."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_alpn_protocols(["http/1.1"])

@@ -81,7 +81,11 @@ def parsed(text: bytes) -> Iterator[Line]:
     held = b""
     for raw in text.splitlines():
         parts = raw.split(b" ", 3)
-        at = time_ns(parts[0].decode("latin-1")) if len(parts) > 2 and parts[1] in (b"stdout", b"stderr") else None
+        at = (
+            time_ns(parts[0].decode("latin-1"))
+            if len(parts) > 2 and parts[1] in (b"stdout", b"stderr")
+            else None
+        )
         if at is None:
             yield Line(0, raw)
             continue
@@ -97,7 +101,7 @@ def simulated(pod: Mapping[str, Any], container: str, previous: bool) -> list[Li
     """What a container that is not there has said: that it started, and how it ended."""
     status = pod.get("status") or {}
     every = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
-    found = next((each for each in every if each["name"] == container), {})
+    found: dict[str, Any] = next((each for each in every if each["name"] == container), {})
     state = found.get("lastState" if previous else "state") or {}
     where = f"{pod['metadata'].get('namespace', '')}/{pod['metadata']['name']}"
     lines = []
@@ -107,6 +111,8 @@ def simulated(pod: Mapping[str, Any], container: str, previous: bool) -> list[Li
         lines.append(Line(time_ns(begun) or 0, f"{container} of {where} started: image {image}".encode()))
     ended = state.get("terminated")
     if ended:
-        said = f"{container} of {where} ended: {ended.get('reason', '')}, exit code {ended.get('exitCode', 0)}"
+        said = (
+            f"{container} of {where} ended: {ended.get('reason', '')}, exit code {ended.get('exitCode', 0)}"
+        )
         lines.append(Line(time_ns(ended.get("finishedAt") or "") or 0, said.encode()))
     return lines

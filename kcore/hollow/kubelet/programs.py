@@ -112,7 +112,9 @@ class Follow:
 Running = Said | Echo
 
 
-def run(command: Sequence[str], pod: Mapping[str, Any], container: str, answers: Sequence[Answer] | None) -> Running:
+def run(
+    command: Sequence[str], pod: Mapping[str, Any], container: str, answers: Sequence[Answer] | None
+) -> Running:
     """The program of that command: the first answer that is for it, else what a plain container would do."""
     for answer in answers or ():
         if not answer.command or tuple(command[: len(answer.command)]) == answer.command:
@@ -122,7 +124,7 @@ def run(command: Sequence[str], pod: Mapping[str, Any], container: str, answers:
     if name in SHELLS and arguments[:1] == ["-c"] and len(arguments) > 1:
         words = arguments[1].split()
         return run(words, pod, container, ()) if words and words[0] not in SHELLS else Said()
-    if plain == "cat" and not arguments or name in SHELLS:
+    if (plain == "cat" and not arguments) or name in SHELLS:
         return Echo()
     if plain == "echo":
         return Said(" ".join(arguments).encode() + b"\n")
@@ -137,7 +139,7 @@ def run(command: Sequence[str], pod: Mapping[str, Any], container: str, answers:
 
 def _environment(pod: Mapping[str, Any], container: str) -> bytes:
     containers = [*pod["spec"].get("initContainers", ()), *pod["spec"].get("containers", ())]
-    found = next((each for each in containers if each["name"] == container), {})
+    found: dict[str, Any] = next((each for each in containers if each["name"] == container), {})
     pairs = [f"HOSTNAME={pod['metadata']['name']}"]
     pairs += [f"{each['name']}={each['value']}" for each in found.get("env") or () if "value" in each]
     return "".join(f"{each}\n" for each in pairs).encode()

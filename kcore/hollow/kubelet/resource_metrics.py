@@ -47,7 +47,9 @@ class ResourceMetrics:
         if parts[:1] == ["apis"] and parts[1:2] in ([], [GROUP]):
             return _json(await self._api(parts[2:], query, bool(parts[1:])))
         if len(parts) == 5 and parts[:2] == ["metrics", "nodes"] and parts[3:] == ["metrics", "resource"]:
-            return Response(200, [(b"content-type", b"text/plain; version=0.0.4")], await self._scraped(parts[2]))
+            return Response(
+                200, [(b"content-type", b"text/plain; version=0.0.4")], await self._scraped(parts[2])
+            )
         return None
 
     async def _api(self, parts: Sequence[str], query: str, has_group: bool) -> Object:
@@ -108,13 +110,18 @@ class ResourceMetrics:
             metadata = pod["metadata"]
             for each in pod["spec"].get("containers") or ():
                 usage = self._usages.of(pod, each)
-                where = f'container="{each["name"]}",namespace="{metadata["namespace"]}",pod="{metadata["name"]}"'
+                where = (
+                    f'container="{each["name"]}",namespace="{metadata["namespace"]}",pod="{metadata["name"]}"'
+                )
                 rows.append((where, usage))
                 for resource, amount in usage.items():
                     total[resource] += amount
         now_s = time.time()
         lines: list[str] = []
-        for resource, unit, factor, kind in (("cpu", "seconds_total", now_s, "counter"), ("memory", "bytes", 1.0, "gauge")):
+        for resource, unit, factor, kind in (
+            ("cpu", "seconds_total", now_s, "counter"),
+            ("memory", "bytes", 1.0, "gauge"),
+        ):
             word = f"{resource}_usage_{unit}" if resource == "cpu" else f"{resource}_working_set_{unit}"
             lines += [f"# TYPE node_{word} {kind}", f"node_{word} {total[resource] * factor:.6f}"]
             lines.append(f"# TYPE container_{word} {kind}")

@@ -132,7 +132,9 @@ class Kubelet:
         namespace, name, container = parts
         pod = await self._pod(namespace, name, container)
         if not runs(pod, container):
-            raise ApiError(500, "InternalError", f"container not found ({container!r})".replace("'", '"'), None)
+            raise ApiError(
+                500, "InternalError", f"container not found ({container!r})".replace("'", '"'), None
+            )
         query = parse_qsl(request.query.decode("latin-1"), keep_blank_values=True)
         command = [value for key, value in query if key == "command"]
         program = run(command, pod, container, self._answers.execs_of(namespace, name, container))

@@ -9,7 +9,17 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from kcore.hollow.kubelet.sessions import ERROR, NAMES, RESIZE, STDERR, STDIN, STDOUT, Asked, Program, status_bytes
+from kcore.hollow.kubelet.sessions import (
+    ERROR,
+    NAMES,
+    RESIZE,
+    STDERR,
+    STDIN,
+    STDOUT,
+    Asked,
+    Program,
+    status_bytes,
+)
 from kcore.hollow.kubelet.spdy import Opened, Received, Spdy, SpdyError
 from kcore.hollow.kubelet.websocket import Carried
 from kcore.http.message import Outlet
@@ -92,7 +102,10 @@ class SpdyCommand(SpdyTunnel):
     def __init__(self, program: Program, asked: Asked) -> None:
         super().__init__()
         self._program = program
-        kinds = {ERROR, *(s for s, on in ((STDIN, asked.stdin), (STDOUT, asked.stdout), (STDERR, asked.stderr)) if on)}
+        kinds = {
+            ERROR,
+            *(s for s, on in ((STDIN, asked.stdin), (STDOUT, asked.stdout), (STDERR, asked.stderr)) if on),
+        }
         if asked.tty:
             kinds.discard(STDERR)
             kinds.add(RESIZE)
@@ -249,14 +262,24 @@ class Dialled:
     """A forwarded connection to a real address."""
 
     def __init__(
-        self, host: str, port: int, data: Callable[[bytes], None], end: Callable[[], None], fail: Callable[[str], None]
+        self,
+        host: str,
+        port: int,
+        data: Callable[[bytes], None],
+        end: Callable[[], None],
+        fail: Callable[[str], None],
     ) -> None:
         self._waiting: list[bytes | None] = []
         self._writer: asyncio.StreamWriter | None = None
         self._task = asyncio.ensure_future(self._run(host, port, data, end, fail))
 
     async def _run(
-        self, host: str, port: int, data: Callable[[bytes], None], end: Callable[[], None], fail: Callable[[str], None]
+        self,
+        host: str,
+        port: int,
+        data: Callable[[bytes], None],
+        end: Callable[[], None],
+        fail: Callable[[str], None],
     ) -> None:
         try:
             reader, self._writer = await asyncio.open_connection(host, port)

@@ -44,13 +44,16 @@ class Usages:
             (
                 usage
                 for whose, usage in self._rows
-                if whose.has(namespace, name) and (not usage.containers or container["name"] in usage.containers)
+                if whose.has(namespace, name)
+                and (not usage.containers or container["name"] in usage.containers)
             ),
             None,
         )
         return {each: self._one(found, each, pod, container) for each in RESOURCES}
 
-    def _one(self, usage: Usage | None, resource: str, pod: Mapping[str, Any], container: Mapping[str, Any]) -> float:
+    def _one(
+        self, usage: Usage | None, resource: str, pod: Mapping[str, Any], container: Mapping[str, Any]
+    ) -> float:
         if usage is not None and resource in usage.amounts:
             value = usage.amounts[resource](pod, container)
             if value is not None:
@@ -95,7 +98,9 @@ def gathered(documents: Iterable[tuple[str, Any]]) -> Usages:
             rows = general
         for each in spec.shapes("usages"):
             usage = each.shape("usage")
-            amounts = {} if usage is None else {name: _amount(usage, name) for name in RESOURCES if usage.raw(name)}
+            amounts = (
+                {} if usage is None else {name: _amount(usage, name) for name in RESOURCES if usage.raw(name)}
+            )
             if usage is not None:
                 usage.end()
             rows.append((whose, Usage(each.texts("containers"), amounts)))

@@ -91,7 +91,11 @@ class Socket:
         if len(data) < 2:
             return None
         first, second = data[0], data[1]
-        if first & 0x70 or not second & 0x80 or first & 0x0F not in (CONTINUED, TEXT, BINARY, CLOSE, PING, PONG):
+        if (
+            first & 0x70
+            or not second & 0x80
+            or first & 0x0F not in (CONTINUED, TEXT, BINARY, CLOSE, PING, PONG)
+        ):
             raise Broken(PROTOCOL_ERROR)
         size, at = second & 0x7F, 2
         if size > 125:

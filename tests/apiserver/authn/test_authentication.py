@@ -20,7 +20,12 @@ from kcore.api.errors import InputError
 from kcore.api.status import ApiError
 from kcore.apiserver import tokens
 from kcore.apiserver.authn import Authenticator
-from kcore.apiserver.authn.authenticator import ANONYMOUS_USER, InvalidToken, is_spaced_token
+from kcore.apiserver.authn.authenticator import (
+    ANONYMOUS_USER,
+    InvalidCertificate,
+    InvalidToken,
+    is_spaced_token,
+)
 from kcore.apiserver.authn.certificates import ClientCertificates, FrontProxy
 from kcore.apiserver.authn.service_accounts import ServiceAccountTokens
 from kcore.apiserver.authn.token_file import StaticTokens, read_tokens
@@ -88,13 +93,18 @@ def test_certificates_name_users_and_groups() -> None:
     assert certificates.identify(mine) == UserInfo(
         "joe",
         "u-1",
-        ("a", "b"),
+        ("a", "b", "system:authenticated"),
         {"authentication.kubernetes.io/credential-id": (f"X509SHA256={hashlib.sha256(mine).hexdigest()}",)},
     )
     assert certificates.identify(der(groups=["a"])) is None
-    assert certificates.identify(der(EC_KEY, name="joe")) is None  # signed by another authority
+    for _ in range(2):  # found out, and remembered
+        with pytest.raises(InvalidCertificate, match="signed by unknown authority"):
+            certificates.identify(der(EC_KEY, name="joe"))
+        with pytest.raises(InvalidCertificate):
+            certificates.identify(b"no certificate")
     now_s += 2 * 86_400
-    assert certificates.identify(mine) is None  # it ran out on an open connection
+    with pytest.raises(InvalidCertificate, match="has expired"):
+        certificates.identify(mine)  # it ran out on an open connection
 
 
 def test_proxies_speak_for_users() -> None:
@@ -108,9 +118,11 @@ def test_proxies_speak_for_users() -> None:
     assert proxy.identify(fields, der(name="proxy")) == UserInfo(
         "joe", "7", ("a", "b"), {"scopes/x": ("one", "two")}
     )
-    assert proxy.identify(fields, der(name="joe")) is None
+    with pytest.raises(InvalidCertificate, match="cn=joe is not in the allowed list"):
+        proxy.identify(fields, der(name="joe"))
     assert proxy.identify(headers(), der(name="proxy")) is None
-    assert proxy.identify(fields, der(EC_KEY, name="proxy")) is None
+    with pytest.raises(InvalidCertificate, match="signed by unknown authority"):
+        proxy.identify(fields, der(EC_KEY, name="proxy"))
 
 
 def test_token_files() -> None:
@@ -165,7 +177,7 @@ class World:
             self.keys, self.cluster, audiences=AUDIENCES, now_s=lambda: self.now_s, token_id=lambda: "id-1"
         )
         self.tokens = ServiceAccountTokens(
-            self.keys, self.cluster, audiences=AUDIENCES, now_s=lambda: self.now_s
+            self.keys, self.cluster, audiences=AUDIENCES, now_s=lambda: self.now_s, writer=self.cluster
         )
 
     def request(self, **spec: Any) -> dict[str, Any]:
@@ -276,6 +288,17 @@ def test_legacy_tokens_are_compared_with_their_secret() -> None:
     assert world.user(token) == UserInfo(
         "system:serviceaccount:one:bot", "uid-bot", ("system:serviceaccounts", "system:serviceaccounts:one")
     )
+    used = "kubernetes.io/legacy-token-last-used"
+
+    def last_used() -> str:
+        found = world.cluster.get("", "secrets", "one", "t")
+        assert found is not None
+        return str(found["metadata"]["labels"][used])
+
+    assert last_used() == "2026-01-01"
+    world.now_s += 86_400
+    world.user(token)
+    assert last_used() == "2026-01-02"
     world.cluster.put(named("v1", "Secret", "t", "one", data={"token": "eA=="}))
     with pytest.raises(InvalidToken, match="Token does not match server's copy"):
         world.user(token)

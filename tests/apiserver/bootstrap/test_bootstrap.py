@@ -7,7 +7,7 @@ import copy
 from typing import Any
 
 from kcore.apiserver.bootstrap import ClusterSettings, NamespaceObjects, bootstrap
-from kcore.apiserver.bootstrap.cluster import kubernetes_service
+from kcore.apiserver.bootstrap.cluster import TOKEN_TRACKING, kubernetes_service
 from kcore.apiserver.bootstrap.flow_control import flow_control
 from kcore.apiserver.bootstrap.namespace_objects import reconcile
 from kcore.apiserver.bootstrap.policy import policy
@@ -63,6 +63,18 @@ def test_what_kubectl_sees() -> None:
     for namespace in ("default", "kube-system", "kube-public", "kube-node-lease"):
         assert ("", "serviceaccounts", namespace, "default") in cluster.objects
         assert cluster.objects["", "configmaps", namespace, "kube-root-ca.crt"]["data"] == {"ca.crt": "PEM"}
+
+
+def test_the_first_day_of_token_tracking_stays() -> None:
+    key = ("", "configmaps", "kube-system", TOKEN_TRACKING)
+    cluster = started(Cluster())
+    assert cluster.objects[key]["data"] == {"since": "2026-01-01"}
+    cluster.objects[key]["data"] = {"since": "2025-12-31", "more": "stays"}
+    started(cluster)
+    assert cluster.objects[key]["data"]["since"] == "2025-12-31"
+    cluster.objects[key]["data"]["since"] = "20251231"
+    started(cluster)
+    assert cluster.objects[key]["data"] == {"since": "2026-01-01", "more": "stays"}
 
 
 def test_the_policy() -> None:
@@ -129,6 +141,16 @@ def test_a_binding_to_another_role_is_made_anew() -> None:
     started(cluster)
     assert cluster.writes == [("update", key)]
     assert len(cluster.objects[key]["subjects"]) == 2
+
+
+def test_since_when_tokens_in_secrets_are_tracked() -> None:
+    cluster = started(Cluster())
+    where = ("", "configmaps", "kube-system", "kube-apiserver-legacy-service-account-token-tracking")
+    assert cluster.objects[where]["data"] == {"since": "2026-01-01"}
+    cluster.objects[where] = {**cluster.objects[where], "data": {"since": "2024-02-29"}}
+    assert started(cluster).writes == []
+    cluster.objects[where] = {**cluster.objects[where], "data": {"since": "long ago"}}
+    assert started(cluster).objects[where]["data"] == {"since": "2026-01-01"}
 
 
 def test_the_service_follows_the_port() -> None:

@@ -18,7 +18,9 @@ from kcore.api.status import ApiError
 from kcore.client.blocking import Client
 from tests.apiserver.clients.operations import STEPS, Object, Step
 
-CHANCE = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|(?<=kube-api-access-)\w{5}")
+CHANCE = re.compile(
+    r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|(?<=kube-api-access-)\w{5}|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+)
 WARNING = re.compile(r'299 - "((?:[^"\\]|\\.)*)"')
 OF_THE_MOMENT = {"uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "time", "continue", "clusterIP",
                  "clusterIPs", "lastTransitionTime", "ca.crt"}  # fmt: skip

@@ -31,7 +31,7 @@ ABOUT = tuple(map(Step, (
     "kubectl api-resources --api-group=apps -o wide",
     "kubectl api-resources --categories=all -o name",
     "kubectl get namespaces default kube-system",
-    "kubectl get componentstatuses",
+    "kubectl get componentstatuses --field-selector=metadata.name=etcd-0",
     "kubectl get cs scheduler -o yaml",
     "kubectl get componentstatus nothing",
     "kubectl get nodes",
@@ -150,7 +150,7 @@ PODS = tuple(map(Step, (
     "kubectl delete pod two --grace-period=0 --force",
     "kubectl delete pod two --now",
     "kubectl delete service two two-again --cascade=orphan --wait=false",
-    "(sleep 3; kubectl label pod web watched=yes >/dev/null) & timeout 8 kubectl get pods --watch --output-watch-events",
+    "kubectl get pods --watch --output-watch-events > watch.out & until grep -qs ADDED watch.out; do sleep 0.1; done; kubectl label pod web watched=yes >/dev/null; until grep -q MODIFIED watch.out; do sleep 0.1; done; kill $!; cat watch.out",
 )))  # fmt: skip
 
 APPLY = tuple(map(Step, (

@@ -54,6 +54,9 @@ class NoAdmission:
         self.seen: list[tuple[str, str, str]] = []
         self.refuse: Callable[[str, Operation, Object | None, Object | None], None] | None = None
 
+    def keeps_shared(self, op: Operation) -> bool:
+        return True
+
     async def mutate(self, op: Operation, obj: Object | None, old: Object | None, *, now: str = "") -> None:
         self.seen.append(("mutate", op.verb, op.name))
         if self.refuse:

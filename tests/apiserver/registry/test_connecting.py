@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kcore.api.status import ApiError
+from kcore.apiserver.list_options import ListOptions, from_query
 from kcore.apiserver.registry.connecting import Target, split_name
 from tests.apiserver.registry.rig import Object, Rig, body, pod, refused, run
 
@@ -111,8 +112,18 @@ def test_components_are_asked_when_they_are_read() -> None:
             return "Get: connection refused"
 
         rig.core.components = {"etcd-0": well, "scheduler": ill}
-        found = body((await rig.registry.components(rig.op("componentstatuses"))).body)
+
+        async def names(**query: str) -> list[str]:
+            options = from_query(rig.op("componentstatuses").row, query.items())
+            found = body((await rig.registry.components(options)).body)
+            return [item["metadata"]["name"] for item in found["items"]]
+
+        found = body((await rig.registry.components(ListOptions())).body)
         assert [item["conditions"][0]["status"] for item in found["items"]] == ["True", "False"]
+        assert await names(fieldSelector="metadata.name=scheduler,metadata.namespace=") == ["scheduler"]
+        assert await names(fieldSelector="metadata.name!=scheduler") == ["etcd-0"]
+        assert await names(labelSelector="app=web") == []
+        assert await names(labelSelector="app!=web,!app") == ["etcd-0", "scheduler"]
         error = await refused(rig.registry.get(rig.op("componentstatuses", "none")))
         assert error.code == 404
 

@@ -1,0 +1,314 @@
+"""Creates that repeat: most objects are made from a template, and differ in nothing but their name.
+
+The first creates of a template go through everything. Where the second and the third came out alike but for name, uid,
+times and the random end of the token volume's name, the next is those bytes with other values in them: nothing is
+decoded, defaulted, admitted, validated or encoded. Of the first no more is kept than that it was there. What decides how a create comes out is the key (the body without the
+name, who asks, how and where), what admission saw of the cluster, which is looked at again each time, and chance.
+
+There is no plan where anything else might count: a dry run, a warning, an allocation, a plugin that waits (for the store,
+a quota, a webhook) or is not ``traceable``, a name that is no DNS label, a kind of which ``Strategy.only_named`` does not
+say that nothing depends on such a name. A quota is counted by a plugin that waits, and so each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Protocol
+
+from kcore.api.status import ApiError
+from kcore.apiserver.operation import CREATE, Object, Operation, Result
+from kcore.apiserver.registry import creating
+from kcore.apiserver.registry.core import Core, Kind
+from kcore.apiserver.registry.managers import manager_of
+from kcore.apiserver.registry.metadata import generate_name, is_too_large
+from kcore.apiserver.registry.pieces import Pieces, Undecided, Unlike, Values, pieces_of
+from kcore.apiserver.registry.stored_form import dumps, loads, splice
+from kcore.apiserver.tracing import Read, Trace
+from kcore.apiserver.user import UserInfo, is_label
+from kcore.apiserver.view import View
+from kcore_native.cacher.naming import without_name, without_name_protobuf
+
+ENTRIES_MAX: Final = 512  # templates that are known at one time; what was not used for longest is forgotten
+BYTES_MAX: Final = 4 << 20  # of their keys and objects together
+ONCE_MAX: Final = 4096  # templates that were seen once
+BODY_BYTES_MAX: Final = 64 << 10  # larger ones are made anew each time
+ATTEMPTS_MAX: Final = 3  # to find two creates alike, before it is taken that there are none
+
+JSON: Final = "json"
+LOCAL: Final = "local"  # JSON of a caller in this process, read by other rules than a request's
+PROTOBUF: Final = "protobuf"
+
+Key = tuple[Any, ...]
+Stamp = tuple[int, int]
+UNKNOWN: Final[Stamp] = (0, 0)  # of a resource that is not in memory
+
+
+class StampedView(View, Protocol):
+    """A view that says whether anything of a resource has changed."""
+
+    def folder(self, group: str, plural: str) -> str:
+        """By which ``stamps`` names the resource."""
+        ...
+
+    def stamps(self, folders: Iterable[str]) -> list[Stamp]:
+        """For each resource another one after every change to any object of it."""
+        ...
+
+
+class Sample:
+    """A create as the general path made it. ``answer`` has the resourceVersion; ``name`` "" was generated."""
+
+    __slots__ = ("answer", "attempts", "kind", "name", "now", "size", "trace", "used", "user", "waits")
+
+    def __init__(self, kind: Kind, user: UserInfo, name: str, now: str, trace: Trace, answer: bytes) -> None:
+        self.kind = kind
+        self.user = user
+        self.name = name
+        self.now = now
+        self.trace = trace
+        self.answer = answer
+        self.size = len(answer)
+        self.attempts = 0
+        self.waits = False  # for one that is made at another time
+        self.used = False
+
+    def taken_apart(self) -> tuple[Object, Values]:
+        """The stored object, and what belongs to it alone."""
+        obj = loads(self.answer)
+        metadata = obj["metadata"]
+        del metadata["resourceVersion"]
+        return obj, Values(metadata["name"], metadata["uid"], self.now, tuple(self.trace.drawn))
+
+
+class Plan:
+    """How a create comes out. ``base`` is what names are generated from; ``reads`` is what admission saw."""
+
+    __slots__ = (
+        "_folders",
+        "_holes",
+        "_stamps",
+        "_texts",
+        "base",
+        "drawn_count",
+        "kind",
+        "reads",
+        "size",
+        "used",
+        "user",
+    )
+
+    def __init__(self, sample: Sample, pieces: Pieces, base: str) -> None:
+        self.kind = sample.kind
+        self.user = sample.user
+        self._texts = [piece if isinstance(piece, bytes) else b"" for piece in pieces]
+        self._holes = [(at, piece) for at, piece in enumerate(pieces) if isinstance(piece, int)]
+        self.base = base
+        self.drawn_count = len(sample.trace.drawn)
+        self.reads: tuple[Read, ...] = tuple(sample.trace.reads)
+        self._folders: tuple[str, ...] = ()
+        self._stamps: list[Stamp] = []
+        self.size = sample.size
+        self.used = False
+
+    def filled(self, values: Sequence[str]) -> bytes:
+        """The object with those values, in the order of ``Values``; none needs an escape in JSON."""
+        given = [value.encode() for value in values]
+        texts = self._texts.copy()
+        for at, which in self._holes:
+            texts[at] = given[which]
+        return b"".join(texts)
+
+    def sees_the_same(self, view: StampedView) -> bool:
+        """Admission would see what it saw."""
+        stamps = view.stamps(self._folders)
+        if stamps == self._stamps and (stamps or not self.reads):
+            return True
+        folders = tuple({view.folder(read.arguments[0], read.arguments[1]): None for read in self.reads})
+        stamps = view.stamps(folders)
+        if UNKNOWN in stamps or not all(read.holds(view) for read in self.reads):
+            return False
+        self._folders, self._stamps = folders, stamps
+        return True
+
+
+class Never:
+    """Nothing is to be had of that key."""
+
+    __slots__ = ("kind", "size", "used", "user")
+
+    def __init__(self, kind: Kind, user: UserInfo) -> None:
+        self.kind = kind
+        self.user = user
+        self.size = 0
+        self.used = False
+
+
+Entry = Sample | Plan | Never
+
+
+class Plans:
+    """See the module. ``planned_count``: the creates that were made by plan."""
+
+    def __init__(self, view: StampedView) -> None:
+        self._view = view
+        self._known: dict[Key, Entry] = {}
+        self._once: dict[int, None] = {}  # hashes of keys
+        self._bytes = 0
+        self.planned_count = 0
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    async def create(
+        self, core: Core, op: Operation, form: str, body: bytes, read: Callable[[], Object]
+    ) -> Result:
+        """As ``creating.create`` of the object that ``read`` makes of the body."""
+        kind = core.kind(op.row)
+        options = op.options
+        if not _may_be_planned(kind, op) or len(body) > BODY_BYTES_MAX:
+            return await creating.create(core, op, read())
+        found = without_name_protobuf(body) if form == PROTOBUF else without_name(body)
+        if found is None:
+            return await creating.create(core, op, read())
+        rest, name = found
+        key = (
+            rest, id(kind), op.namespace, op.user.name, manager_of(options), options.field_validation, form, not name,
+        )  # fmt: skip
+        entry = self._known.get(key)
+        if entry is None:
+            if self._is_new(key):
+                return await creating.create(core, op, read())
+        elif entry.kind is not kind or not (entry.user is op.user or entry.user == op.user):
+            self._forget(key)
+        elif isinstance(entry, Never):
+            entry.used = True
+            return await creating.create(core, op, read())
+        elif isinstance(entry, Plan):
+            if entry.sees_the_same(self._view):
+                entry.used = True
+                result = await self._planned(core, op, entry, name)
+                return result if result is not None else await creating.create(core, op, read())
+            self._forget(key)
+        return await self._learned(core, op, key, name, read)
+
+    def _is_new(self, key: Key) -> bool:
+        """True at first sight of the key: most objects that are not of a template are seen once."""
+        number = hash(key)
+        if number in self._once:
+            return False
+        if len(self._once) >= ONCE_MAX:
+            del self._once[next(iter(self._once))]
+        self._once[number] = None
+        return True
+
+    async def _planned(self, core: Core, op: Operation, plan: Plan, name: str) -> Result | None:
+        """The object is stored; None where the general path has to see to it. ApiError 409."""
+        chance = core.chance
+        now = core.now()
+        drawn = [chance.suffix() for _ in range(plan.drawn_count)]
+        uid = chance.uid()
+        generated = not name
+        if generated:
+            name = generate_name(plan.base, chance.suffix())
+        row, namespace = op.row, op.namespace if op.row.namespaced else ""
+        data = plan.filled((name, uid, now, *drawn))
+        try:
+            revision = await core.store.create(row, namespace, name, data)
+        except ApiError as error:
+            if not is_too_large(error):
+                raise
+            return None
+        if revision is None:
+            if generated:
+                return None  # it tries further names
+            op.verb, op.name = CREATE, name
+            raise await creating.taken(core, op, namespace, name, generated=False)
+        op.verb, op.name = CREATE, name
+        self.planned_count += 1
+        return Result(201, splice(data, revision))
+
+    async def _learned(
+        self, core: Core, op: Operation, key: Key, name: str, read: Callable[[], Object]
+    ) -> Result:
+        """By the general path; what came out may be the beginning of a plan."""
+        kind = core.kind(op.row)
+        now = core.now()
+        obj = read()
+        owned = "managedFields" in (obj.get("metadata") or ())
+        trace = op.trace = Trace()
+        result = await creating.create(core, op, obj)
+        answer = result.body
+        if owned or op.warnings or op.annotations or not trace.follows or not isinstance(answer, bytes):
+            return result  # and is looked at anew the next time
+        if now == core.now():  # else which of the two seconds counts is not known
+            self._compared(key, Sample(kind, op.user, name, now, trace, answer))
+        return result
+
+    def _compared(self, key: Key, sample: Sample) -> None:
+        """The sample, and one before it where there is one, is what is known of the key."""
+        before = self._known.get(key)
+        if before is None:
+            self._keep(key, sample)
+        if not isinstance(before, Sample) or (before.waits and before.now == sample.now):
+            return
+        made: Entry
+        try:
+            made = _plan_of(before, sample)
+        except Undecided:
+            before.waits = True
+            return
+        except Unlike:
+            sample.attempts = before.attempts + 1
+            made = sample if sample.attempts < ATTEMPTS_MAX else Never(sample.kind, sample.user)
+        else:
+            if not made.sees_the_same(self._view):
+                made = sample
+        self._forget(key)
+        self._keep(key, made)
+
+    def _keep(self, key: Key, entry: Entry) -> None:
+        entry.size += len(key[0])
+        self._known[key] = entry
+        self._bytes += entry.size
+        while len(self._known) > ENTRIES_MAX or self._bytes > BYTES_MAX:
+            oldest = next(iter(self._known))
+            kept = self._known.pop(oldest)
+            if kept.used:  # since it was looked at last
+                kept.used = False
+                self._known[oldest] = kept
+            else:
+                self._bytes -= kept.size
+
+    def _forget(self, key: Key) -> None:
+        entry = self._known.pop(key, None)
+        if entry is not None:
+            self._bytes -= entry.size
+
+
+def _may_be_planned(kind: Kind, op: Operation) -> bool:
+    return (
+        kind.strategy.only_named is not None
+        and not kind.converts
+        and kind.hooks.begin_create is None
+        and not op.subresource
+        and not op.name
+        and not op.options.dry_run
+        and not op.warnings
+    )
+
+
+def _plan_of(one: Sample, other: Sample) -> Plan:
+    """The plan of which both are outcomes; Unlike, Undecided."""
+    (first, its), (second, others) = one.taken_apart(), other.taken_apart()
+    for sample, values in ((one, its), (other, others)):
+        if not is_label(values.name) or (sample.name and sample.name != values.name):
+            raise Unlike
+    only_named = other.kind.strategy.only_named
+    if only_named is None or not only_named(second):
+        raise Unlike
+    base = "" if other.name else second["metadata"].get("generateName", "")
+    plan = Plan(other, pieces_of(first, second, its, others), base)
+    for obj, values in ((first, its), (second, others)):
+        if plan.filled(values.in_order()) != dumps(obj):
+            raise Unlike
+    return plan

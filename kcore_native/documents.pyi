@@ -1,0 +1,6 @@
+from typing import Any, Final
+
+DEPTH_MAX: Final[int]
+
+def member_count(value: Any) -> int: ...
+def is_plain(value: Any, directive: str) -> bool: ...

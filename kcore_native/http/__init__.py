@@ -1,0 +1,1 @@
+"""What the HTTP server does for every answer, compiled."""
