@@ -21,11 +21,11 @@ from kcore.apiserver.assembly import Assembly, Options
 from kcore.apiserver.authn import Authenticator
 from kcore.apiserver.bootstrap import ClusterSettings
 from kcore.apiserver.flags import WITHOUT_EFFECT
-from kcore.apiserver.flags import Settings as Flags
 from kcore.apiserver.pki import SERVER_NAMES, Pair, Pki, kubeconfig, kubeconfig_text, write_private
 from kcore.apiserver.release import GIT_VERSION
 from kcore.apiserver.server import ApiServer, Settings
 from kcore.apiserver.tokens import TokenKeys
+from kcore.flags import Settings as Flags
 from kcore.http.any_certificate import take_any_certificate
 from kcore.http.http1 import Http1Connection, Limits
 from kcore.http.http2 import Http2Connection

@@ -64,7 +64,8 @@ def plain(arguments: Sequence[str]) -> Callable[[], int] | None:
         if given is None or not all(given[name].isdigit() for name in NUMBERS & given.keys()):
             return None
         return lambda: serve_up(given)
-    from kcore.apiserver.flags import ALONE, FLAGS
+    from kcore.apiserver.flags import FLAGS
+    from kcore.flags import ALONE
 
     names = {flag.name: "" for flag in FLAGS}
     given = pairs(arguments[1:], names, {flag.name for flag in FLAGS if flag.kind in ALONE})
