@@ -234,6 +234,9 @@ class Settings:
     root_ca: str = ""
     signing_certificate: bytes = b""
     signing_key: bytes = b""
+    is_alone: bool = (
+        False  # there is one API server, in this process: nothing need wait for another to hear of a change
+    )
     flags: Mapping[str, Any] = field(default_factory=dict)
 
 
