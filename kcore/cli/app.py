@@ -20,6 +20,7 @@ from kcore.api.errors import KcoreError
 from kcore.cli import (
     apiserver,
     bench,
+    controller_manager,
     datasets,
     etcd,
     hollow_nodes,
@@ -58,6 +59,9 @@ app.command("plot", context_settings=SETTINGS)(plots.plot)
 app.command("reproduce", context_settings=SETTINGS)(reproduce.reproduce)
 app.command("up", context_settings=SETTINGS)(up.up)
 app.command("apiserver", cls=apiserver.ApiServerCommand, context_settings=SETTINGS)(apiserver.apiserver)
+app.command("controller-manager", cls=controller_manager.ControllerManagerCommand, context_settings=SETTINGS)(
+    controller_manager.controller_manager
+)
 app.command("etcd", cls=etcd.EtcdCommand, context_settings=SETTINGS)(etcd.etcd)
 app.command("hollow-nodes", context_settings=SETTINGS)(hollow_nodes.hollow_nodes)
 app.add_typer(snapshot.app, name="snapshot")

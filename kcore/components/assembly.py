@@ -5,6 +5,7 @@ Each asks the server without HTTP, under its own name: its user, and the manager
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from kcore.apiserver.driver import Running
 from kcore.apiserver.local import LocalCalls
 from kcore.apiserver.user import UserInfo
 from kcore.client.asynchronous import AsyncClient
+from kcore.client.calls import Object
 from kcore.client.informer import SharedInformers
 from kcore.components.choice import CONTROLLER_MANAGER, NODES, SCHEDULER, Choice
 from kcore.components.tally import Counts, Tally
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 GROUPS: Final = ("system:masters", "system:authenticated")
 KUBELETS: Final = "127.0.0.1:0"  # where logs, exec and the like are answered
+PATCHES_COUNT: Final = 64  # at once
 AUTHORITY_FILE: Final = "ca.crt"  # in the server's folder of certificates
 
 log: Final = logging.getLogger("kcore.components")
@@ -58,7 +61,7 @@ class Components:
             for name, start in starts.items():
                 if name in self._choice.names:
                     self._started.append((name, await _started(name, start)))
-                    log.info("%s runs", name)
+                    log.info("started: %s", name)
             self._tally.start()
             self._informers.start()
             await self._informers.synced()
@@ -126,16 +129,38 @@ class Components:
         hollow = HollowNodes(client, settings, impersonate=self._as)
         try:
             await hollow.start()
+            await self._reachable(client, hollow.port)
         except BaseException:
             await hollow.stop()
             raise
         return hollow
+
+    async def _reachable(self, client: AsyncClient, port: int) -> None:
+        """Nodes that an earlier process registered say where their kubelet is now."""
+        body = {"status": {"daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}}
+        nodes = self._informers.informer("nodes")
+        self._informers.start()
+        await nodes.synced()
+        stale = [node["metadata"]["name"] for node in nodes.list() if _port_of(node) not in (0, port)]
+        for at in range(0, len(stale), PATCHES_COUNT):
+            await asyncio.gather(
+                *(
+                    client.patch("nodes", name, body, subresource="status")
+                    for name in stale[at : at + PATCHES_COUNT]
+                )
+            )
 
     def _as(self, user: str) -> AsyncClient:
         """The client of a user that a stage writes as."""
         if user not in self._others:
             self._others[user] = self._client("kubelet", user)
         return self._others[user]
+
+
+def _port_of(node: Object) -> int:
+    endpoints = (node.get("status") or {}).get("daemonEndpoints") or {}
+    port: int = (endpoints.get("kubeletEndpoint") or {}).get("Port") or 0
+    return port
 
 
 def hollow_settings(choice: Choice) -> HollowSettings:

@@ -56,12 +56,14 @@ class Tally:
         return Counts(self._nodes, self._ready, Counter(self._pods))
 
     def _of_nodes(self, changes: Sequence[Change]) -> None:
-        for old, new in changes:
+        for change in changes:
+            old, new = change.old, change.new
             self._nodes += (new is not None) - (old is not None)
             self._ready += _is_ready(new) - _is_ready(old)
 
     def _of_pods(self, changes: Sequence[Change]) -> None:
-        for old, new in changes:
+        for change in changes:
+            old, new = change.old, change.new
             if old is not None:
                 self._pods[_phase(old)] -= 1
             if new is not None:

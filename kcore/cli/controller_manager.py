@@ -1,0 +1,25 @@
+"""``kcore controller-manager``: the controllers alone, with kube-controller-manager's flags."""
+
+from __future__ import annotations
+
+import typer
+
+from kcore.cli.flags import command_of, with_flags
+from kcore.controllers.flags import FLAGS, WITHOUT_EFFECT
+
+ControllerManagerCommand = command_of(FLAGS)
+
+
+@with_flags(FLAGS, WITHOUT_EFFECT)
+def controller_manager(**given: str | None) -> None:
+    """The controllers, of any cluster: kube-controller-manager's flags.
+
+    Beside or instead of the cluster's own: the one that holds the lease works. Stops on SIGTERM and SIGINT; exit code 1
+    where leadership was lost.
+    """
+    from kcore.components.controller_manager import serve
+    from kcore.controllers.flags import gather
+
+    code = serve(gather({name.replace("_", "-"): text for name, text in given.items() if text is not None}))
+    if code:
+        raise typer.Exit(code)
