@@ -32,14 +32,14 @@ def command_of(flags: Sequence[Flag]) -> type[TyperCommand]:
     return Command
 
 
-def shown(default: Any) -> str:
-    """A flag's default for --help."""
+def shown(default: Any, kind: str = "") -> str:
+    """A flag's default for --help; ``kind`` is the flag's."""
     if isinstance(default, bool):
         return str(default).lower()
     if isinstance(default, tuple):
         return ",".join(default)
     if isinstance(default, float):
-        return f"{default:g}s"
+        return f"{default:g}" if kind == "number" else f"{default:g}s"
     return str(default) if default != "" else ""
 
 
@@ -47,7 +47,7 @@ def _signature(flags: Sequence[Flag], hidden: Collection[str]) -> inspect.Signat
     """One option a flag, as text; what it means is for others to say."""
     parameters = []
     for flag in flags:
-        default = shown(flag.default)
+        default = shown(flag.default, flag.kind)
         said = f"{flag.help} [{default}]" if default else flag.help
         option = typer.Option(
             f"--{flag.name}", help=said, metavar=flag.kind.upper(), hidden=flag.name in hidden

@@ -52,8 +52,12 @@ def choose(
     if NODES not in named:
         for flag, value in (("nodes", node_count), ("node-template", node_template), ("stages", stages)):
             if value:
-                missing = NODES if components is not None else "--nodes"
-                raise InputError(f"says nothing without {missing}", field=f"{dashes}{flag}")
+                if components is None:
+                    raise InputError(f"says nothing without {dashes}nodes", field=f"{dashes}{flag}")
+                raise InputError(
+                    f"says nothing without the component {NODES}", field=f"{dashes}{flag}",
+                    expected=f"{NODES} in {dashes}components",
+                )  # fmt: skip
     return Choice(
         tuple(name for name in EVERY if name in named and name != APISERVER), node_count, node_template, tuple(stages)
     )  # fmt: skip

@@ -107,7 +107,7 @@ class Pages:
 
     async def _refusal(self, request: Request, path: str) -> Response | None:
         """401 or 403, None where the asker may."""
-        given = dict(request.headers).get(b"authorization", b"")
+        given = next((value for name, value in request.headers if name.lower() == b"authorization"), b"")
         user: Mapping[str, Any] = ANONYMOUS
         try:
             if given.lower().startswith(BEARER):
