@@ -36,7 +36,6 @@ from kcore.hollow.actions import (
     Remove,
     Renew,
     Send,
-    Write,
 )
 from kcore.hollow.core import Core
 from kcore.hollow.leases import Leases

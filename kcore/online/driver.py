@@ -22,8 +22,8 @@ from kcore.client.series import SeriesRecorder
 from kcore.client.store import Change, key_of
 from kcore.clock import REAL, Clock, Timed
 from kcore.online.events import Event, rejectors
-from kcore.online.mirror import SPREADING, Mirror, rows_of
 from kcore.online.metrics import ERROR, SCHEDULED, UNSCHEDULABLE, Metrics
+from kcore.online.mirror import SPREADING, Mirror, rows_of
 from kcore.online.queue import IN_FLIGHT, INITIAL_BACKOFF_MS, MAX_BACKOFF_MS, SchedulingQueue, Waiting
 from kcore.online.writing import bound_note, condition_patch, preempted_patch, truncated
 from kcore.scheduler.config import default_configuration

@@ -10,11 +10,11 @@ import yaml
 
 from kcore.api.errors import InputError
 from kcore.apiserver.driver import Identity
-from kcore.apiserver.flags import FLAGS, gather
+from kcore.apiserver.flags import BY_NAME, FLAGS, gather
 from kcore.apiserver.pki import Pki, kubeconfig, kubeconfig_text
-from kcore.cli.apiserver import two_dashes
 from kcore.cli.app import main
 from kcore.cli.daemons import UP_DEFAULTS, pairs, plain
+from kcore.cli.go_flags import two_dashes
 
 
 def test_values_are_read_by_their_kind() -> None:
@@ -40,10 +40,10 @@ def test_an_unknown_flag_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixtu
 
 
 def test_flags_are_taken_as_go_takes_them() -> None:
-    assert two_dashes("-anonymous-auth") == "--anonymous-auth=true"
-    assert two_dashes("--anonymous-auth=false") == "--anonymous-auth=false"
-    assert two_dashes("-v=2") == "--v=2"
-    assert two_dashes("value") == "value"
+    assert two_dashes("-anonymous-auth", BY_NAME) == "--anonymous-auth=true"
+    assert two_dashes("--anonymous-auth=false", BY_NAME) == "--anonymous-auth=false"
+    assert two_dashes("-v=2", BY_NAME) == "--v=2"
+    assert two_dashes("value", BY_NAME) == "value"
 
 
 def test_suites_are_those_that_were_named(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class Template:
         self._node = node
         self._places = places
 
-    def render(self, value: Any, functions: Mapping[str, Callable[..., Any]] = {}) -> str:  # noqa: B006 - read only
+    def render(self, value: Any, functions: Mapping[str, Callable[..., Any]] = {}) -> str:
         """The text for that value; TemplateError where it cannot be made."""
         run = Run(self._places, functions)
         run.places[0] = value

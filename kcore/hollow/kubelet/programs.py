@@ -122,7 +122,7 @@ def run(command: Sequence[str], pod: Mapping[str, Any], container: str, answers:
     if name in SHELLS and arguments[:1] == ["-c"] and len(arguments) > 1:
         words = arguments[1].split()
         return run(words, pod, container, ()) if words and words[0] not in SHELLS else Said()
-    if plain == "cat" and not arguments or name in SHELLS:
+    if (plain == "cat" and not arguments) or name in SHELLS:
         return Echo()
     if plain == "echo":
         return Said(" ".join(arguments).encode() + b"\n")

@@ -9,7 +9,17 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from kcore.hollow.kubelet.sessions import ERROR, NAMES, RESIZE, STDERR, STDIN, STDOUT, Asked, Program, status_bytes
+from kcore.hollow.kubelet.sessions import (
+    ERROR,
+    NAMES,
+    RESIZE,
+    STDERR,
+    STDIN,
+    STDOUT,
+    Asked,
+    Program,
+    status_bytes,
+)
 from kcore.hollow.kubelet.spdy import Opened, Received, Spdy, SpdyError
 from kcore.hollow.kubelet.websocket import Carried
 from kcore.http.message import Outlet
