@@ -50,6 +50,17 @@ def count(text: str) -> int:
     return int(text)
 
 
+def number(text: str) -> float:
+    """A number, 0 or more."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < float("inf"):
+        raise ValueError("a number that is not negative")
+    return found
+
+
 def texts(text: str) -> tuple[str, ...]:
     """Texts with commas between."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
@@ -65,7 +76,7 @@ def switches(text: str) -> dict[str, bool]:
 
 
 READERS: Final[dict[str, Callable[[str], Any]]] = {
-    "text": str, "any": str, "texts": texts, "count": count, "bool": boolean, "duration": seconds,
+    "text": str, "any": str, "texts": texts, "count": count, "number": number, "bool": boolean, "duration": seconds,
     "switches": switches,
 }  # fmt: skip
 

@@ -26,6 +26,7 @@ from kcore.cli import (
     plots,
     reproduce,
     schedule,
+    scheduler,
     simulate,
     snapshot,
     sweep,
@@ -57,6 +58,7 @@ app.command("plot", context_settings=SETTINGS)(plots.plot)
 app.command("reproduce", context_settings=SETTINGS)(reproduce.reproduce)
 app.command("up", context_settings=SETTINGS)(up.up)
 app.command("apiserver", cls=apiserver.ApiServerCommand, context_settings=SETTINGS)(apiserver.apiserver)
+app.command("scheduler", cls=scheduler.SchedulerCommand, context_settings=SETTINGS)(scheduler.scheduler)
 app.command("etcd", cls=etcd.EtcdCommand, context_settings=SETTINGS)(etcd.etcd)
 app.add_typer(snapshot.app, name="snapshot")
 app.add_typer(datasets.app, name="datasets")

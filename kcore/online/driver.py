@@ -21,6 +21,7 @@ from kcore.client.informer import SharedInformers
 from kcore.client.series import SeriesRecorder
 from kcore.client.store import Change, key_of
 from kcore.clock import REAL, Clock, Timed
+from kcore.online.debugger import dump, mismatches
 from kcore.online.events import Event, rejectors
 from kcore.online.metrics import ERROR, SCHEDULED, UNSCHEDULABLE, Metrics
 from kcore.online.mirror import SPREADING, Mirror, rows_of
@@ -113,6 +114,26 @@ class Scheduler:
 
     def _now_ms(self) -> int:
         return int(self._clock.monotonic_s() * 1000)
+
+    def metrics_page(self) -> bytes:
+        """What ``/metrics`` answers."""
+        mirror = self.mirror
+        cached = {
+            "nodes": len(mirror.node_names), "pods": mirror.pod_count, "assumed_pods": mirror.assumed_count,
+        }  # fmt: skip
+        return self.metrics.page(self.queue.counts, cached)
+
+    def compare(self) -> list[str]:
+        """How its picture differs from what its informers see; nothing where it does not."""
+        self._take_in()
+        nodes, pods = self._informers.informer("nodes").list(), self._informers.informer("pods").list()
+        ours = [pod for pod in pods if pod["spec"].get("nodeName") or self._is_ours(pod)]
+        alive = [pod for pod in ours if (pod.get("status") or {}).get("phase") not in ENDED]
+        return list(mismatches(nodes, alive, self.mirror, self.queue))
+
+    def dump(self) -> list[str]:
+        """Its picture."""
+        return list(dump(self.mirror, self.queue))
 
     # -- what watches say -------------------------------------------------------------------------------------------
     def _noted(self, resource: str, changes: Sequence[Change]) -> None:

@@ -7,7 +7,7 @@ Kubernetes 1.36.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -128,7 +128,9 @@ class Mirror:
                 self._remove(key)
                 self._settle(key, obj, name)
             # One that this scheduler has put there: those that wait for its like hear of it now.
-            return event if held.is_confirmed else event | Event.POD_ASSIGNED
+            if held.is_confirmed:
+                return event
+            return Event.POD_ASSIGNED if event is Event.NONE else event | Event.POD_ASSIGNED
         if held is not None:
             self._remove(key)
         self._homeless.get(name, {}).pop(key, None)
@@ -239,6 +241,44 @@ class Mirror:
         for key in keys:
             if key in self._pods:
                 self.state.preempting.discard(self._pods[key].row)
+
+    @property
+    def node_names(self) -> set[str]:
+        """The nodes that there are."""
+        return set(self._nodes)
+
+    def placed(self) -> Iterator[tuple[str, Object]]:
+        """Every pod that has a node, and which, be it there or not."""
+        for held in self._pods.values():
+            if held.node:
+                yield held.node, held.obj
+        for name, pods in self._homeless.items():
+            for pod in pods.values():
+                yield name, pod
+
+    @property
+    def pod_count(self) -> int:
+        """Pods on nodes, assumed ones included."""
+        return sum(1 for _ in self.placed())
+
+    @property
+    def assumed_count(self) -> int:
+        """Pods that have been placed and that no watch has shown on their node yet."""
+        return sum(1 for held in self._pods.values() if held.node and not held.is_confirmed)
+
+    def requested(self, name: str) -> dict[str, int]:
+        """What the pods of a node ask for, by resource, in the engine's units."""
+        return self._amounts(name, self.state.world().nodes.requested)
+
+    def allocatable(self, name: str) -> dict[str, int]:
+        """What a node has for pods, likewise."""
+        return self._amounts(name, self.state.world().nodes.allocatable)
+
+    def _amounts(self, name: str, table: np.ndarray) -> dict[str, int]:
+        slot = self.state.nodes.index.get(name)
+        if slot is None:
+            return {}
+        return {one: int(table[row, slot]) for row, one in enumerate(self.state.nodes.resources.values)}
 
     @property
     def nominations(self) -> dict[str, str]:
