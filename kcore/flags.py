@@ -1,18 +1,17 @@
-"""Command-line flags as Go's programs have them: names, kinds, defaults, and how their texts are read.
+"""Flags as kube components take them: a name, a kind, a default and what it means; texts of a command line become values.
 
-Source: spf13/pflag and apimachinery as Kubernetes 1.36 uses them.
+Source: spf13/pflag and component-base cli/flag of Kubernetes 1.36.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from kcore.api.errors import InputError
 
-UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 ALONE: Final = frozenset({"bool", "version"})  # kinds of flags that without a value are true
 
 Settings = dict[str, Any]
@@ -25,6 +24,9 @@ class Flag(NamedTuple):
     kind: str
     default: Any
     help: str
+
+
+UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def seconds(text: str) -> float:
@@ -67,6 +69,17 @@ def address(text: str) -> str:
         raise ValueError("an IP address") from None
 
 
+def number(text: str) -> float:
+    """A number, 0 or more."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < float("inf"):
+        raise ValueError("a number that is not negative")
+    return found
+
+
 def texts(text: str) -> tuple[str, ...]:
     """Texts with commas between."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
@@ -81,32 +94,22 @@ def switches(text: str) -> dict[str, bool]:
     return found
 
 
-def number(text: str) -> float:
-    """A number, 0 or more."""
-    try:
-        found = float(text)
-    except ValueError:
-        found = -1.0
-    if not 0 <= found < float("inf"):
-        raise ValueError("a number that is not negative")
-    return found
-
-
 READERS: Final[dict[str, Callable[[str], Any]]] = {
-    "text": str, "any": str, "texts": texts, "count": count, "bool": boolean, "duration": seconds,
-    "switches": switches, "port": port, "address": address, "number": number,
+    "text": str, "any": str, "texts": texts, "count": count, "number": number, "bool": boolean, "duration": seconds,
+    "switches": switches, "port": port, "address": address,
 }  # fmt: skip
 
 
 def read(
-    known: Iterable[Flag], given: Mapping[str, str], readers: Mapping[str, Callable[[str], Any]] = READERS
+    flags: Mapping[str, Flag],
+    given: Mapping[str, str],
+    readers: Mapping[str, Callable[[str], Any]] = READERS,
 ) -> Settings:
-    """All settings by flag name; ``given`` are the texts of the command line. InputError for one that cannot be."""
-    by_name = {flag.name: flag for flag in known}
-    settings: Settings = {name: flag.default for name, flag in by_name.items()}
+    """All settings by flag name; ``given`` are the texts of the command line. InputError for what cannot be."""
+    settings: Settings = {name: flag.default for name, flag in flags.items()}
     for name, text in given.items():
         try:
-            settings[name] = readers[by_name[name].kind](text)
+            settings[name] = readers[flags[name].kind](text)
         except ValueError as error:
             raise InputError(f"cannot read {text!r}", field=f"--{name}", expected=str(error)) from None
     return settings

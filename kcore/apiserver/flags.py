@@ -135,7 +135,7 @@ READERS: Final = {**flags.READERS, "version": reported, "ranges": ranges}
 
 def gather(given: Mapping[str, str]) -> Settings:
     """All settings by flag name; ``given`` are the texts of the command line. InputError for what cannot be."""
-    settings = flags.read(FLAGS, given, READERS)
+    settings = flags.read(BY_NAME, given, READERS)
     if bool(settings["tls-cert-file"]) != bool(settings["tls-private-key-file"]):
         raise InputError(
             "--tls-cert-file and --tls-private-key-file go together",

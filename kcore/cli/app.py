@@ -28,6 +28,7 @@ from kcore.cli import (
     plots,
     reproduce,
     schedule,
+    scheduler,
     simulate,
     snapshot,
     sweep,
@@ -62,6 +63,7 @@ app.command("apiserver", cls=apiserver.ApiServerCommand, context_settings=SETTIN
 app.command("controller-manager", cls=controller_manager.ControllerManagerCommand, context_settings=SETTINGS)(
     controller_manager.controller_manager
 )
+app.command("scheduler", cls=scheduler.SchedulerCommand, context_settings=SETTINGS)(scheduler.scheduler)
 app.command("etcd", cls=etcd.EtcdCommand, context_settings=SETTINGS)(etcd.etcd)
 app.command("hollow-nodes", context_settings=SETTINGS)(hollow_nodes.hollow_nodes)
 app.add_typer(snapshot.app, name="snapshot")

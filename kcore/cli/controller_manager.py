@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from kcore.cli.flags import command_of, with_flags
-from kcore.controllers.flags import FLAGS, WITHOUT_EFFECT
+from kcore.cli.go_flags import command_of, takes, texts_of
+from kcore.controllers.flags import BY_NAME, FLAGS, WITHOUT_EFFECT
 
-ControllerManagerCommand = command_of(FLAGS)
+ControllerManagerCommand = command_of(BY_NAME)
 
 
-@with_flags(FLAGS, WITHOUT_EFFECT)
+@takes(FLAGS, WITHOUT_EFFECT)
 def controller_manager(**given: str | None) -> None:
     """The controllers, of any cluster: kube-controller-manager's flags.
 
@@ -20,6 +20,6 @@ def controller_manager(**given: str | None) -> None:
     from kcore.components.controller_manager import serve
     from kcore.controllers.flags import gather
 
-    code = serve(gather({name.replace("_", "-"): text for name, text in given.items() if text is not None}))
+    code = serve(gather(texts_of(given)))
     if code:
         raise typer.Exit(code)

@@ -124,6 +124,7 @@ WITHOUT_EFFECT: Final = tuple(
 )  # fmt: skip
 
 FLAGS: Final = (*GENERIC, *LEADING, *SERVING, *CERTIFICATES, *NODES, *WORKLOADS, *WITHOUT_EFFECT)
+BY_NAME: Final = {flag.name: flag for flag in FLAGS}
 PAIRS: Final = (
     ("tls-cert-file", "tls-private-key-file"),
     ("cluster-signing-cert-file", "cluster-signing-key-file"),
@@ -132,7 +133,7 @@ PAIRS: Final = (
 
 def gather(given: Mapping[str, str]) -> Settings:
     """All settings by flag name; ``given`` are the texts of the command line. InputError for what cannot be."""
-    settings = flags.read(FLAGS, given)
+    settings = flags.read(BY_NAME, given)
     settings["controllers"] = catalog.canonical(settings["controllers"])
     for one, other in PAIRS:
         if bool(settings[one]) != bool(settings[other]):

@@ -6,7 +6,9 @@ Source: pkg/scheduler/scheduler.go, schedule_one.go, framework/preemption of Kub
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -19,10 +21,12 @@ from kcore.client.informer import SharedInformers
 from kcore.client.series import SeriesRecorder
 from kcore.client.store import Change, key_of
 from kcore.clock import REAL, Clock, Timed
+from kcore.online.debugger import dump, mismatches
 from kcore.online.events import Event, rejectors
+from kcore.online.metrics import ERROR, SCHEDULED, UNSCHEDULABLE, Metrics
 from kcore.online.mirror import SPREADING, Mirror, rows_of
-from kcore.online.queue import SchedulingQueue, Waiting
-from kcore.online.writing import bound_note, condition_patch, preempted_patch
+from kcore.online.queue import IN_FLIGHT, INITIAL_BACKOFF_MS, MAX_BACKOFF_MS, SchedulingQueue, Waiting
+from kcore.online.writing import bound_note, condition_patch, preempted_patch, truncated
 from kcore.scheduler.config import default_configuration
 from kcore.scheduler.engine import Decisions, Engine, Options
 from kcore.scheduler.eviction import Candidate
@@ -32,6 +36,7 @@ BATCH: Final = 1_000  # pods decided without giving way to what else the loop ha
 COMPILED_FROM: Final = 20_000  # pods of a batch times nodes, from which Numba is worth being loaded
 OTHERS: Final = (*SPREADING, "namespaces", "poddisruptionbudgets.policy")
 ENDED: Final = ("Succeeded", "Failed")
+DEFAULT_NAME: Final = "default-scheduler"
 
 log: Final = logging.getLogger("kcore.scheduler")
 
@@ -50,6 +55,8 @@ class Scheduler:
         recorder: Callable[[str], SeriesRecorder] | None = None,
         random: np.random.Generator | None = None,
         clock: Clock = REAL,
+        initial_backoff_ms: int = INITIAL_BACKOFF_MS,
+        max_backoff_ms: int = MAX_BACKOFF_MS,
     ) -> None:
         self._client = client
         self._informers = informers if informers is not None else SharedInformers(client, clock=clock)
@@ -61,7 +68,10 @@ class Scheduler:
         }
         self._random = random
         self._clock = clock
-        self.queue = SchedulingQueue()
+        self.metrics = Metrics()
+        self.queue = SchedulingQueue(
+            initial_backoff_ms=initial_backoff_ms, max_backoff_ms=max_backoff_ms, told=self.metrics.queued
+        )
         self.mirror = Mirror(self._unreadable)
         self._engine = Engine(self.mirror.state, self._configuration, compiled=False)
         self._changes: list[tuple[str, Change]] = []
@@ -105,6 +115,26 @@ class Scheduler:
     def _now_ms(self) -> int:
         return int(self._clock.monotonic_s() * 1000)
 
+    def metrics_page(self) -> bytes:
+        """What ``/metrics`` answers."""
+        mirror = self.mirror
+        cached = {
+            "nodes": len(mirror.node_names), "pods": mirror.pod_count, "assumed_pods": mirror.assumed_count,
+        }  # fmt: skip
+        return self.metrics.page(self.queue.counts, cached)
+
+    def compare(self) -> list[str]:
+        """How its picture differs from what its informers see; nothing where it does not."""
+        self._take_in()
+        nodes, pods = self._informers.informer("nodes").list(), self._informers.informer("pods").list()
+        ours = [pod for pod in pods if pod["spec"].get("nodeName") or self._is_ours(pod)]
+        alive = [pod for pod in ours if (pod.get("status") or {}).get("phase") not in ENDED]
+        return list(mismatches(nodes, alive, self.mirror, self.queue))
+
+    def dump(self) -> list[str]:
+        """Its picture."""
+        return list(dump(self.mirror, self.queue))
+
     # -- what watches say -------------------------------------------------------------------------------------------
     def _noted(self, resource: str, changes: Sequence[Change]) -> None:
         self._changes += [(resource, change) for change in changes]
@@ -116,18 +146,20 @@ class Scheduler:
     def _take_in(self) -> None:
         """The state and the queue are what was last seen."""
         changes, self._changes = self._changes, []
-        event, now_ms = Event.NONE, self._now_ms()
+        events: set[Event] = set()
+        now_ms = self._now_ms()
         # Nodes first: a pod that came with its node finds it.
         for resource, change in changes:
             if resource == "nodes":
-                event |= self.mirror.node(change.old, change.new)
+                events.add(self.mirror.node(change.old, change.new))
         for resource, change in changes:
             if resource == "pods":
-                event |= self._pod(change, now_ms)
+                events.add(self._pod(change, now_ms))
             elif resource != "nodes":
                 obj = change.new if change.new is not None else change.old
                 assert obj is not None
-                event |= self.mirror.other(resource, key_of(obj), change.new)
+                events.add(self.mirror.other(resource, key_of(obj), change.new))
+        event = functools.reduce(operator.or_, events, Event.NONE)
         if event:
             self.queue.happened(event, now_ms)
 
@@ -138,7 +170,7 @@ class Scheduler:
             assert old is not None
             key = key_of(old)
             self.queue.delete(key)
-            event |= self.mirror.gone(key, old["spec"].get("nodeName", ""))
+            event = self.mirror.gone(key, old["spec"].get("nodeName", ""))
             if new is None:
                 return event
         key = key_of(new)
@@ -153,15 +185,15 @@ class Scheduler:
             self.queue.delete(key)
             return event | self.mirror.gone(key)
         known = self.queue.get(key)
+        before = known.obj if known is not None else None
         self.queue.put(key, new, now_ms)
-        if known is None and new.get("status", {}).get("nominatedNodeName"):
-            self.mirror.pending(
-                key, new
-            )  # it counts where it is nominated, also for those before it in the queue
+        if _nominated(before) != _nominated(new) and (known is None or known.place != IN_FLIGHT):
+            # it counts where it is nominated, also for those before it in the queue
+            self.mirror.pending(key, new)
         return event
 
     def _is_ours(self, pod: Object) -> bool:
-        return pod["spec"].get("schedulerName", "default-scheduler") in self._recorders
+        return pod["spec"].get("schedulerName", DEFAULT_NAME) in self._recorders
 
     # -- the loop ---------------------------------------------------------------------------------------------------
     async def _run(self) -> None:
@@ -191,6 +223,11 @@ class Scheduler:
         batch = self.queue.pop(BATCH, now_ms)
         if not batch:
             return bool(self._changes)
+        self._decide_all(batch, now_ms)
+        return True
+
+    def _decide_all(self, batch: Sequence[Waiting], now_ms: int) -> None:
+        """The pods are decided; where that fails, one by one, so that the one it is about keeps no other waiting."""
         rows, waiting = [], []
         for known in batch:
             row = self.mirror.pending(known.key, known.obj)
@@ -199,40 +236,56 @@ class Scheduler:
             else:
                 rows.append(row)
                 waiting.append(known)
-        if rows:
-            try:
-                self._decide(rows, waiting, now_ms)
-            except (
-                Exception
-            ):  # whatever it was, the pods come again after a pause, and others are not kept waiting
-                log.exception("a scheduling cycle failed")
+        if not rows:
+            return
+        try:
+            decisions = self._decided(rows)
+        except Exception as error:
+            for known in waiting:
+                self.mirror.forget(known.key)
+            if len(waiting) > 1:
                 for known in waiting:
-                    self.mirror.forget(known.key)
-                    self.queue.failed(known, now_ms)
-        return True
+                    self._decide_all([known], now_ms)
+                return
+            log.exception("scheduling %s failed", waiting[0].key)
+            self.metrics.attempted(ERROR, self._name_of(waiting[0].obj), self._since_s(now_ms))
+            self.queue.failed(waiting[0], now_ms)
+            self._spawn(self._failed(waiting[0], str(error)))
+            return
+        self._follow(decisions, dict(zip(rows, waiting, strict=True)), now_ms)
 
-    def _decide(self, rows: list[int], waiting: list[Waiting], now_ms: int) -> None:
+    def _since_s(self, now_ms: int) -> float:
+        return (self._now_ms() - now_ms) / 1000
+
+    def _decided(self, rows: list[int]) -> Decisions:
         state = self.mirror.state
         if not self._engine.compiled and len(rows) * (state.nodes.alive_count + 1) > COMPILED_FROM:
             self._engine = Engine(state, self._configuration, compiled=True)
         options = Options(engine="auto", random=self._random, preemption="nominate")
-        decisions = self._engine.schedule(rows_of(rows), options)
-        by_row = dict(zip(rows, waiting, strict=True))
+        return self._engine.schedule(rows_of(rows), options)
+
+    def _follow(self, decisions: Decisions, by_row: dict[int, Waiting], now_ms: int) -> None:
+        """What was decided is under way: bindings, words, preemptions."""
+        names = self.mirror.state.nodes.name
+        seconds = self._since_s(now_ms) / len(by_row)
+        slots = decisions.node.tolist()
         for position, row in enumerate(decisions.rows.tolist()):
-            known = by_row[row]
-            slot = int(decisions.node[position])
+            known, slot = by_row[row], slots[position]
             if slot >= 0:
-                node = state.nodes.name(slot)
+                node = names(slot)
                 self.mirror.assumed(row, node)
-                self._spawn(self._bind(known, node))
+                self._spawn(self._bind(known, node, seconds))
             else:
                 self._refused(known, position, decisions, now_ms)
+                self.metrics.attempted(UNSCHEDULABLE, self._name_of(known.obj), seconds)
 
     def _refused(self, known: Waiting, position: int, decisions: Decisions, now_ms: int) -> None:
         reason = decisions.reason.get(position, "")
         chosen = decisions.preemptions.get(position)
         self.queue.unschedulable(known, rejectors(reason), now_ms)
-        self._recorder(known.obj).event(known.obj, "Warning", "FailedScheduling", "Scheduling", reason)
+        self._recorder(known.obj).event(
+            known.obj, "Warning", "FailedScheduling", "Scheduling", truncated(reason)
+        )
         node: str | None = None
         victims: list[str] = []
         if chosen is not None:
@@ -244,10 +297,11 @@ class Scheduler:
     def _victims(self, chosen: Candidate) -> tuple[str, list[str]]:
         state = self.mirror.state
         state.preempting.update(chosen.victims)
+        self.metrics.preempted(len(chosen.victims))
         return state.nodes.name(chosen.node), [self.mirror.key_of(row) for row in chosen.victims]
 
     def _recorder(self, pod: Object) -> SeriesRecorder:
-        return self._recorders[pod["spec"].get("schedulerName", "default-scheduler")]
+        return self._recorders[pod["spec"].get("schedulerName", DEFAULT_NAME)]
 
     # -- writes -----------------------------------------------------------------------------------------------------
     def _spawn(self, work: Any) -> None:
@@ -255,38 +309,46 @@ class Scheduler:
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
 
-    async def _bind(self, known: Waiting, node: str) -> None:
-        metadata = known.obj["metadata"]
+    async def _bind(self, known: Waiting, node: str, seconds: float) -> None:
+        obj = known.obj
+        metadata = obj["metadata"]
+        name, namespace = metadata["name"], metadata["namespace"]
         binding = {
             "apiVersion": "v1", "kind": "Binding",
-            "metadata": {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]},
+            "metadata": {"name": name, "namespace": namespace, "uid": metadata["uid"]},
             "target": {"kind": "Node", "name": node},
         }  # fmt: skip
         try:
-            await self._client.create(binding, resource="pods", name=metadata["name"], subresource="binding")
-        except ApiError as error:
+            await self._client.create(binding, resource="pods", name=name, subresource="binding")
+        except (ApiError, OSError) as error:
+            self.metrics.attempted(ERROR, self._name_of(obj), seconds)
             await self._not_bound(known, error)
             return
+        self.metrics.attempted(SCHEDULED, self._name_of(obj), seconds)
+        self.metrics.bound(known.attempts, (self._now_ms() - known.first_ms) / 1000)
         self.queue.delete(known.key)
-        self._recorder(known.obj).event(
-            known.obj,
-            "Normal",
-            "Scheduled",
-            "Binding",
-            bound_note(metadata["namespace"], metadata["name"], node),
-        )
+        self._recorder(obj).event(
+            obj, "Normal", "Scheduled", "Binding", bound_note(namespace, name, node)
+        )  # fmt: skip
 
-    async def _not_bound(self, known: Waiting, error: ApiError) -> None:
+    async def _not_bound(self, known: Waiting, error: Exception) -> None:
         self.mirror.forget(known.key)
-        if error.code == 404 or self.queue.get(known.key) is not known:
-            self.queue.delete(known.key)
+        is_gone = isinstance(error, ApiError) and error.code == 404
+        if is_gone or self.queue.get(known.key) is not known:
+            if self.queue.get(known.key) is known:
+                self.queue.delete(known.key)
             return
         now_ms = self._now_ms()
         self.queue.failed(known, now_ms)
         self.queue.happened(Event.POD_GONE, now_ms)
         self._work.set()
-        message = f"binding rejected: {error}"
-        self._recorder(known.obj).event(known.obj, "Warning", "FailedScheduling", "Scheduling", message)
+        await self._failed(known, f'running Bind plugin "DefaultBinder": {error}')
+
+    async def _failed(self, known: Waiting, message: str) -> None:
+        """The pod's status and an event say what went wrong with it."""
+        self._recorder(known.obj).event(
+            known.obj, "Warning", "FailedScheduling", "Scheduling", truncated(message)
+        )
         await self._patch(
             known.obj, condition_patch(known.obj, "SchedulerError", message, None, self._clock.time_s())
         )
@@ -296,28 +358,48 @@ class Scheduler:
         patch = condition_patch(known.obj, "Unschedulable", reason, node, self._clock.time_s())
         if patch is not None:
             await self._patch(known.obj, patch)
-        if victims:
-            await asyncio.gather(*(self._evict(key, known, node or "") for key in victims))
+        if node and victims:
+            await asyncio.gather(*(self._passed_over(key) for key in self._outranked(known, node)))
+            left = await asyncio.gather(*(self._evict(key, known, node) for key in victims))
+            stays = [key for key, has_gone in zip(victims, left, strict=True) if not has_gone]
+            if stays:
+                # Nothing will free the node: the pod looks for room anew.
+                self.mirror.spared(stays)
+                self.queue.happened(Event.POD_GONE, self._now_ms())
+                self._work.set()
 
-    async def _evict(self, key: str, known: Waiting, node: str) -> None:
+    def _outranked(self, known: Waiting, node: str) -> list[str]:
+        """Pods of lower priority that were nominated to the node, as their status still says."""
+        lesser = (each for each in self.queue.waiting() if each.priority < known.priority)
+        return [each.key for each in lesser if _nominated(each.obj) == node]
+
+    async def _passed_over(self, key: str) -> None:
+        known = self.queue.get(key)
+        if known is not None:
+            await self._patch(known.obj, {"status": {"nominatedNodeName": None}})
+
+    async def _evict(self, key: str, known: Waiting, node: str) -> bool:
+        """Whether the pod goes to make room; True, too, where it has gone by itself."""
         victim = self.mirror.object_of(key)
         if victim is None or "deletionTimestamp" in victim["metadata"]:
-            return
+            return True
         metadata = victim["metadata"]
         await self._patch(victim, preempted_patch(victim, self._name_of(known.obj), self._clock.time_s()))
         try:
             await self._client.delete(
                 "pods", metadata["name"], metadata["namespace"], preconditions={"uid": metadata["uid"]}
             )
-        except ApiError as error:
-            if error.code != 404:
-                log.error("preempting %s: %s", key, error)
-            return
+        except (ApiError, OSError) as error:
+            if isinstance(error, ApiError) and error.code == 404:
+                return True
+            log.error("preempting %s: %s", key, error)
+            return False
         note = f"Preempted by pod {known.obj['metadata']['uid']} on node {node}"
         self._recorder(known.obj).event(victim, "Normal", "Preempted", "Preempting", note, related=known.obj)
+        return True
 
     def _name_of(self, pod: Object) -> str:
-        name: str = pod["spec"].get("schedulerName", "default-scheduler")
+        name: str = pod["spec"].get("schedulerName", DEFAULT_NAME)
         return name
 
     async def _patch(self, pod: Object, patch: Object | None) -> None:
@@ -328,6 +410,11 @@ class Scheduler:
             await self._client.patch(
                 "pods", metadata["name"], patch, metadata["namespace"], type="strategic", subresource="status"
             )
-        except ApiError as error:
-            if error.code != 404:
+        except (ApiError, OSError) as error:
+            if not (isinstance(error, ApiError) and error.code == 404):
                 log.error("status of %s/%s: %s", metadata["namespace"], metadata["name"], error)
+
+
+def _nominated(pod: Object | None) -> str:
+    name: str = ((pod or {}).get("status") or {}).get("nominatedNodeName") or ""
+    return name

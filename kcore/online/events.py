@@ -51,7 +51,7 @@ REGISTERED: Final = {
 
 _WORDS: Final = (
     (re.compile(r"Insufficient |Too many pods"), "NodeResourcesFit"),
-    (re.compile(r"affinity/selector|scheduler-enforced node affinity|conflict"), "NodeAffinity"),
+    (re.compile(r"affinity/selector|scheduler-enforced node affinity|conflict|plugin\(s\) \[NodeAffinity\]"), "NodeAffinity"),
     (re.compile(r"requested node name"), "NodeName"),
     (re.compile(r"were unschedulable"), "NodeUnschedulable"),
     (re.compile(r"untolerated taint"), "TaintToleration"),
@@ -59,13 +59,19 @@ _WORDS: Final = (
     (re.compile(r"topology spread"), "PodTopologySpread"),
     (re.compile(r"pod affinity rules|anti-affinity rules"), "InterPodAffinity"),
     (re.compile(r"no nodes available"), "NoNodes"),
-)
+)  # fmt: skip
+_PART: Final = re.compile(r", (?=\d+ )")  # between two reasons; what a reason says may hold a comma
 
 
 def rejectors(reason: str) -> frozenset[str]:
-    """The plugins whose words are in a FitError; none where the words are somebody else's, who may be waiting for anything."""
-    sentence = reason.partition(" preemption: ")[0]
-    found = {plugin for words, plugin in _WORDS if words.search(sentence)}
+    """The plugins whose words are in a FitError; none where some are somebody else's, who may be waiting for anything."""
+    sentence = reason.partition(" preemption: ")[0].partition(" no new claims to deallocate,")[0]
+    found = set()
+    for part in _PART.split(sentence.partition(" nodes are available: ")[2] or sentence):
+        plugin = next((plugin for words, plugin in _WORDS if words.search(part)), None)
+        if plugin is None:
+            return frozenset()
+        found.add(plugin)
     return frozenset(found)
 
 
@@ -75,6 +81,20 @@ def awaited(plugins: Iterable[str]) -> Event:
     for plugin in plugins:
         found |= REGISTERED.get(plugin, Event.ALL)
     return found or Event.ALL
+
+
+_NAMES: Final = {
+    Event.NODE_ADD: "NodeAdd", Event.NODE_ALLOCATABLE: "NodeUpdateNodeAllocatable",
+    Event.NODE_LABEL: "NodeUpdateNodeLabel", Event.NODE_TAINT: "NodeUpdateNodeTaint", Event.NODE_DELETE: "NodeDelete",
+    Event.POD_ASSIGNED: "AssignedPodAdd", Event.POD_GONE: "AssignedPodDelete",
+    Event.POD_LABEL: "AssignedPodUpdatePodLabel", Event.POD_SCALED_DOWN: "AssignedPodUpdatePodScaleDown",
+    Event.NAMESPACE_LABEL: "NamespaceUpdate", Event.NODE_IMAGES: "NodeUpdate",
+}  # fmt: skip
+
+
+def name_of(event: Event) -> str:
+    """An event by upstream's name, the first where there are several."""
+    return next(_NAMES[one] for one in Event if one in _NAMES and event & one)
 
 
 def of_node(old: Object | None, new: Object | None) -> Event:

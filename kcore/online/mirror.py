@@ -7,11 +7,12 @@ Kubernetes 1.36.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
+import orjson
 
 from kcore.api.errors import InputError
 from kcore.api.objects import (
@@ -25,6 +26,7 @@ from kcore.api.objects import (
     StatefulSet,
 )
 from kcore.online.events import Event, of_node
+from kcore.scheduler.pods import parse_start
 from kcore.scheduler.state import State
 
 Object = dict[str, Any]
@@ -32,6 +34,8 @@ T = TypeVar("T")
 GONE_ROWS_MAX: Final = (
     100_000  # of pods that are no more, beyond as many as there are: then the state is made anew
 )
+
+TEMPLATES_MAX: Final = 10_000  # pods that are alike but for their names are read once; then all are forgotten
 
 SPREADING: Final[dict[str, tuple[str, type[Any]]]] = {
     "services": ("services", Service),
@@ -42,11 +46,13 @@ SPREADING: Final[dict[str, tuple[str, type[Any]]]] = {
 
 
 class Held(NamedTuple):
-    """A pod in the state: its row, the object that was read, and its node (\"\" while it waits)."""
+    """A pod in the state: its row, the object that was read, its node (\"\" while it waits), and what it is made by."""
 
     row: int
     obj: Object
     node: str
+    template: bytes = b""
+    is_confirmed: bool = False  # a watch has shown it on its node
 
 
 class Mirror:
@@ -65,6 +71,8 @@ class Mirror:
             name: {} for name in (*SPREADING, "namespaces", "poddisruptionbudgets.policy")
         }
         self._stale: set[str] = set()
+        self._read_as: dict[str, dict[str, Any]] = {name: {} for name in self._others}
+        self._templates: dict[bytes, tuple[int, Pod]] = {}
 
     # -- nodes ------------------------------------------------------------------------------------------------------
     def node(self, old: Object | None, new: Object | None) -> Event:
@@ -114,16 +122,29 @@ class Mirror:
         if held is not None and held.node == name:
             event = _changed(held.obj, obj)
             if event is Event.NONE:
-                self._pods[key] = Held(held.row, obj, name)
+                self._pods[key] = Held(held.row, obj, name, held.template, True)
+                self._began(held, obj)
+            else:
+                self._remove(key)
+                self._settle(key, obj, name)
+            # One that this scheduler has put there: those that wait for its like hear of it now.
+            if held.is_confirmed:
                 return event
-            self._remove(key)
-            self._settle(key, obj, name)
-            return event
+            return Event.POD_ASSIGNED if event is Event.NONE else event | Event.POD_ASSIGNED
         if held is not None:
             self._remove(key)
         self._homeless.get(name, {}).pop(key, None)
         self._settle(key, obj, name)
         return Event.POD_ASSIGNED
+
+    def _began(self, held: Held, obj: Object) -> None:
+        """The pod is as old as its kubelet says: of equal pods the youngest makes room."""
+        started = (obj.get("status") or {}).get("startTime")
+        if started is not None and started != (held.obj.get("status") or {}).get("startTime"):
+            try:
+                self.state.pods.start[held.row] = parse_start(started)
+            except InputError as error:
+                self._tell(f"{obj['metadata'].get('namespace')}/{obj['metadata']['name']}", error)
 
     def _settle(self, key: str, obj: Object, name: str) -> None:
         if name not in self._nodes:
@@ -134,7 +155,7 @@ class Mirror:
         except (InputError, msgspec.ValidationError) as error:
             self._tell(key, _fault(error))
             return
-        self._keep(key, Held(row, obj, name))
+        self._keep(key, Held(row, obj, name, is_confirmed=True))
 
     def gone(self, key: str, node: str = "") -> Event:
         """A pod is gone, or has ended: its node is free of it."""
@@ -144,29 +165,62 @@ class Mirror:
         held = self._pods.get(key)
         if held is None:
             return Event.NONE
+        was_promised = not held.node and int(self.state.pods.nominated[held.row]) >= 0
         self._remove(key)
-        return Event.POD_GONE if held.node else Event.NONE
+        return Event.POD_GONE if held.node or was_promised else Event.NONE
 
     # -- pods that wait ---------------------------------------------------------------------------------------------
     def pending(self, key: str, obj: Object) -> int | None:
         """The row of a pod that waits for a node; None where it cannot be read, as has been told."""
         held = self._pods.get(key)
+        if held is not None and held.obj is obj and not held.node:
+            return held.row
+        template = _template(obj)
         if held is not None:
-            if held.obj is obj and not held.node:
+            if not held.node and held.template == template:
+                self._pods[key] = Held(held.row, obj, "", template)
+                self._renominate(held, obj)
                 return held.row
             self._remove(key)
         try:
-            row = self.state.add_pod(msgspec.convert(obj, Pod), pending=True)
+            row = self._added(obj, template)
         except (InputError, msgspec.ValidationError) as error:
             self._tell(key, _fault(error))
             return None
-        self._keep(key, Held(row, obj, ""))
+        self._keep(key, Held(row, obj, "", template))
         return row
+
+    def _added(self, obj: Object, template: bytes) -> int:
+        nominated = (obj.get("status") or {}).get("nominatedNodeName")
+        known = self._templates.get(template)
+        if known is None or nominated:
+            pod = msgspec.convert(obj, Pod)
+            row = self.state.add_pod(pod, pending=True)
+            if len(self._templates) >= TEMPLATES_MAX:
+                self._templates.clear()
+            self._templates[template] = (row, pod)
+            return row
+        like, exemplar = known
+        metadata = msgspec.structs.replace(exemplar.metadata, name=obj["metadata"]["name"])
+        return self.state.add_alike(like, msgspec.structs.replace(exemplar, metadata=metadata))
+
+    def _renominate(self, held: Held, obj: Object) -> None:
+        """The pod is nominated where its status says now; a promise that has not been written down yet stays."""
+        before = (held.obj.get("status") or {}).get("nominatedNodeName") or ""
+        now = (obj.get("status") or {}).get("nominatedNodeName") or ""
+        if before == now:
+            return
+        slot = self.state.nodes.index.get(now)
+        if slot is None:
+            self.state.forget_nomination(held.row)
+        elif int(self.state.pods.nominated[held.row]) != slot:
+            self.state.nominate(held.row, slot)
 
     def assumed(self, row: int, node: str) -> None:
         """The engine has put the pod on the node."""
         key = self._by_row[row]
-        self._pods[key] = Held(row, self._pods[key].obj, node)
+        held = self._pods[key]
+        self._pods[key] = Held(row, held.obj, node, held.template)
 
     def forget(self, key: str) -> None:
         """The pod waits again: its binding failed."""
@@ -182,6 +236,59 @@ class Mirror:
         held = self._pods.get(key)
         return None if held is None else held.obj
 
+    def spared(self, keys: Iterable[str]) -> None:
+        """These pods were to be preempted, and stay."""
+        for key in keys:
+            if key in self._pods:
+                self.state.preempting.discard(self._pods[key].row)
+
+    @property
+    def node_names(self) -> set[str]:
+        """The nodes that there are."""
+        return set(self._nodes)
+
+    def placed(self) -> Iterator[tuple[str, Object]]:
+        """Every pod that has a node, and which, be it there or not."""
+        for held in self._pods.values():
+            if held.node:
+                yield held.node, held.obj
+        for name, pods in self._homeless.items():
+            for pod in pods.values():
+                yield name, pod
+
+    @property
+    def pod_count(self) -> int:
+        """Pods on nodes, assumed ones included."""
+        return sum(1 for _ in self.placed())
+
+    @property
+    def assumed_count(self) -> int:
+        """Pods that have been placed and that no watch has shown on their node yet."""
+        return sum(1 for held in self._pods.values() if held.node and not held.is_confirmed)
+
+    def requested(self, name: str) -> dict[str, int]:
+        """What the pods of a node ask for, by resource, in the engine's units."""
+        return self._amounts(name, self.state.world().nodes.requested)
+
+    def allocatable(self, name: str) -> dict[str, int]:
+        """What a node has for pods, likewise."""
+        return self._amounts(name, self.state.world().nodes.allocatable)
+
+    def _amounts(self, name: str, table: np.ndarray) -> dict[str, int]:
+        slot = self.state.nodes.index.get(name)
+        if slot is None:
+            return {}
+        return {one: int(table[row, slot]) for row, one in enumerate(self.state.nodes.resources.values)}
+
+    @property
+    def nominations(self) -> dict[str, str]:
+        """The pods that are promised a node, and which."""
+        pods, nodes = self.state.pods, self.state.nodes
+        rows = self.state.nominated.tolist()
+        return {
+            self._by_row[row]: nodes.name(int(pods.nominated[row])) for row in rows if row in self._by_row
+        }
+
     def _keep(self, key: str, held: Held) -> None:
         self._pods[key] = held
         self._by_row[held.row] = key
@@ -189,6 +296,7 @@ class Mirror:
     def _remove(self, key: str) -> None:
         held = self._pods.pop(key)
         del self._by_row[held.row]
+        self.state.preempting.discard(held.row)
         self.state.remove_pod(held.row)
 
     # -- everything else --------------------------------------------------------------------------------------------
@@ -202,6 +310,7 @@ class Mirror:
             kept[key] = obj
         if _meaning(resource, before) == _meaning(resource, obj):
             return Event.NONE
+        self._read_as[resource].pop(key, None)
         self._stale.add(resource)
         return Event.NAMESPACE_LABEL if resource == "namespaces" else Event.NONE
 
@@ -221,12 +330,18 @@ class Mirror:
         self.state.replace_policies(objects, namespaces, meaning=meaning)
 
     def _read(self, resource: str, kind: type[T]) -> list[T]:
+        """All of them; only what is new or has changed is read."""
+        read: dict[str, T] = self._read_as[resource]
         found = []
         for key, obj in self._others[resource].items():
-            try:
-                found.append(msgspec.convert(obj, kind))
-            except msgspec.ValidationError as error:
-                self._tell(key, _fault(error))
+            made = read.get(key)
+            if made is None:
+                try:
+                    made = read[key] = msgspec.convert(obj, kind)
+                except msgspec.ValidationError as error:
+                    self._tell(key, _fault(error))
+                    continue
+            found.append(made)
         return found
 
     def compact(self) -> bool:
@@ -238,6 +353,7 @@ class Mirror:
         for obj in self._nodes.values():
             self.state.add_node(msgspec.convert(obj, Node))
         pods, self._pods, self._by_row = self._pods, {}, {}
+        self._templates.clear()
         self._stale.update(self._others)
         self.refresh()
         for key, held in pods.items():
@@ -249,6 +365,17 @@ class Mirror:
 def rows_of(rows: Iterable[int]) -> np.ndarray:
     """As the engine takes them."""
     return np.fromiter(rows, dtype=np.int32)
+
+
+def _template(obj: Object) -> bytes:
+    """What is equal for pods that scheduling tells apart by nothing but their names."""
+    metadata = obj["metadata"]
+    status = obj.get("status") or {}
+    return orjson.dumps((
+        metadata.get("namespace"), metadata.get("labels"), metadata.get("annotations"),
+        metadata.get("ownerReferences"), metadata.get("deletionTimestamp"), obj["spec"], status.get("startTime"),
+        status.get("resources"),
+    ))  # fmt: skip
 
 
 def _on(obj: Object, node: str) -> Object:

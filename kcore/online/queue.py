@@ -7,11 +7,11 @@ activeQ is empty, KEP-5142).
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kcore.online.events import Event, awaited
+from kcore.online.events import Event, awaited, name_of
 
 INITIAL_BACKOFF_MS: Final = 1_000
 MAX_BACKOFF_MS: Final = 10_000
@@ -41,7 +41,7 @@ class Waiting:
     failures: int = 0  # tries in a row that ended unschedulable or in an error
     had_error: bool = False
     tried_ms: int = 0
-    awaits: Event = Event.ALL
+    awaits: int = int(Event.ALL)  # bits of Event
     plugins: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -49,8 +49,14 @@ class SchedulingQueue:
     """See the module. All times are milliseconds of one clock that only grows."""
 
     def __init__(
-        self, *, initial_backoff_ms: int = INITIAL_BACKOFF_MS, max_backoff_ms: int = MAX_BACKOFF_MS
+        self,
+        *,
+        initial_backoff_ms: int = INITIAL_BACKOFF_MS,
+        max_backoff_ms: int = MAX_BACKOFF_MS,
+        told: Callable[[str, str], None] = lambda place, event: None,
     ) -> None:
+        """``told`` hears of each pod that enters a place, and why (an event of upstream's queue_incoming_pods_total)."""
+        self._told = told
         self._initial_ms = initial_backoff_ms
         self._max_ms = max_backoff_ms
         self._pods: dict[str, Waiting] = {}
@@ -81,16 +87,20 @@ class SchedulingQueue:
         if known is None:
             self._number += 1
             known = self._pods[key] = Waiting(key, obj, priority, now_ms, now_ms, self._number, place="")
-            self._enter(known, GATED if gated else ACTIVE, now_ms)
+            self._enter(known, GATED if gated else ACTIVE, now_ms, "PodAdd")
             return
         before, known.obj = known.obj, obj
         known.priority = priority
         if known.place == GATED and not gated:
-            self._enter(known, ACTIVE, now_ms)
+            self._enter(known, ACTIVE, now_ms, "PodUpdate")
         elif known.place != IN_FLIGHT and gated:
-            self._enter(known, GATED, now_ms)
+            self._enter(known, GATED, now_ms, "PodUpdate")
         elif known.place == UNSCHEDULABLE and is_other(before, obj):
-            self._wake(known, now_ms)
+            self._wake(known, now_ms, "PodUpdate")
+
+    def waiting(self) -> list[Waiting]:
+        """All of them, in the order in which they came."""
+        return sorted(self._pods.values(), key=lambda each: each.number)
 
     def delete(self, key: str) -> None:
         """The pod is gone, or has a node."""
@@ -101,8 +111,9 @@ class SchedulingQueue:
 
     def happened(self, event: Event, now_ms: int) -> None:
         """Pods that such an event may help are tried again, once their pause is over."""
-        for known in [each for each in self._unschedulable.values() if each.awaits & event]:
-            self._wake(known, now_ms)
+        bits = int(event)
+        for known in [each for each in self._unschedulable.values() if each.awaits & bits]:
+            self._wake(known, now_ms, name_of(event))
 
     # -- the scheduler's side ---------------------------------------------------------------------------------------
     def pop(self, count: int, now_ms: int) -> list[Waiting]:
@@ -138,15 +149,15 @@ class SchedulingQueue:
             known.failures += 1
             known.had_error = False
             known.plugins = frozenset(plugins)
-            known.awaits = awaited(known.plugins)
-            self._enter(known, UNSCHEDULABLE, now_ms)
+            known.awaits = int(awaited(known.plugins))
+            self._enter(known, UNSCHEDULABLE, now_ms, "ScheduleAttemptFailure")
 
     def failed(self, known: Waiting, now_ms: int) -> None:
         """An error kept it from being bound: it is tried again after a pause."""
         if self._pods.get(known.key) is known:
             known.failures += 1
             known.had_error = True
-            self._enter(known, BACKOFF, now_ms)
+            self._enter(known, BACKOFF, now_ms, "ScheduleAttemptFailure")
 
     def next_ms(self) -> int | None:
         """When the next pod is due, by its pause or by having waited too long; None where none is."""
@@ -169,19 +180,20 @@ class SchedulingQueue:
         doubled = self._initial_ms << min(known.failures - 1, 30)
         return known.tried_ms + min(doubled, self._max_ms)
 
-    def _wake(self, known: Waiting, now_ms: int) -> None:
-        self._enter(known, BACKOFF if self._backoff_until_ms(known) > now_ms else ACTIVE, now_ms)
+    def _wake(self, known: Waiting, now_ms: int, event: str) -> None:
+        self._enter(known, BACKOFF if self._backoff_until_ms(known) > now_ms else ACTIVE, now_ms, event)
 
     def _ripen(self, now_ms: int) -> None:
         while self._backoff and self._backoff[0][0] <= now_ms:
             due_ms, _, known = heapq.heappop(self._backoff)
             if known.place == BACKOFF and self._backoff_until_ms(known) == due_ms:
-                self._enter(known, ACTIVE, now_ms)
+                self._enter(known, ACTIVE, now_ms, "BackoffComplete")
         limit_ms = now_ms - UNSCHEDULABLE_MS_MAX
         for known in [each for each in self._unschedulable.values() if each.since_ms <= limit_ms]:
-            self._wake(known, now_ms)
+            self._wake(known, now_ms, "UnschedulableTimeout")
 
-    def _enter(self, known: Waiting, place: str, now_ms: int) -> None:
+    def _enter(self, known: Waiting, place: str, now_ms: int, event: str) -> None:
+        self._told(place, event)
         self._leave(known)
         known.place = place
         self._counts[place] += 1

@@ -6,7 +6,9 @@ Source: pkg/scheduler/schedule_one.go (updatePod, handleSchedulingFailure), fram
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Final
+
+NOTE_CHARS_MAX: Final = 1024
 
 Object = dict[str, Any]
 
@@ -14,6 +16,11 @@ Object = dict[str, Any]
 def bound_note(namespace: str, name: str, node: str) -> str:
     """The note of the Scheduled event."""
     return f"Successfully assigned {namespace}/{name} to {node}"
+
+
+def truncated(note: str) -> str:
+    """A note as long as an event may hold."""
+    return note if len(note) <= NOTE_CHARS_MAX else note[: NOTE_CHARS_MAX - len(" ...")] + " ..."
 
 
 def condition_patch(pod: Object, reason: str, message: str, node: str | None, time_s: float) -> Object | None:

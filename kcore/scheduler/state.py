@@ -189,6 +189,24 @@ class State:
             self._index[key] = row
         return row
 
+    def add_alike(self, like: int, pod: Pod) -> int:
+        """Take in one more pending pod and return its row; it differs from the one in row ``like`` by its name alone."""
+        meta = pod.metadata
+        if (
+            self._named
+            and {(meta.namespace, meta.name), (meta.namespace, self.pods.name(like))} & self._named
+        ):
+            return self.add_pod(pod, pending=True)
+        pods = self.pods
+        row = pods.add(
+            meta.name, int(pods.spec_class[like]), int(pods.request[like]), int(pods.priority[like]),
+            int(pods.start[like]),
+        )  # fmt: skip
+        self._sources.append((row, pod))
+        if self._index is not None:
+            self._index[(meta.namespace, meta.name)] = row
+        return row
+
     def _add_pod(self, pod: Pod, pending: bool) -> int:
         meta = pod.metadata
         slot = -1 if pending else self._bound_slot(pod)
