@@ -20,6 +20,12 @@ def controller_manager(**given: str | None) -> None:
     from kcore.components.controller_manager import serve
     from kcore.controllers.flags import gather
 
-    code = serve(gather(texts_of(given)))
+    flags = gather(texts_of(given))
+    where = f"  https://{flags['bind-address']}:{flags['secure-port']}" if flags["secure-port"] else ""
+
+    def said(server: str) -> None:
+        print(f"kcore controller-manager is ready: {server}{where}", flush=True)
+
+    code = serve(flags, said)
     if code:
         raise typer.Exit(code)

@@ -111,10 +111,12 @@ class Components:
         return driver
 
     async def _scheduler(self) -> Component:
+        import numpy as np
+
         from kcore.online.driver import Scheduler
 
         client = self._client("kube-scheduler", "system:kube-scheduler")
-        scheduler = Scheduler(client, informers=self._informers)
+        scheduler = Scheduler(client, informers=self._informers, random=np.random.default_rng())
         await scheduler.start()
         return scheduler
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -23,16 +22,20 @@ from kcore.client.kubeconfig import Access, load
 from kcore.client.leases import LeaderElector
 from kcore.client.recorder import EventRecorder
 from kcore.client.remote import connect
-from kcore.components.manager_pages import Pages
+from kcore.components.manager_metrics import metrics_page
 from kcore.controllers import catalog
 from kcore.controllers.contract import Controller, Settings
 from kcore.controllers.driver import Driver
 from kcore.controllers.flags import WITHOUT_EFFECT
 from kcore.flags import Settings as Flags
+from kcore.hollow.kubelet.certificate import server_context
+from kcore.online.pages import Check, Pages
+from kcore.online.service import serve as serve_led
 
 NAME: Final = "kube-controller-manager"
-DONE, LOST = 0, 1
 LATE_SECONDS_MAX: Final = 20.0  # after its lease's end, before a leader that goes on is ill (leaderElection)
+
+Said = Callable[[str], None]
 
 log: Final = logging.getLogger("kcore.controllers")
 
@@ -63,8 +66,11 @@ def _read(flags: Flags, name: str) -> bytes:
         raise InputError(f"{flags[name]}: {error.strerror}", field=f"--{name}", expected="a file") from None
 
 
-def serve(flags: Flags) -> int:
-    """Controllers ran until a signal said stop, or until another led; the process' exit code."""
+def serve(flags: Flags, said: Said) -> int:
+    """Controllers ran until a signal said stop, or until another led; the process' exit code.
+
+    ``said`` is told which server it is, once /healthz answers.
+    """
     lines.configure(logging.DEBUG if flags["v"] >= 4 else logging.INFO if flags["v"] else logging.WARNING)
     for flag in WITHOUT_EFFECT:
         if flags[flag.name] != flag.default:
@@ -75,38 +81,24 @@ def serve(flags: Flags) -> int:
     controllers = catalog.make(settings_of(flags, access), flags["controllers"])
     import uvloop
 
-    code: int = uvloop.run(_serve(flags, access, controllers))
+    code: int = uvloop.run(_serve(flags, access, controllers, said))
     return code
 
 
-async def _serve(flags: Flags, access: Access, controllers: Sequence[Controller]) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    bound = bind(flags["bind-address"], flags["secure-port"]) if flags["secure-port"] else None
+async def _serve(flags: Flags, access: Access, controllers: Sequence[Controller], said: Said) -> int:
+    bound = tls = None
+    if flags["secure-port"]:
+        bound = bind(flags["bind-address"], flags["secure-port"])
+        hosts = [socket.gethostname(), "localhost", "127.0.0.1"]
+        tls = server_context(hosts, flags["tls-cert-file"], flags["tls-private-key-file"])
     client = connect(
         access, field_manager=NAME, user_agent=NAME, qps=flags["kube-api-qps"], burst=flags["kube-api-burst"]
     )
     async with client:
         manager = Manager(flags, client, controllers)
-        pages = Pages(manager, client, flags["authorization-always-allow-paths"])
-        if bound is not None:
-            await pages.listen(bound, flags["tls-cert-file"], flags["tls-private-key-file"])
-        work = asyncio.ensure_future(manager.run())
-        stopped = asyncio.ensure_future(stop.wait())
-        try:
-            await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopped.cancel()
-            work.cancel()
-            await asyncio.wait([work])
-            await pages.stop()
-    if stop.is_set():
-        return DONE
-    work.result()
-    log.error("leaderelection lost")
-    return LOST
+        return await serve_led(
+            manager, bound, tls, flags["authorization-always-allow-paths"], lambda: said(access.server)
+        )
 
 
 class Manager:
@@ -121,13 +113,26 @@ class Manager:
         self.elector = self._elector() if flags["leader-elect"] else None
 
     @property
-    def names(self) -> list[str]:
-        """Of its controllers."""
-        return [controller.name for controller in self._controllers]
+    def checks(self) -> dict[str, Check]:
+        """What is asked behind /healthz: that its lease is in order, and each controller by name."""
+        found: dict[str, Check] = {} if self.elector is None else {"leaderElection": self._election}
+        return found | {controller.name: lambda: "" for controller in self._controllers}
 
-    def is_healthy(self) -> bool:
-        """False where it takes itself for the leader and is none."""
-        return self.elector is None or self.elector.is_healthy(LATE_SECONDS_MAX)
+    def _election(self) -> str:
+        is_well = self.elector is None or self.elector.is_healthy(LATE_SECONDS_MAX)
+        return "" if is_well else "failed election to renew leadership on lease"
+
+    def pages(self, open_paths: tuple[str, ...]) -> Pages:
+        """What its port answers."""
+        checks = self.checks
+        paths = {"/healthz": checks, "/livez": checks, "/readyz": checks}
+        return Pages(self._client, paths, lambda: metrics_page(self.elector, self.driver), open_paths)
+
+    def debug(self) -> None:
+        """How many keys wait for each controller is written to the log."""
+        if self.driver is not None:
+            for loop in self.driver.loops:
+                log.warning("%s: %d keys wait", loop.controller.name, len(loop.queue))
 
     async def run(self) -> None:
         """Works until cancelled, or until it leads no more."""

@@ -12,7 +12,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.leases import LeaderElector
@@ -108,8 +108,21 @@ class Service:
         return Pages(self._client, self.checks, self.scheduler.metrics_page, open_paths)
 
 
+class Led(Protocol):
+    """A component that works while it leads."""
+
+    async def run(self) -> None:
+        """It works, as soon as it leads, until it is cancelled or leads no more."""
+
+    def debug(self) -> None:
+        """What it knows is written to the log."""
+
+    def pages(self, open_paths: tuple[str, ...]) -> Pages:
+        """What its port answers."""
+
+
 async def serve(
-    service: Service,
+    service: Led,
     bound: socket.socket | None,
     tls: ssl.SSLContext | None,
     open_paths: tuple[str, ...],
@@ -140,7 +153,7 @@ async def serve(
         await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             work.result()
-            log.error("leaderelection lost")
+            logging.getLogger("kcore.client").error("leaderelection lost")
             return LOST
         work.cancel()
         with contextlib.suppress(asyncio.CancelledError):

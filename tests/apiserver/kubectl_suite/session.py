@@ -136,7 +136,15 @@ def session(kubectl: str, folder: Path) -> Iterator[Session]:
     binaries.mkdir()
     (binaries / "kubectl").symlink_to(shutil.which(kubectl) or kubectl)
     kubeconfig = folder / "admin.conf"
-    command = [sys.executable, "-m", "kcore", "up", "--port=0", f"--data-dir={folder / 'data'}"]
+    command = [
+        sys.executable,
+        "-m",
+        "kcore",
+        "up",
+        "--components=apiserver",
+        "--port=0",
+        f"--data-dir={folder / 'data'}",
+    ]
     log = folder / "up.log"
     with log.open("w") as out:
         up = subprocess.Popen([*command, f"--kubeconfig={kubeconfig}"], stdout=out, stderr=out)
