@@ -272,7 +272,6 @@ class Round:
         pods, count = self.given.pods, self.given.count
         self.rate(server, client, "create", 0, pods)
         self.put(f"memory_{pods}_pods", mib=server.resident_mib())
-        if self.wanted("get"):
         for what in ("get", "patch", "bind", "status"):
             if self.wanted(what):
                 self.rate(server, client, what, 0, min(count, pods))
