@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kcore.api.errors import InputError
+from kcore.api.status import ApiError
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.recorder import EventRecorder
 from kcore.clock import REAL, Clock
@@ -95,6 +96,7 @@ class HollowNodes:
 
     async def start(self) -> int:
         """The nodes are there and live from now on; returns how many were registered that were not there before."""
+        await self._check_kinds()
         await self._listen()
         self._recorder.start()
         self.driver.start()
@@ -120,6 +122,22 @@ class HollowNodes:
 
     def _kubelet_port(self) -> int:
         return self._settings.node_port or self._port
+
+    async def _check_kinds(self) -> None:
+        """The server has every kind that there are stages for; InputError where it has not."""
+        for stage in self._settings.configuration.stages:
+            group, kind = stage.resource
+            if stage.resource in (NODE, POD):
+                continue
+            try:
+                await self._client.list(kind, api_version=group, limit=1)
+            except ApiError as error:
+                if error.code != 404:
+                    raise
+                raise InputError(
+                    f"the server has no {kind} of {group}", document=f"stage {stage.name}",
+                    field="spec.resourceRef", expected="a kind that the server has",
+                ) from None  # fmt: skip
 
     async def _listen(self) -> None:
         settings = self._settings

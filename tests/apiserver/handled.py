@@ -115,11 +115,12 @@ class Server:
             assert status["message"]
 
     def state(self) -> dict[bytes, bytes]:
-        """All that is stored."""
+        """All that is stored, but for flow schemas, whose conditions the server itself keeps."""
 
         async def read() -> dict[bytes, bytes]:
             found = await self.kv.range(b"/registry/", b"/registry0")
-            return {each.key: each.value for each in found.kvs}
+            schemas = b"/registry/flowschemas/"
+            return {each.key: each.value for each in found.kvs if not each.key.startswith(schemas)}
 
         return self.run(read())
 

@@ -174,6 +174,55 @@ def test_a_restart_goes_on_where_it_was(plane: kcore.ControlPlane) -> None:
     run(plane, main())
 
 
+def test_any_kind_may_have_stages(plane: kcore.ControlPlane, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "hollow-nodes.md").read_text()
+    stage = tmp_path / "stage.yaml"
+    stage.write_text(page.partition("```yaml file=stage.yaml\n")[2].partition("```")[0])
+
+    async def main() -> None:
+        settings = Settings(configuration=load([str(stage)]), server_port=None)
+        async with hollow(plane, settings) as (_, client):
+            metadata = {"name": "seen", "labels": {"watched": "true"}, "annotations": {"delay": "1ms"}}
+            await client.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+
+            async def seen() -> bool:
+                return "seen" in ((await client.get("configmaps", "seen")).get("data") or {})
+
+            await until(seen)
+        stage.write_text(stage.read_text().replace("ConfigMap", "Nothing"))
+        with pytest.raises(
+            kcore.InputError,
+            match=r"stage config-map-seen: spec\.resourceRef: the server has no Nothing of v1",
+        ):
+            async with hollow(plane, Settings(configuration=load([str(stage)]))):
+                pass
+
+    run(plane, main())
+
+
+def test_general_pods_leave_events(plane: kcore.ControlPlane) -> None:
+    async def main() -> None:
+        settings = Settings(configuration=load(["node", "pod-general"]), node_count=1, server_port=None)
+        async with hollow(plane, settings) as (_, client):
+            says = {
+                f"{name}.stage.kwok.x-k8s.io/{which}": "1ms"
+                for name in ("pod-create", "pod-ready")
+                for which in ("delay", "jitter-delay")
+            }
+            await client.create(pod("g", "node-000000", annotations=says))
+
+            async def reasons() -> bool:
+                events = (await client.list("events", "default", field_selector="involvedObject.name=g"))[
+                    "items"
+                ]
+                return {each["reason"] for each in events} >= {"Pulling", "Started"}
+
+            await until(reasons)
+            await client.delete("pods", "g", grace_period_seconds=0)
+
+    run(plane, main())
+
+
 def test_kubelets_answer_kubectl(plane: kcore.ControlPlane, tmp_path: Path) -> None:
     kubectl = shutil.which("kubectl")
     if kubectl is None:

@@ -173,7 +173,7 @@ def _validate_generated_selector(obj: Object, prefixed: bool, errors: list[Field
 
 def _only_named(job: Object) -> bool:
     """An indexed job's name must be short enough for its pods' names."""
-    return job["spec"].get("completionMode") != "Indexed"
+    return bool(job["spec"].get("completionMode") != "Indexed")
 
 
 def _validate_job_all(obj: Object, options: PodOptions, prefixed: bool) -> list[FieldError]:

@@ -40,6 +40,7 @@ from kcore.http.message import Header, Outlet, Peer, Request, Response, Tunnel
 
 FOLLOW_SECONDS: Final = 0.5  # between looks whether a log that is followed has grown
 STOP_SECONDS_MAX: Final = 2.0
+START_SECONDS: Final = 0.05  # kubectl drops what comes before it has made its streams
 Pod = dict[str, Any]
 PodOf = Callable[[str, str], Awaitable[Pod]]  # ApiError 404 where there is none
 
@@ -240,7 +241,7 @@ def commanded(request: Request, query: dict[str, str], program: Program) -> Resp
     offered = protocols(request, b"sec-websocket-protocol")
     spoken = next((each for each in PROTOCOLS if each in offered), None)
     if spoken is not None:
-        return websocket(request, spoken, Channels(program))
+        return websocket(request, spoken, Channels(program, START_SECONDS))
     if (request.upgrade or b"").lower() == b"spdy/3.1":
         offered = protocols(request, b"x-stream-protocol-version")
         spoken = next((each for each in COMMAND_PROTOCOLS if each in offered), None)

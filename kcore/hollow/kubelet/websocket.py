@@ -6,6 +6,7 @@ Source of the protocol: apimachinery pkg/util/remotecommand/websocket.go (v4 and
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import struct
@@ -177,15 +178,21 @@ class Carried:
 
 
 class Channels(Carried):
-    """A program at one end, kubectl at the other."""
+    """A program at one end, kubectl at the other; ``start_seconds`` is how long the program waits for it."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, start_seconds: float = 0.0) -> None:
         super().__init__()
         self._program = program
+        self._start_seconds = start_seconds
+        self._timer: asyncio.TimerHandle | None = None
 
     def opened(self) -> None:
         """All streams are there from the beginning."""
-        self._program.start(self)
+        if self._start_seconds:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._start_seconds, self._program.start, self)
+        else:
+            self._program.start(self)
 
     def message(self, data: bytes) -> None:
         """Input, its end, or a change of the terminal's size."""
@@ -198,6 +205,8 @@ class Channels(Carried):
 
     def gone(self) -> None:
         """Nobody listens any more."""
+        if self._timer is not None:
+            self._timer.cancel()
         self._program.stop()
 
     def write(self, stream: int, data: bytes) -> None:
