@@ -222,7 +222,9 @@ class FollowsAll(Controller):
         """Those to follow of what the server serves now, in all versions; asked again whenever that may have changed."""
 
     @abstractmethod
-    def followed(self, served: Served, old: Object | None, new: Object | None) -> Iterable[Key | Later]:
+    def followed(
+        self, served: Served, old: Object | None, new: Object | None, view: View
+    ) -> Iterable[Key | Later]:
         """The keys that a change concerns. Of the objects only the metadata are sure to be there."""
 
 

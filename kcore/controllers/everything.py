@@ -140,7 +140,7 @@ class Everything:
             if (each, name) in self._registrations:
                 continue
             informer = self._view.informer(seen.get((each.group, each.plural), "")) or self._of(each)
-            tell = functools.partial(add, functools.partial(controller.followed, each))
+            tell = functools.partial(add, functools.partial(controller.followed, each, view=self._view))
             if (each.group, each.plural) in DEFINING:
                 tell = functools.partial(self._told, tell)
             self._registrations[each, name] = informer.add_batch_listener(tell)

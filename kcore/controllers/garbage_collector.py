@@ -77,7 +77,9 @@ class GarbageCollector(FollowsAll):
             and (each.group, each.plural) not in IGNORED
         ]
 
-    def followed(self, served: Served, old: Object | None, new: Object | None) -> Iterable[Key | Later]:
+    def followed(
+        self, served: Served, old: Object | None, new: Object | None, view: View
+    ) -> Iterable[Key | Later]:
         """Whom the change concerns."""
         return self.graph.seen(served, old, new)
 

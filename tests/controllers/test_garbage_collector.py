@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from kcore.api.status import ApiError
-from kcore.controllers.contract import Key, Later, Read, Served
+from kcore.controllers.contract import Key, Later, Read, Served, View
 from kcore.controllers.garbage_collector import GarbageCollector
 from kcore.controllers.garbage_collector_graph import Graph, Identity
 from tests.controllers.living import Living, living
@@ -38,9 +38,9 @@ def test_an_owner_that_nobody_has_seen_is_asked_for_until_it_is_seen() -> None:
     graph = Graph()
     child = meta("child", owned_by("owner"))
     assert [*graph.seen(MAPS, None, child)] == deletes("owner")
-    assert graph.nodes["u-owner"].virtual
+    assert [node.virtual for node in graph.nodes.values()] == [False, True]
     assert [*graph.seen(MAPS, None, meta("owner"))] == []
-    assert not graph.nodes["u-owner"].virtual
+    assert [node.virtual for node in graph.nodes.values()] == [False, False]
     assert [*graph.seen(MAPS, meta("owner"), None)] == deletes("child")
     assert Identity("v1", "ConfigMap", "owner", "u-owner", "a") in graph.absent
     assert [*graph.seen(MAPS, child, None)] == []
@@ -71,7 +71,7 @@ def test_dependents_that_disagree_on_their_owner_are_each_asked_about() -> None:
     [*graph.seen(MAPS, None, meta("two", {**owned_by("owner"), "name": "other"}))]
     absent = graph.nodes["u-owner"].identity
     keys = [*graph.absent_says_server(absent)]
-    assert keys == [*deletes("one"), Later(*deletes("owner"), 5)]
+    assert keys == [*deletes("one"), Later(Key("delete", "u-owner"), 5)]
     assert graph.nodes["u-owner"].identity.name == "other", "the other identity is tried"
 
 
@@ -153,17 +153,17 @@ def test_dependents_go_in_the_background_and_before_their_owner_and_stay_as_orph
 
 
 def test_a_custom_resource_is_let_go_by_a_merge_patch() -> None:
-    collector = GarbageCollector()
+    collector, nobody = GarbageCollector(), cast(View, None)
     thing = Served(
         "things.example.com", "example.com", "v1", "things", "Thing", True, ("delete", "list", "watch")
     )
     assert [*collector.serves([thing])] == [thing]
     stays, goes = owned_by("stays"), owned_by("goes")
     child = meta("child", stays, goes)
-    [*collector.followed(MAPS, None, meta("stays"))]
-    [*collector.followed(thing, None, child)]
+    [*collector.followed(MAPS, None, meta("stays"), nobody)]
+    [*collector.followed(thing, None, child, nobody)]
     collector.serves([thing, MAPS])
-    steps: Any = collector.reconcile(Key("delete", "u-child"), cast(Any, None), 0)
+    steps: Any = collector.reconcile(Key("delete", "u-child"), nobody, 0)
     assert next(steps) == [Read("things.example.com", "a", "child")]
     assert steps.send([child]) == [Read("configmaps", "a", "stays")]
     assert steps.send([meta("stays")]) == [Read("configmaps", "a", "goes")]
