@@ -60,7 +60,10 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """PATCH by a merge patch, a strategic merge patch, a JSON patch or server-side apply."""
+    """PATCH by a merge patch, a strategic merge patch, a JSON patch or server-side apply.
+
+    An apply may be in the name of another ``manager``, and ``force`` takes what others own.
+    """
 
     resource: str
     namespace: str
@@ -68,6 +71,8 @@ class Patch:
     body: Any
     kind: str = "merge"
     subresource: str = ""
+    manager: str = ""
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)

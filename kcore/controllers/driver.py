@@ -151,7 +151,7 @@ class Driver:
             case Patch():
                 return await client.patch(
                     action.resource, action.name, action.body, action.namespace,
-                    type=action.kind, subresource=action.subresource,
+                    type=action.kind, subresource=action.subresource, force=action.force, field_manager=action.manager,
                 )  # fmt: skip
             case Delete():
                 conditions = {"uid": action.uid, "resourceVersion": action.version}
