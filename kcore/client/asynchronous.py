@@ -64,6 +64,11 @@ class AsyncClient:
         """Nothing of it is left open; a server in this process goes on."""
         await self._calls.close()
 
+    async def discover(self) -> None:
+        """``rows`` are what the server serves now."""
+        if await self._calls.discover():
+            self._rows.clear()
+
     async def row(self, resource: str, api_version: str = "") -> Row:
         """The resource of that name; ApiError 404 where none is served under it."""
         key = (resource, api_version)

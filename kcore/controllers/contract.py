@@ -60,7 +60,10 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """PATCH by a merge patch, a strategic merge patch, a JSON patch or server-side apply."""
+    """PATCH by a merge patch, a strategic merge patch, a JSON patch or server-side apply.
+
+    An apply may be in the name of another ``manager``, and ``force`` takes what others own.
+    """
 
     resource: str
     namespace: str
@@ -68,6 +71,8 @@ class Patch:
     body: Any
     kind: str = "merge"
     subresource: str = ""
+    manager: str = ""
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,13 @@ class Discover:
     """What the server serves, in preferred versions: the outcome's ``resources`` are ``Served``."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Keys that are to be looked at too; it never fails."""
+
+    keys: Sequence[Key | Later]
+
+
 class Served(NamedTuple):
     """A resource that the server serves. ``named``: ``deployments.apps``, as actions name it."""
 
@@ -125,6 +137,12 @@ class Served(NamedTuple):
     kind: str
     is_namespaced: bool
     verbs: tuple[str, ...]
+    is_preferred: bool = True  # the version is the one of its group that the server prefers
+
+    @property
+    def api_version(self) -> str:
+        """As objects say it."""
+        return f"{self.group}/{self.version}" if self.group else self.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +155,7 @@ class Tell:
     message: str
 
 
-Action = Create | Update | Patch | Delete | Read | ReadAll | DeleteAll | Discover | Tell
+Action = Create | Update | Patch | Delete | Read | ReadAll | DeleteAll | Discover | Tell | Wake
 
 
 class Skipped(Exception):
@@ -199,6 +217,20 @@ class Controller(ABC):
     def at_start(self, view: View, now_ms: int) -> Iterable[Key | Later]:
         """Keys to look at when it starts, beside those of the objects there are: the one key of a periodic controller."""
         return ()
+
+
+class FollowsAll(Controller):
+    """A controller that follows the metadata of many resources, of those too that come to be served later."""
+
+    @abstractmethod
+    def serves(self, resources: Sequence[Served]) -> Iterable[Served]:
+        """Those to follow of what the server serves now, in all versions; asked again whenever that may have changed."""
+
+    @abstractmethod
+    def followed(
+        self, served: Served, old: Object | None, new: Object | None, view: View
+    ) -> Iterable[Key | Later]:
+        """The keys that a change concerns. Of the objects only the metadata are sure to be there."""
 
 
 def done(outcomes: Iterable[Outcome], *, gone_is_fine: bool = True) -> None:

@@ -23,6 +23,7 @@ from kcore.controllers.contract import (
     DeleteAll,
     Discover,
     Failed,
+    FollowsAll,
     Key,
     Later,
     Object,
@@ -30,11 +31,12 @@ from kcore.controllers.contract import (
     Patch,
     Read,
     ReadAll,
-    Served,
     Steps,
     Tell,
     Update,
+    Wake,
 )
+from kcore.controllers.everything import Everything, served
 from kcore.controllers.seen import Sights, Write, version_of
 from kcore.controllers.view import InformerView
 
@@ -64,6 +66,7 @@ class Driver:
             if recorder is not None
             else lambda component: EventRecorder(client, component, clock=clock)
         )
+        self._everything = Everything(client, self.view, self._clock)
         self._recorders = {
             component: make(component) for component in {each.component for each in controllers}
         }
@@ -89,10 +92,15 @@ class Driver:
         self._informers.start()
         await self._informers.synced()
         for loop in self._loops:
+            if isinstance(loop.controller, FollowsAll):
+                self._everything.follow(loop.controller, loop.add_all)
+        await self._everything.start()
+        for loop in self._loops:
             loop.start()
 
     async def stop(self) -> None:
         """Nobody works any more; rounds that were under way have been broken off between two writes."""
+        await self._everything.stop()
         await asyncio.gather(*(loop.stop() for loop in self._loops))
         for recorder in self._recorders.values():
             await recorder.stop()
@@ -115,6 +123,8 @@ class Driver:
     async def _one(self, action: Action, recorder: EventRecorder, written: list[Write]) -> Outcome:
         if type(action) is Tell:
             recorder.event(action.about, action.type, action.reason, action.message)
+            return None
+        if type(action) is Wake:
             return None
         try:
             answer = await self._asked(action)
@@ -141,7 +151,7 @@ class Driver:
             case Patch():
                 return await client.patch(
                     action.resource, action.name, action.body, action.namespace,
-                    type=action.kind, subresource=action.subresource,
+                    type=action.kind, subresource=action.subresource, force=action.force, field_manager=action.manager,
                 )  # fmt: skip
             case Delete():
                 conditions = {"uid": action.uid, "resourceVersion": action.version}
@@ -161,7 +171,8 @@ class Driver:
                     action.resource, action.namespace, propagation_policy=action.propagation
                 )
             case Discover():
-                return {"resources": served(client)}
+                await client.discover()
+                return {"resources": [each for each in served(client) if each.is_preferred]}
             case _:
                 raise TypeError(f"{action!r} is not an action")
 
@@ -181,18 +192,6 @@ class Driver:
         """The view shows all that."""
         if written:
             await self._sights.wait(written)
-
-
-def served(client: AsyncClient) -> list[Served]:
-    """Every resource in its preferred version."""
-    return [
-        Served(
-            f"{row.plural}.{row.group}" if row.group else row.plural, row.group, row.version, row.plural, row.kind,
-            row.namespaced, tuple(row.verbs),
-        )
-        for row in client.rows
-        if row.version == row.storage_version
-    ]  # fmt: skip
 
 
 class Loop:
@@ -233,9 +232,15 @@ class Loop:
 
     def _wake(self, keys: Callable[..., Iterable[Key | Later]], changes: Sequence[Change]) -> None:
         view = self._driver.view
+        self.add_all(lambda old, new: keys(old, new, view), changes)
+
+    def add_all(
+        self, keys: Callable[[Object | None, Object | None], Iterable[Key | Later]], changes: Sequence[Change]
+    ) -> None:
+        """The keys of all the changes are to be looked at."""
         for change in changes:
             try:
-                self._add(keys(change.old, change.new, view))
+                self._add(keys(change.old, change.new))
             except Exception:  # one object that nobody foresaw must not keep the others from being seen
                 log.exception("%s: a change could not be read", self.controller.name)
 
@@ -283,6 +288,9 @@ class Loop:
         try:
             actions = next(steps)
             while True:
+                for action in actions:
+                    if type(action) is Wake:
+                        self._add(action.keys)
                 outcomes = await self._driver.perform(actions, self._recorder, written) if actions else []
                 actions = steps.send(outcomes)
         except StopIteration as ended:

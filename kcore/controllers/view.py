@@ -30,6 +30,11 @@ class InformerView:
                     watched.resource, indexers={NAMESPACE: by_namespace, **watched.indexes}
                 )
 
+    @property
+    def resources(self) -> Iterable[str]:
+        """The names of what somebody watches."""
+        return tuple(self._by_resource)
+
     def informer(self, resource: str) -> Informer | None:
         """The resource's informer; None where nobody watches it."""
         return self._by_resource.get(resource)
