@@ -97,10 +97,11 @@ def kept_going(it: Round) -> Steps:
 
 def _wanted(it: Round) -> int:
     parallelism: int = it.spec.get("parallelism", 1)
-    completions: int | None = it.spec.get("completions")
+    completions = it.spec.get("completions")
     if completions is None:
         return it.active_count if it.succeeded_count > 0 else parallelism
-    return max(0, min(completions - it.succeeded_count, parallelism))
+    missing = int(completions) - it.succeeded_count
+    return max(0, min(missing, parallelism))
 
 
 def _for_removal(it: Round, at_least: int) -> list[Object]:
