@@ -259,6 +259,29 @@ def slow_start(actions: Sequence[Action]) -> Generator[Sequence[Action], list[Ou
     return outcomes
 
 
+def together(
+    parts: Sequence[Generator[Sequence[Action], list[Outcome], Any]],
+) -> Generator[Sequence[Action], list[Outcome], list[Any]]:
+    """Goes through several series of steps at once; what each returned, or the Failed by which it ended."""
+    ends: list[Any] = [None] * len(parts)
+    answers: dict[int, list[Outcome] | None] = dict.fromkeys(range(len(parts)))
+    while answers:
+        asked: dict[int, Sequence[Action]] = {}
+        for number, answer in answers.items():
+            try:
+                asked[number] = parts[number].send(answer)  # type: ignore[arg-type]
+            except StopIteration as ended:
+                ends[number] = ended.value
+            except Failed as error:
+                ends[number] = error
+        outcomes = yield [action for actions in asked.values() for action in actions]
+        answers, first = {}, 0
+        for number, actions in asked.items():
+            answers[number] = outcomes[first : first + len(actions)]
+            first += len(actions)
+    return ends
+
+
 @dataclass(slots=True)
 class Settings:
     """What the controllers are told at start: kube-controller-manager's flags that concern them."""

@@ -72,9 +72,11 @@ def claim(
     owner_resource: str,
     reference: Object,
     finalizers: Sequence[str] = (),
+    fits: Callable[[Object], bool] = lambda obj: True,
 ) -> Generator[Sequence[Action], list[Outcome], list[Object]]:
     """What ``owner`` controls now: orphans that its selector matches are adopted, others of its own released.
 
+    What does not fit in another way is treated like what the selector does not match.
     Nothing is adopted before a fresh look says that the owner is still that one and not being deleted.
     """
     uid = owner["metadata"]["uid"]
@@ -88,11 +90,11 @@ def claim(
         if held is not None:
             if held["uid"] != uid:
                 continue
-            if matches(labels):
+            if matches(labels) and fits(obj):
                 mine.append(obj)
             elif not dying:
                 patches.append(_release(resource, obj, uid, finalizers))
-        elif not dying and "deletionTimestamp" not in obj["metadata"] and matches(labels):
+        elif not dying and "deletionTimestamp" not in obj["metadata"] and matches(labels) and fits(obj):
             adopted.append(obj)
     if adopted:
         yield from _still_there(owner, owner_resource)
