@@ -32,7 +32,8 @@ def repacked(subsets: Iterable[Object]) -> list[Object]:
     addresses: dict[Identity, Object] = {}
     ready_by_port: dict[Port | None, dict[Identity, bool]] = {}
     for subset in subsets:
-        for port in [_port(each) for each in subset.get("ports") or ()] or [None]:
+        given: Sequence[Port | None] = [_port(each) for each in subset.get("ports") or ()]
+        for port in given or (None,):
             of_port = ready_by_port.setdefault(port, {})
             for name, ready in (("addresses", True), ("notReadyAddresses", False)):
                 for address in subset.get(name) or ():
@@ -40,10 +41,10 @@ def repacked(subsets: Iterable[Object]) -> list[Object]:
                     addresses.setdefault(key, address)
                     of_port[key] = ready and of_port.get(key, True)
     ports_of: dict[frozenset[tuple[Identity, bool]], list[Port]] = {}
-    for port, states in ready_by_port.items():
+    for offered, states in ready_by_port.items():
         ports = ports_of.setdefault(frozenset(states.items()), [])
-        if port is not None:
-            ports.append(port)
+        if offered is not None:
+            ports.append(offered)
     made = [_subset(states, ports, addresses) for states, ports in ports_of.items()]
     return sorted(made, key=_subset_hash) if len(made) > 1 else made
 
