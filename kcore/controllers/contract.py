@@ -90,11 +90,12 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """GET past the view, where a moment ago is not good enough: before an adoption, say."""
+    """GET past the view, where a moment ago is not good enough: before an adoption, say; or of a subresource."""
 
     resource: str
     namespace: str
     name: str
+    subresource: str = ""
 
 
 @dataclass(frozen=True, slots=True)
