@@ -11,12 +11,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from kcore.api.errors import InputError
+from kcore.controllers.bootstrap_tokens import TokenCleaner
+from kcore.controllers.cluster_role_aggregation import ClusterRoleAggregation
 from kcore.controllers.contract import Controller, Settings
+from kcore.controllers.cron_job import CronJob
 from kcore.controllers.deployment import Deployment
+from kcore.controllers.endpoint_slice import EndpointSlice
+from kcore.controllers.endpoint_slice_mirroring import EndpointSliceMirroring
+from kcore.controllers.endpoints import Endpoints
+from kcore.controllers.garbage_collector import GarbageCollector
+from kcore.controllers.horizontal_autoscaler import HorizontalAutoscaler
+from kcore.controllers.job import Job
 from kcore.controllers.namespace import GRACE_MS, Namespace
 from kcore.controllers.node_lifecycle import Limits, NodeLifecycle
 from kcore.controllers.replica_set import ReplicaSet
+from kcore.controllers.resource_quota import ResourceQuota
 from kcore.controllers.service_account import RootCertificate, ServiceAccount
+from kcore.controllers.taint_eviction import TaintEviction
+from kcore.controllers.ttl_after_finished import TTLAfterFinished
 
 EVERY: Final = "*"
 
@@ -53,13 +65,48 @@ def _root_certificate(settings: Settings) -> Controller | None:
     return RootCertificate(settings.root_ca) if settings.root_ca else None
 
 
+def _endpoint_slice(settings: Settings) -> Controller:
+    if "max-endpoints-per-slice" in settings.flags:
+        return EndpointSlice(endpoints_max=settings.flags["max-endpoints-per-slice"])
+    return EndpointSlice()
+
+
+def _mirroring(settings: Settings) -> Controller:
+    if "mirroring-max-endpoints-per-subset" in settings.flags:
+        return EndpointSliceMirroring(endpoints_max=settings.flags["mirroring-max-endpoints-per-subset"])
+    return EndpointSliceMirroring()
+
+
+def _garbage_collector(settings: Settings) -> Controller | None:
+    return GarbageCollector() if settings.flags.get("enable-garbage-collector", True) else None
+
+
+def _autoscaler(settings: Settings) -> Controller:
+    sync_s = settings.flags.get("horizontal-pod-autoscaler-sync-period")
+    if sync_s is None:
+        return HorizontalAutoscaler(usage=settings.usage)
+    return HorizontalAutoscaler(usage=settings.usage, sync_ms=round(sync_s * 1000))
+
+
 ENTRIES: Final = (
+    Entry(ClusterRoleAggregation, lambda settings: ClusterRoleAggregation()),
+    Entry(CronJob, lambda settings: CronJob()),
     Entry(Deployment, lambda settings: Deployment()),
+    Entry(EndpointSlice, _endpoint_slice),
+    Entry(EndpointSliceMirroring, _mirroring),
+    Entry(Endpoints, lambda settings: Endpoints()),
+    Entry(GarbageCollector, _garbage_collector),
+    Entry(HorizontalAutoscaler, _autoscaler),
+    Entry(Job, lambda settings: Job()),
     Entry(Namespace, _namespace),
     Entry(NodeLifecycle, _node_lifecycle),
     Entry(ReplicaSet, lambda settings: ReplicaSet()),
+    Entry(ResourceQuota, lambda settings: ResourceQuota()),
     Entry(RootCertificate, _root_certificate),
     Entry(ServiceAccount, lambda settings: ServiceAccount()),
+    Entry(TTLAfterFinished, lambda settings: TTLAfterFinished()),
+    Entry(TaintEviction, lambda settings: TaintEviction()),
+    Entry(TokenCleaner, lambda settings: TokenCleaner()),
 )
 
 # Upstream's names and their older ones. Those without an entry above are known, so that a manifest written for
