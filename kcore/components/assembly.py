@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from kcore.api import labels
 from kcore.api.errors import InputError, KcoreError
 from kcore.api.status import ApiError
 from kcore.apiserver.driver import Running
@@ -19,8 +20,10 @@ from kcore.apiserver.user import UserInfo
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.calls import Object
 from kcore.client.informer import SharedInformers
+from kcore.clock import REAL
 from kcore.components.choice import CONTROLLER_MANAGER, NODES, SCHEDULER, Choice
 from kcore.components.tally import Counts, Tally
+from kcore.controllers.view import NAMESPACE
 
 if TYPE_CHECKING:
     from kcore.hollow.assembly import Settings as HollowSettings
@@ -49,6 +52,7 @@ class Components:
         self._calls: list[LocalCalls] = []
         self._others: dict[str, AsyncClient] = {}
         self._informers = SharedInformers(self._client("kcore", "kcore-admin"))
+        self._hollow: HollowSettings | None = None
         self._tally = Tally(self._informers)
         self._started: list[tuple[str, Component]] = []
 
@@ -102,7 +106,7 @@ class Components:
         authority = self._running.identity.authority
         settings = Settings(
             root_ca=authority.certificate.decode(), signing_certificate=authority.certificate,
-            signing_key=authority.key, is_alone=True,
+            signing_key=authority.key, is_alone=True, usage=self._usage if NODES in self._choice.names else None,
         )  # fmt: skip
         client = self._client("kube-controller-manager", "system:kube-controller-manager")
         driver = Driver(client, catalog.make(settings), informers=self._informers)
@@ -124,7 +128,7 @@ class Components:
         from kcore.hollow.assembly import HollowNodes
 
         settings = replace(
-            hollow_settings(self._choice),
+            self._hollow_settings(),
             client_ca_file=str(self._running.identity.folder / AUTHORITY_FILE),
         )
         client = self._client("kubelet", "system:node:kcore")
@@ -151,6 +155,24 @@ class Components:
                     for name in stale[at : at + PATCHES_COUNT]
                 )
             )
+
+    def _usage(self, namespace: str, selector: str) -> Object:
+        """What pods use, as the simulated nodes know it: a PodMetricsList."""
+        from kcore.hollow.kubelet.resource_metrics import metrics_of
+
+        wanted = labels.parse(selector)
+        pods = (
+            pod
+            for pod in self._informers.informer("pods").by_index(NAMESPACE, namespace)
+            if wanted.matches(pod["metadata"].get("labels") or {})
+        )
+        usages = self._hollow_settings().configuration.usages
+        return {"items": metrics_of(pods, usages, int(REAL.time_s() * 1000))}
+
+    def _hollow_settings(self) -> HollowSettings:
+        if self._hollow is None:
+            self._hollow = hollow_settings(self._choice)
+        return self._hollow
 
     def _as(self, user: str) -> AsyncClient:
         """The client of a user that a stage writes as."""

@@ -177,3 +177,41 @@ def test_owned_objects_go_with_their_owner_as_the_policy_says(user: User, policy
         assert "ownerReferences" not in left["metadata"]
         user.run(f"delete replicaset {left['metadata']['name']} --timeout=20s")
     user.until(f"pods,replicasets -l app={policy}", lambda left: not left)
+
+
+def test_an_autoscaler_follows_what_the_pods_use(user: User) -> None:
+    from kcore.controllers.catalog import ENTRIES
+
+    assert any(entry.type.name == "horizontal-pod-autoscaler-controller" for entry in ENTRIES)
+    container = {"name": "main", "image": "web:1", "resources": {"requests": {"cpu": "100m"}}}
+    metadata = {"labels": {"app": "busy"}, "annotations": {"kwok.x-k8s.io/usage-cpu": "150m"}}
+    spec = {
+        "replicas": 1, "selector": {"matchLabels": {"app": "busy"}},
+        "template": {"metadata": metadata, "spec": {"containers": [container]}},
+    }  # fmt: skip
+    made = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "busy"}, "spec": spec}
+    user.run("create -f -", stdin=json.dumps(made))
+    user.run("rollout status deployment/busy --timeout=20s")
+    user.run("autoscale deployment/busy --cpu-percent=50 --min=1 --max=3")
+    user.until("pods -l app=busy", all_run(3))
+    (scaler,) = user.items("hpa")
+    assert scaler["status"]["currentMetrics"][0]["resource"]["current"]["averageUtilization"] == 150
+
+
+def test_a_job_runs_to_its_end(user: User) -> None:
+    user.run("create job once --image=web:1")
+    user.run("wait job/once --for=condition=Complete --timeout=20s")
+    (pod,) = user.items("pods -l job-name=once")
+    assert pod["status"]["phase"] == "Succeeded"
+
+
+def test_endpoints_follow_the_pods_of_a_service(user: User) -> None:
+    user.run("create deployment served --image=web:1 --replicas=2 --port=80")
+    user.run("expose deployment/served --port=80")
+    pods = user.until("pods -l app=served", all_run(2))
+
+    def shows(slices: list[dict[str, Any]]) -> bool:
+        found = {a for each in slices for one in each.get("endpoints") or () for a in one["addresses"]}
+        return found == {pod["status"]["podIP"] for pod in pods}
+
+    user.until("endpointslices -l kubernetes.io/service-name=served", shows)
