@@ -54,9 +54,7 @@ def test_who_wrote_what_is_told_by_upstreams_names(plane: ControlPlane) -> None:
         ]
     )
     managers = {entry["manager"] for entry in pod["metadata"]["managedFields"]}
-    assert managers == {"kube-controller-manager", "kube-scheduler", "kubelet"} or managers == {
-        "kube-controller-manager", "kubelet",
-    }  # fmt: skip
+    assert managers == {"kube-controller-manager", "kubelet"}  # a binding is nobody's
     events = until(
         lambda: [
             each
