@@ -20,7 +20,7 @@ from kcore.api.errors import KcoreError
 from kcore.cli import (
     apiserver,
     bench,
-    controller_manager,
+    controllers,
     datasets,
     etcd,
     hollow_nodes,
@@ -60,8 +60,8 @@ app.command("plot", context_settings=SETTINGS)(plots.plot)
 app.command("reproduce", context_settings=SETTINGS)(reproduce.reproduce)
 app.command("up", context_settings=SETTINGS)(up.up)
 app.command("apiserver", cls=apiserver.ApiServerCommand, context_settings=SETTINGS)(apiserver.apiserver)
-app.command("controller-manager", cls=controller_manager.ControllerManagerCommand, context_settings=SETTINGS)(
-    controller_manager.controller_manager
+app.command("controller-manager", cls=controllers.ControllerManagerCommand, context_settings=SETTINGS)(
+    controllers.controller_manager
 )
 app.command("scheduler", cls=scheduler.SchedulerCommand, context_settings=SETTINGS)(scheduler.scheduler)
 app.command("etcd", cls=etcd.EtcdCommand, context_settings=SETTINGS)(etcd.etcd)

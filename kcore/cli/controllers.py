@@ -17,7 +17,7 @@ def controller_manager(**given: str | None) -> None:
     Beside or instead of the cluster's own: the one that holds the lease works. Stops on SIGTERM and SIGINT; exit code 1
     where leadership was lost.
     """
-    from kcore.components.controller_manager import serve
+    from kcore.components.controllers import serve
     from kcore.controllers.flags import gather
 
     flags = gather(texts_of(given))

@@ -22,7 +22,7 @@ from kcore.client.kubeconfig import Access, load
 from kcore.client.leases import LeaderElector
 from kcore.client.recorder import EventRecorder
 from kcore.client.remote import connect
-from kcore.components.manager_metrics import metrics_page
+from kcore.components.controllers_metrics import metrics_page
 from kcore.controllers import catalog
 from kcore.controllers.contract import Controller, Settings
 from kcore.controllers.driver import Driver
@@ -95,13 +95,13 @@ async def _serve(flags: Flags, access: Access, controllers: Sequence[Controller]
         access, field_manager=NAME, user_agent=NAME, qps=flags["kube-api-qps"], burst=flags["kube-api-burst"]
     )
     async with client:
-        manager = Manager(flags, client, controllers)
+        work = Controllers(flags, client, controllers)
         return await serve_led(
-            manager, bound, tls, flags["authorization-always-allow-paths"], lambda: said(access.server)
+            work, bound, tls, flags["authorization-always-allow-paths"], lambda: said(access.server)
         )
 
 
-class Manager:
+class Controllers:
     """The controllers, working while this process leads."""
 
     def __init__(self, flags: Flags, client: AsyncClient, controllers: Sequence[Controller]) -> None:
