@@ -179,25 +179,6 @@ def test_owned_objects_go_with_their_owner_as_the_policy_says(user: User, policy
     user.until(f"pods,replicasets -l app={policy}", lambda left: not left)
 
 
-def test_an_autoscaler_follows_what_the_pods_use(user: User) -> None:
-    from kcore.controllers.catalog import ENTRIES
-
-    assert any(entry.type.name == "horizontal-pod-autoscaler-controller" for entry in ENTRIES)
-    container = {"name": "main", "image": "web:1", "resources": {"requests": {"cpu": "100m"}}}
-    metadata = {"labels": {"app": "busy"}, "annotations": {"kwok.x-k8s.io/usage-cpu": "150m"}}
-    spec = {
-        "replicas": 1, "selector": {"matchLabels": {"app": "busy"}},
-        "template": {"metadata": metadata, "spec": {"containers": [container]}},
-    }  # fmt: skip
-    made = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "busy"}, "spec": spec}
-    user.run("create -f -", stdin=json.dumps(made))
-    user.run("rollout status deployment/busy --timeout=20s")
-    user.run("autoscale deployment/busy --cpu-percent=50 --min=1 --max=3")
-    user.until("pods -l app=busy", all_run(3))
-    (scaler,) = user.items("hpa")
-    assert scaler["status"]["currentMetrics"][0]["resource"]["current"]["averageUtilization"] == 150
-
-
 def test_a_job_runs_to_its_end(user: User) -> None:
     user.run("create job once --image=web:1")
     user.run("wait job/once --for=condition=Complete --timeout=20s")
