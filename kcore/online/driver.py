@@ -147,6 +147,7 @@ class Scheduler:
         """The state and the queue are what was last seen."""
         changes, self._changes = self._changes, []
         events: set[Event] = set()
+        came: list[Any] = []
         now_ms = self._now_ms()
         # Nodes first: a pod that came with its node finds it.
         for resource, change in changes:
@@ -154,14 +155,17 @@ class Scheduler:
                 events.add(self.mirror.node(change.old, change.new))
         for resource, change in changes:
             if resource == "pods":
-                events.add(self._pod(change, now_ms))
+                found = self._pod(change, now_ms)
+                events.add(found)
+                if found is Event.POD_ASSIGNED or found & Event.POD_ASSIGNED:
+                    came.append(change.new)
             elif resource != "nodes":
                 obj = change.new if change.new is not None else change.old
                 assert obj is not None
                 events.add(self.mirror.other(resource, key_of(obj), change.new))
         event = functools.reduce(operator.or_, events, Event.NONE)
         if event:
-            self.queue.happened(event, now_ms)
+            self.queue.happened(event, now_ms, came)
 
     def _pod(self, change: Change, now_ms: int) -> Event:
         event = Event.NONE

@@ -46,7 +46,7 @@ def affinity(kind: str, **labels: str) -> Object:
     return {kind: {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
 
 
-PORT = {"container": {"ports": [{"containerPort": 80, "hostPort": 80}]}}
+PORT: Object = {"container": {"ports": [{"containerPort": 80, "hostPort": 80}]}}
 TAINT = {"taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]}
 SPREAD = [
     {
@@ -187,6 +187,19 @@ def test_what_happens_to_others_costs_a_pod_nothing() -> None:
         await cluster.settle()
         await cluster.later(20)
         put(cluster, pod("x", "a"), node("a", cpu="8"))
+        await cluster.settle()
+        known = cluster.scheduler.queue.get("default/p")
+        assert known is not None and known.attempts == 1
+
+    run(play)
+
+
+def test_pods_that_it_does_not_count_cost_a_pod_nothing() -> None:
+    async def play(cluster: Cluster) -> None:
+        put(cluster, node("a"), pod("p", affinity=affinity("podAffinity", app="db")))
+        await cluster.settle()
+        await cluster.later(20)
+        put(cluster, pod("x", "a", {"app": "web"}))
         await cluster.settle()
         known = cluster.scheduler.queue.get("default/p")
         assert known is not None and known.attempts == 1

@@ -110,7 +110,10 @@ class Replay:
             text = cluster.notes.last(known.obj["metadata"]["name"], "FailedScheduling")
             self.same(key, "text", wanted["fitErrorFull"][:1020], text[:1020])
         if chosen:
-            self.same(key, "victims", sorted(wanted["preemption"]["victims"]), sorted(cluster.writes.deleted))
+            there = [
+                one for one in wanted["preemption"]["victims"] if not is_going(cluster.objects["pods", one])
+            ]
+            self.same(key, "victims", sorted(there), sorted(cluster.writes.deleted))
             if (known.obj.get("status") or {}).get("nominatedNodeName") != chosen:
                 told = [one.get("nominatedNodeName") for pod, one in cluster.writes.patches if pod == key]
                 self.same(key, "nomination", [chosen], [name for name in told if name])
@@ -130,6 +133,11 @@ class Replay:
                 self.shown(index, key)
         else:
             self.same(key, "node", None, cluster.writes.bound.get(key))
+
+
+def is_going(pod: Object) -> bool:
+    """Whether the pod is being deleted already: nobody deletes it once more."""
+    return "deletionTimestamp" in pod["metadata"]
 
 
 def replayed(step: int) -> tuple[int, list[Any]]:
