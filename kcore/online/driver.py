@@ -21,13 +21,15 @@ from kcore.client.informer import SharedInformers
 from kcore.client.series import SeriesRecorder
 from kcore.client.store import Change, key_of
 from kcore.clock import REAL, Clock, Timed
+from kcore.kernel import JIT, is_cached, mark_cached
+from kcore.online.compiling import compile_kernels
 from kcore.online.debugger import dump, mismatches
 from kcore.online.events import Event, rejectors
 from kcore.online.extended import Extended
 from kcore.online.extenders import Extender, ExtenderError
 from kcore.online.metrics import ERROR, SCHEDULED, UNSCHEDULABLE, Metrics
 from kcore.online.mirror import SPREADING, Mirror, rows_of
-from kcore.online.queue import IN_FLIGHT, INITIAL_BACKOFF_MS, MAX_BACKOFF_MS, SchedulingQueue, Waiting
+from kcore.online.queue import ACTIVE, IN_FLIGHT, INITIAL_BACKOFF_MS, MAX_BACKOFF_MS, SchedulingQueue, Waiting
 from kcore.online.writing import bound_note, condition_patch, preempted_patch, truncated
 from kcore.scheduler.config import default_configuration
 from kcore.scheduler.engine import Decisions, Engine, Options
@@ -36,7 +38,7 @@ from kcore.scheduler.profile import SchedulerConfiguration
 
 BATCH: Final = 1_000  # pods decided without giving way to what else the loop has to do
 EXTENDED_BATCH: Final = 50  # the same where there are extenders, who are asked pod by pod
-COMPILED_FROM: Final = 20_000  # pods of a batch times nodes, from which Numba is worth being loaded
+COMPILED_FROM: Final = 20_000  # pods that wait times nodes, from which Numba is worth being loaded; no more are decided at once without
 OTHERS: Final = (*SPREADING, "namespaces", "poddisruptionbudgets.policy")
 ENDED: Final = ("Succeeded", "Failed")
 DEFAULT_NAME: Final = "default-scheduler"
@@ -83,6 +85,7 @@ class Scheduler:
         self._work = asyncio.Event()
         self._timer: Timed | None = None
         self._task: asyncio.Task[None] | None = None
+        self.compiling: asyncio.Task[None] | None = None  # of kernels, once there is enough to do
         self._writes: set[asyncio.Task[None]] = set()
         self._registrations: list[Callable[[], None]] = []
 
@@ -105,9 +108,9 @@ class Scheduler:
         """It decides nothing more; bindings that were under way have been answered."""
         for remove in self._registrations:
             remove()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        for task in filter(None, (self._task, self.compiling)):
+            task.cancel()
+            await asyncio.wait([task])
         if self._writes:
             await asyncio.wait(self._writes)
         if self._timer is not None:
@@ -232,13 +235,41 @@ class Scheduler:
         if self.mirror.compact():
             self._engine = self._engine.on(self.mirror.state)
         now_ms = self._now_ms()
-        batch = self._held or self.queue.pop(BATCH if not self._extenders else EXTENDED_BATCH, now_ms)
+        batch = self._held or self.queue.pop(self._batch_max(), now_ms)
         if not batch:
             return bool(self._changes)
         count = next((place for place, known in enumerate(batch) if self._interested(known)), len(batch))
         self._held = batch[count:]
         self._decide_all([known for known in batch[:count] if self.queue.get(known.key) is known], now_ms)
         return True
+
+    def _batch_max(self) -> int:
+        """Pods that are decided at once; where it is worth it, kernels begin to be compiled."""
+        if self._extenders:
+            return EXTENDED_BATCH
+        if self._engine.compiled:
+            return BATCH
+        node_count = self.mirror.state.nodes.alive_count + 1
+        if self.compiling is None and JIT and self.queue.counts[ACTIVE] * node_count > COMPILED_FROM:
+            if is_cached():  # a second, less than it costs to go on without meanwhile
+                compile_kernels(self._configuration)
+                self._compiled()
+                return BATCH
+            self.compiling = asyncio.get_running_loop().create_task(self._compile())
+        return max(1, COMPILED_FROM // node_count)
+
+    async def _compile(self) -> None:
+        try:
+            await asyncio.to_thread(compile_kernels, self._configuration)
+        except Exception:
+            log.exception("kernels cannot be compiled; scheduling goes on without")
+            return
+        mark_cached()
+        self._compiled()
+        self._work.set()
+
+    def _compiled(self) -> None:
+        self._engine = Engine(self.mirror.state, self._configuration, compiled=True)
 
     # -- pods that extenders are asked about --------------------------------------------------------------------------
     def _interested(self, known: Waiting) -> list[Extender]:
@@ -302,9 +333,6 @@ class Scheduler:
         return (self._now_ms() - now_ms) / 1000
 
     def _decided(self, rows: list[int]) -> Decisions:
-        state = self.mirror.state
-        if not self._engine.compiled and len(rows) * (state.nodes.alive_count + 1) > COMPILED_FROM:
-            self._engine = Engine(state, self._configuration, compiled=True)
         options = Options(engine="auto", random=self._random, preemption="nominate")
         return self._engine.schedule(rows_of(rows), options)
 
