@@ -334,3 +334,27 @@ def test_metrics_count_by_upstreams_names() -> None:
             assert line in page.splitlines(), page
 
     run(play)
+
+
+def test_until_kernels_are_compiled_few_pods_are_decided_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kcore.online import driver
+
+    async def play(cluster: Cluster) -> None:
+        scheduler = cluster.scheduler
+        monkeypatch.setattr(driver, "COMPILED_FROM", 20)
+        monkeypatch.setattr(driver, "is_cached", lambda: False)
+        monkeypatch.setattr(driver, "mark_cached", lambda: None)
+        monkeypatch.setattr(driver, "JIT", True)
+        compiled: list[Any] = []
+        monkeypatch.setattr(driver, "compile_kernels", compiled.append)
+        monkeypatch.setattr(driver, "Engine", lambda state, configuration, compiled: scheduler._engine)
+        put(cluster, node("a", pods="99"), *(pod(f"p{number}", cpu="1m") for number in range(40)))
+        assert scheduler.step()
+        assert scheduler.queue.counts["active"] == 30
+        assert scheduler.compiling is not None
+        await scheduler.compiling
+        assert compiled == [scheduler._configuration]
+        await cluster.settle()
+        assert len(cluster.writes.bound) == 40
+
+    run(play)
