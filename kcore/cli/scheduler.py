@@ -55,7 +55,7 @@ def serve_scheduler(given: Mapping[str, str]) -> int:
 
         document = read_configuration(settings["config"])
         try:
-            configuration = load_configuration(document)
+            configuration = load_configuration(document, takes_extenders=True)
         except (InputError, NotSupportedError) as error:
             raise error.at(file=settings["config"]) if isinstance(error, InputError) else error from None
         process = process_settings(document)

@@ -21,11 +21,15 @@ from kcore.client.informer import SharedInformers
 from kcore.client.series import SeriesRecorder
 from kcore.client.store import Change, key_of
 from kcore.clock import REAL, Clock, Timed
+from kcore.kernel import JIT, is_cached, mark_cached
+from kcore.online.compiling import compile_kernels
 from kcore.online.debugger import dump, mismatches
 from kcore.online.events import Event, rejectors
+from kcore.online.extended import Extended
+from kcore.online.extenders import Extender, ExtenderError
 from kcore.online.metrics import ERROR, SCHEDULED, UNSCHEDULABLE, Metrics
 from kcore.online.mirror import SPREADING, Mirror, rows_of
-from kcore.online.queue import IN_FLIGHT, INITIAL_BACKOFF_MS, MAX_BACKOFF_MS, SchedulingQueue, Waiting
+from kcore.online.queue import ACTIVE, IN_FLIGHT, INITIAL_BACKOFF_MS, MAX_BACKOFF_MS, SchedulingQueue, Waiting
 from kcore.online.writing import bound_note, condition_patch, preempted_patch, truncated
 from kcore.scheduler.config import default_configuration
 from kcore.scheduler.engine import Decisions, Engine, Options
@@ -33,7 +37,8 @@ from kcore.scheduler.eviction import Candidate
 from kcore.scheduler.profile import SchedulerConfiguration
 
 BATCH: Final = 1_000  # pods decided without giving way to what else the loop has to do
-COMPILED_FROM: Final = 20_000  # pods of a batch times nodes, from which Numba is worth being loaded
+EXTENDED_BATCH: Final = 50  # the same where there are extenders, who are asked pod by pod
+COMPILED_FROM: Final = 20_000  # pods that wait times nodes, from which Numba is worth being loaded; no more are decided at once without
 OTHERS: Final = (*SPREADING, "namespaces", "poddisruptionbudgets.policy")
 ENDED: Final = ("Succeeded", "Failed")
 DEFAULT_NAME: Final = "default-scheduler"
@@ -74,10 +79,13 @@ class Scheduler:
         )
         self.mirror = Mirror(self._unreadable)
         self._engine = Engine(self.mirror.state, self._configuration, compiled=False)
+        self._extenders = tuple(Extender(one) for one in self._configuration.extenders)
+        self._held: list[Waiting] = []  # in flight, and behind one that extenders are asked about
         self._changes: list[tuple[str, Change]] = []
         self._work = asyncio.Event()
         self._timer: Timed | None = None
         self._task: asyncio.Task[None] | None = None
+        self.compiling: asyncio.Task[None] | None = None  # of kernels, once there is enough to do
         self._writes: set[asyncio.Task[None]] = set()
         self._registrations: list[Callable[[], None]] = []
 
@@ -100,15 +108,17 @@ class Scheduler:
         """It decides nothing more; bindings that were under way have been answered."""
         for remove in self._registrations:
             remove()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        for task in filter(None, (self._task, self.compiling)):
+            task.cancel()
+            await asyncio.wait([task])
         if self._writes:
             await asyncio.wait(self._writes)
         if self._timer is not None:
             self._timer.cancel()
         for recorder in self._recorders.values():
             await recorder.stop()
+        for extender in self._extenders:
+            await extender.close()
         if self._owns_informers:
             await self._informers.stop()
 
@@ -147,6 +157,7 @@ class Scheduler:
         """The state and the queue are what was last seen."""
         changes, self._changes = self._changes, []
         events: set[Event] = set()
+        came: list[Any] = []
         now_ms = self._now_ms()
         # Nodes first: a pod that came with its node finds it.
         for resource, change in changes:
@@ -154,14 +165,17 @@ class Scheduler:
                 events.add(self.mirror.node(change.old, change.new))
         for resource, change in changes:
             if resource == "pods":
-                events.add(self._pod(change, now_ms))
+                found = self._pod(change, now_ms)
+                events.add(found)
+                if found is Event.POD_ASSIGNED or found & Event.POD_ASSIGNED:
+                    came.append(change.new)
             elif resource != "nodes":
                 obj = change.new if change.new is not None else change.old
                 assert obj is not None
                 events.add(self.mirror.other(resource, key_of(obj), change.new))
         event = functools.reduce(operator.or_, events, Event.NONE)
         if event:
-            self.queue.happened(event, now_ms)
+            self.queue.happened(event, now_ms, came)
 
     def _pod(self, change: Change, now_ms: int) -> Event:
         event = Event.NONE
@@ -201,6 +215,7 @@ class Scheduler:
             await self._work.wait()
             self._work.clear()
             while self.step():
+                await self._ask_extenders()
                 await asyncio.sleep(0)
             self._set_timer()
 
@@ -220,11 +235,73 @@ class Scheduler:
         if self.mirror.compact():
             self._engine = self._engine.on(self.mirror.state)
         now_ms = self._now_ms()
-        batch = self.queue.pop(BATCH, now_ms)
+        batch = self._held or self.queue.pop(self._batch_max(), now_ms)
         if not batch:
             return bool(self._changes)
-        self._decide_all(batch, now_ms)
+        count = next((place for place, known in enumerate(batch) if self._interested(known)), len(batch))
+        self._held = batch[count:]
+        self._decide_all([known for known in batch[:count] if self.queue.get(known.key) is known], now_ms)
         return True
+
+    def _batch_max(self) -> int:
+        """Pods that are decided at once; where it is worth it, kernels begin to be compiled."""
+        if self._extenders:
+            return EXTENDED_BATCH
+        if self._engine.compiled:
+            return BATCH
+        node_count = self.mirror.state.nodes.alive_count + 1
+        if self.compiling is None and JIT and self.queue.counts[ACTIVE] * node_count > COMPILED_FROM:
+            if is_cached():  # a second, less than it costs to go on without meanwhile
+                compile_kernels(self._configuration)
+                self._compiled()
+                return BATCH
+            self.compiling = asyncio.get_running_loop().create_task(self._compile())
+        return max(1, COMPILED_FROM // node_count)
+
+    async def _compile(self) -> None:
+        try:
+            await asyncio.to_thread(compile_kernels, self._configuration)
+        except Exception:
+            log.exception("kernels cannot be compiled; scheduling goes on without")
+            return
+        mark_cached()
+        self._compiled()
+        self._work.set()
+
+    def _compiled(self) -> None:
+        self._engine = Engine(self.mirror.state, self._configuration, compiled=True)
+
+    # -- pods that extenders are asked about --------------------------------------------------------------------------
+    def _interested(self, known: Waiting) -> list[Extender]:
+        return [one for one in self._extenders if one.is_interested(known.obj)]
+
+    async def _ask_extenders(self) -> None:
+        """The pod that is first of those held is decided, if extenders are interested in it."""
+        if not self._held or not (extenders := self._interested(self._held[0])):
+            return
+        known, now_ms = self._held.pop(0), self._now_ms()
+        if self.queue.get(known.key) is not known:
+            return
+        row = self.mirror.pending(known.key, known.obj)
+        if row is None:
+            self.queue.unschedulable(known, (), now_ms)
+            return
+        options = Options(engine="full", random=self._random, preemption="nominate")
+        try:
+            decisions = await Extended(self._engine, self.mirror, row, known.obj, extenders).decide(options)
+        except Exception as error:
+            if not isinstance(error, ExtenderError):
+                log.exception("scheduling %s failed", known.key)
+            self._undecided(known, str(error), now_ms)
+            return
+        if self.queue.get(known.key) is known:
+            self._follow(decisions, {row: known}, now_ms)
+
+    def _undecided(self, known: Waiting, message: str, now_ms: int) -> None:
+        self.mirror.forget(known.key)
+        self.metrics.attempted(ERROR, self._name_of(known.obj), self._since_s(now_ms))
+        self.queue.failed(known, now_ms)
+        self._spawn(self._failed(known, message))
 
     def _decide_all(self, batch: Sequence[Waiting], now_ms: int) -> None:
         """The pods are decided; where that fails, one by one, so that the one it is about keeps no other waiting."""
@@ -248,9 +325,7 @@ class Scheduler:
                     self._decide_all([known], now_ms)
                 return
             log.exception("scheduling %s failed", waiting[0].key)
-            self.metrics.attempted(ERROR, self._name_of(waiting[0].obj), self._since_s(now_ms))
-            self.queue.failed(waiting[0], now_ms)
-            self._spawn(self._failed(waiting[0], str(error)))
+            self._undecided(waiting[0], str(error), now_ms)
             return
         self._follow(decisions, dict(zip(rows, waiting, strict=True)), now_ms)
 
@@ -258,9 +333,6 @@ class Scheduler:
         return (self._now_ms() - now_ms) / 1000
 
     def _decided(self, rows: list[int]) -> Decisions:
-        state = self.mirror.state
-        if not self._engine.compiled and len(rows) * (state.nodes.alive_count + 1) > COMPILED_FROM:
-            self._engine = Engine(state, self._configuration, compiled=True)
         options = Options(engine="auto", random=self._random, preemption="nominate")
         return self._engine.schedule(rows_of(rows), options)
 
@@ -319,8 +391,9 @@ class Scheduler:
             "target": {"kind": "Node", "name": node},
         }  # fmt: skip
         try:
-            await self._client.create(binding, resource="pods", name=name, subresource="binding")
-        except (ApiError, OSError) as error:
+            if not (self._extenders and await self._bound_by_extender(known, node)):
+                await self._client.create(binding, resource="pods", name=name, subresource="binding")
+        except (ApiError, OSError, ExtenderError) as error:
             self.metrics.attempted(ERROR, self._name_of(obj), seconds)
             await self._not_bound(known, error)
             return
@@ -330,6 +403,21 @@ class Scheduler:
         self._recorder(obj).event(
             obj, "Normal", "Scheduled", "Binding", bound_note(namespace, name, node)
         )  # fmt: skip
+
+    async def _bound_by_extender(self, known: Waiting, node: str) -> bool:
+        """Whether an extender has bound the pod; ExtenderError where it failed and may not be ignored."""
+        for extender in self._interested(known):
+            if not extender.settings.bind_verb:
+                continue
+            try:
+                await extender.bind(known.obj, node)
+            except ExtenderError as error:
+                if not extender.settings.is_ignorable:
+                    raise
+                log.info("skipping extender %s: %s", extender.settings.url_prefix, error)
+                continue
+            return True
+        return False
 
     async def _not_bound(self, known: Waiting, error: Exception) -> None:
         self.mirror.forget(known.key)
@@ -342,7 +430,10 @@ class Scheduler:
         self.queue.failed(known, now_ms)
         self.queue.happened(Event.POD_GONE, now_ms)
         self._work.set()
-        await self._failed(known, f'running Bind plugin "DefaultBinder": {error}')
+        by_extender = isinstance(error, ExtenderError)
+        await self._failed(
+            known, str(error) if by_extender else f'running Bind plugin "DefaultBinder": {error}'
+        )
 
     async def _failed(self, known: Waiting, message: str) -> None:
         """The pod's status and an event say what went wrong with it."""

@@ -9,11 +9,18 @@ Source: EventsToRegister of pkg/scheduler/framework/plugins/*, staging kube-sche
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import IntFlag
 from typing import Any, Final
 
+import msgspec
+
+from kcore.api.errors import InputError
+from kcore.api.objects import LabelSelector
+from kcore.api.selectors import Selector, from_label_selector
+
 Object = dict[str, Any]
+REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
 class Event(IntFlag):
@@ -95,6 +102,49 @@ _NAMES: Final = {
 def name_of(event: Event) -> str:
     """An event by upstream's name, the first where there are several."""
     return next(_NAMES[one] for one in Event if one in _NAMES and event & one)
+
+
+Wanted = tuple[tuple[frozenset[str] | None, Selector], ...]
+
+
+def wanted_of(pod: Object, plugins: Iterable[str]) -> Wanted | None:
+    """The pods whose coming may help that one, by namespaces (None: any) and selector; None where any pod may.
+
+    Only PodTopologySpread and InterPodAffinity ever wait for a pod to come: for one like those that they count.
+    """
+    if not frozenset(plugins) & {"PodTopologySpread", "InterPodAffinity"}:
+        return None
+    spec, own = pod["spec"], frozenset((pod["metadata"].get("namespace") or "",))
+    constraints = spec.get("topologySpreadConstraints")
+    if "PodTopologySpread" in plugins and not constraints:
+        return None  # the profile's own constraints, whose selectors are those of services and controllers
+    found: list[tuple[frozenset[str] | None, Selector]] = []
+    try:
+        found += [(own, _selector(constraint.get("labelSelector"))) for constraint in constraints or ()]
+        affinity = ((spec.get("affinity") or {}).get("podAffinity") or {}).get(REQUIRED)
+        for term in affinity or ():
+            named = frozenset(term.get("namespaces") or ()) or own
+            found.append(
+                (
+                    named if term.get("namespaceSelector") is None else None,
+                    _selector(term.get("labelSelector")),
+                )
+            )
+    except (InputError, msgspec.ValidationError):
+        return None
+    return tuple(found)
+
+
+def _selector(given: Object | None) -> Selector:
+    return from_label_selector(None if given is None else msgspec.convert(given, LabelSelector))
+
+
+def is_wanted(wanted: Wanted | None, namespace: str, labels: Mapping[str, str]) -> bool:
+    """Whether a pod of that namespace with those labels is one of them."""
+    return wanted is None or any(
+        (namespaces is None or namespace in namespaces) and selector.matches(labels)
+        for namespaces, selector in wanted
+    )
 
 
 def of_node(old: Object | None, new: Object | None) -> Event:

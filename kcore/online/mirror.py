@@ -247,6 +247,10 @@ class Mirror:
         """The nodes that there are."""
         return set(self._nodes)
 
+    def node_object(self, name: str) -> Object:
+        """The node as it was read last."""
+        return self._nodes[name]
+
     def placed(self) -> Iterator[tuple[str, Object]]:
         """Every pod that has a node, and which, be it there or not."""
         for held in self._pods.values():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kcore.online.events import Event, awaited, name_of
+from kcore.online.events import Event, awaited, is_wanted, name_of, wanted_of
 
 INITIAL_BACKOFF_MS: Final = 1_000
 MAX_BACKOFF_MS: Final = 10_000
@@ -23,7 +23,10 @@ UNSCHEDULABLE: Final = "unschedulable"
 GATED: Final = "gated"
 IN_FLIGHT: Final = "in flight"
 
+UNREAD: Final = object()
+
 Object = dict[str, Any]
+Kind = tuple[str, tuple[tuple[str, str], ...]]  # of a pod: its namespace and labels
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +46,7 @@ class Waiting:
     tried_ms: int = 0
     awaits: int = int(Event.ALL)  # bits of Event
     plugins: frozenset[str] = field(default_factory=frozenset)
+    wanted: Any = UNREAD  # the pods whose coming may help it, see ``wanted_of``
 
 
 class SchedulingQueue:
@@ -109,11 +113,17 @@ class SchedulingQueue:
             self._leave(known)
             known.place = ""
 
-    def happened(self, event: Event, now_ms: int) -> None:
-        """Pods that such an event may help are tried again, once their pause is over."""
+    def happened(self, event: Event, now_ms: int, came: Iterable[Object] | None = None) -> None:
+        """Pods that such an event may help are tried again, once their pause is over.
+
+        ``came``: the pods that got a node, where POD_ASSIGNED is among it; None: any may be.
+        """
         bits = int(event)
+        rest = bits & ~int(Event.POD_ASSIGNED)
+        alike = None if came is None else {_kind(pod) for pod in came}
         for known in [each for each in self._unschedulable.values() if each.awaits & bits]:
-            self._wake(known, now_ms, name_of(event))
+            if known.awaits & rest or alike is None or _wants(known, alike):
+                self._wake(known, now_ms, name_of(event))
 
     # -- the scheduler's side ---------------------------------------------------------------------------------------
     def pop(self, count: int, now_ms: int) -> list[Waiting]:
@@ -150,6 +160,7 @@ class SchedulingQueue:
             known.had_error = False
             known.plugins = frozenset(plugins)
             known.awaits = int(awaited(known.plugins))
+            known.wanted = UNREAD
             self._enter(known, UNSCHEDULABLE, now_ms, "ScheduleAttemptFailure")
 
     def failed(self, known: Waiting, now_ms: int) -> None:
@@ -212,6 +223,18 @@ class SchedulingQueue:
             self._counts[known.place] -= 1
         if known.place == UNSCHEDULABLE:
             del self._unschedulable[known.key]
+
+
+def _kind(pod: Object) -> Kind:
+    metadata = pod["metadata"]
+    return metadata.get("namespace") or "", tuple(sorted((metadata.get("labels") or {}).items()))
+
+
+def _wants(known: Waiting, alike: Iterable[Kind]) -> bool:
+    """Whether a pod of one of these kinds may help it."""
+    if known.wanted is UNREAD:
+        known.wanted = wanted_of(known.obj, known.plugins)
+    return any(is_wanted(known.wanted, namespace, dict(labels)) for namespace, labels in alike)
 
 
 def is_other(old: Object, new: Object) -> bool:

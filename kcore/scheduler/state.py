@@ -16,7 +16,7 @@ import numpy as np
 from kcore.api.errors import InputError
 from kcore.api.objects import ClusterObjects, Node, Pod
 from kcore.api.objects import PodColumns as PodSource
-from kcore.scheduler.budgets import Budget, read_budget
+from kcore.scheduler.budgets import Budget, read_budget, rows_by_class
 from kcore.scheduler.codes import CPU, MEMORY, QUANTITY_MAX
 from kcore.scheduler.columns import Demands, NodeColumns, PodColumns, Ragged, Requests, ragged
 from kcore.scheduler.cycle import bind, bind_many, unbind
@@ -556,23 +556,7 @@ class State:
         return self._images[1]
 
     def _budgets(self) -> Ragged:
-        if not self.budgets:
-            return ragged(([] for _ in self.classes), 1)
-        rows = []
-        for one in self.classes:
-            name = one.exemplar.metadata.name if one.exemplar.metadata.labels else None
-            rows.append(
-                [
-                    (index,)
-                    for index, budget in enumerate(self.budgets)
-                    if one.exemplar.metadata.labels
-                    and budget.namespace == one.namespace
-                    and not budget.selector.empty
-                    and budget.selector.matches(one.labels)
-                    and not (name in budget.disrupted and (one.namespace, name) in self._named)
-                ]
-            )
-        return ragged(rows, 1)
+        return ragged(rows_by_class(self.budgets, self.classes, self._named), 1)
 
     def _recount(self, fresh: list[int], world: World) -> None:
         """Fill the new ledger rows with the pods that were on nodes before the rows existed."""
