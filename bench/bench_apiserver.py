@@ -113,7 +113,7 @@ class Server:
     def __init__(self, tree: Path, folder: str, cpu: int | None) -> None:
         began = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, "-c", UP, "up", "--data-dir", os.path.abspath(folder), "--port", "0"],
+            [sys.executable, "-c", UP, "up", "--components=apiserver", "--data-dir", os.path.abspath(folder), "--port", "0"],
             cwd=tree, env=environment(tree), stdout=subprocess.PIPE,
             text=True,
         )  # fmt: skip

@@ -1,5 +1,7 @@
 """A control plane in this process: ``with kcore.ControlPlane() as cp:`` is an API server on loopback, ready at once.
 
+With ``nodes=100`` it is a whole cluster, of simulated nodes.
+
 The server runs in a thread with its own event loop; kubectl, client-go and the Python clients reach it over TLS by
 ``cp.kubeconfig``, this process without HTTP by ``cp.client`` and, in asyncio, by ``cp.async_client``.
 """
@@ -24,9 +26,11 @@ from kcore.api.errors import InputError
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.blocking import Client
 from kcore.client.thread import STOPPED, Elsewhere, ServerLoop
+from kcore.components.choice import choose
 
 if TYPE_CHECKING:
     from kcore.apiserver.driver import Running
+    from kcore.components.assembly import Components
 
 START_SECONDS_MAX: Final = 60.0
 STOP_SECONDS_MAX: Final = 30.0
@@ -39,6 +43,8 @@ FlagValue = str | int | float | bool | Iterable[str]
 
 class ControlPlane:
     """An API server with its store in this process, from ``start`` to ``stop`` or inside ``with`` or ``async with``.
+
+    With ``nodes`` or ``components`` also a scheduler, the controllers and simulated nodes.
 
     Several may run at once, each with its own store, certificates and port. Errors of what is given here are
     ``kcore.InputError`` and, of a data directory, its base ``kcore.KcoreError``: one line each.
@@ -53,6 +59,15 @@ class ControlPlane:
     flags
         Any flags of ``kcore apiserver`` by name, dashes or underscores:
         ``{"authorization-mode": "AlwaysAllow", "service_cluster_ip_range": ["10.96.0.0/16"]}``.
+    nodes
+        How many simulated nodes there are. With any, a scheduler and the controllers run, too: pods come to life.
+    components
+        What runs beside the API server, of ``scheduler``, ``controller-manager`` and ``nodes``. By default nothing, and
+        all of it with ``nodes``.
+    node_template
+        A file of manifests that the nodes are made from, in turn.
+    stages
+        How nodes and pods live: Kwok's stage files, folders, or built-in ones by name.
 
     Attributes
     ----------
@@ -80,12 +95,24 @@ class ControlPlane:
         data_dir: str | Path | None = None,
         port: int = 0,
         flags: Mapping[str, FlagValue] | None = None,
+        nodes: int = 0,
+        components: Iterable[str] = (),
+        node_template: str | Path = "",
+        stages: Iterable[str | Path] = (),
     ) -> None:
         if not isinstance(port, int) or not 0 <= port <= PORT_MAX:
             raise InputError(f"cannot be {port!r}", field="port", expected=f"0 to {PORT_MAX}")
         self._data_dir = data_dir
         self._port = port
         self._flags = _texts(flags or {})
+        self._choice = choose(
+            [*components] or (None if nodes else ()),
+            nodes,
+            str(node_template),
+            [*map(str, stages)],
+            dashes="",
+        )
+        self._components: Components | None = None
         self._thread: threading.Thread | None = None
         self._process = 0
         self._server: ServerLoop | None = None
@@ -223,6 +250,7 @@ class ControlPlane:
         froze = not gc.get_freeze_count()  # else the program has, and would not want it undone
         try:
             self._publish(running, self._folder)
+            await self._accompany(running)
             if froze:
                 gc.freeze()  # else every collection of what callers are given walks what the start made
             server = self._server = ServerLoop(self._loop)
@@ -232,9 +260,19 @@ class ControlPlane:
             await self._stop.wait()
         finally:
             calls.end_watches()
+            if self._components is not None:
+                await self._components.stop()
             await running.stop()
             if froze:
                 gc.unfreeze()
+
+    async def _accompany(self, running: Running) -> None:
+        """The components work, the nodes are registered."""
+        if self._choice.names:
+            from kcore.components.assembly import Components
+
+            self._components = Components(self._choice, running)
+            await self._components.start()
 
     def _publish(self, running: Running, folder: Path) -> None:
         from kcore.apiserver.pki import kubeconfig_text, write_private

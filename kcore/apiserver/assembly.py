@@ -112,6 +112,7 @@ class Assembly:
         self.health = Health(self._store_is_well)
         self.health.hooks[HOOK] = False
         self.tasks: list[asyncio.Task[None]] = []
+        self._namespaces: asyncio.Task[None] | None = None
         self.registry: Registry
         self.server: ApiServer
 
@@ -155,7 +156,7 @@ class Assembly:
         self._run(conditions.run())
         self.health.hooks[HOOK] = True
         if options.root_ca:
-            self._run(NamespaceObjects(self.view, writer, options.root_ca).run())
+            self._namespaces = self._run(NamespaceObjects(self.view, writer, options.root_ca).run())
         if options.compaction_seconds:
             compactor = Compactor(self.kv, self.cacher.before_compaction, options.compaction_seconds)
             self._run(compactor.run())
@@ -200,8 +201,15 @@ class Assembly:
             if row.group in REVIEWED and row.plural.endswith("reviews"):
                 creates[row.group, row.plural, ""] = review
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        self.tasks.append(asyncio.ensure_future(work))
+    def leave_namespaces(self) -> None:
+        """Controllers see to what every namespace must hold, and the server does no longer."""
+        if self._namespaces is not None:
+            self._namespaces.cancel()
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        self.tasks.append(task)
+        return task
 
     async def _store_is_well(self) -> str:
         await asyncio.sleep(

@@ -10,7 +10,7 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -21,11 +21,11 @@ from kcore.apiserver.assembly import Assembly, Options
 from kcore.apiserver.authn import Authenticator
 from kcore.apiserver.bootstrap import ClusterSettings
 from kcore.apiserver.flags import WITHOUT_EFFECT
-from kcore.apiserver.flags import Settings as Flags
 from kcore.apiserver.pki import SERVER_NAMES, Pair, Pki, kubeconfig, kubeconfig_text, write_private
 from kcore.apiserver.release import GIT_VERSION
 from kcore.apiserver.server import ApiServer, Settings
 from kcore.apiserver.tokens import TokenKeys
+from kcore.flags import Settings as Flags
 from kcore.http.any_certificate import take_any_certificate
 from kcore.http.http1 import Http1Connection, Limits
 from kcore.http.http2 import Http2Connection
@@ -320,6 +320,9 @@ class Running:
         await self.kv.close()
 
 
+Beside = Callable[[Running, asyncio.Event], Awaitable[None]]  # the event is set when it is time to stop
+
+
 async def start(flags: Flags, bound: socket.socket, kv: KV | None = None) -> Running:
     """A server on the bound socket, ready."""
     host, port = bound.getsockname()[:2]
@@ -387,9 +390,16 @@ def _own_address() -> str:
 
 
 def run(
-    flags: Flags, *, kubeconfig_path: str = "", said: Callable[[Running, str], None] | None = None
+    flags: Flags,
+    *,
+    kubeconfig_path: str = "",
+    said: Callable[[Running, str], None] | None = None,
+    beside: Beside | None = None,
 ) -> int:
-    """Serves until a signal says stop; the process' exit code."""
+    """Serves until a signal says stop; the process' exit code.
+
+    Once it is ready, ``said`` is called and ``beside`` runs, which ends when it is told to stop, and before the server.
+    """
     lines.configure(logging.DEBUG if flags["v"] >= 4 else logging.INFO if flags["v"] else logging.WARNING)
     for flag in WITHOUT_EFFECT:
         if flags[flag.name] != flag.default:
@@ -398,11 +408,13 @@ def run(
         log.warning("--feature-gates has no effect here")
     import uvloop
 
-    code: int = uvloop.run(_serve(flags, kubeconfig_path, said))
+    code: int = uvloop.run(_serve(flags, kubeconfig_path, said, beside))
     return code
 
 
-async def _serve(flags: Flags, kubeconfig_path: str, said: Callable[[Running, str], None] | None) -> int:
+async def _serve(
+    flags: Flags, kubeconfig_path: str, said: Callable[[Running, str], None] | None, beside: Beside | None
+) -> int:
     bound = bind(flags["bind-address"], flags["secure-port"], share=flags["permit-port-sharing"])
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -424,7 +436,11 @@ async def _serve(flags: Flags, kubeconfig_path: str, said: Callable[[Running, st
         said(running, str(path))
     loop.call_soon(running.identity.complete)
     log.info("serving securely on %s:%s", host, running.port)
-    await stop.wait()
-    with contextlib.suppress(asyncio.CancelledError):
-        await running.stop(flags["shutdown-delay-duration"])
+    try:
+        if beside is not None:
+            await beside(running, stop)
+        await stop.wait()
+    finally:
+        with contextlib.suppress(asyncio.CancelledError):
+            await running.stop(flags["shutdown-delay-duration"])
     return DONE

@@ -6,24 +6,13 @@ Source: cmd/kube-apiserver/app/options and apiserver pkg/server/options of Kuber
 from __future__ import annotations
 
 import ipaddress
-import re
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Final
 
+from kcore import flags
 from kcore.api.errors import InputError
 from kcore.apiserver.release import reported
-
-ALONE: Final = frozenset({"bool", "version"})  # kinds of flags that without a value are true
-
-
-class Flag(NamedTuple):
-    """One flag; ``kind`` names its reader in READERS."""
-
-    name: str
-    kind: str
-    default: Any
-    help: str
-
+from kcore.flags import Flag, Settings, texts
 
 SERVING: Final = (
     Flag("bind-address", "text", "0.0.0.0", "Address to listen on."),
@@ -122,49 +111,6 @@ FLAGS: Final = (*SERVING, *STORE, *ACCESS, *CLUSTER, *WITHOUT_EFFECT)
 BY_NAME: Final = {flag.name: flag for flag in FLAGS}
 RANGE_ADDRESSES_MIN: Final = 8  # of a service range, as upstream
 IPV6_PREFIX_MIN: Final = 64  # of an IPv6 range: more is not walked
-UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-Settings = dict[str, Any]
-
-
-def seconds(text: str) -> float:
-    """Seconds of a Go duration such as ``1h30m``."""
-    parts = re.findall(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)", text)
-    if text != "0" and (not parts or "".join(number + unit for number, unit in parts) != text):
-        raise ValueError("a duration such as 10m or 500ms")
-    return sum(float(number) * UNITS[unit] for number, unit in parts)
-
-
-def boolean(text: str) -> bool:
-    """As Go's ``strconv.ParseBool``."""
-    if text.lower() in ("1", "t", "true"):
-        return True
-    if text.lower() in ("0", "f", "false"):
-        return False
-    raise ValueError("true or false")
-
-
-def count(text: str) -> int:
-    """A whole number, 0 or more."""
-    if not text.isascii() or not text.isdigit():
-        raise ValueError("a whole number that is not negative")
-    return int(text)
-
-
-def port(text: str) -> int:
-    """The number of a port; 0 is a free one."""
-    found = count(text)
-    if found >= 1 << 16:
-        raise ValueError("a port: 0 to 65535")
-    return found
-
-
-def address(text: str) -> str:
-    """An IP address, or nothing."""
-    try:
-        return str(ipaddress.ip_address(text)) if text else ""
-    except ValueError:
-        raise ValueError("an IP address") from None
 
 
 def ranges(text: str) -> tuple[str, ...]:
@@ -184,35 +130,12 @@ def ranges(text: str) -> tuple[str, ...]:
     return found
 
 
-def texts(text: str) -> tuple[str, ...]:
-    """Texts with commas between."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def switches(text: str) -> dict[str, bool]:
-    """True or false by name; a name alone is true."""
-    found: dict[str, bool] = {}
-    for part in texts(text):
-        name, separator, value = part.partition("=")
-        found[name.strip()] = boolean(value.strip()) if separator else True
-    return found
-
-
-READERS: Final[dict[str, Callable[[str], Any]]] = {
-    "text": str, "any": str, "texts": texts, "count": count, "bool": boolean, "duration": seconds,
-    "switches": switches, "version": reported, "port": port, "address": address, "ranges": ranges,
-}  # fmt: skip
+READERS: Final = {**flags.READERS, "version": reported, "ranges": ranges}
 
 
 def gather(given: Mapping[str, str]) -> Settings:
     """All settings by flag name; ``given`` are the texts of the command line. InputError for what cannot be."""
-    settings: Settings = {flag.name: flag.default for flag in FLAGS}
-    for name, text in given.items():
-        flag = BY_NAME[name]
-        try:
-            settings[name] = READERS[flag.kind](text)
-        except ValueError as error:
-            raise InputError(f"cannot read {text!r}", field=f"--{name}", expected=str(error)) from None
+    settings = flags.read(BY_NAME, given, READERS)
     if bool(settings["tls-cert-file"]) != bool(settings["tls-private-key-file"]):
         raise InputError(
             "--tls-cert-file and --tls-private-key-file go together",

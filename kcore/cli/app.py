@@ -20,6 +20,7 @@ from kcore.api.errors import KcoreError
 from kcore.cli import (
     apiserver,
     bench,
+    controllers,
     datasets,
     etcd,
     hollow_nodes,
@@ -27,6 +28,7 @@ from kcore.cli import (
     plots,
     reproduce,
     schedule,
+    scheduler,
     simulate,
     snapshot,
     sweep,
@@ -58,6 +60,10 @@ app.command("plot", context_settings=SETTINGS)(plots.plot)
 app.command("reproduce", context_settings=SETTINGS)(reproduce.reproduce)
 app.command("up", context_settings=SETTINGS)(up.up)
 app.command("apiserver", cls=apiserver.ApiServerCommand, context_settings=SETTINGS)(apiserver.apiserver)
+app.command("controller-manager", cls=controllers.ControllerManagerCommand, context_settings=SETTINGS)(
+    controllers.controller_manager
+)
+app.command("scheduler", cls=scheduler.SchedulerCommand, context_settings=SETTINGS)(scheduler.scheduler)
 app.command("etcd", cls=etcd.EtcdCommand, context_settings=SETTINGS)(etcd.etcd)
 app.command("hollow-nodes", context_settings=SETTINGS)(hollow_nodes.hollow_nodes)
 app.add_typer(snapshot.app, name="snapshot")

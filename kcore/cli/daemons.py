@@ -12,22 +12,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    import asyncio
+
     from kcore.apiserver.driver import Running
 
 DATA_DIR: Final = "kcore.data"
 PORT: Final = 6443
 HOST: Final = "127.0.0.1"
 UP_DEFAULTS: Final = {
-    "data-dir": DATA_DIR, "port": str(PORT), "bind-address": HOST, "kubeconfig": "", "v": "0",
+    "data-dir": DATA_DIR, "port": str(PORT), "bind-address": HOST, "kubeconfig": "", "v": "0", "nodes": "0",
+    "node-template": "", "stages": "", "components": "",
 }  # fmt: skip
-NUMBERS: Final = frozenset({"port", "v"})
+NUMBERS: Final = frozenset({"port", "v", "nodes"})
 
 
 def serve_up(given: Mapping[str, str]) -> int:
     """A control plane ran until a signal said stop; the process' exit code. ``given``: flags of ``kcore up``."""
     from kcore.apiserver.flags import gather
+    from kcore.components.choice import choose
+    from kcore.flags import texts
 
     chosen = {**UP_DEFAULTS, **given}
+    components = texts(chosen["components"]) if chosen["components"] else None
+    choice = choose(
+        components, int(chosen["nodes"]), chosen["node-template"], chosen["stages"].split("\n")
+        if chosen["stages"] else (),
+    )  # fmt: skip
+    if choice.node_template or choice.stages:
+        from kcore.components.assembly import hollow_settings
+
+        hollow_settings(choice)  # what is wrong with the files is said before anything runs
     folder, host = Path(chosen["data-dir"]), chosen["bind-address"]
     settings = gather({
         "data-dir": str(folder / "store"), "cert-dir": str(folder / "pki"), "bind-address": host,
@@ -38,7 +52,13 @@ def serve_up(given: Mapping[str, str]) -> int:
     def said(running: Running, path: str) -> None:
         print(f"kcore is ready: https://{host}:{running.port}  KUBECONFIG={path}", flush=True)
 
-    return run(settings, kubeconfig_path=chosen["kubeconfig"] or str(folder / "admin.conf"), said=said)
+    async def beside(running: Running, stop: asyncio.Event) -> None:
+        from kcore.cli.companions import accompany
+
+        await accompany(running, choice, stop)
+
+    path = chosen["kubeconfig"] or str(folder / "admin.conf")
+    return run(settings, kubeconfig_path=path, said=said, beside=beside if choice.names else None)
 
 
 def serve_apiserver(given: Mapping[str, str]) -> int:
@@ -64,7 +84,8 @@ def plain(arguments: Sequence[str]) -> Callable[[], int] | None:
         if given is None or not all(given[name].isdigit() for name in NUMBERS & given.keys()):
             return None
         return lambda: serve_up(given)
-    from kcore.apiserver.flags import ALONE, FLAGS
+    from kcore.apiserver.flags import FLAGS
+    from kcore.flags import ALONE
 
     names = {flag.name: "" for flag in FLAGS}
     given = pairs(arguments[1:], names, {flag.name for flag in FLAGS if flag.kind in ALONE})

@@ -47,6 +47,11 @@ class AsyncClient:
         self.on_warning = on_warning
         self._rows: dict[tuple[str, str], Row] = {}
 
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Every resource that the server serves, in each of its versions."""
+        return self._calls.rows
+
     async def __aenter__(self) -> AsyncClient:
         return self
 
@@ -58,6 +63,11 @@ class AsyncClient:
     async def close(self) -> None:
         """Nothing of it is left open; a server in this process goes on."""
         await self._calls.close()
+
+    async def discover(self) -> None:
+        """``rows`` are what the server serves now."""
+        if await self._calls.discover():
+            self._rows.clear()
 
     async def row(self, resource: str, api_version: str = "") -> Row:
         """The resource of that name; ApiError 404 where none is served under it."""

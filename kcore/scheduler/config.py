@@ -14,6 +14,7 @@ from typing import Any
 from kcore.api.errors import InputError, NotSupportedError
 from kcore.scheduler import config_schema as schema
 from kcore.scheduler.config_args import read_args
+from kcore.scheduler.config_extenders import read_extenders
 from kcore.scheduler.config_plugins import (
     ALL,
     DEFAULT_MULTI_POINT,
@@ -47,13 +48,16 @@ def default_configuration() -> SchedulerConfiguration:
 
 
 def load_configuration(
-    document: Mapping[str, Any] | None, *, third_party: Mapping[str, frozenset[str]] = {}
+    document: Mapping[str, Any] | None,
+    *,
+    third_party: Mapping[str, frozenset[str]] = {},
+    takes_extenders: bool = False,
 ) -> SchedulerConfiguration:
     """What ``document``, a parsed kubescheduler.config.k8s.io/v1 KubeSchedulerConfiguration, says; None: the defaults.
 
     ``third_party`` names the plugins that are not Kubernetes' own, with the extension points they implement (of
     "filter" and "score"). Raises InputError naming the first wrong field by its full path, NotSupportedError for
-    extenders.
+    extenders unless the caller ``takes_extenders``.
     """
     registry = _registry(third_party)
     if document is None:
@@ -61,7 +65,7 @@ def load_configuration(
     _check_type(document)
     configuration = schema.decode(document, schema.KubeSchedulerConfiguration)
     _check_process_settings(configuration)
-    if configuration.extenders:
+    if configuration.extenders and not takes_extenders:
         raise NotSupportedError("extenders: extenders are not supported yet (expected no entries)")
     specs = configuration.profiles or [schema.KubeSchedulerProfile()]
     lists = [
@@ -74,7 +78,8 @@ def load_configuration(
         for index in range(len(specs))
     )
     _check_common_queue_sort(specs, lists)
-    return SchedulerConfiguration(profiles, configuration.percentage_of_nodes_to_score)
+    extenders = read_extenders(configuration.extenders or [])
+    return SchedulerConfiguration(profiles, configuration.percentage_of_nodes_to_score, extenders)
 
 
 def _registry(third_party: Mapping[str, frozenset[str]]) -> Registry:

@@ -77,7 +77,7 @@ def preempt(
     order = np.roll(order, -int(offset * len(order)))
     candidates, outcome = _dry_run(search, row, order, args, evaluate)
     if candidates:
-        return Preemption(None, "", candidates, _best(state, candidates))
+        return Preemption(None, "", candidates, best_of(state, candidates))
     counts: Counter[str] = Counter()
     counts[reasons.NO_VICTIMS_FOUND] = int((outcome == NO_VICTIMS).sum())
     tried = order[outcome == STILL_REJECTED]
@@ -135,7 +135,7 @@ def _dry_run(
     ), outcome
 
 
-def _best(state: State, candidates: tuple[Candidate, ...]) -> Candidate:
+def best_of(state: State, candidates: tuple[Candidate, ...]) -> Candidate:
     """Fewest budget violations, lowest top priority, lowest sum, fewest victims, latest start of the top ones."""
     priority, start = state.pods.priority, state.pods.start
 

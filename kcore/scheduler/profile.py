@@ -99,11 +99,35 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class ExtenderSettings:
+    """One HTTP extender of a file; ``place`` is its path there. A verb that is empty is not asked for."""
+
+    place: str
+    url_prefix: str
+    filter_verb: str = ""
+    prioritize_verb: str = ""
+    preempt_verb: str = ""
+    bind_verb: str = ""
+    weight: int = 0
+    seconds_max: float = 0.0
+    node_cache_capable: bool = False
+    managed_resources: frozenset[str] = frozenset()
+    is_ignorable: bool = False
+    is_insecure: bool = False
+    server_name: str = ""
+    ca: bytes = b""
+    ca_path: str = ""
+    cert_path: str = ""
+    key_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SchedulerConfiguration:
     """All profiles of a file; ``percentage_of_nodes_to_score`` is recorded only (every node is scored)."""
 
     profiles: tuple[Profile, ...]
     percentage_of_nodes_to_score: int | None = None
+    extenders: tuple[ExtenderSettings, ...] = ()
 
     def profile(self, scheduler_name: str) -> Profile | None:
         """The profile of that name, or None."""

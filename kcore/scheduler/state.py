@@ -16,14 +16,14 @@ import numpy as np
 from kcore.api.errors import InputError
 from kcore.api.objects import ClusterObjects, Node, Pod
 from kcore.api.objects import PodColumns as PodSource
-from kcore.api.selectors import from_label_selector
-from kcore.scheduler.budgets import Budget, read_budget
+from kcore.scheduler.budgets import Budget, read_budget, rows_by_class
 from kcore.scheduler.codes import CPU, MEMORY, QUANTITY_MAX
 from kcore.scheduler.columns import Demands, NodeColumns, PodColumns, Ragged, Requests, ragged
 from kcore.scheduler.cycle import bind, bind_many, unbind
 from kcore.scheduler.demand import DemandTable
 from kcore.scheduler.devices import device_mask, gpu_columns, gpu_request
 from kcore.scheduler.ledger import Ledger
+from kcore.scheduler.meaning import changes_meaning, selector_keys, terminating_by_preemption
 from kcore.scheduler.nodes import NodeTable
 from kcore.scheduler.owners import Owners
 from kcore.scheduler.pods import START_UNKNOWN, PodTable, RequestTable, parse_start
@@ -67,6 +67,7 @@ class State:
         self._bound: list[tuple[int, int]] = []
         self._sources: list[tuple[int, Pod | PodSource]] = []
         self._recount_all = False
+        self._policies = 0
         self._key_memo: dict[tuple[bytes, bytes], set[str]] = {}
         self._world: World | None = None
         self._built: tuple[int, ...] = ()
@@ -96,7 +97,7 @@ class State:
         self.owners.add(objects)
         for budget in objects.pdbs:
             self.budgets.append(read_budget(budget))
-        if len(self.demands) and _changes_meaning(objects):
+        if len(self.demands) and changes_meaning(objects):
             # selectors of namespaces and of services may mean other pods now
             self.demands = DemandTable(self.nodes, self.ledger, self.owners, self.namespaces)
             self.pods.demand[:] = -1
@@ -130,6 +131,35 @@ class State:
                 raise error.at(file=columns.origin or None) from None
         return range(first, self.pods.count)
 
+    def replace_policies(
+        self, objects: ClusterObjects, namespaces: dict[str, dict[str, str]], *, meaning: bool
+    ) -> None:
+        """Let these be all budgets there are and, where ``meaning`` says that some changed, all services, controllers
+        of pods and namespaces, which decide what selectors mean.
+        """
+        self.budgets[:] = [read_budget(budget) for budget in objects.pdbs]
+        self._policies += 1
+        if meaning:
+            self.namespaces.clear()
+            self.namespaces.update(namespaces)
+            self.owners = Owners()
+            self.owners.add(objects)
+            self.demands = DemandTable(self.nodes, self.ledger, self.owners, self.namespaces)
+            self.pods.demand[:] = -1
+        named = frozenset((budget.namespace, name) for budget in self.budgets for name in budget.disrupted)
+        if named != self._named:
+            self._named = named
+            self._reread()
+        self._widen(
+            self.owners.label_keys() | {key for one in self.budgets for key in one.selector.label_keys()}
+        )
+
+    def take_back(self, row: int) -> None:
+        """Take a pod off the node that it was placed on; it is pending again."""
+        world = self.world()
+        self.version += 1
+        unbind(world.nodes, world.pods, world.requests, row)
+
     def add_node(self, node: Node) -> int:
         """Take in one node and return its slot."""
         return self.nodes.add(node)
@@ -159,6 +189,24 @@ class State:
             self._index[key] = row
         return row
 
+    def add_alike(self, like: int, pod: Pod) -> int:
+        """Take in one more pending pod and return its row; it differs from the one in row ``like`` by its name alone."""
+        meta = pod.metadata
+        if (
+            self._named
+            and {(meta.namespace, meta.name), (meta.namespace, self.pods.name(like))} & self._named
+        ):
+            return self.add_pod(pod, pending=True)
+        pods = self.pods
+        row = pods.add(
+            meta.name, int(pods.spec_class[like]), int(pods.request[like]), int(pods.priority[like]),
+            int(pods.start[like]),
+        )  # fmt: skip
+        self._sources.append((row, pod))
+        if self._index is not None:
+            self._index[(meta.namespace, meta.name)] = row
+        return row
+
     def _add_pod(self, pod: Pod, pending: bool) -> int:
         meta = pod.metadata
         slot = -1 if pending else self._bound_slot(pod)
@@ -172,7 +220,7 @@ class State:
         if slot >= 0:
             self._bound.append((row, slot))
             self.pods.devices[row] = device_mask(pod, int(self.nodes.gpu_count[slot]))
-            if meta.deletion_timestamp is not None and _terminating_by_preemption(pod):
+            if meta.deletion_timestamp is not None and terminating_by_preemption(pod):
                 self.preempting.add(row)
         elif pod.status.nominated_node_name and not pod.spec.node_name:
             self._nominate_by_name(row, pod.status.nominated_node_name)
@@ -291,7 +339,7 @@ class State:
             memo = (encode(spec.affinity), encode(spec.topology_spread_constraints))
             found = self._key_memo.get(memo)
             if found is None:
-                found = self._key_memo[memo] = _selector_keys(pod)
+                found = self._key_memo[memo] = selector_keys(pod)
             keys |= found
         return keys
 
@@ -497,6 +545,7 @@ class State:
             self.requests.count,
             len(self.ledger.rows),
             len(self.demands),
+            self._policies,
             len(self.budgets),
         )
 
@@ -507,23 +556,7 @@ class State:
         return self._images[1]
 
     def _budgets(self) -> Ragged:
-        if not self.budgets:
-            return ragged(([] for _ in self.classes), 1)
-        rows = []
-        for one in self.classes:
-            name = one.exemplar.metadata.name if one.exemplar.metadata.labels else None
-            rows.append(
-                [
-                    (index,)
-                    for index, budget in enumerate(self.budgets)
-                    if one.exemplar.metadata.labels
-                    and budget.namespace == one.namespace
-                    and not budget.selector.empty
-                    and budget.selector.matches(one.labels)
-                    and not (name in budget.disrupted and (one.namespace, name) in self._named)
-                ]
-            )
-        return ragged(rows, 1)
+        return ragged(rows_by_class(self.budgets, self.classes, self._named), 1)
 
     def _recount(self, fresh: list[int], world: World) -> None:
         """Fill the new ledger rows with the pods that were on nodes before the rows existed."""
@@ -565,35 +598,3 @@ def _placed(error: InputError, origins: list[tuple[str, str]], index: int) -> In
         file, document = origins[index]
         return error.at(file=file or None, document=document or None)
     return error
-
-
-def _changes_meaning(objects: ClusterObjects) -> bool:
-    return bool(
-        objects.namespaces
-        or objects.services
-        or objects.replication_controllers
-        or objects.replica_sets
-        or objects.stateful_sets
-    )
-
-
-def _terminating_by_preemption(pod: Pod) -> bool:
-    for condition in pod.status.conditions or ():
-        if condition.type == "DisruptionTarget":
-            return condition.status == "True" and condition.reason == "PreemptionByScheduler"
-    return False
-
-
-def _selector_keys(pod: Pod) -> set[str]:
-    """Every label key that the pod's own selectors and matchLabelKeys read."""
-    keys: set[str] = set()
-    for constraint in pod.spec.topology_spread_constraints or ():
-        keys.update(constraint.match_label_keys or ())
-        keys |= from_label_selector(constraint.label_selector, "spec.topologySpreadConstraints").label_keys()
-    affinity = pod.spec.affinity
-    for side in (affinity.pod_affinity, affinity.pod_anti_affinity) if affinity else ():
-        if side is None:
-            continue
-        for term in [*(side.required or ()), *(one.pod_affinity_term for one in side.preferred or ())]:
-            keys |= from_label_selector(term.label_selector, "spec.affinity").label_keys()
-    return keys

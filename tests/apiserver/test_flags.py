@@ -10,12 +10,12 @@ import yaml
 
 from kcore.api.errors import InputError
 from kcore.apiserver.driver import Identity, anonymous_may_ask
-from kcore.apiserver.flags import FLAGS, gather
+from kcore.apiserver.flags import BY_NAME, FLAGS, gather
 from kcore.apiserver.pki import Pki, kubeconfig, kubeconfig_text, write_private
 from kcore.apiserver.release import GIT_VERSION, told, version_info
-from kcore.cli.apiserver import two_dashes
 from kcore.cli.app import main
 from kcore.cli.daemons import UP_DEFAULTS, pairs, plain
+from kcore.cli.go_flags import two_dashes
 
 
 def test_values_are_read_by_their_kind() -> None:
@@ -56,10 +56,10 @@ def test_an_unknown_flag_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixtu
 
 
 def test_flags_are_taken_as_go_takes_them() -> None:
-    assert two_dashes("-anonymous-auth") == "--anonymous-auth=true"
-    assert two_dashes("--anonymous-auth=false") == "--anonymous-auth=false"
-    assert two_dashes("-v=2") == "--v=2"
-    assert two_dashes("value") == "value"
+    assert two_dashes("-anonymous-auth", BY_NAME) == "--anonymous-auth=true"
+    assert two_dashes("--anonymous-auth=false", BY_NAME) == "--anonymous-auth=false"
+    assert two_dashes("-v=2", BY_NAME) == "--v=2"
+    assert two_dashes("value", BY_NAME) == "value"
 
 
 def test_nobody_is_anonymous_where_everybody_may_do_everything() -> None:

@@ -13,9 +13,10 @@ import typer.main
 
 from kcore.api.resources.catalog import builtin
 from kcore.apiserver.admission.order import _MAKERS, DEFAULT_ON, FROM_ELSEWHERE, enabled_plugins
-from kcore.apiserver.flags import BY_NAME, FLAGS, WITHOUT_EFFECT, Flag, gather
-from kcore.cli.apiserver import shown
+from kcore.apiserver.flags import BY_NAME, FLAGS, WITHOUT_EFFECT, gather
 from kcore.cli.app import app
+from kcore.cli.go_flags import shown
+from kcore.flags import Flag
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "apiserver.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from kcore.api.field import FieldError, invalid, quoted
 from kcore.api.kinds.names import CACHED_COUNT_MAX
 
-DESCRIPTORS: Final = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
+DESCRIPTORS: Final = {
+    "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
+}  # fmt: skip
 _EVERY: Final = "@every "
 _MONTHS: Final = {
     name: index
@@ -33,6 +36,26 @@ _match_duration = re.compile(
 _match_zone_part = re.compile(r"[A-Za-z.\-_0-9+]{1,14}").fullmatch
 
 
+_STAR: Final = 1 << 63  # beside the bits of a field that says "any"
+_DURATION_PARTS: Final = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+_UNIT_SECONDS: Final = {
+    "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0,
+}  # fmt: skip
+
+
+class Times(NamedTuple):
+    """What a schedule says: a time zone, and a bit for each value of the five fields; or a period."""
+
+    zone: str = ""
+    minutes: int = 0
+    hours: int = 0
+    days: int = 0
+    months: int = 0
+    weekdays: int = 0
+    any_day: bool = False  # a field of days is a star: the other alone says which
+    period_seconds: int = 0
+
+
 class _Wrong(ValueError):
     """The schedule is wrong; the text says why."""
 
@@ -47,7 +70,16 @@ def schedule_problem(schedule: str) -> str:
     return ""
 
 
-def _parse(schedule: str) -> None:
+def times_of(schedule: str) -> Times | None:
+    """What the schedule says; None where the parser refuses it."""
+    try:
+        return _parse(schedule)
+    except _Wrong:
+        return None
+
+
+def _parse(schedule: str) -> Times:
+    zone = ""
     if not schedule:
         raise _Wrong("empty spec string")
     if schedule.startswith(("TZ=", "CRON_TZ=")):
@@ -59,32 +91,45 @@ def _parse(schedule: str) -> None:
             raise _Wrong(f"provided bad location {zone}: unknown time zone {zone}")
         schedule = schedule[space:].strip()
     if schedule.startswith("@"):
-        _check_descriptor(schedule)
-        return
+        period = _period(schedule)
+        if period:
+            return Times(zone, period_seconds=period)
+        schedule = DESCRIPTORS[schedule]
     fields = schedule.split()
     if len(fields) != len(_FIELDS):
         raise _Wrong(f"expected exactly {len(_FIELDS)} fields, found {len(fields)}: [{' '.join(fields)}]")
+    bits = []
     for text, (lowest, highest, names) in zip(fields, _FIELDS, strict=True):
+        found = 0
         for expression in text.split(","):
             if expression:
-                _check_range(expression, lowest, highest, names)
+                found |= _range(expression, lowest, highest, names)
+        bits.append(found)
+    any_day = bool((bits[2] | bits[4]) & _STAR)
+    minutes, hours, days, months, weekdays = (found & ~_STAR for found in bits)
+    return Times(zone, minutes, hours, days, months, weekdays, any_day)
 
 
-def _check_descriptor(descriptor: str) -> None:
+def _period(descriptor: str) -> int:
+    """The seconds of ``@every``; 0 for one of the other descriptors."""
     if descriptor in DESCRIPTORS:
-        return
+        return 0
     if not descriptor.startswith(_EVERY):
         raise _Wrong(f"unrecognized descriptor: {descriptor}")
     duration = descriptor.removeprefix(_EVERY)
     if not _match_duration(duration):
         raise _Wrong(f"failed to parse duration {descriptor}: time: invalid duration {quoted(duration)}")
+    seconds = sum(float(number) * _UNIT_SECONDS[unit] for number, unit in _DURATION_PARTS.findall(duration))
+    return 1 if duration.startswith("-") else max(1, int(seconds + 1e-9))
 
 
-def _check_range(expression: str, lowest: int, highest: int, names: dict[str, int]) -> None:
+def _range(expression: str, lowest: int, highest: int, names: dict[str, int]) -> int:
+    """The bits of the values that it names."""
     parts = expression.split("/")
     bounds = parts[0].split("-")
+    star = 0
     if bounds[0] in ("*", "?"):
-        start, end = lowest, highest
+        start, end, star = lowest, highest, _STAR
     else:
         start = end = _number(bounds[0], names)
         if len(bounds) == 2:
@@ -96,6 +141,8 @@ def _check_range(expression: str, lowest: int, highest: int, names: dict[str, in
         step = _number(parts[1], {})
         if len(bounds) == 1:
             end = highest
+        if step > 1:
+            star = 0
     elif len(parts) > 2:
         raise _Wrong(f"too many slashes: {expression}")
     if start < lowest:
@@ -106,6 +153,7 @@ def _check_range(expression: str, lowest: int, highest: int, names: dict[str, in
         raise _Wrong(f"beginning of range ({start}) beyond end of range ({end}): {expression}")
     if step == 0:
         raise _Wrong(f"step of range should be a positive number: {expression}")
+    return star | sum(1 << value for value in range(start, end + 1, step))
 
 
 def _number(text: str, names: dict[str, int]) -> int:

@@ -11,6 +11,15 @@ from collections.abc import Awaitable, Iterable
 from typing import Final, NamedTuple
 
 from kcore.api import status
+from kcore.api.quota_usage import (
+    ZERO,
+    Evaluator,
+    Usage,
+    evaluator_of,
+    is_terminating,
+    selectors_of,
+    used_of,
+)
 from kcore.api.status import ApiError
 from kcore.apiserver.admission.contract import (
     ALL,
@@ -21,15 +30,6 @@ from kcore.apiserver.admission.contract import (
     Plugin,
     Request,
     refused,
-)
-from kcore.apiserver.admission.quota_usage import (
-    ZERO,
-    Evaluator,
-    Usage,
-    evaluator_of,
-    is_terminating,
-    selectors_of,
-    used_of,
 )
 from kcore.apiserver.view import View, Writer
 

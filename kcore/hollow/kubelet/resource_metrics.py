@@ -23,6 +23,7 @@ GROUP: Final = "metrics.k8s.io"
 API_VERSION: Final = f"{GROUP}/v1beta1"
 WINDOW: Final = "15s"
 NANO: Final = 1_000_000_000
+MILLION: Final = 1_000_000
 KIB: Final = 1024
 Object = dict[str, Any]
 ListAll = Callable[[str, str], Awaitable[Sequence[Object]]]  # of a resource and namespace ('' all)
@@ -74,19 +75,10 @@ class ResourceMetrics:
         raise ApiError(404, "NotFound", "the server could not find the requested resource", None)
 
     async def _pods(self, namespace: str) -> list[Object]:
-        now = time_text(time.time_ns() // 1_000_000_000 * 1000)
-        found = []
-        for pod in await self._running(namespace):
-            containers = [
-                {"name": each["name"], "usage": shown(self._usages.of(pod, each))}
-                for each in pod["spec"].get("containers") or ()
-            ]
-            found.append({**_head("PodMetrics", pod, now), "containers": containers})
-        return found
+        return metrics_of(await self._list_all("pods", namespace), self._usages, time.time_ns() // MILLION)
 
     async def _running(self, namespace: str = "") -> list[Object]:
-        pods = await self._list_all("pods", namespace)
-        return [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Running"]
+        return [pod for pod in await self._list_all("pods", namespace) if _runs(pod)]
 
     async def _nodes(self) -> list[Object]:
         now = time_text(time.time_ns() // 1_000_000_000 * 1000)
@@ -127,6 +119,23 @@ class ResourceMetrics:
             lines.append(f"# TYPE container_{word} {kind}")
             lines += [f"container_{word}{{{where}}} {usage[resource] * factor:.6f}" for where, usage in rows]
         return ("\n".join(lines) + "\n").encode()
+
+
+def metrics_of(pods: Iterable[Object], usages: Usages, now_ms: int) -> list[Object]:
+    """PodMetrics of those that run."""
+    now = time_text(now_ms // 1000 * 1000)
+    found = []
+    for pod in filter(_runs, pods):
+        containers = [
+            {"name": each["name"], "usage": shown(usages.of(pod, each))}
+            for each in pod["spec"].get("containers") or ()
+        ]
+        found.append({**_head("PodMetrics", pod, now), "containers": containers})
+    return found
+
+
+def _runs(pod: Object) -> bool:
+    return (pod.get("status") or {}).get("phase") == "Running"
 
 
 def _head(kind: str, obj: Mapping[str, Any], now: str) -> Object:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from kcore.api.quota_usage import evaluator_of
 from kcore.api.status import ApiError
-from kcore.apiserver.admission.quota_usage import evaluator_of
 from tests.apiserver.admission.operations import NOW, admit, chain, operation, pod, ready_cluster
 from tests.apiserver.view import Cluster, named
 

@@ -53,7 +53,17 @@ def ended(process: subprocess.Popen[Any]) -> Iterator[subprocess.Popen[Any]]:
 @contextmanager
 def up(folder: Path) -> Iterator[Path]:
     """Path of the kubeconfig of a ``kcore up``."""
-    command = [sys.executable, "-m", "kcore", "up", "--data-dir", str(folder / "data"), "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "kcore",
+        "up",
+        "--components=apiserver",
+        "--data-dir",
+        str(folder / "data"),
+        "--port",
+        "0",
+    ]
     with (
         open(folder / "up.log", "w") as log,
         ended(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)) as process,

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,13 +130,23 @@ class Session:
 
 
 @contextmanager
-def session(kubectl: str, folder: Path) -> Iterator[Session]:
-    """A new server with its store in the folder, stopped at the end."""
+def session(
+    kubectl: str, folder: Path, flags: Sequence[str] = ("--components=apiserver",)
+) -> Iterator[Session]:
+    """A new ``kcore up`` with its store in the folder, stopped at the end."""
     binaries = folder / "bin"
     binaries.mkdir()
     (binaries / "kubectl").symlink_to(shutil.which(kubectl) or kubectl)
     kubeconfig = folder / "admin.conf"
-    command = [sys.executable, "-m", "kcore", "up", "--port=0", f"--data-dir={folder / 'data'}"]
+    command = [
+        sys.executable,
+        "-m",
+        "kcore",
+        "up",
+        *flags,
+        "--port=0",
+        f"--data-dir={folder / 'data'}",
+    ]
     log = folder / "up.log"
     with log.open("w") as out:
         up = subprocess.Popen([*command, f"--kubeconfig={kubeconfig}"], stdout=out, stderr=out)

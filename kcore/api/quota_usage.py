@@ -126,7 +126,7 @@ def is_terminating(pod: Object) -> bool:
     return deadline is not None and int(deadline) >= 0
 
 
-def _counts(pod: Object, now: str) -> bool:
+def counts(pod: Object, now: str) -> bool:
     """False for a pod that has ended, or should have (QuotaV1Pod)."""
     if (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded"):
         return False
@@ -182,7 +182,7 @@ def _named(requests: Mapping[str, Amount], limits: Mapping[str, Amount]) -> Usag
 
 def _pod_usage(pod: Object, now: str) -> Usage:
     made: Usage = {"count/pods": ONE}
-    if not _counts(pod, now):
+    if not counts(pod, now):
         return made
     return made | _named(_sums(pod["spec"], "requests"), _sums(pod["spec"], "limits"))
 

@@ -1,0 +1,1 @@
+"""What runs beside an API server, in its process and event loop: scheduler, controllers, simulated nodes."""

@@ -1,0 +1,213 @@
+"""Every controller of kube-controller-manager by its name, and which of them a ``--controllers`` list means.
+
+Source: cmd/kube-controller-manager/names, app/controller_descriptor.go and controller-manager app/helper.go of
+Kubernetes 1.36.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from kcore.api.errors import InputError
+from kcore.controllers.bootstrap_tokens import TokenCleaner
+from kcore.controllers.cluster_role_aggregation import ClusterRoleAggregation
+from kcore.controllers.contract import Controller, Settings
+from kcore.controllers.cron_job import CronJob
+from kcore.controllers.deployment import Deployment
+from kcore.controllers.endpoint_slice import EndpointSlice
+from kcore.controllers.endpoint_slice_mirroring import EndpointSliceMirroring
+from kcore.controllers.endpoints import Endpoints
+from kcore.controllers.garbage_collector import GarbageCollector
+from kcore.controllers.horizontal_autoscaler import HorizontalAutoscaler
+from kcore.controllers.job import Job
+from kcore.controllers.namespace import GRACE_MS, Namespace
+from kcore.controllers.node_lifecycle import Limits, NodeLifecycle
+from kcore.controllers.replica_set import ReplicaSet
+from kcore.controllers.resource_quota import ResourceQuota
+from kcore.controllers.service_account import RootCertificate, ServiceAccount
+from kcore.controllers.taint_eviction import TaintEviction
+from kcore.controllers.ttl_after_finished import TTLAfterFinished
+
+EVERY: Final = "*"
+
+
+class Entry(NamedTuple):
+    """A controller, and how it is made; None where the settings leave it nothing to do."""
+
+    type: type[Controller]
+    make: Callable[[Settings], Controller | None]
+
+
+def _namespace(settings: Settings) -> Controller:
+    return Namespace(0 if settings.is_alone else GRACE_MS)
+
+
+def _node_lifecycle(settings: Settings) -> Controller:
+    flags = settings.flags
+    if not flags:
+        return NodeLifecycle()
+    return NodeLifecycle(
+        Limits(
+            monitor_ms=round(flags["node-monitor-period"] * 1000),
+            grace_ms=round(flags["node-monitor-grace-period"] * 1000),
+            startup_grace_ms=round(flags["node-startup-grace-period"] * 1000),
+            evictions_per_second=flags["node-eviction-rate"],
+            secondary_evictions_per_second=flags["secondary-node-eviction-rate"],
+            large_cluster_nodes=flags["large-cluster-size-threshold"],
+            unhealthy_zone_threshold=flags["unhealthy-zone-threshold"],
+        )
+    )
+
+
+def _root_certificate(settings: Settings) -> Controller | None:
+    return RootCertificate(settings.root_ca) if settings.root_ca else None
+
+
+def _endpoint_slice(settings: Settings) -> Controller:
+    if "max-endpoints-per-slice" in settings.flags:
+        return EndpointSlice(endpoints_max=settings.flags["max-endpoints-per-slice"])
+    return EndpointSlice()
+
+
+def _mirroring(settings: Settings) -> Controller:
+    if "mirroring-max-endpoints-per-subset" in settings.flags:
+        return EndpointSliceMirroring(endpoints_max=settings.flags["mirroring-max-endpoints-per-subset"])
+    return EndpointSliceMirroring()
+
+
+def _garbage_collector(settings: Settings) -> Controller | None:
+    return GarbageCollector() if settings.flags.get("enable-garbage-collector", True) else None
+
+
+def _autoscaler(settings: Settings) -> Controller:
+    sync_s = settings.flags.get("horizontal-pod-autoscaler-sync-period")
+    if sync_s is None:
+        return HorizontalAutoscaler(usage=settings.usage)
+    return HorizontalAutoscaler(usage=settings.usage, sync_ms=round(sync_s * 1000))
+
+
+ENTRIES: Final = (
+    Entry(ClusterRoleAggregation, lambda settings: ClusterRoleAggregation()),
+    Entry(CronJob, lambda settings: CronJob()),
+    Entry(Deployment, lambda settings: Deployment()),
+    Entry(EndpointSlice, _endpoint_slice),
+    Entry(EndpointSliceMirroring, _mirroring),
+    Entry(Endpoints, lambda settings: Endpoints()),
+    Entry(GarbageCollector, _garbage_collector),
+    Entry(HorizontalAutoscaler, _autoscaler),
+    Entry(Job, lambda settings: Job()),
+    Entry(Namespace, _namespace),
+    Entry(NodeLifecycle, _node_lifecycle),
+    Entry(ReplicaSet, lambda settings: ReplicaSet()),
+    Entry(ResourceQuota, lambda settings: ResourceQuota()),
+    Entry(RootCertificate, _root_certificate),
+    Entry(ServiceAccount, lambda settings: ServiceAccount()),
+    Entry(TTLAfterFinished, lambda settings: TTLAfterFinished()),
+    Entry(TaintEviction, lambda settings: TaintEviction()),
+    Entry(TokenCleaner, lambda settings: TokenCleaner()),
+)
+
+# Upstream's names and their older ones. Those without an entry above are known, so that a manifest written for
+# kube-controller-manager starts kcore, and do nothing.
+UPSTREAM: Final[Mapping[str, tuple[str, ...]]] = {
+    "serviceaccount-token-controller": ("serviceaccount-token",),
+    "endpoints-controller": ("endpoint",),
+    "endpointslice-controller": ("endpointslice",),
+    "endpointslice-mirroring-controller": ("endpointslicemirroring",),
+    "replicationcontroller-controller": ("replicationcontroller",),
+    "pod-garbage-collector-controller": ("podgc",),
+    "resourcequota-controller": ("resourcequota",),
+    "namespace-controller": ("namespace",),
+    "serviceaccount-controller": ("serviceaccount",),
+    "garbage-collector-controller": ("garbagecollector",),
+    "daemonset-controller": ("daemonset",),
+    "job-controller": ("job",),
+    "deployment-controller": ("deployment",),
+    "replicaset-controller": ("replicaset",),
+    "horizontal-pod-autoscaler-controller": ("horizontalpodautoscaling",),
+    "disruption-controller": ("disruption",),
+    "statefulset-controller": ("statefulset",),
+    "cronjob-controller": ("cronjob",),
+    "certificatesigningrequest-signing-controller": ("csrsigning",),
+    "certificatesigningrequest-approving-controller": ("csrapproving",),
+    "certificatesigningrequest-cleaner-controller": ("csrcleaner",),
+    "podcertificaterequest-cleaner-controller": (),
+    "ttl-controller": ("ttl",),
+    "bootstrap-signer-controller": ("bootstrapsigner",),
+    "token-cleaner-controller": ("tokencleaner",),
+    "node-ipam-controller": ("nodeipam",),
+    "node-lifecycle-controller": ("nodelifecycle",),
+    "taint-eviction-controller": (),
+    "device-taint-eviction-controller": (),
+    "persistentvolume-binder-controller": ("persistentvolume-binder",),
+    "persistentvolume-attach-detach-controller": ("attachdetach",),
+    "persistentvolume-expander-controller": ("persistentvolume-expander",),
+    "clusterrole-aggregation-controller": ("clusterrole-aggregation",),
+    "persistentvolumeclaim-protection-controller": ("pvc-protection",),
+    "persistentvolume-protection-controller": ("pv-protection",),
+    "podgroup-protection-controller": (),
+    "ttl-after-finished-controller": ("ttl-after-finished",),
+    "root-ca-certificate-publisher-controller": ("root-ca-cert-publisher",),
+    "service-ca-certificate-publisher-controller": ("service-ca-cert-publisher",),
+    "kube-apiserver-serving-clustertrustbundle-publisher-controller": (),
+    "ephemeral-volume-controller": ("ephemeral-volume",),
+    "storageversion-garbage-collector-controller": ("storage-version-gc",),
+    "resourceclaim-controller": ("resource-claim-controller",),
+    "resourcepoolstatusrequest-controller": (),
+    "legacy-serviceaccount-token-cleaner-controller": ("legacy-service-account-token-cleaner",),
+    "validatingadmissionpolicy-status-controller": (),
+    "volumeattributesclass-protection-controller": (),
+    "service-cidr-controller": (),
+    "storage-version-migrator-controller": ("svm",),
+    "selinux-warning-controller": (),
+    "service-lb-controller": ("service",),
+    "node-route-controller": ("route",),
+    "cloud-node-lifecycle-controller": ("cloud-node-lifecycle",),
+}
+ALIASES: Final = {alias: name for name, aliases in UPSTREAM.items() for alias in aliases}
+
+
+def is_enabled(name: str, is_on_by_default: bool, listed: Sequence[str]) -> bool:
+    """Whether the list means it: the first that names it says so, then ``*`` does for those that are on by default."""
+    for each in listed:
+        if each == name:
+            return True
+        if each == f"-{name}":
+            return False
+    return EVERY in listed and is_on_by_default
+
+
+def canonical(listed: Iterable[str], field: str = "--controllers") -> tuple[str, ...]:
+    """The list by today's names; InputError for one that is nobody's."""
+    made = []
+    for each in listed:
+        sign, name = ("-", each[1:]) if each.startswith("-") else ("", each)
+        name = ALIASES.get(name, name)
+        if name != EVERY and name not in UPSTREAM:
+            near = difflib.get_close_matches(name, [*UPSTREAM, *ALIASES], 1)
+            raise InputError(
+                f'"{name}" is not in the list of known controllers', field=field,
+                expected=near[0] if near else f"{EVERY}, or names such as {ENTRIES[0].type.name}, a - before those that are not to run",
+            )  # fmt: skip
+        made.append(sign + name)
+    return tuple(made)
+
+
+def make(settings: Settings, listed: Sequence[str] = (EVERY,)) -> list[Controller]:
+    """The controllers that the list means."""
+    named = canonical(listed)
+    chosen = []
+    for entry in ENTRIES:
+        if is_enabled(entry.type.name, entry.type.on_by_default, named):
+            controller = entry.make(settings)
+            if controller is not None:
+                chosen.append(controller)
+    return chosen
+
+
+def missing(listed: Sequence[str]) -> list[str]:
+    """Those that the list names one by one and that are not here."""
+    here = {entry.type.name for entry in ENTRIES}
+    return [name for name in canonical(listed) if name in UPSTREAM and name not in here]

@@ -1,0 +1,233 @@
+"""What pods use against what they should: how many replicas a resource metric asks for.
+
+Pure. Amounts are milli-units. Source: pkg/controller/podautoscaler/replica_calculator.go, metrics/ of Kubernetes 1.36.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from kcore.api.quantity import milli_value, parse_quantity
+from kcore.controllers.contract import Object
+from kcore.controllers.pods import condition
+from kcore.controllers.times import ms_of
+
+CPU_INITIALIZATION_MS: Final = 300_000  # --horizontal-pod-autoscaler-cpu-initialization-period
+INITIAL_READINESS_MS: Final = 30_000  # --horizontal-pod-autoscaler-initial-readiness-delay
+UNITS_MS: Final = {
+    "h": 3_600_000.0,
+    "m": 60_000.0,
+    "s": 1000.0,
+    "ms": 1.0,
+    "us": 1e-3,
+    "µs": 1e-3,
+    "ns": 1e-6,
+}
+PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(h|ms|m|s|us|µs|ns)")
+
+
+class NoCount(Exception):
+    """No count of replicas can be said, for the reason given."""
+
+
+class Used(NamedTuple):
+    """What a pod used over a window that ended then."""
+
+    amount: int
+    at_ms: int = 0
+    window_ms: int = 0
+
+
+class Tolerances(NamedTuple):
+    """How far from 1 a ratio may be without a change."""
+
+    down: float
+    up: float
+
+    def holds(self, ratio: float) -> bool:
+        """Nothing is to be changed."""
+        return 1.0 - self.down <= ratio <= 1.0 + self.up
+
+
+class Proposal(NamedTuple):
+    """How many replicas, and what was measured: percent of the requests, and the average of a pod."""
+
+    replicas: int
+    utilization: int | None
+    average: int
+
+
+def used_by_pod(metrics: Iterable[Object], resource: str, container: str = "") -> dict[str, Used]:
+    """What each pod of a PodMetricsList uses, or its one container does. Source: getPodMetrics, getContainerMetrics."""
+    found: dict[str, Used] = {}
+    for each in metrics:
+        containers = each.get("containers") or []
+        if container:
+            containers = [one for one in containers if one["name"] == container][:1]
+        if not containers or any(resource not in (one.get("usage") or {}) for one in containers):
+            continue
+        amount = sum(milli_value(parse_quantity(one["usage"][resource])) for one in containers)
+        window_ms = sum(float(part) * UNITS_MS[unit] for part, unit in PART.findall(each.get("window") or ""))
+        found[each["metadata"]["name"]] = Used(amount, ms_of(each.get("timestamp")) or 0, round(window_ms))
+    return found
+
+
+def by_utilization(
+    pods: Sequence[Object], used: Mapping[str, Used], resource: str, container: str, target: int,
+    current: int, tolerances: Tolerances, now_ms: int,
+) -> Proposal:  # fmt: skip
+    """The count at which pods use that percentage of their requests. Source: GetResourceReplicas."""
+    amounts, ready, unready, missing = _grouped(pods, used, resource, now_ms)
+    requests = {pod["metadata"]["name"]: _requested(pod, container, resource) for pod in pods}
+    percent, average = _percentage(amounts, requests)
+    replicas = _count(
+        amounts, ready, unready, missing, percent / target, current, tolerances,
+        lambda name: requests[name] * max(100, target) // 100,
+        lambda given: _percentage(given, requests)[0] / target,
+    )  # fmt: skip
+    return Proposal(replicas, percent, average)
+
+
+def by_value(
+    pods: Sequence[Object], used: Mapping[str, Used], resource: str, target: int, current: int,
+    tolerances: Tolerances, now_ms: int,
+) -> Proposal:  # fmt: skip
+    """The count at which pods use that much on average. Source: calcPlainMetricReplicas."""
+    amounts, ready, unready, missing = _grouped(pods, used, resource, now_ms)
+    average = sum(amounts.values()) // len(amounts)
+    replicas = _count(
+        amounts, ready, unready, missing, average / target, current, tolerances,
+        lambda name: target, lambda given: sum(given.values()) // len(given) / target,
+    )  # fmt: skip
+    return Proposal(replicas, None, average)
+
+
+def _count(
+    amounts: Mapping[str, int], ready: int, unready: set[str], missing: set[str], ratio: float, current: int,
+    tolerances: Tolerances, full: Callable[[str], int], again: Callable[[Mapping[str, int]], float],
+) -> int:  # fmt: skip
+    """Missing pods are taken to hold the scaling back: busy where it goes down, idle where it goes up; unready too."""
+    grows_with_unready = bool(unready) and ratio > 1.0
+    if not grows_with_unready and not missing:
+        return current if tolerances.holds(ratio) else math.ceil(ratio * ready)
+    amounts = dict(amounts)
+    if ratio != 1.0:
+        for name in missing:
+            amounts[name] = full(name) if ratio < 1.0 else 0
+    if grows_with_unready:
+        for name in unready:
+            amounts[name] = 0
+    new = again(amounts)
+    if tolerances.holds(new) or (ratio < 1.0 < new) or (ratio > 1.0 > new):
+        return current
+    count = math.ceil(new * len(amounts))
+    if (new < 1.0 and count > current) or (new > 1.0 and count < current):
+        return current
+    return count
+
+
+def _percentage(amounts: Mapping[str, int], requests: Mapping[str, int]) -> tuple[int, int]:
+    """Percent of the requests, and the average of a pod. Source: GetResourceUtilizationRatio."""
+    known = [name for name in amounts if name in requests]
+    used, requested = sum(amounts[name] for name in known), sum(requests[name] for name in known)
+    if not requested:
+        raise NoCount("no metrics returned matched known pods")
+    return used * 100 // requested, used // len(known)
+
+
+def _grouped(
+    pods: Sequence[Object], used: Mapping[str, Used], resource: str, now_ms: int
+) -> tuple[dict[str, int], int, set[str], set[str]]:
+    """What counts: amounts of pods, how many are ready, the unready ones, those without metrics. Source: groupPods."""
+    if not pods:
+        raise NoCount("no pods returned by selector while calculating replica count")
+    ready = 0
+    unready: set[str] = set()
+    missing: set[str] = set()
+    ignored: set[str] = set()
+    for pod in pods:
+        name, phase = pod["metadata"]["name"], (pod.get("status") or {}).get("phase")
+        if "deletionTimestamp" in pod["metadata"] or phase == "Failed":
+            ignored.add(name)
+        elif phase == "Pending":
+            unready.add(name)
+        elif name not in used:
+            missing.add(name)
+        elif resource == "cpu" and _is_starting(pod, used[name], now_ms):
+            unready.add(name)
+        else:
+            ready += 1
+    amounts = {name: each.amount for name, each in used.items() if name not in ignored | unready}
+    if not amounts:
+        raise NoCount("did not receive metrics for targeted pods (pods might be unready)")
+    return amounts, ready, unready, missing
+
+
+def _is_starting(pod: Object, used: Used, now_ms: int) -> bool:
+    found = condition(pod, "Ready")
+    started = ms_of(pod["status"].get("startTime"))
+    if found is None or started is None:
+        return True
+    changed = ms_of(found.get("lastTransitionTime")) or 0
+    if started + CPU_INITIALIZATION_MS > now_ms:
+        return found["status"] == "False" or used.at_ms < changed + used.window_ms
+    return found["status"] == "False" and started + INITIAL_READINESS_MS > changed
+
+
+# -- requests -------------------------------------------------------------------------------------------------------
+
+
+def _requested(pod: Object, container: str, resource: str) -> int:
+    """Source: calculateRequests."""
+    spec, name = pod["spec"], pod["metadata"]["name"]
+    whole = _requests(spec)
+    if not container and any(each in ("cpu", "memory") or each.startswith("hugepages-") for each in whole):
+        amount = _of_pod(spec, whole, resource)
+        if amount is None:
+            raise NoCount(f"missing pod-level request for {resource} in Pod {name}")
+        return amount
+    total = 0
+    sidecars = [each for each in spec.get("initContainers") or () if each.get("restartPolicy") == "Always"]
+    for each in [*spec["containers"], *sidecars]:
+        if container in ("", each["name"]):
+            if resource not in _requests(each):
+                raise NoCount(f"missing request for {resource} in container {each['name']} of Pod {name}")
+            total += _milli(_requests(each)[resource])
+        if container == each["name"]:
+            return total
+    if container:
+        raise NoCount(f"container {container} not found in Pod {name}")
+    return total
+
+
+def _requests(of: Object) -> Mapping[str, str]:
+    return (of.get("resources") or {}).get("requests") or {}
+
+
+def _milli(text: str) -> int:
+    return milli_value(parse_quantity(text))
+
+
+def _of_pod(spec: Object, whole: Mapping[str, str], resource: str) -> int | None:
+    """The pod's own request where it has one, its containers' otherwise. Source: component-helpers PodRequests."""
+    over = spec.get("overhead") or {}
+    extra = _milli(over[resource]) if resource in over else 0
+    if resource in whole:
+        return _milli(whole[resource]) + extra
+    given = [*spec["containers"], *(spec.get("initContainers") or ())]
+    if not any(resource in _requests(each) for each in given):
+        return extra if resource in over else None
+    total = sum(_milli(_requests(each).get(resource, "0")) for each in spec["containers"])
+    beside = most = 0
+    for each in spec.get("initContainers") or ():
+        amount = _milli(_requests(each).get(resource, "0"))
+        if each.get("restartPolicy") == "Always":
+            total += amount
+            beside += amount
+            most = max(most, beside)
+        else:
+            most = max(most, amount + beside)
+    return max(total, most) + extra

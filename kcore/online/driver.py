@@ -1,0 +1,511 @@
+"""The scheduler of a living cluster: watches, decides in batches, binds, evicts and tells. All its I/O is here.
+
+Source: pkg/scheduler/scheduler.go, schedule_one.go, framework/preemption of Kubernetes 1.36.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from kcore.api.errors import InputError
+from kcore.api.status import ApiError
+from kcore.client.asynchronous import AsyncClient
+from kcore.client.informer import SharedInformers
+from kcore.client.series import SeriesRecorder
+from kcore.client.store import Change, key_of
+from kcore.clock import REAL, Clock, Timed
+from kcore.kernel import JIT, is_cached, mark_cached
+from kcore.online.compiling import compile_kernels
+from kcore.online.debugger import dump, mismatches
+from kcore.online.events import Event, rejectors
+from kcore.online.extended import Extended
+from kcore.online.extenders import Extender, ExtenderError
+from kcore.online.metrics import ERROR, SCHEDULED, UNSCHEDULABLE, Metrics
+from kcore.online.mirror import SPREADING, Mirror, rows_of
+from kcore.online.queue import ACTIVE, IN_FLIGHT, INITIAL_BACKOFF_MS, MAX_BACKOFF_MS, SchedulingQueue, Waiting
+from kcore.online.writing import bound_note, condition_patch, preempted_patch, truncated
+from kcore.scheduler.config import default_configuration
+from kcore.scheduler.engine import Decisions, Engine, Options
+from kcore.scheduler.eviction import Candidate
+from kcore.scheduler.profile import SchedulerConfiguration
+
+BATCH: Final = 1_000  # pods decided without giving way to what else the loop has to do
+EXTENDED_BATCH: Final = 50  # the same where there are extenders, who are asked pod by pod
+COMPILED_FROM: Final = 20_000  # pods that wait times nodes, from which Numba is worth being loaded; no more are decided at once without
+OTHERS: Final = (*SPREADING, "namespaces", "poddisruptionbudgets.policy")
+ENDED: Final = ("Succeeded", "Failed")
+DEFAULT_NAME: Final = "default-scheduler"
+
+log: Final = logging.getLogger("kcore.scheduler")
+
+Object = dict[str, Any]
+
+
+class Scheduler:
+    """One scheduler over one set of informers, from ``start`` to ``stop``."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        *,
+        informers: SharedInformers | None = None,
+        configuration: SchedulerConfiguration | None = None,
+        recorder: Callable[[str], SeriesRecorder] | None = None,
+        random: np.random.Generator | None = None,
+        clock: Clock = REAL,
+        initial_backoff_ms: int = INITIAL_BACKOFF_MS,
+        max_backoff_ms: int = MAX_BACKOFF_MS,
+    ) -> None:
+        self._client = client
+        self._informers = informers if informers is not None else SharedInformers(client, clock=clock)
+        self._owns_informers = informers is None
+        self._configuration = configuration if configuration is not None else default_configuration()
+        make = recorder if recorder is not None else lambda name: SeriesRecorder(client, name, clock=clock)
+        self._recorders = {
+            profile.scheduler_name: make(profile.scheduler_name) for profile in self._configuration.profiles
+        }
+        self._random = random
+        self._clock = clock
+        self.metrics = Metrics()
+        self.queue = SchedulingQueue(
+            initial_backoff_ms=initial_backoff_ms, max_backoff_ms=max_backoff_ms, told=self.metrics.queued
+        )
+        self.mirror = Mirror(self._unreadable)
+        self._engine = Engine(self.mirror.state, self._configuration, compiled=False)
+        self._extenders = tuple(Extender(one) for one in self._configuration.extenders)
+        self._held: list[Waiting] = []  # in flight, and behind one that extenders are asked about
+        self._changes: list[tuple[str, Change]] = []
+        self._work = asyncio.Event()
+        self._timer: Timed | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.compiling: asyncio.Task[None] | None = None  # of kernels, once there is enough to do
+        self._writes: set[asyncio.Task[None]] = set()
+        self._registrations: list[Callable[[], None]] = []
+
+    # -- life -------------------------------------------------------------------------------------------------------
+    async def start(self) -> None:
+        """It schedules, once nodes, pods and all else have been listed."""
+        for resource in ("nodes", "pods", *OTHERS):
+            informer = self._informers.informer(resource)
+            registration = informer.add_batch_listener(
+                lambda changes, resource=resource: self._noted(resource, changes)  # type: ignore[misc]
+            )
+            self._registrations.append(registration.remove)
+        for recorder in self._recorders.values():
+            recorder.start()
+        self._informers.start()
+        await self._informers.synced()
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="scheduler")
+
+    async def stop(self) -> None:
+        """It decides nothing more; bindings that were under way have been answered."""
+        for remove in self._registrations:
+            remove()
+        for task in filter(None, (self._task, self.compiling)):
+            task.cancel()
+            await asyncio.wait([task])
+        if self._writes:
+            await asyncio.wait(self._writes)
+        if self._timer is not None:
+            self._timer.cancel()
+        for recorder in self._recorders.values():
+            await recorder.stop()
+        for extender in self._extenders:
+            await extender.close()
+        if self._owns_informers:
+            await self._informers.stop()
+
+    def _now_ms(self) -> int:
+        return int(self._clock.monotonic_s() * 1000)
+
+    def metrics_page(self) -> bytes:
+        """What ``/metrics`` answers."""
+        mirror = self.mirror
+        cached = {
+            "nodes": len(mirror.node_names), "pods": mirror.pod_count, "assumed_pods": mirror.assumed_count,
+        }  # fmt: skip
+        return self.metrics.page(self.queue.counts, cached)
+
+    def compare(self) -> list[str]:
+        """How its picture differs from what its informers see; nothing where it does not."""
+        self._take_in()
+        nodes, pods = self._informers.informer("nodes").list(), self._informers.informer("pods").list()
+        ours = [pod for pod in pods if pod["spec"].get("nodeName") or self._is_ours(pod)]
+        alive = [pod for pod in ours if (pod.get("status") or {}).get("phase") not in ENDED]
+        return list(mismatches(nodes, alive, self.mirror, self.queue))
+
+    def dump(self) -> list[str]:
+        """Its picture."""
+        return list(dump(self.mirror, self.queue))
+
+    # -- what watches say -------------------------------------------------------------------------------------------
+    def _noted(self, resource: str, changes: Sequence[Change]) -> None:
+        self._changes += [(resource, change) for change in changes]
+        self._work.set()
+
+    def _unreadable(self, key: str, fault: InputError) -> None:
+        log.error("%s: %s", key, fault)
+
+    def _take_in(self) -> None:
+        """The state and the queue are what was last seen."""
+        changes, self._changes = self._changes, []
+        events: set[Event] = set()
+        came: list[Any] = []
+        now_ms = self._now_ms()
+        # Nodes first: a pod that came with its node finds it.
+        for resource, change in changes:
+            if resource == "nodes":
+                events.add(self.mirror.node(change.old, change.new))
+        for resource, change in changes:
+            if resource == "pods":
+                found = self._pod(change, now_ms)
+                events.add(found)
+                if found is Event.POD_ASSIGNED or found & Event.POD_ASSIGNED:
+                    came.append(change.new)
+            elif resource != "nodes":
+                obj = change.new if change.new is not None else change.old
+                assert obj is not None
+                events.add(self.mirror.other(resource, key_of(obj), change.new))
+        event = functools.reduce(operator.or_, events, Event.NONE)
+        if event:
+            self.queue.happened(event, now_ms, came)
+
+    def _pod(self, change: Change, now_ms: int) -> Event:
+        event = Event.NONE
+        old, new = change.old, change.new
+        if new is None or (old is not None and old["metadata"]["uid"] != new["metadata"]["uid"]):
+            assert old is not None
+            key = key_of(old)
+            self.queue.delete(key)
+            event = self.mirror.gone(key, old["spec"].get("nodeName", ""))
+            if new is None:
+                return event
+        key = key_of(new)
+        node = new["spec"].get("nodeName", "")
+        if new.get("status", {}).get("phase") in ENDED:
+            self.queue.delete(key)
+            return event | self.mirror.gone(key, node)
+        if node:
+            self.queue.delete(key)
+            return event | self.mirror.bound(key, new)
+        if not self._is_ours(new) or "deletionTimestamp" in new["metadata"]:
+            self.queue.delete(key)
+            return event | self.mirror.gone(key)
+        known = self.queue.get(key)
+        before = known.obj if known is not None else None
+        self.queue.put(key, new, now_ms)
+        if _nominated(before) != _nominated(new) and (known is None or known.place != IN_FLIGHT):
+            # it counts where it is nominated, also for those before it in the queue
+            self.mirror.pending(key, new)
+        return event
+
+    def _is_ours(self, pod: Object) -> bool:
+        return pod["spec"].get("schedulerName", DEFAULT_NAME) in self._recorders
+
+    # -- the loop ---------------------------------------------------------------------------------------------------
+    async def _run(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            while self.step():
+                await self._ask_extenders()
+                await asyncio.sleep(0)
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due_ms = self.queue.next_ms()
+        if due_ms is not None:
+            delay_s = max(0, due_ms - self._now_ms()) / 1000
+            self._timer = self._clock.call_later(delay_s, self._work.set)
+
+    def step(self) -> bool:
+        """A batch was decided; False where there was none to decide."""
+        self._take_in()
+        self.mirror.refresh()
+        if self.mirror.compact():
+            self._engine = self._engine.on(self.mirror.state)
+        now_ms = self._now_ms()
+        batch = self._held or self.queue.pop(self._batch_max(), now_ms)
+        if not batch:
+            return bool(self._changes)
+        count = next((place for place, known in enumerate(batch) if self._interested(known)), len(batch))
+        self._held = batch[count:]
+        self._decide_all([known for known in batch[:count] if self.queue.get(known.key) is known], now_ms)
+        return True
+
+    def _batch_max(self) -> int:
+        """Pods that are decided at once; where it is worth it, kernels begin to be compiled."""
+        if self._extenders:
+            return EXTENDED_BATCH
+        if self._engine.compiled:
+            return BATCH
+        node_count = self.mirror.state.nodes.alive_count + 1
+        if self.compiling is None and JIT and self.queue.counts[ACTIVE] * node_count > COMPILED_FROM:
+            if is_cached():  # a second, less than it costs to go on without meanwhile
+                compile_kernels(self._configuration)
+                self._compiled()
+                return BATCH
+            self.compiling = asyncio.get_running_loop().create_task(self._compile())
+        return max(1, COMPILED_FROM // node_count)
+
+    async def _compile(self) -> None:
+        try:
+            await asyncio.to_thread(compile_kernels, self._configuration)
+        except Exception:
+            log.exception("kernels cannot be compiled; scheduling goes on without")
+            return
+        mark_cached()
+        self._compiled()
+        self._work.set()
+
+    def _compiled(self) -> None:
+        self._engine = Engine(self.mirror.state, self._configuration, compiled=True)
+
+    # -- pods that extenders are asked about --------------------------------------------------------------------------
+    def _interested(self, known: Waiting) -> list[Extender]:
+        return [one for one in self._extenders if one.is_interested(known.obj)]
+
+    async def _ask_extenders(self) -> None:
+        """The pod that is first of those held is decided, if extenders are interested in it."""
+        if not self._held or not (extenders := self._interested(self._held[0])):
+            return
+        known, now_ms = self._held.pop(0), self._now_ms()
+        if self.queue.get(known.key) is not known:
+            return
+        row = self.mirror.pending(known.key, known.obj)
+        if row is None:
+            self.queue.unschedulable(known, (), now_ms)
+            return
+        options = Options(engine="full", random=self._random, preemption="nominate")
+        try:
+            decisions = await Extended(self._engine, self.mirror, row, known.obj, extenders).decide(options)
+        except Exception as error:
+            if not isinstance(error, ExtenderError):
+                log.exception("scheduling %s failed", known.key)
+            self._undecided(known, str(error), now_ms)
+            return
+        if self.queue.get(known.key) is known:
+            self._follow(decisions, {row: known}, now_ms)
+
+    def _undecided(self, known: Waiting, message: str, now_ms: int) -> None:
+        self.mirror.forget(known.key)
+        self.metrics.attempted(ERROR, self._name_of(known.obj), self._since_s(now_ms))
+        self.queue.failed(known, now_ms)
+        self._spawn(self._failed(known, message))
+
+    def _decide_all(self, batch: Sequence[Waiting], now_ms: int) -> None:
+        """The pods are decided; where that fails, one by one, so that the one it is about keeps no other waiting."""
+        rows, waiting = [], []
+        for known in batch:
+            row = self.mirror.pending(known.key, known.obj)
+            if row is None:
+                self.queue.unschedulable(known, (), now_ms)
+            else:
+                rows.append(row)
+                waiting.append(known)
+        if not rows:
+            return
+        try:
+            decisions = self._decided(rows)
+        except Exception as error:
+            for known in waiting:
+                self.mirror.forget(known.key)
+            if len(waiting) > 1:
+                for known in waiting:
+                    self._decide_all([known], now_ms)
+                return
+            log.exception("scheduling %s failed", waiting[0].key)
+            self._undecided(waiting[0], str(error), now_ms)
+            return
+        self._follow(decisions, dict(zip(rows, waiting, strict=True)), now_ms)
+
+    def _since_s(self, now_ms: int) -> float:
+        return (self._now_ms() - now_ms) / 1000
+
+    def _decided(self, rows: list[int]) -> Decisions:
+        options = Options(engine="auto", random=self._random, preemption="nominate")
+        return self._engine.schedule(rows_of(rows), options)
+
+    def _follow(self, decisions: Decisions, by_row: dict[int, Waiting], now_ms: int) -> None:
+        """What was decided is under way: bindings, words, preemptions."""
+        names = self.mirror.state.nodes.name
+        seconds = self._since_s(now_ms) / len(by_row)
+        slots = decisions.node.tolist()
+        for position, row in enumerate(decisions.rows.tolist()):
+            known, slot = by_row[row], slots[position]
+            if slot >= 0:
+                node = names(slot)
+                self.mirror.assumed(row, node)
+                self._spawn(self._bind(known, node, seconds))
+            else:
+                self._refused(known, position, decisions, now_ms)
+                self.metrics.attempted(UNSCHEDULABLE, self._name_of(known.obj), seconds)
+
+    def _refused(self, known: Waiting, position: int, decisions: Decisions, now_ms: int) -> None:
+        reason = decisions.reason.get(position, "")
+        chosen = decisions.preemptions.get(position)
+        self.queue.unschedulable(known, rejectors(reason), now_ms)
+        self._recorder(known.obj).event(
+            known.obj, "Warning", "FailedScheduling", "Scheduling", truncated(reason)
+        )
+        node: str | None = None
+        victims: list[str] = []
+        if chosen is not None:
+            node, victims = self._victims(chosen)
+        elif position in decisions.denied:
+            node = ""
+        self._spawn(self._told(known, reason, node, victims))
+
+    def _victims(self, chosen: Candidate) -> tuple[str, list[str]]:
+        state = self.mirror.state
+        state.preempting.update(chosen.victims)
+        self.metrics.preempted(len(chosen.victims))
+        return state.nodes.name(chosen.node), [self.mirror.key_of(row) for row in chosen.victims]
+
+    def _recorder(self, pod: Object) -> SeriesRecorder:
+        return self._recorders[pod["spec"].get("schedulerName", DEFAULT_NAME)]
+
+    # -- writes -----------------------------------------------------------------------------------------------------
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
+    async def _bind(self, known: Waiting, node: str, seconds: float) -> None:
+        obj = known.obj
+        metadata = obj["metadata"]
+        name, namespace = metadata["name"], metadata["namespace"]
+        binding = {
+            "apiVersion": "v1", "kind": "Binding",
+            "metadata": {"name": name, "namespace": namespace, "uid": metadata["uid"]},
+            "target": {"kind": "Node", "name": node},
+        }  # fmt: skip
+        try:
+            if not (self._extenders and await self._bound_by_extender(known, node)):
+                await self._client.create(binding, resource="pods", name=name, subresource="binding")
+        except (ApiError, OSError, ExtenderError) as error:
+            self.metrics.attempted(ERROR, self._name_of(obj), seconds)
+            await self._not_bound(known, error)
+            return
+        self.metrics.attempted(SCHEDULED, self._name_of(obj), seconds)
+        self.metrics.bound(known.attempts, (self._now_ms() - known.first_ms) / 1000)
+        self.queue.delete(known.key)
+        self._recorder(obj).event(
+            obj, "Normal", "Scheduled", "Binding", bound_note(namespace, name, node)
+        )  # fmt: skip
+
+    async def _bound_by_extender(self, known: Waiting, node: str) -> bool:
+        """Whether an extender has bound the pod; ExtenderError where it failed and may not be ignored."""
+        for extender in self._interested(known):
+            if not extender.settings.bind_verb:
+                continue
+            try:
+                await extender.bind(known.obj, node)
+            except ExtenderError as error:
+                if not extender.settings.is_ignorable:
+                    raise
+                log.info("skipping extender %s: %s", extender.settings.url_prefix, error)
+                continue
+            return True
+        return False
+
+    async def _not_bound(self, known: Waiting, error: Exception) -> None:
+        self.mirror.forget(known.key)
+        is_gone = isinstance(error, ApiError) and error.code == 404
+        if is_gone or self.queue.get(known.key) is not known:
+            if self.queue.get(known.key) is known:
+                self.queue.delete(known.key)
+            return
+        now_ms = self._now_ms()
+        self.queue.failed(known, now_ms)
+        self.queue.happened(Event.POD_GONE, now_ms)
+        self._work.set()
+        by_extender = isinstance(error, ExtenderError)
+        await self._failed(
+            known, str(error) if by_extender else f'running Bind plugin "DefaultBinder": {error}'
+        )
+
+    async def _failed(self, known: Waiting, message: str) -> None:
+        """The pod's status and an event say what went wrong with it."""
+        self._recorder(known.obj).event(
+            known.obj, "Warning", "FailedScheduling", "Scheduling", truncated(message)
+        )
+        await self._patch(
+            known.obj, condition_patch(known.obj, "SchedulerError", message, None, self._clock.time_s())
+        )
+
+    async def _told(self, known: Waiting, reason: str, node: str | None, victims: Sequence[str]) -> None:
+        """The pod's status says why it waits and where for; what is to make room for it goes."""
+        patch = condition_patch(known.obj, "Unschedulable", reason, node, self._clock.time_s())
+        if patch is not None:
+            await self._patch(known.obj, patch)
+        if node and victims:
+            await asyncio.gather(*(self._passed_over(key) for key in self._outranked(known, node)))
+            left = await asyncio.gather(*(self._evict(key, known, node) for key in victims))
+            stays = [key for key, has_gone in zip(victims, left, strict=True) if not has_gone]
+            if stays:
+                # Nothing will free the node: the pod looks for room anew.
+                self.mirror.spared(stays)
+                self.queue.happened(Event.POD_GONE, self._now_ms())
+                self._work.set()
+
+    def _outranked(self, known: Waiting, node: str) -> list[str]:
+        """Pods of lower priority that were nominated to the node, as their status still says."""
+        lesser = (each for each in self.queue.waiting() if each.priority < known.priority)
+        return [each.key for each in lesser if _nominated(each.obj) == node]
+
+    async def _passed_over(self, key: str) -> None:
+        known = self.queue.get(key)
+        if known is not None:
+            await self._patch(known.obj, {"status": {"nominatedNodeName": None}})
+
+    async def _evict(self, key: str, known: Waiting, node: str) -> bool:
+        """Whether the pod goes to make room; True, too, where it has gone by itself."""
+        victim = self.mirror.object_of(key)
+        if victim is None or "deletionTimestamp" in victim["metadata"]:
+            return True
+        metadata = victim["metadata"]
+        await self._patch(victim, preempted_patch(victim, self._name_of(known.obj), self._clock.time_s()))
+        try:
+            await self._client.delete(
+                "pods", metadata["name"], metadata["namespace"], preconditions={"uid": metadata["uid"]}
+            )
+        except (ApiError, OSError) as error:
+            if isinstance(error, ApiError) and error.code == 404:
+                return True
+            log.error("preempting %s: %s", key, error)
+            return False
+        note = f"Preempted by pod {known.obj['metadata']['uid']} on node {node}"
+        self._recorder(known.obj).event(victim, "Normal", "Preempted", "Preempting", note, related=known.obj)
+        return True
+
+    def _name_of(self, pod: Object) -> str:
+        name: str = pod["spec"].get("schedulerName", DEFAULT_NAME)
+        return name
+
+    async def _patch(self, pod: Object, patch: Object | None) -> None:
+        if patch is None:
+            return
+        metadata = pod["metadata"]
+        try:
+            await self._client.patch(
+                "pods", metadata["name"], patch, metadata["namespace"], type="strategic", subresource="status"
+            )
+        except (ApiError, OSError) as error:
+            if not (isinstance(error, ApiError) and error.code == 404):
+                log.error("status of %s/%s: %s", metadata["namespace"], metadata["name"], error)
+
+
+def _nominated(pod: Object | None) -> str:
+    name: str = ((pod or {}).get("status") or {}).get("nominatedNodeName") or ""
+    return name

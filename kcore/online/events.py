@@ -1,0 +1,167 @@
+"""What happens in a cluster that may let a pod fit which fitted nowhere, and whom it may help.
+
+A plugin names the events that may change its verdict; a pod that it rejected is tried again once one of those has
+happened. Too many tries cost a little time, one too few leaves a pod waiting for the periodic flush: where upstream's
+hint needs more than the event tells, the answer here is yes.
+Source: EventsToRegister of pkg/scheduler/framework/plugins/*, staging kube-scheduler framework types of Kubernetes 1.36.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from enum import IntFlag
+from typing import Any, Final
+
+import msgspec
+
+from kcore.api.errors import InputError
+from kcore.api.objects import LabelSelector
+from kcore.api.selectors import Selector, from_label_selector
+
+Object = dict[str, Any]
+REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
+
+
+class Event(IntFlag):
+    """Kinds of events, as a set of bits."""
+
+    NONE = 0
+    NODE_ADD = 1
+    NODE_ALLOCATABLE = 2
+    NODE_LABEL = 4
+    NODE_TAINT = 8
+    NODE_DELETE = 16
+    POD_ASSIGNED = 32
+    POD_GONE = 64
+    POD_LABEL = 128
+    POD_SCALED_DOWN = 256
+    NAMESPACE_LABEL = 512
+    NODE_IMAGES = 1024
+    ALL = 2047
+
+
+FREED: Final = Event.POD_GONE | Event.POD_SCALED_DOWN
+REGISTERED: Final = {
+    "NodeResourcesFit": FREED | Event.NODE_ADD | Event.NODE_ALLOCATABLE,
+    "NodeAffinity": Event.NODE_ADD | Event.NODE_LABEL,
+    "NodeName": Event.NODE_ADD,
+    "NodeUnschedulable": Event.NODE_ADD | Event.NODE_TAINT,
+    "TaintToleration": Event.NODE_ADD | Event.NODE_TAINT,
+    "NodePorts": Event.NODE_ADD | Event.POD_GONE,
+    "PodTopologySpread": Event.POD_ASSIGNED | Event.POD_GONE | Event.POD_LABEL | Event.NODE_ADD | Event.NODE_DELETE
+    | Event.NODE_LABEL | Event.NODE_TAINT,
+    "InterPodAffinity": Event.POD_ASSIGNED | Event.POD_GONE | Event.POD_LABEL | Event.NODE_ADD | Event.NODE_LABEL
+    | Event.NAMESPACE_LABEL,
+    "NoNodes": Event.NODE_ADD,
+}  # fmt: skip
+
+_WORDS: Final = (
+    (re.compile(r"Insufficient |Too many pods"), "NodeResourcesFit"),
+    (re.compile(r"affinity/selector|scheduler-enforced node affinity|conflict|plugin\(s\) \[NodeAffinity\]"), "NodeAffinity"),
+    (re.compile(r"requested node name"), "NodeName"),
+    (re.compile(r"were unschedulable"), "NodeUnschedulable"),
+    (re.compile(r"untolerated taint"), "TaintToleration"),
+    (re.compile(r"free ports"), "NodePorts"),
+    (re.compile(r"topology spread"), "PodTopologySpread"),
+    (re.compile(r"pod affinity rules|anti-affinity rules"), "InterPodAffinity"),
+    (re.compile(r"no nodes available"), "NoNodes"),
+)  # fmt: skip
+_PART: Final = re.compile(r", (?=\d+ )")  # between two reasons; what a reason says may hold a comma
+
+
+def rejectors(reason: str) -> frozenset[str]:
+    """The plugins whose words are in a FitError; none where some are somebody else's, who may be waiting for anything."""
+    sentence = reason.partition(" preemption: ")[0].partition(" no new claims to deallocate,")[0]
+    found = set()
+    for part in _PART.split(sentence.partition(" nodes are available: ")[2] or sentence):
+        plugin = next((plugin for words, plugin in _WORDS if words.search(part)), None)
+        if plugin is None:
+            return frozenset()
+        found.add(plugin)
+    return frozenset(found)
+
+
+def awaited(plugins: Iterable[str]) -> Event:
+    """The events that may help a pod that these plugins rejected; all of them where one is not known here."""
+    found = Event.NONE
+    for plugin in plugins:
+        found |= REGISTERED.get(plugin, Event.ALL)
+    return found or Event.ALL
+
+
+_NAMES: Final = {
+    Event.NODE_ADD: "NodeAdd", Event.NODE_ALLOCATABLE: "NodeUpdateNodeAllocatable",
+    Event.NODE_LABEL: "NodeUpdateNodeLabel", Event.NODE_TAINT: "NodeUpdateNodeTaint", Event.NODE_DELETE: "NodeDelete",
+    Event.POD_ASSIGNED: "AssignedPodAdd", Event.POD_GONE: "AssignedPodDelete",
+    Event.POD_LABEL: "AssignedPodUpdatePodLabel", Event.POD_SCALED_DOWN: "AssignedPodUpdatePodScaleDown",
+    Event.NAMESPACE_LABEL: "NamespaceUpdate", Event.NODE_IMAGES: "NodeUpdate",
+}  # fmt: skip
+
+
+def name_of(event: Event) -> str:
+    """An event by upstream's name, the first where there are several."""
+    return next(_NAMES[one] for one in Event if one in _NAMES and event & one)
+
+
+Wanted = tuple[tuple[frozenset[str] | None, Selector], ...]
+
+
+def wanted_of(pod: Object, plugins: Iterable[str]) -> Wanted | None:
+    """The pods whose coming may help that one, by namespaces (None: any) and selector; None where any pod may.
+
+    Only PodTopologySpread and InterPodAffinity ever wait for a pod to come: for one like those that they count.
+    """
+    if not frozenset(plugins) & {"PodTopologySpread", "InterPodAffinity"}:
+        return None
+    spec, own = pod["spec"], frozenset((pod["metadata"].get("namespace") or "",))
+    constraints = spec.get("topologySpreadConstraints")
+    if "PodTopologySpread" in plugins and not constraints:
+        return None  # the profile's own constraints, whose selectors are those of services and controllers
+    found: list[tuple[frozenset[str] | None, Selector]] = []
+    try:
+        found += [(own, _selector(constraint.get("labelSelector"))) for constraint in constraints or ()]
+        affinity = ((spec.get("affinity") or {}).get("podAffinity") or {}).get(REQUIRED)
+        for term in affinity or ():
+            named = frozenset(term.get("namespaces") or ()) or own
+            found.append(
+                (
+                    named if term.get("namespaceSelector") is None else None,
+                    _selector(term.get("labelSelector")),
+                )
+            )
+    except (InputError, msgspec.ValidationError):
+        return None
+    return tuple(found)
+
+
+def _selector(given: Object | None) -> Selector:
+    return from_label_selector(None if given is None else msgspec.convert(given, LabelSelector))
+
+
+def is_wanted(wanted: Wanted | None, namespace: str, labels: Mapping[str, str]) -> bool:
+    """Whether a pod of that namespace with those labels is one of them."""
+    return wanted is None or any(
+        (namespaces is None or namespace in namespaces) and selector.matches(labels)
+        for namespaces, selector in wanted
+    )
+
+
+def of_node(old: Object | None, new: Object | None) -> Event:
+    """What a change of a node is."""
+    if old is None or new is None:
+        return Event.NODE_ADD if old is None else Event.NODE_DELETE
+    found = Event.NONE
+    if old["metadata"].get("labels") != new["metadata"].get("labels"):
+        found |= Event.NODE_LABEL
+    before, after = old.get("spec") or {}, new.get("spec") or {}
+    if before.get("taints") != after.get("taints") or before.get("unschedulable") != after.get(
+        "unschedulable"
+    ):
+        found |= Event.NODE_TAINT
+    was, now = old.get("status") or {}, new.get("status") or {}
+    if was.get("allocatable") != now.get("allocatable") or was.get("capacity") != now.get("capacity"):
+        found |= Event.NODE_ALLOCATABLE
+    if was.get("images") != now.get("images"):
+        found |= Event.NODE_IMAGES
+    return found

@@ -1,0 +1,62 @@
+"""What the scheduler writes into the status of pods, and its notes.
+
+Source: pkg/scheduler/schedule_one.go (updatePod, handleSchedulingFailure), framework/preemption of Kubernetes 1.36.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+NOTE_CHARS_MAX: Final = 1024
+
+Object = dict[str, Any]
+
+
+def bound_note(namespace: str, name: str, node: str) -> str:
+    """The note of the Scheduled event."""
+    return f"Successfully assigned {namespace}/{name} to {node}"
+
+
+def truncated(note: str) -> str:
+    """A note as long as an event may hold."""
+    return note if len(note) <= NOTE_CHARS_MAX else note[: NOTE_CHARS_MAX - len(" ...")] + " ..."
+
+
+def condition_patch(pod: Object, reason: str, message: str, node: str | None, time_s: float) -> Object | None:
+    """The status patch that says why a pod has no node; None where it says so already.
+
+    ``node`` is the node nominated now, "" takes a nomination back, None leaves it.
+    """
+    status = pod.get("status") or {}
+    patch: Object = {}
+    wanted = {"type": "PodScheduled", "status": "False", "reason": reason, "message": message}
+    old = next((one for one in status.get("conditions") or () if one["type"] == "PodScheduled"), None)
+    generation = pod["metadata"].get("generation")
+    if generation:
+        wanted["observedGeneration"] = generation
+    if old is None or any(old.get(name) != value for name, value in wanted.items()):
+        since = (old or {}).get("lastTransitionTime")
+        if old is None or old["status"] != "False" or not since:
+            since = _text(time_s)
+        patch["conditions"] = [{**wanted, "lastProbeTime": None, "lastTransitionTime": since}]
+    if node is not None and status.get("nominatedNodeName", "") != node:
+        patch["nominatedNodeName"] = node or None
+    return {"status": patch} if patch else None
+
+
+def preempted_patch(pod: Object, scheduler: str, time_s: float) -> Object:
+    """The status patch that says that a pod goes to make room for another."""
+    condition = {
+        "type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler",
+        "message": f"{scheduler}: preempting to accommodate a higher priority pod",
+        "lastProbeTime": None, "lastTransitionTime": _text(time_s),
+    }  # fmt: skip
+    generation = pod["metadata"].get("generation")
+    if generation:
+        condition["observedGeneration"] = generation
+    return {"status": {"conditions": [condition]}}
+
+
+def _text(time_s: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_s))

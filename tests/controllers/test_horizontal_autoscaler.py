@@ -1,0 +1,236 @@
+"""The autoscaler: its arithmetic with numbers of upstream's tests, and one that scales a deployment."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from kcore.controllers import horizontal_autoscaler_pace as pace
+from kcore.controllers.deployment import Deployment
+from kcore.controllers.horizontal_autoscaler import HorizontalAutoscaler
+from kcore.controllers.horizontal_autoscaler_usage import (
+    NoCount,
+    Tolerances,
+    Used,
+    by_utilization,
+    by_value,
+    used_by_pod,
+)
+from kcore.controllers.replica_set import ReplicaSet
+from tests.controllers.living import living, workload
+
+Object = dict[str, Any]
+NOW = 1_800_000_000_000
+TOLERANCES = Tolerances(0.1, 0.1)
+
+
+def pods(count: int, request: str = "1", unready: int = 0) -> list[Object]:
+    made = []
+    for number in range(count):
+        ready = "False" if number < unready else "True"
+        condition = {"type": "Ready", "status": ready, "lastTransitionTime": "2026-01-01T00:00:00Z"}
+        made.append(
+            {
+                "metadata": {"name": f"pod-{number}"},
+                "spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": request}}}]},
+                "status": {
+                    "phase": "Running",
+                    "startTime": "2026-01-01T00:00:00Z",
+                    "conditions": [condition],
+                },
+            }
+        )
+    return made
+
+
+@pytest.mark.parametrize(
+    ("count", "amounts", "unready", "target", "current", "wanted"),
+    [
+        (3, [300, 500, 700], 0, 30, 3, (5, 50)),  # scale up
+        (3, [300, 500, 700], 1, 30, 3, (4, 60)),  # hot but one unready: scales less
+        (3, [100, 300, 500], 1, 30, 3, (3, 40)),  # the unready one is idle, and holds it back
+        (3, [400, 500, 600], 0, 47, 3, (3, 50)),  # within the tolerance
+        (5, [100, 300, 500, 250, 250], 0, 50, 5, (3, 28)),  # scale down
+        (4, [1000, 500], 0, 50, 4, (4, 75)),  # two without metrics
+        (2, [1000], 0, 50, 2, (2, 100)),
+    ],
+)
+def test_counts_by_utilization(
+    count: int, amounts: list[int], unready: int, target: int, current: int, wanted: tuple[int, int]
+) -> None:
+    used = {f"pod-{number}": Used(amount) for number, amount in enumerate(amounts)}
+    made = by_utilization(pods(count, unready=unready), used, "cpu", "", target, current, TOLERANCES, NOW)
+    assert (made.replicas, made.utilization) == wanted
+
+
+def test_counts_by_value_and_what_keeps_them_from_being_said() -> None:
+    used = {f"pod-{number}": Used(20_000) for number in range(3)}
+    assert by_value(pods(3), used, "qps", 15_000, 3, TOLERANCES, NOW) == (4, None, 20_000)
+    with pytest.raises(NoCount, match="no pods returned by selector"):
+        by_value([], used, "qps", 1, 3, TOLERANCES, NOW)
+    with pytest.raises(NoCount, match="did not receive metrics for targeted pods"):
+        by_value(pods(3), {}, "qps", 1, 3, TOLERANCES, NOW)
+    bare = pods(1)
+    bare[0]["spec"]["containers"][0] = {"name": "main"}
+    with pytest.raises(NoCount, match="missing request for cpu in container main of Pod pod-0"):
+        by_utilization(bare, used, "cpu", "", 50, 1, TOLERANCES, NOW)
+
+
+def test_metrics_are_summed_over_containers() -> None:
+    containers = [{"name": "a", "usage": {"cpu": "100m"}}, {"name": "b", "usage": {"cpu": "1"}}]
+    metrics = [
+        {
+            "metadata": {"name": "p"},
+            "timestamp": "2026-01-01T00:00:00Z",
+            "window": "1m0.5s",
+            "containers": containers,
+        }
+    ]
+    assert used_by_pod(metrics, "cpu")["p"][::2] == (1100, 60_500)
+    assert used_by_pod(metrics, "cpu", "a")["p"].amount == 100
+    assert not used_by_pod(metrics, "memory") and not used_by_pod(metrics, "cpu", "c")
+
+
+def test_without_behavior_it_doubles_at_most_and_goes_down_after_five_minutes() -> None:
+    memory = pace.Memory()
+
+    def go(current: int, desired: int, after_ms: int) -> tuple[int, str, str]:
+        made = pace.paced(memory, None, current, desired, 1, 10, NOW + after_ms)
+        return made.replicas, made.able[0], made.limit[0]
+
+    assert go(1, 20, 0) == (4, "ReadyForNewScale", "ScaleUpLimit")
+    assert go(8, 20, 15_000) == (10, "ReadyForNewScale", "TooManyReplicas")
+    assert go(10, 2, 30_000) == (10, "ScaleDownStabilized", "TooManyReplicas")
+    assert go(10, 2, 300_000) == (10, "ScaleDownStabilized", "TooManyReplicas")
+    assert go(10, 2, 330_001) == (2, "ReadyForNewScale", "DesiredWithinRange")
+    assert go(2, 0, 331_000) == (2, "ScaleDownStabilized", "DesiredWithinRange")
+
+
+def test_policies_limit_the_pace_within_their_periods() -> None:
+    up = {
+        "stabilizationWindowSeconds": 0, "selectPolicy": "Max",
+        "policies": [{"type": "Pods", "value": 2, "periodSeconds": 60}],
+    }  # fmt: skip
+    down = {
+        "stabilizationWindowSeconds": 0, "selectPolicy": "Min",
+        "policies": [
+            {"type": "Percent", "value": 50, "periodSeconds": 60}, {"type": "Pods", "value": 1, "periodSeconds": 60},
+        ],
+    }  # fmt: skip
+    behavior = {"scaleUp": up, "scaleDown": down}
+    memory = pace.Memory()
+
+    def go(current: int, desired: int, after_ms: int) -> tuple[int, str]:
+        made = pace.paced(memory, behavior, current, desired, 1, 100, NOW + after_ms)
+        pace.remember_change(memory, behavior, current, made.replicas, NOW + after_ms)
+        return made.replicas, made.limit[0]
+
+    assert go(2, 9, 0) == (4, "ScaleUpLimit")
+    assert go(4, 9, 30_000) == (4, "ScaleUpLimit")
+    assert go(4, 9, 60_001) == (6, "ScaleUpLimit")
+    assert go(6, 1, 180_000) == (5, "ScaleDownLimit")
+    assert (
+        pace.paced(
+            memory, {**behavior, "scaleDown": {**down, "selectPolicy": "Disabled"}}, 5, 1, 1, 9, NOW
+        ).replicas
+        == 5
+    )
+
+
+def autoscaler(**spec: Any) -> Object:
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    return {
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 5, **spec},
+    }  # fmt: skip
+
+
+def condition(obj: Object, kind: str) -> tuple[str, str, str]:
+    found = [each for each in obj["status"].get("conditions") or () if each["type"] == kind]
+    return (found[0]["status"], found[0]["reason"], found[0]["message"]) if found else ("", "", "")
+
+
+def test_a_deployment_follows_its_use_of_cpu() -> None:
+    busy = {"cpu": "0"}
+
+    def usage(namespace: str, selector: str) -> Object:
+        assert (namespace, selector) == ("default", "app=web")
+        return {
+            "items": [
+                {
+                    "metadata": {"name": pod["metadata"]["name"]}, "timestamp": "2027-01-01T00:00:00Z", "window": "10s",
+                    "containers": [{"name": "main", "usage": {"cpu": busy["cpu"]}}],
+                }
+                for pod in seen()
+            ]
+            if busy["cpu"] != "0"
+            else []
+        }  # fmt: skip
+
+    async def run() -> None:
+        nonlocal seen
+        async with living(HorizontalAutoscaler(usage=usage, sync_ms=50), Deployment(), ReplicaSet()) as it:
+            seen = it.pods.list
+            web = workload("Deployment", "web", 2)
+            web["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"memory": "1Gi"}}
+            await it.client.create(web)
+            await it.until_there(
+                "deployments", "web", lambda found: found["status"].get("readyReplicas") == 2
+            )
+            memory = {"name": "memory", "target": {"type": "AverageValue", "averageValue": "100"}}
+            await it.client.create(autoscaler(metrics=[{"type": "Resource", "resource": memory}]))
+            kind = "ScalingActive"
+            found = await it.until_there(
+                "horizontalpodautoscalers", "web", lambda found: condition(found, kind)[0]
+            )
+            why = (
+                "failed to get memory usage: unable to get metrics for resource memory: no metrics returned from resource "
+                "metrics API"
+            )
+            assert condition(found, kind) == (
+                "False", "FailedGetResourceMetric", "the HPA was unable to compute the replica count: " + why,
+            )  # fmt: skip
+            said = it.told.said("HorizontalPodAutoscaler")
+            assert said[:2] == [
+                why,
+                "invalid metrics (1 invalid out of 1), first error is: failed to get memory resource metric value: "
+                + why,
+            ]
+
+            cpu = {"name": "cpu", "target": {"type": "AverageValue", "averageValue": "100m"}}
+            patch = {"spec": {"metrics": [{"type": "Resource", "resource": cpu}]}}
+            for pod in seen():
+                status = {"status": {"startTime": "2025-01-01T00:00:00Z"}}
+                await it.client.patch(
+                    "pods", pod["metadata"]["name"], status, "default", subresource="status"
+                )
+            busy["cpu"] = "200m"
+            await it.client.patch("horizontalpodautoscalers", "web", patch, "default")
+            found = await it.until_there(
+                "horizontalpodautoscalers", "web", lambda found: found["status"]["desiredReplicas"] > 2
+            )
+            text = "New size: 4; reason: cpu resource above target"
+            await it.until(lambda: text in it.told.said("HorizontalPodAutoscaler"))
+            web = await it.client.get("deployments", "web", "default")
+            assert web["spec"]["replicas"] >= 4 and found["status"]["lastScaleTime"]
+            assert found["status"]["currentMetrics"][0]["resource"]["current"] == {"averageValue": "200m"}
+
+    seen: Any = None
+    asyncio.run(run())
+
+
+def test_a_target_that_is_not_there_is_said() -> None:
+    async def run() -> None:
+        async with living(HorizontalAutoscaler(sync_ms=10)) as it:
+            await it.client.create(autoscaler())
+            found = await it.until_there(
+                "horizontalpodautoscalers", "web", lambda found: condition(found, "AbleToScale")[0]
+            )
+            text = 'deployments.apps "web" not found'
+            assert condition(found, "AbleToScale") == (
+                "False", "FailedGetScale", "the HPA controller was unable to get the target's current scale: " + text,
+            )  # fmt: skip
+            assert it.told.said("HorizontalPodAutoscaler")[0] == text
+
+    asyncio.run(run())

@@ -1,0 +1,210 @@
+"""HTTP extenders: what they are sent, and what becomes of pods by what they answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from kcore.api.errors import InputError, NotSupportedError
+from kcore.http.http1 import Http1Connection
+from kcore.http.listener import Listener
+from kcore.http.message import Peer, Request, Response
+from kcore.scheduler.config import load_configuration
+from tests.online.cluster import Cluster
+from tests.online.test_hints import node, pod, put
+
+Object = dict[str, Any]
+Answers = dict[str, Callable[[Object], Any]]
+
+
+class Server:
+    """An extender: ``answers`` by verb; ``asked`` is what it was sent."""
+
+    def __init__(self, answers: Answers) -> None:
+        self.answers = answers
+        self.asked: list[tuple[str, Object]] = []
+        self.port = 0
+
+    async def __aenter__(self) -> Server:
+        import socket
+
+        self.listener = Listener()
+        bound = socket.socket()
+        bound.bind(("127.0.0.1", 0))
+        bound.setblocking(False)
+        self.port = bound.getsockname()[1]
+        await self.listener.listen(bound, None, http1=self._http1, http2=None)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.listener.stop_accepting()
+        await self.listener.stop(1.0)
+
+    def _http1(self, peer: Peer, transport: Any, port: Any) -> Http1Connection:
+        return Http1Connection(self.answer, peer, transport, port)
+
+    async def answer(self, request: Request) -> Response:
+        """One answer; 500 where there is none."""
+        verb = request.path.decode().rpartition("/")[2]
+        said = orjson.loads(request.body)
+        self.asked.append((verb, said))
+        made = self.answers[verb](said) if verb in self.answers else None
+        status = 200 if verb in self.answers else 500
+        return Response(status, [(b"content-type", b"application/json")], orjson.dumps(made))
+
+
+def document(port: int, **settings: Any) -> Object:
+    return {
+        "apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "KubeSchedulerConfiguration",
+        "extenders": [{"urlPrefix": f"http://127.0.0.1:{port}/x", **settings}],
+    }  # fmt: skip
+
+
+def played(answers: Answers, settings: Object, play: Callable[[Cluster, Server], Any]) -> None:
+    async def run() -> None:
+        async with Server(answers) as server:
+            configuration = load_configuration(document(server.port, **settings), takes_extenders=True)
+            cluster = Cluster(configuration)
+            await play(cluster, server)
+            for extender in cluster.scheduler._extenders:
+                await extender.close()
+
+    asyncio.run(run())
+
+
+async def settled(cluster: Cluster) -> None:
+    scheduler = cluster.scheduler
+    while scheduler.step() or scheduler._writes or scheduler._held:
+        await scheduler._ask_extenders()
+        await asyncio.sleep(0)
+
+
+def left(*names: str, **more: Any) -> Callable[[Object], Object]:
+    """Keeps those nodes of the ones that it is sent."""
+    return lambda said: {
+        "Nodes": {"items": [one for one in said["Nodes"]["items"] if one["metadata"]["name"] in names]},
+        **more,
+    }
+
+
+def test_nodes_are_filtered_and_scored_and_the_pod_is_bound_by_the_extender() -> None:
+    async def play(cluster: Cluster, server: Server) -> None:
+        put(cluster, node("a"), node("b"), node("c"), node("full", cpu="0"), pod("p"))
+        await settled(cluster)
+        assert cluster.writes.bound == {}, "it was bound by the extender"
+        verbs = [verb for verb, _ in server.asked]
+        assert verbs == ["f", "p", "b"]
+        first, second = server.asked[0][1], server.asked[1][1]
+        assert first["Pod"]["metadata"]["name"] == "p" and first["NodeNames"] is None
+        assert [one["metadata"]["name"] for one in first["Nodes"]["items"]] == ["a", "b", "c"]
+        assert [one["metadata"]["name"] for one in second["Nodes"]["items"]] == ["b", "c"]
+        assert server.asked[2][1] == {"PodName": "p", "PodNamespace": "default", "PodUID": "p", "Node": "c"}
+        assert cluster.notes.last("p", "Scheduled") == "Successfully assigned default/p to c"
+
+    answers: Answers = {
+        "f": left("b", "c", FailedNodes={"a": "too far"}),
+        "p": lambda said: [{"Host": "b", "Score": 1}, {"Host": "c", "Score": 9}],
+        "b": lambda said: {"Error": ""},
+    }
+    settings = {"filterVerb": "f", "prioritizeVerb": "p", "bindVerb": "b", "weight": 1}
+    played(answers, settings, play)
+
+
+def test_extenders_that_know_the_nodes_get_names() -> None:
+    async def play(cluster: Cluster, server: Server) -> None:
+        put(cluster, node("a"), node("b"), pod("p"))
+        await settled(cluster)
+        assert server.asked[0][1]["NodeNames"] == ["a", "b"] and server.asked[0][1]["Nodes"] is None
+        assert cluster.writes.bound == {"default/p": "b"}
+
+    played({"f": lambda said: {"NodeNames": ["b"]}}, {"filterVerb": "f", "nodeCacheCapable": True}, play)
+
+
+def test_a_pod_that_asks_for_nothing_of_its_is_not_its_business() -> None:
+    async def play(cluster: Cluster, server: Server) -> None:
+        gpu = {"container": {"resources": {"requests": {"example.com/gpu": "1"}}}}
+        put(cluster, node("a", **{"example.com/gpu": "2"}), pod("before"), pod("p", **gpu), pod("after"))
+        await settled(cluster)
+        assert [said["Pod"]["metadata"]["name"] for _, said in server.asked] == ["p"]
+        assert len(cluster.writes.bound) == 3
+
+    settings = {"filterVerb": "f", "managedResources": [{"name": "example.com/gpu"}]}
+    played({"f": left("a")}, settings, play)
+
+
+def test_why_nodes_were_refused_is_told_with_the_extenders_words() -> None:
+    async def play(cluster: Cluster, server: Server) -> None:
+        put(cluster, node("a"), node("b"), node("c", cpu="0"), pod("p"))
+        await settled(cluster)
+        assert cluster.notes.last("p", "FailedScheduling").startswith(
+            "0/3 nodes are available: 1 Insufficient cpu, 1 too far, 1 too near. "
+        )
+        await cluster.later(20)
+        put(cluster, node("d"))
+        await settled(cluster)
+        assert cluster.writes.bound == {"default/p": "d"}, "any event may help it"
+
+    failed = {"FailedNodes": {"a": "too far"}, "FailedAndUnresolvableNodes": {"b": "too near"}}
+    played({"f": left("d", **failed)}, {"filterVerb": "f"}, play)
+
+
+def test_one_that_fails_is_an_error_of_the_attempt_unless_it_may_be_ignored() -> None:
+    async def fails(cluster: Cluster, server: Server) -> None:
+        put(cluster, node("a"), pod("p"))
+        await settled(cluster)
+        url = f"http://127.0.0.1:{server.port}/x/f"
+        said = f"failed f with extender at URL {url}, code 500"
+        assert cluster.notes.last("p", "FailedScheduling") == said
+        assert cluster.waits("default/p") == "backoff" and cluster.writes.bound == {}
+
+    async def ignored(cluster: Cluster, server: Server) -> None:
+        put(cluster, node("a"), pod("p"))
+        await settled(cluster)
+        assert cluster.writes.bound == {"default/p": "a"}
+
+    played({}, {"filterVerb": "f"}, fails)
+    played(
+        {},
+        {"filterVerb": "f", "prioritizeVerb": "p", "weight": 1, "bindVerb": "b", "ignorable": True},
+        ignored,
+    )
+
+
+def test_it_chooses_among_the_candidates_of_preemption() -> None:
+    async def play(cluster: Cluster, server: Server) -> None:
+        put(
+            cluster, node("a", cpu="2"), node("b", cpu="2"), pod("x", "a", cpu="2"), pod("y", "b", cpu="2"),
+            pod("p", cpu="2", priority=9),
+        )  # fmt: skip
+        await settled(cluster)
+        said = server.asked[-1][1]
+        assert said["NodeNameToVictims"]["a"]["NumPDBViolations"] == 0
+        assert [one["metadata"]["name"] for one in said["NodeNameToVictims"]["b"]["Pods"]] == ["y"]
+        assert cluster.writes.deleted == ["default/y"]
+        assert cluster.scheduler.mirror.nominations == {"default/p": "b"}
+
+    answers: Answers = {"e": lambda said: {"NodeNameToMetaVictims": {"b": {"Pods": [{"UID": "y"}]}}}}
+    played(answers, {"preemptVerb": "e"}, play)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"prioritizeVerb": "p"}, "extenders[0].weight: is 0 (expected above 0, as prioritizeVerb is set)"),
+        (
+            {"managedResources": [{"name": "cpu"}]},
+            'extenders[0].managedResources[0].name: is "cpu" (expected an extended resource, such as example.com/gpu)',
+        ),
+        ({"urlPrefix": ""}, "extenders[0].urlPrefix: is missing (expected the URL of the extender)"),
+    ],
+)  # fmt: skip
+def test_a_wrong_extender_is_named(settings: Object, said: str) -> None:
+    with pytest.raises(InputError) as raised:
+        load_configuration(document(1, **settings), takes_extenders=True)
+    assert str(raised.value) == said
+    with pytest.raises(NotSupportedError):
+        load_configuration(document(1, filterVerb="f"))

@@ -1,0 +1,148 @@
+"""The scheduling queue, on a clock of the test's own."""
+
+from typing import Any
+
+import pytest
+
+from kcore.online.events import REGISTERED, Event, awaited, of_node, rejectors
+from kcore.online.queue import SchedulingQueue
+
+
+def pod(name: str, priority: int = 0, **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": {"priority": priority, **spec}, "status": {}}
+
+
+def put(queue: SchedulingQueue, *names: str, priority: int = 0, now_ms: int = 0, **spec: Any) -> None:
+    for name in names:
+        queue.put(name, pod(name, priority, **spec), now_ms)
+
+
+def popped(queue: SchedulingQueue, now_ms: int, count: int = 10) -> list[str]:
+    return [each.key for each in queue.pop(count, now_ms)]
+
+
+def refuse(queue: SchedulingQueue, name: str, plugins: tuple[str, ...], now_ms: int) -> None:
+    known = queue.get(name)
+    assert known is not None
+    queue.unschedulable(known, plugins, now_ms)
+
+
+def test_pods_come_by_priority_and_then_by_age() -> None:
+    queue = SchedulingQueue()
+    put(queue, "a", now_ms=1)
+    put(queue, "b", priority=5, now_ms=2)
+    put(queue, "c", now_ms=0)
+    assert popped(queue, 3, count=2) == ["b", "c"]
+    assert popped(queue, 3) == ["a"]
+    assert popped(queue, 3) == []
+    assert queue.counts["in flight"] == 3
+
+
+def test_a_pod_that_fits_nowhere_waits_for_an_event_that_may_help_it() -> None:
+    queue = SchedulingQueue()
+    put(queue, "a")
+    assert popped(queue, 0) == ["a"]
+    refuse(queue, "a", ("NodeResourcesFit",), 0)
+    queue.happened(Event.NODE_LABEL, 5_000)
+    assert popped(queue, 5_000) == [], "a label cannot give it memory"
+    queue.happened(Event.POD_GONE, 5_000)
+    assert popped(queue, 5_000) == ["a"]
+
+
+def test_the_pause_doubles_up_to_ten_seconds_and_is_passed_over_where_nothing_else_waits() -> None:
+    queue = SchedulingQueue()
+    put(queue, "a")
+    now_ms = 0
+    for pause_ms in (1_000, 2_000, 4_000, 8_000, 10_000, 10_000):
+        assert popped(queue, now_ms) == ["a"]
+        known = queue.get("a")
+        assert known is not None
+        queue.failed(known, now_ms)
+        assert queue.next_ms() == now_ms + pause_ms
+        assert popped(queue, now_ms + pause_ms - 1) == [], "an error waits for its pause in any case"
+        now_ms += pause_ms
+    queue.pop(1, now_ms)
+    refuse(queue, "a", ("NodeAffinity",), now_ms)
+    put(queue, "b", now_ms=now_ms)
+    queue.happened(Event.NODE_ADD, now_ms)
+    assert queue.counts["backoff"] == 1
+    assert popped(queue, now_ms) == ["b"]
+    assert popped(queue, now_ms) == ["a"], "it is in backoff, but there is nothing else to do"
+
+
+def test_nobody_waits_more_than_five_minutes() -> None:
+    queue = SchedulingQueue()
+    put(queue, "a")
+    queue.pop(1, 0)
+    refuse(queue, "a", ("NodeName",), 0)
+    assert queue.next_ms() == 300_000
+    assert popped(queue, 299_999) == []
+    assert popped(queue, 300_000) == ["a"]
+
+
+def test_a_gated_pod_enters_when_its_last_gate_is_gone() -> None:
+    queue = SchedulingQueue()
+    put(queue, "a", schedulingGates=[{"name": "x"}])
+    queue.happened(Event.ALL, 0)
+    assert popped(queue, 0) == [] and queue.counts["gated"] == 1
+    queue.put("a", pod("a"), 1)
+    assert popped(queue, 1) == ["a"]
+
+
+def test_a_change_of_its_own_wakes_a_pod_and_its_status_does_not() -> None:
+    queue = SchedulingQueue()
+    put(queue, "a")
+    queue.pop(1, 0)
+    refuse(queue, "a", ("TaintToleration",), 0)
+    queue.put("a", {**pod("a"), "status": {"conditions": [{"type": "PodScheduled"}]}}, 2_000)
+    assert popped(queue, 2_000) == []
+    queue.put("a", pod("a", tolerations=[{"operator": "Exists"}]), 2_000)
+    assert popped(queue, 2_000) == ["a"]
+
+
+def test_what_is_deleted_is_nowhere() -> None:
+    queue = SchedulingQueue()
+    put(queue, "a", "b", "c")
+    queue.delete("a")
+    known = queue.pop(1, 0)[0]
+    queue.delete("b")
+    queue.unschedulable(known, ("NodeName",), 0)
+    assert len(queue) == 1 and popped(queue, 0) == ["c"]
+    queue.delete("c")
+    assert not any(queue.counts.values())
+
+
+@pytest.mark.parametrize(
+    ("reason", "plugins"),
+    [
+        (
+            ("0/5 nodes are available: 2 Insufficient cpu, 3 node(s) had untolerated taint(s). preemption: 0/5 nodes are "
+            "available: 5 Preemption is not helpful for scheduling."),
+            {"NodeResourcesFit", "TaintToleration"},
+        ),
+        ("0/3 nodes are available: 3 node(s) didn't match pod topology spread constraints.", {"PodTopologySpread"}),
+        ("0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.", {"NodeAffinity"}),
+        ("0/3 nodes are available: 3 node(s) didn't satisfy existing pods anti-affinity rules.", {"InterPodAffinity"}),
+        ("0/3 nodes are available: 3 node(s) didn't have free ports for the requested pod ports.", {"NodePorts"}),
+        ("0/1 nodes are available: 1 Too many pods.", {"NodeResourcesFit"}),
+        ("no nodes available to schedule pods", {"NoNodes"}),
+        ("something else", set()),
+    ],
+)  # fmt: skip
+def test_who_rejected_a_pod_is_read_off_the_sentence(reason: str, plugins: set[str]) -> None:
+    assert rejectors(reason) == plugins
+
+
+def test_a_plugin_that_is_not_known_here_may_wait_for_anything() -> None:
+    assert awaited(()) == Event.ALL == awaited(("SomebodyElse",))
+    assert awaited(("NodeName",)) == REGISTERED["NodeName"]
+
+
+def test_what_a_change_of_a_node_is() -> None:
+    old = {"metadata": {"labels": {"a": "b"}}, "spec": {}, "status": {"allocatable": {"cpu": "1"}}}
+    assert of_node(None, old) == Event.NODE_ADD
+    assert of_node(old, None) == Event.NODE_DELETE
+    beat = {**old, "status": {**old["status"], "conditions": [{"lastHeartbeatTime": "now"}]}}
+    assert of_node(old, beat) == Event.NONE
+    more = {**old, "spec": {"unschedulable": True}, "status": {"allocatable": {"cpu": "2"}}}
+    assert of_node(old, more) == Event.NODE_TAINT | Event.NODE_ALLOCATABLE
