@@ -23,7 +23,7 @@ from kcore.controllers.certificate_signing import (
 )
 from kcore.controllers.contract import Failed, Key
 from kcore.controllers.service_account_tokens import LegacyTokenCleaner, ServiceAccountTokens, secrets_of
-from tests.controllers.living import living
+from tests.controllers.living import Living, living
 
 Object = dict[str, Any]
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -151,68 +151,66 @@ def test_a_kubelet_is_asked_for_by_itself_or_by_somebody_who_may() -> None:
         asked("somebody", False)
 
 
-def test_requests_and_tokens_in_a_cluster() -> None:
-    def token(*of: str) -> str:
-        return "/".join(of)
+async def sign_requests(it: Living) -> None:
+    approved = {"type": "Approved", "status": "True", "reason": "x", "message": "y"}
+    node = await it.client.create(csr("node", *NODE))
+    await it.client.update({**node, "status": {"conditions": [approved]}}, subresource="approval")
+    made = await it.until_there(
+        "certificatesigningrequests", "node", lambda obj: obj["status"].get("certificate"), ""
+    )
+    certificate = x509.load_pem_x509_certificate(base64.b64decode(made["status"]["certificate"]))
+    assert certificate.subject.rfc4514_string() == "CN=system:node:n,O=system:nodes"
 
+    signer = certificate_requests.API_SERVER_CLIENT
+    bad = await it.client.create(csr("bad", "me", usages=["server auth"], signer=signer))
+    await it.client.update({**bad, "status": {"conditions": [approved]}}, subresource="approval")
+    bad = await it.until_there(
+        "certificatesigningrequests", "bad", lambda obj: len(obj["status"]["conditions"]) == 2, ""
+    )
+    failed = bad["status"]["conditions"][1]
+    assert (failed["reason"], failed["message"]) == (
+        "SignerValidationFailure", "invalid usage for client certificate: server auth",
+    )  # fmt: skip
+
+
+async def fill_tokens(it: Living) -> None:
+    account = {
+        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "bot", "namespace": "default"},
+        "secrets": [{"name": "t"}],
+    }  # fmt: skip
+    uid = (await it.client.create(account))["metadata"]["uid"]
+    annotations = {"kubernetes.io/service-account.name": "bot"}
+    secret = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token"}
+    metadata = {"name": "t", "namespace": "default", "annotations": annotations}
+    await it.client.create({**secret, "metadata": metadata})
+    filled = await it.until_there("secrets", "t", lambda obj: (obj.get("data") or {}).get("token"))
+    assert {name: base64.b64decode(value).decode() for name, value in filled["data"].items()} == {
+        "token": f"default/bot/{uid}/t", "namespace": "default", "ca.crt": "PEM",
+    }  # fmt: skip
+    assert filled["metadata"]["annotations"]["kubernetes.io/service-account.uid"] == uid
+    await it.client.delete("secrets", "t", "default")
+    await it.until_there("serviceaccounts", "bot", lambda obj: not obj.get("secrets"))
+
+    await it.client.create({**secret, "metadata": {**metadata, "name": "u"}})
+    await it.until_there("secrets", "u", lambda obj: (obj.get("data") or {}).get("token"))
+    await it.client.delete("serviceaccounts", "bot", "default")
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await it.client.get("secrets", "u", "default")
+                await asyncio.sleep(0.01)
+            except ApiError:
+                break
+
+
+def test_requests_and_tokens_in_a_cluster() -> None:
     async def run() -> None:
         authorities = dict.fromkeys(certificate_requests.FAULTS, authority())
-        controllers = (
-            CertificateSigning(authorities), CertificateCleaner(),
-            ServiceAccountTokens(token, "PEM"), LegacyTokenCleaner(),
-        )  # fmt: skip
-        async with living(*controllers) as it:
-            approved = {"type": "Approved", "status": "True", "reason": "x", "message": "y"}
-            node = await it.client.create(csr("node", *NODE))
-            await it.client.update({**node, "status": {"conditions": [approved]}}, subresource="approval")
-            made = await it.until_there(
-                "certificatesigningrequests", "node", lambda obj: obj["status"].get("certificate"), ""
-            )
-            certificate = x509.load_pem_x509_certificate(base64.b64decode(made["status"]["certificate"]))
-            assert certificate.subject.rfc4514_string() == "CN=system:node:n,O=system:nodes"
-
-            signer = certificate_requests.API_SERVER_CLIENT
-            bad = await it.client.create(csr("bad", "me", usages=["server auth"], signer=signer))
-            await it.client.update({**bad, "status": {"conditions": [approved]}}, subresource="approval")
-            bad = await it.until_there(
-                "certificatesigningrequests", "bad", lambda obj: len(obj["status"]["conditions"]) == 2, ""
-            )
-            failed = bad["status"]["conditions"][1]
-            assert (failed["reason"], failed["message"]) == (
-                "SignerValidationFailure", "invalid usage for client certificate: server auth",
-            )  # fmt: skip
-
-            account = {
-                "apiVersion": "v1",
-                "kind": "ServiceAccount",
-                "metadata": {"name": "bot", "namespace": "default"},
-            }
-            uid = (await it.client.create({**account, "secrets": [{"name": "t"}]}))["metadata"]["uid"]
-            metadata = {
-                "name": "t", "namespace": "default", "annotations": {"kubernetes.io/service-account.name": "bot"},
-            }  # fmt: skip
-            secret = {
-                "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
-            }  # fmt: skip
-            await it.client.create({**secret, "metadata": metadata})
-            filled = await it.until_there("secrets", "t", lambda obj: (obj.get("data") or {}).get("token"))
-            assert {name: base64.b64decode(value).decode() for name, value in filled["data"].items()} == {
-                "token": f"default/bot/{uid}/t", "namespace": "default", "ca.crt": "PEM",
-            }  # fmt: skip
-            assert filled["metadata"]["annotations"]["kubernetes.io/service-account.uid"] == uid
-            await it.client.delete("secrets", "t", "default")
-            await it.until_there("serviceaccounts", "bot", lambda obj: not obj.get("secrets"))
-
-            await it.client.create({**secret, "metadata": {**metadata, "name": "u"}})
-            await it.until_there("secrets", "u", lambda obj: (obj.get("data") or {}).get("token"))
-            await it.client.delete("serviceaccounts", "bot", "default")
-            async with asyncio.timeout(10):
-                while True:
-                    try:
-                        await it.client.get("secrets", "u", "default")
-                        await asyncio.sleep(0.01)
-                    except ApiError:
-                        break
+        tokens = ServiceAccountTokens(lambda *of: "/".join(of), "PEM")
+        signing = CertificateSigning(authorities)
+        async with living(signing, CertificateCleaner(), tokens, LegacyTokenCleaner()) as it:
+            await sign_requests(it)
+            await fill_tokens(it)
 
     asyncio.run(run())
 
