@@ -152,15 +152,14 @@ def test_a_kubelet_is_asked_for_by_itself_or_by_somebody_who_may() -> None:
 
 
 async def sign_requests(it: Living) -> None:
-    approved = {"type": "Approved", "status": "True", "reason": "x", "message": "y"}
-    node = await it.client.create(csr("node", *NODE))
-    await it.client.update({**node, "status": {"conditions": [approved]}}, subresource="approval")
+    await it.client.create(csr("node", *NODE))
     made = await it.until_there(
         "certificatesigningrequests", "node", lambda obj: obj["status"].get("certificate"), ""
     )
     certificate = x509.load_pem_x509_certificate(base64.b64decode(made["status"]["certificate"]))
     assert certificate.subject.rfc4514_string() == "CN=system:node:n,O=system:nodes"
 
+    approved = {"type": "Approved", "status": "True", "reason": "x", "message": "y"}
     signer = certificate_requests.API_SERVER_CLIENT
     bad = await it.client.create(csr("bad", "me", usages=["server auth"], signer=signer))
     await it.client.update({**bad, "status": {"conditions": [approved]}}, subresource="approval")
@@ -208,7 +207,9 @@ def test_requests_and_tokens_in_a_cluster() -> None:
         authorities = dict.fromkeys(certificate_requests.FAULTS, authority())
         tokens = ServiceAccountTokens(lambda *of: "/".join(of), "PEM")
         signing = CertificateSigning(authorities)
-        async with living(signing, CertificateCleaner(), tokens, LegacyTokenCleaner()) as it:
+        async with living(
+            CertificateApproving(), signing, CertificateCleaner(), tokens, LegacyTokenCleaner()
+        ) as it:
             await sign_requests(it)
             await fill_tokens(it)
 
