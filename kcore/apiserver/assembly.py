@@ -168,6 +168,7 @@ class Assembly:
     def _guards(self, bindings: Bindings, writer: RegistryWriter) -> Guards:
         authorizer = self.authorizer
         if self.options.authenticator is None:
+            self._answer_reviews(Reviews(None, authorizer, bindings, self.options.audiences))
             admin = UserInfo("kcore-admin", groups=("system:masters", "system:authenticated"))
 
             async def everybody(headers: HeaderFields, der: bytes | None, path: str) -> UserInfo:

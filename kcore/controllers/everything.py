@@ -26,6 +26,7 @@ DISCOVERY_SECONDS: Final = 30.0  # upstream's --min-resync-period of discovery
 SYNC_SECONDS_MAX: Final = (
     30.0  # for a first list: one resource that cannot be listed must not keep all others waiting
 )
+RETRY_SECONDS: Final = 1.0  # at the start, of a server that does not answer
 SETTLE_SECONDS: Final = 0.2  # from a change of what is served to the question
 DEFINING: Final = (
     ("apiextensions.k8s.io", "customresourcedefinitions"),
@@ -80,7 +81,8 @@ class Everything:
         """What there is has been told."""
         if not self._followers:
             return
-        await self._refresh()
+        while not await self._refreshed():
+            await self._clock.sleep(RETRY_SECONDS)
         try:
             await within(self._clock, SYNC_SECONDS_MAX, self._synced())
         except TimeoutError:
@@ -113,10 +115,16 @@ class Everything:
             except TimeoutError:
                 pass
             self._changed.clear()
-            try:
-                await self._refresh()
-            except (ApiError, OSError) as error:  # a server that is away is asked again
-                log.info("what is served cannot be asked: %s", error)
+            await self._refreshed()
+
+    async def _refreshed(self) -> bool:
+        """Whether the server has said what it serves; one that is away is asked again."""
+        try:
+            await self._refresh()
+        except (ApiError, OSError) as error:
+            log.info("what is served cannot be asked: %s", error)
+            return False
+        return True
 
     async def _refresh(self) -> None:
         """Every controller follows what it asks for of what is served now."""

@@ -48,7 +48,6 @@ class TaintEviction(Controller):
     """``taint-eviction-controller``. A plan is forgotten with the process, and made anew by the next: time starts again."""
 
     name: ClassVar = "taint-eviction-controller"
-    aliases: ClassVar = ("taint-eviction",)
     component: ClassVar = "taint-eviction-controller"
 
     def __init__(self) -> None:

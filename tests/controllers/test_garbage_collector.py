@@ -1,6 +1,7 @@
 """The garbage collector: its graph alone, and a cluster in which things lose their owners."""
 
 import asyncio
+import random
 from typing import Any, cast
 
 import pytest
@@ -180,3 +181,46 @@ def test_a_custom_resource_is_let_go_by_a_merge_patch() -> None:
     )
     with pytest.raises(StopIteration):
         steps.send([child])
+
+
+def survivors(owners: dict[str, set[str]], name: str, policy: str) -> dict[str, set[str]]:
+    """Who is left, and by whom each is owned, once ``name`` is deleted: the slow, obvious way."""
+    left = {each: set(of) for each, of in owners.items() if each != name}
+    if policy == "Orphan":
+        for of in left.values():
+            of.discard(name)
+    while True:
+        dead = {each for each, of in left.items() if of and not of & left.keys()}
+        if not dead:
+            return {each: of & left.keys() for each, of in left.items()}
+        for each in dead:
+            del left[each]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_families_are_left_as_the_obvious_way_leaves_them(seed: int) -> None:
+    rng = random.Random(seed)
+
+    async def there(it: Living) -> dict[str, set[str]]:
+        return {
+            each["metadata"]["name"]: {of["name"] for of in each["metadata"].get("ownerReferences") or ()}
+            for each in (await it.client.list("configmaps", "default"))["items"]
+        }
+
+    async def run() -> None:
+        async with living(GarbageCollector()) as it:
+            made: list[Object] = []
+            for number in range(24):
+                owners = rng.sample(made, min(len(made), rng.choice((0, 1, 1, 1, 2, 3))))
+                made.append(await make(it, f"m{number}", *owners))
+            expected = await there(it)
+            while expected:
+                name = rng.choice(sorted(expected))
+                policy = rng.choice(("Background", "Foreground", "Orphan"))
+                expected = survivors(expected, name, policy)
+                await it.client.delete("configmaps", name, "default", propagation_policy=policy)
+                async with asyncio.timeout(10):
+                    while await there(it) != expected:
+                        await asyncio.sleep(0.005)
+
+    asyncio.run(run())
