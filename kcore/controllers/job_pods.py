@@ -100,7 +100,7 @@ def _wanted(it: Round) -> int:
     completions = it.spec.get("completions")
     if completions is None:
         return it.active_count if it.succeeded_count > 0 else parallelism
-    missing = int(completions) - it.succeeded_count
+    missing: int = int(completions) - it.succeeded_count
     return max(0, min(missing, parallelism))
 
 
