@@ -90,6 +90,7 @@ class Read:
     resource: str
     namespace: str
     name: str
+    subresource: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,9 @@ class Driver:
                     preconditions={name: value for name, value in conditions.items() if value},
                 )  # fmt: skip
             case Read():
-                return await client.get(action.resource, action.name, action.namespace)
+                return await client.get(
+                    action.resource, action.name, action.namespace, subresource=action.subresource
+                )
             case ReadAll():
                 return await client.list(
                     action.resource, action.namespace, label_selector=action.label_selector
