@@ -52,6 +52,12 @@ class Known:
         self.fits: dict[str, tuple[str, Fit]] = {}  # by node: the version of the node that it was found for
         self.pauses: dict[str, Pause] = {}
 
+    def keep_only(self, nodes: Mapping[str, Fit]) -> None:
+        """Nothing is remembered of nodes that are not there any more."""
+        if len(self.fits) > len(nodes):
+            self.fits = {name: found for name, found in self.fits.items() if name in nodes}
+            self.pauses = {name: found for name, found in self.pauses.items() if name in nodes}
+
 
 class DaemonSet(Controller):
     """``daemonset-controller``."""
@@ -169,10 +175,12 @@ class DaemonSet(Controller):
             resource="pods", owner_resource=RESOURCE, reference=reference,
         )  # fmt: skip
         current, old = yield from constructed(daemon_set, reference, claimed, pods)
-        nodes = view.list("nodes")
+        nodes, known = view.list("nodes"), self._remembered(key, daemon_set)
+        fits = self._fits(key, daemon_set, nodes)
+        known.keep_only(fits)
         it = Round(
-            daemon_set, current["metadata"]["labels"][HASH_LABEL], nodes, self._fits(key, daemon_set, nodes), pods,
-            self._remembered(key, daemon_set).pauses, now_ms,
+            daemon_set, current["metadata"]["labels"][HASH_LABEL], nodes, fits, pods,
+            known.pauses, now_ms,
         )  # fmt: skip
         failure = None
         try:
