@@ -99,6 +99,11 @@ def test_every_node_has_a_pod_that_the_scheduler_binds() -> None:
     }  # fmt: skip
 
 
+def woken(it: Paper, changed: Object) -> list[str]:
+    """The daemon sets that the change of a node wakes."""
+    return [str(key) for key in it.controller.watches[3].keys(node("fast"), changed, it)]
+
+
 def test_nodes_that_do_not_fit_or_are_tainted() -> None:
     it = paper(0, template=pod_template("log", nodeSelector={"disk": "ssd"}))
     it.put(node("plain"))
@@ -107,13 +112,13 @@ def test_nodes_that_do_not_fit_or_are_tainted() -> None:
     settle(it, 2)
     assert list(images(it)) == ["fast"]
     change_of = it.put(node("fast", {"disk": "ssd"}, [{"key": "gpu", "effect": "NoSchedule"}]))
-    assert [key.name for key in it.controller.watches[3].keys(node("fast"), change_of, it)] == []
+    assert woken(it, change_of) == []
     settle(it, 1)
     assert list(images(it)) == ["fast"] and the_set(it)["status"]["numberMisscheduled"] == 1, (
         "it may stay there"
     )
     gone = it.put(node("fast", {"disk": "ssd"}, [{"key": "gpu", "effect": "NoExecute"}]))
-    assert [key.name for key in it.controller.watches[3].keys(node("fast"), gone, it)] == ["log"]
+    assert woken(it, gone) == ["default/log"]
     settle(it, 2)
     assert not it.pods()
 

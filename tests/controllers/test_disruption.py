@@ -89,7 +89,7 @@ def test_how_many_pods_may_go(spec: Any, ready: int, expected: tuple[int, ...]) 
 
 
 def test_controllers_of_other_kinds_are_asked_for_their_scale() -> None:
-    widget = {
+    widget: Object = {
         "apiVersion": "example.com/v1",
         "kind": "Widget",
         "metadata": {"name": "w", "uid": "w1", "namespace": "default"},
