@@ -5,6 +5,7 @@ Source: pkg/controller/job/indexed_job_utils.go of Kubernetes 1.36.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -45,7 +46,8 @@ def total(intervals: Intervals) -> int:
 
 def has(intervals: Intervals, index: int) -> bool:
     """Whether it is in one of them."""
-    return any(first <= index <= last for first, last in intervals)
+    found = bisect_right(intervals, (index, INT32_MAX)) - 1
+    return found >= 0 and intervals[found][1] >= index
 
 
 def text_of(intervals: Intervals) -> str:

@@ -14,19 +14,14 @@ from kcore.controllers import job_policies as policies
 from kcore.controllers import pods as podlib
 from kcore.controllers.contract import (
     Action,
-    Create,
-    Delete,
     Object,
     Outcome,
-    Skipped,
     Steps,
-    Tell,
-    slow_start,
 )
 from kcore.controllers.job_round import FINALIZER, Round
 from kcore.controllers.job_tracking import without_finalizer
 from kcore.controllers.owners import controller_reference
-from kcore.controllers.refusals import is_terminating
+from kcore.controllers.pod_writes import created, deleted
 
 BURST: Final = 500  # pods created or deleted in one round (MaxPodCreateDeletePerSync)
 
@@ -45,26 +40,13 @@ def deleted_all(
             if isinstance(outcome, ApiError)
         }
     going = [pod for pod in pods if pod["metadata"]["uid"] not in refused]
-    outcomes = yield [
-        Delete("pods", pod["metadata"]["namespace"], pod["metadata"]["name"], pod["metadata"]["uid"])
-        for pod in going
-    ]
-    told: list[Action] = []
+    gone = yield from deleted(it.job, going)
     failures = [error for error in refused.values() if error.code != 404]
-    for pod, outcome in zip(going, outcomes, strict=True):
-        if not isinstance(outcome, ApiError):
-            message = f"Deleted pod: {pod['metadata']['name']}"
-            told.append(Tell(it.job, "Normal", "SuccessfulDelete", message))
-        elif outcome.code != 404:
-            told.append(Tell(it.job, "Warning", "FailedDelete", f"Error deleting: {outcome}"))
-            failures.append(outcome)
-    yield told
-    removed = len(pods) - len(failures)
+    removed = gone.pod_count + len(refused) - len(failures)
     it.active_count -= removed
     it.terminating_count += removed
     it.ready_count -= sum(map(podlib.is_ready, going))
-    if failures:
-        it.failure = failures[0]
+    it.failure = failures[0] if failures else gone.failure
     return removed
 
 
@@ -91,7 +73,9 @@ def kept_going(it: Round) -> Steps:
         it.active_count = 0  # as upstream says then
         it.look_again(left_ms)
         return None
-    yield from _create(it, _new_pods(it, min(missing, BURST), numbers))
+    made = yield from created(it.job, _new_pods(it, min(missing, BURST), numbers))
+    it.active_count += made.pod_count
+    it.failure = made.failure
     return None
 
 
@@ -100,7 +84,7 @@ def _wanted(it: Round) -> int:
     completions = it.spec.get("completions")
     if completions is None:
         return it.active_count if it.succeeded_count > 0 else parallelism
-    missing = int(completions) - it.succeeded_count
+    missing: int = int(completions) - it.succeeded_count
     return max(0, min(missing, parallelism))
 
 
@@ -165,20 +149,3 @@ def _failure_counts(it: Round, number: int) -> dict[str, str]:
     ignored = indexes.ignored_failures(before) + (not counts)
     found = {indexes.FAILURES: str(indexes.failures(before) + counts)}
     return found | ({indexes.IGNORED_FAILURES: str(ignored)} if ignored else {})
-
-
-def _create(it: Round, pods: Sequence[Object]) -> Steps:
-    outcomes = yield from slow_start([Create("pods", pod) for pod in pods])
-    told: list[Action] = []
-    for outcome in outcomes:
-        if isinstance(outcome, dict):
-            it.active_count += 1
-            message = f"Created pod: {outcome['metadata']['name']}"
-            told.append(Tell(it.job, "Normal", "SuccessfulCreate", message))
-        elif isinstance(outcome, ApiError) and not is_terminating(outcome):
-            told.append(Tell(it.job, "Warning", "FailedCreate", f"Error creating: {outcome}"))
-            it.failure = it.failure or outcome
-        elif isinstance(outcome, Skipped):
-            break
-    yield told
-    return None

@@ -13,11 +13,13 @@ from kcore.controllers.contract import (
     Controller,
     Create,
     Delete,
+    Discover,
     Failed,
     Key,
     Outcome,
     Patch,
     Read,
+    Served,
     Skipped,
     Tell,
     Update,
@@ -30,8 +32,10 @@ NOW_MS = 1_790_000_000_000
 RESOURCES = {
     "Pod": "pods", "Job": "jobs.batch", "CronJob": "cronjobs.batch", "StatefulSet": "statefulsets.apps",
     "DaemonSet": "daemonsets.apps", "ControllerRevision": "controllerrevisions.apps", "Node": "nodes",
-    "PersistentVolumeClaim": "persistentvolumeclaims", "PodDisruptionBudget": "poddisruptionbudgets.policy",
+    "ReplicaSet": "replicasets.apps", "Deployment": "deployments.apps", "PersistentVolumeClaim": "persistentvolumeclaims",
+    "PodDisruptionBudget": "poddisruptionbudgets.policy",
 }  # fmt: skip
+WIDGETS = Served("widgets.example.com", "example.com", "v1", "widgets", "Widget", True, ("get",))
 
 
 class Paper:
@@ -42,6 +46,7 @@ class Paper:
         self.now_ms = now_ms
         self.objects: dict[str, dict[tuple[str, str], Object]] = {}
         self.told: list[str] = []
+        self.scales: dict[str, Object] = {}
         self.acted: list[Action] = []
         self.refuse: Callable[[Action], ApiError | None] = lambda action: None
         self._indexes = {each.resource: each.indexes for each in controller.watches}
@@ -110,6 +115,10 @@ class Paper:
                 return self._patched(action)
             case Delete():
                 return self._deleted(action)
+            case Discover():
+                return {"resources": [WIDGETS]}
+            case Read(subresource="scale"):
+                return self.scales.get(action.name) or _gone(action.name)
             case Read():
                 found = self.get(action.resource, action.namespace, action.name)
                 return _gone(action.name) if found is None else found

@@ -1,5 +1,6 @@
 """Cron jobs and the end of finished jobs, on paper; schedules against a slow twin."""
 
+import asyncio
 import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,8 +10,10 @@ import pytest
 
 from kcore.controllers.cron_job import SCHEDULED, CronJob
 from kcore.controllers.cron_schedules import schedule_of
+from kcore.controllers.job import Job
 from kcore.controllers.times import ms_of, text_of
 from kcore.controllers.ttl_after_finished import TTLAfterFinished
+from tests.controllers.living import living
 from tests.controllers.paper import Paper, pod_template
 
 Object = dict[str, Any]
@@ -184,3 +187,30 @@ def test_a_finished_job_goes_when_its_time_has_come() -> None:
     it.now_ms += int(timedelta(minutes=1).total_seconds()) * 1000
     it.round("done")
     assert not jobs(it)
+
+
+def test_a_cron_job_alive() -> None:
+    async def run() -> None:
+        async with living(CronJob(), Job(), TTLAfterFinished()) as it:
+            template = {
+                "spec": {"template": pod_template("x", restartPolicy="Never"), "ttlSecondsAfterFinished": 0}
+            }
+            spec = {"schedule": "* * * * *", "jobTemplate": template, "concurrencyPolicy": "Forbid"}
+            metadata = {"name": "tick", "namespace": "default"}
+            made = {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": metadata, "spec": spec}
+            await it.client.create(made)
+            past = {"status": {"lastScheduleTime": "2026-01-01T00:00:00Z"}}
+            await it.client.patch("cronjobs", "tick", past, "default", subresource="status")
+            found = await it.until_there("cronjobs", "tick", lambda each: each["status"].get("active"))
+            name = found["status"]["active"][0]["name"]
+            (pod,) = await it.until(
+                lambda: [each for each in it.pods.list() if each["status"]["phase"] == "Running"]
+            )
+            done = {"status": {"phase": "Succeeded"}}
+            await it.client.patch("pods", pod["metadata"]["name"], done, "default", subresource="status")
+            await it.until(
+                lambda: f"Saw completed job: {name}, condition: Complete" in it.told.said("CronJob")
+            )
+            await it.until_there("jobs", name, lambda job: "deletionTimestamp" in job["metadata"])
+
+    asyncio.run(run())

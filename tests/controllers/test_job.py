@@ -224,6 +224,7 @@ def test_intervals_are_read_and_written(text: str, again: str) -> None:
     assert indexes.text_of(found) == again
     every = {index for first, last in found for index in range(first, last + 1)}
     assert indexes.total(found) == len(every)
+    assert [index for index in range(25) if indexes.has(found, index)] == sorted(every)
     for count in range(11):
         assert indexes.first_pending(found, count, 10) == [i for i in range(10) if i not in every][:count]
 
