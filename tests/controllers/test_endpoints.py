@@ -4,11 +4,12 @@ import asyncio
 from typing import Any
 
 from kcore.controllers import endpoint_slice_packing as packing
+from kcore.controllers.contract import Key
 from kcore.controllers.endpoint_slice import EndpointSlice
 from kcore.controllers.endpoint_slice_mirroring import EndpointSliceMirroring
 from kcore.controllers.endpoint_subsets import fnv_128a, repacked
 from kcore.controllers.endpoints import OVER_CAPACITY, Endpoints, truncated
-from kcore.controllers.service_pods import read_ip
+from kcore.controllers.service_pods import TriggerTimes, read_ip
 from tests.controllers.living import Living, living
 
 Object = dict[str, Any]
@@ -120,6 +121,25 @@ def test_a_thousand_addresses_are_kept_ready_ones_first() -> None:
 def test_addresses_are_read_as_older_go_did() -> None:
     assert read_ip("010.0.0.01") == ("10.0.0.1", "IPv4") and read_ip("::ffff:1.2.3.4") == ("1.2.3.4", "IPv4")
     assert read_ip("fd00::0:1") == ("fd00::1", "IPv6") and read_ip("web") is None and read_ip("") is None
+
+
+def test_changes_of_many_pods_are_gathered_and_the_first_change_counts() -> None:
+    def ready(name: str, second: int) -> Object:
+        condition = {
+            "type": "Ready",
+            "status": "True",
+            "lastTransitionTime": f"2026-01-01T00:00:{second:02}Z",
+        }
+        return {"metadata": {"name": name}, "status": {"conditions": [condition]}}
+
+    times, key = TriggerTimes(), Key("default", "web")
+    of = {"metadata": {"name": "web", "namespace": "default", "creationTimestamp": "2026-01-01T00:00:00Z"}}
+    many = [ready(f"pod-{number}", 1) for number in range(4000)]
+    assert times.wait_ms(key) == 0
+    assert times.next(of, many) == "2026-01-01T00:00:00Z" and times.wait_ms(key) == 400
+    assert times.next(of, many) is None
+    assert times.next(of, [ready("pod-0", 9), ready("pod-1", 8)]) == "2026-01-01T00:00:08Z"
+    assert times.wait_ms(key) == 0
 
 
 def service(name: str, **spec: Any) -> Object:
