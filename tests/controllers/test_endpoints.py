@@ -7,7 +7,7 @@ from kcore.controllers import endpoint_slice_packing as packing
 from kcore.controllers.contract import Key
 from kcore.controllers.endpoint_slice import EndpointSlice
 from kcore.controllers.endpoint_slice_mirroring import EndpointSliceMirroring
-from kcore.controllers.endpoint_subsets import fnv_128a, repacked
+from kcore.controllers.endpoint_subsets import fnv_128a, repacked, subset_hash
 from kcore.controllers.endpoints import OVER_CAPACITY, Endpoints, truncated
 from kcore.controllers.service_pods import TriggerTimes, read_ip
 from tests.controllers.living import Living, living
@@ -104,6 +104,23 @@ def test_subsets_are_repacked() -> None:
     assert repacked(made) == made
     assert fnv_128a(b"") == 0x6C62272E07BB014262B821756295C58D
     assert fnv_128a(b"a") == 0xD228CB696F1A8CAF78912B704E4A8964
+
+
+def test_ports_and_subsets_are_in_the_order_of_go() -> None:
+    """Recorded from k8s.io/api v0.36 and k8s.io/utils/dump."""
+    target = {"kind": "Pod", "namespace": "default", "name": "p", "uid": "u"}
+    subset = {
+        "addresses": [
+            {"ip": "10.0.0.1", "nodeName": "node-1", "targetRef": target}, {"ip": "10.0.0.2", "hostname": "h"},
+        ],
+        "ports": [
+            {"name": "a", "port": 80, "protocol": "TCP"}, {"port": 53, "protocol": "UDP", "appProtocol": "http"},
+        ],
+    }  # fmt: skip
+    assert subset_hash(subset) == 0x5C3C33DE68567FC1D9CDAE44BB6BC8A2
+    ports = [{"name": f"p{number}", "port": 8000 + number, "protocol": "TCP"} for number in range(1, 9)]
+    (made,) = repacked([{"addresses": [{"ip": "10.0.0.1"}], "ports": ports}])
+    assert [port["name"] for port in made["ports"]] == ["p6", "p8", "p2", "p3", "p5", "p1", "p4", "p7"]
 
 
 def test_a_thousand_addresses_are_kept_ready_ones_first() -> None:

@@ -233,4 +233,15 @@ def test_a_target_that_is_not_there_is_said() -> None:
             )  # fmt: skip
             assert it.told.said("HorizontalPodAutoscaler")[0] == text
 
+            await it.client.create(workload("Deployment", "web", 2))
+            found = await it.until_there(
+                "horizontalpodautoscalers", "web", lambda found: condition(found, "ScalingActive")[0]
+            )
+            assert condition(found, "AbleToScale")[1] == "SucceededGetScale"
+            assert condition(found, "ScalingActive")[2] == (
+                "the HPA was unable to compute the replica count: failed to get cpu utilization: unable to get metrics for "
+                "resource cpu: unable to fetch metrics from resource metrics API: the server could not find the requested "
+                "resource (get pods.metrics.k8s.io)"
+            )
+
     asyncio.run(run())
