@@ -8,7 +8,7 @@ import pytest
 from kcore.controllers import persistent_volume_matching as matching
 from kcore.controllers.ephemeral_volume import EphemeralVolume
 from kcore.controllers.persistent_volume_binder import PersistentVolumeBinder
-from kcore.controllers.persistent_volume_reclaim import _driver
+from kcore.controllers.persistent_volume_reclaim import _driver, reclaimed
 from kcore.controllers.pod_claims import is_terminated
 from kcore.controllers.volume_protection import ClaimProtection, VolumeProtection
 from tests.controllers.living import living
@@ -153,6 +153,41 @@ def in_phase(phase: str) -> Any:
     return lambda obj: (obj.get("status") or {}).get("phase") == phase
 
 
+def driven(steps: Any) -> list[Any]:
+    """All actions of a generator for which every write succeeds."""
+    performed: list[Any] = []
+    answers: list[Any] | None = None
+    try:
+        while True:
+            actions = next(steps) if answers is None else steps.send(answers)
+            performed += actions
+            answers = [getattr(action, "obj", None) for action in actions]
+    except StopIteration:
+        return performed
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (volume("v", phase="Released", persistentVolumeReclaimPolicy="Retain"), []),
+        (
+            volume("v", phase="Released", persistentVolumeReclaimPolicy="Recycle"),
+            ["No recycler plugin found for the volume!"],
+        ),
+        (
+            volume("v", phase="Released", persistentVolumeReclaimPolicy="Delete", hostPath={"path": "/data"}),
+            ["host_path deleter only supports /tmp/.+ but received provided /data"],
+        ),
+        (volume("v", phase="Failed", persistentVolumeReclaimPolicy="Recycle"), []),
+    ],
+)
+def test_volumes_that_cannot_be_reclaimed_fail_once(given: Object, wanted: list[str]) -> None:
+    performed = driven(reclaimed(with_uid(given)))
+    assert [action.message for action in performed if hasattr(action, "message")] == wanted
+    failed = [action.obj["status"] for action in performed if hasattr(action, "subresource")]
+    assert failed == [{"phase": "Failed", "message": text} for text in wanted]
+
+
 def test_classes_delay_the_binding_or_ask_a_provisioner() -> None:
     async def run() -> None:
         async with living(PersistentVolumeBinder(), EphemeralVolume(), ClaimProtection()) as it:
@@ -174,6 +209,12 @@ def test_classes_delay_the_binding_or_ask_a_provisioner() -> None:
             selected = {"metadata": {"annotations": {"volume.kubernetes.io/selected-node": "n"}}}
             await it.client.patch("persistentvolumeclaims", "waits", selected, "default")
             await it.until_there("persistentvolumeclaims", "waits", is_bound)
+            await it.client.patch("persistentvolumes", "v", {"metadata": {"finalizers": None}}, "")
+            await it.client.delete("persistentvolumes", "v", "")
+            lost = await it.until_there("persistentvolumeclaims", "waits", in_phase("Lost"))
+            assert "capacity" not in lost["status"]
+            said = "Bound claim has lost its PersistentVolume. Data on the volume is lost!"
+            await it.until(lambda: said in it.told.said("PersistentVolumeClaim"))
 
             template = {
                 "metadata": {"labels": {"a": "b"}},
