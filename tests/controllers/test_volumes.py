@@ -11,7 +11,7 @@ from kcore.controllers.persistent_volume_binder import PersistentVolumeBinder
 from kcore.controllers.persistent_volume_reclaim import _driver, reclaimed
 from kcore.controllers.pod_claims import is_terminated
 from kcore.controllers.volume_protection import ClaimProtection, VolumeProtection
-from tests.controllers.living import living
+from tests.controllers.living import Living, living
 
 Object = dict[str, Any]
 
@@ -188,17 +188,19 @@ def test_volumes_that_cannot_be_reclaimed_fail_once(given: Object, wanted: list[
     assert failed == [{"phase": "Failed", "message": text} for text in wanted]
 
 
-def test_classes_delay_the_binding_or_ask_a_provisioner() -> None:
+async def put_class(it: Living, name: str, provisioner: str, binding: str) -> None:
+    await it.client.create(
+        {
+            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
+            "provisioner": provisioner, "volumeBindingMode": binding,
+        }
+    )  # fmt: skip
+
+
+def test_a_class_delays_the_binding_until_a_node_is_chosen() -> None:
     async def run() -> None:
-        async with living(PersistentVolumeBinder(), EphemeralVolume(), ClaimProtection()) as it:
-            for name, provisioner in (("late", "kubernetes.io/no-provisioner"), ("fast", "disk.example.com")):
-                binding = "WaitForFirstConsumer" if name == "late" else "Immediate"
-                await it.client.create(
-                    {
-                        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
-                        "provisioner": provisioner, "volumeBindingMode": binding,
-                    }
-                )  # fmt: skip
+        async with living(PersistentVolumeBinder()) as it:
+            await put_class(it, "late", "kubernetes.io/no-provisioner", "WaitForFirstConsumer")
             await it.client.create(volume("v", storageClassName="late"))
             await it.until_there("persistentvolumes", "v", in_phase("Available"), "")
             await it.client.create(claim("waits", storageClassName="late"))
@@ -216,6 +218,13 @@ def test_classes_delay_the_binding_or_ask_a_provisioner() -> None:
             said = "Bound claim has lost its PersistentVolume. Data on the volume is lost!"
             await it.until(lambda: said in it.told.said("PersistentVolumeClaim"))
 
+    asyncio.run(run())
+
+
+def test_an_ephemeral_volume_has_a_claim_for_its_provisioner_which_stays_while_the_pod_does() -> None:
+    async def run() -> None:
+        async with living(PersistentVolumeBinder(), EphemeralVolume(), ClaimProtection()) as it:
+            await put_class(it, "fast", "disk.example.com", "Immediate")
             template = {
                 "metadata": {"labels": {"a": "b"}},
                 "spec": claim("", storageClassName="fast")["spec"],
