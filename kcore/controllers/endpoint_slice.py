@@ -84,8 +84,9 @@ class EndpointSlice(Controller):
         )
 
     def _pod_keys(self, old: Object | None, new: Object | None, view: View) -> Iterable[Key | Later]:
-        keys = behind.pod_keys(old, new, view)
-        return [Later(key, self._batch_ms) for key in keys] if self._batch_ms else keys
+        for key in behind.pod_keys(old, new, view):
+            wait_ms = max(self._batch_ms, self._times.wait_ms(key))
+            yield Later(key, wait_ms) if wait_ms else key
 
     def _slice_keys(self, old: Object | None, new: Object | None, view: View) -> Iterable[Later]:
         wait_ms = max(CHANGE_WAIT_MS, self._batch_ms)

@@ -46,7 +46,7 @@ def repacked(subsets: Iterable[Object]) -> list[Object]:
         if offered is not None:
             ports.append(offered)
     made = [_subset(states, ports, addresses) for states, ports in ports_of.items()]
-    return sorted(made, key=_subset_hash) if len(made) > 1 else made
+    return sorted(made, key=subset_hash) if len(made) > 1 else made
 
 
 def _port(port: Mapping[str, Any]) -> Port:
@@ -113,7 +113,9 @@ def _address_text(address: Mapping[str, Any]) -> str:
     )
 
 
-def _subset_hash(subset: Object) -> int:
+def subset_hash(subset: Object) -> int:
+    """What subsets are ordered by."""
+
     def listed(kind: str, texts: Sequence[str]) -> str:
         return f"([]v1.{kind})" + (f"[{' '.join(texts)}]" if texts else "<nil>")
 

@@ -59,8 +59,9 @@ class Endpoints(Controller):
         )
 
     def _pod_keys(self, old: Object | None, new: Object | None, view: View) -> Iterable[Key | Later]:
-        keys = behind.pod_keys(old, new, view)
-        return [Later(key, self._batch_ms) for key in keys] if self._batch_ms else keys
+        for key in behind.pod_keys(old, new, view):
+            wait_ms = max(self._batch_ms, self._times.wait_ms(key))
+            yield Later(key, wait_ms) if wait_ms else key
 
     def _endpoints_keys(self, old: Object | None, new: Object | None, view: View) -> Iterable[Key]:
         return (behind.key_of(old),) if new is None and old is not None else ()

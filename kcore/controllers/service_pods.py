@@ -19,6 +19,11 @@ HEADLESS: Final = "service.kubernetes.io/headless"
 LAST_CHANGE: Final = "endpoints.kubernetes.io/last-change-trigger-time"
 NAME_LENGTH_MAX: Final = 253  # of a DNS subdomain
 ADDRESSES_REMEMBERED: Final = 65536
+CROWD: Final = 100  # pods behind a service, above which changes of pods are gathered for a while
+PODS_PER_MS: Final = (
+    10  # so a round over ten thousand pods, a fifth of a second of work, comes once in a second
+)
+GATHERED_MS_MAX: Final = 1000
 
 
 def key_of(service: Object) -> Key:
@@ -165,6 +170,14 @@ class TriggerTimes:
     def forget(self, key: Key) -> None:
         """The service is gone."""
         self._seen.pop(key, None)
+
+    def wait_ms(self, key: Key) -> int:
+        """How long changes of pods are gathered; by the pods there were, as a round costs time for each of them.
+
+        Upstream has one period for all (--endpoint-updates-batch-period, 0), and rounds that cost less.
+        """
+        count = len(self._seen[key][1]) if key in self._seen else 0
+        return min(GATHERED_MS_MAX, count // PODS_PER_MS) if count > CROWD else 0
 
     def next(self, service: Object, pods: Sequence[Object]) -> str | None:
         """That time; None where nothing of the kind happened. It counts as seen from then on."""

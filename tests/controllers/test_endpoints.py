@@ -4,11 +4,12 @@ import asyncio
 from typing import Any
 
 from kcore.controllers import endpoint_slice_packing as packing
+from kcore.controllers.contract import Key
 from kcore.controllers.endpoint_slice import EndpointSlice
 from kcore.controllers.endpoint_slice_mirroring import EndpointSliceMirroring
-from kcore.controllers.endpoint_subsets import fnv_128a, repacked
+from kcore.controllers.endpoint_subsets import fnv_128a, repacked, subset_hash
 from kcore.controllers.endpoints import OVER_CAPACITY, Endpoints, truncated
-from kcore.controllers.service_pods import read_ip
+from kcore.controllers.service_pods import TriggerTimes, read_ip
 from tests.controllers.living import Living, living
 
 Object = dict[str, Any]
@@ -105,6 +106,23 @@ def test_subsets_are_repacked() -> None:
     assert fnv_128a(b"a") == 0xD228CB696F1A8CAF78912B704E4A8964
 
 
+def test_ports_and_subsets_are_in_the_order_of_go() -> None:
+    """Recorded from k8s.io/api v0.36 and k8s.io/utils/dump."""
+    target = {"kind": "Pod", "namespace": "default", "name": "p", "uid": "u"}
+    subset = {
+        "addresses": [
+            {"ip": "10.0.0.1", "nodeName": "node-1", "targetRef": target}, {"ip": "10.0.0.2", "hostname": "h"},
+        ],
+        "ports": [
+            {"name": "a", "port": 80, "protocol": "TCP"}, {"port": 53, "protocol": "UDP", "appProtocol": "http"},
+        ],
+    }  # fmt: skip
+    assert subset_hash(subset) == 0x5C3C33DE68567FC1D9CDAE44BB6BC8A2
+    ports = [{"name": f"p{number}", "port": 8000 + number, "protocol": "TCP"} for number in range(1, 9)]
+    (made,) = repacked([{"addresses": [{"ip": "10.0.0.1"}], "ports": ports}])
+    assert [port["name"] for port in made["ports"]] == ["p6", "p8", "p2", "p3", "p5", "p1", "p4", "p7"]
+
+
 def test_a_thousand_addresses_are_kept_ready_ones_first() -> None:
     subsets = [
         {"addresses": [address(f"10.0.0.{n}") for n in range(600)], "ports": []},
@@ -120,6 +138,25 @@ def test_a_thousand_addresses_are_kept_ready_ones_first() -> None:
 def test_addresses_are_read_as_older_go_did() -> None:
     assert read_ip("010.0.0.01") == ("10.0.0.1", "IPv4") and read_ip("::ffff:1.2.3.4") == ("1.2.3.4", "IPv4")
     assert read_ip("fd00::0:1") == ("fd00::1", "IPv6") and read_ip("web") is None and read_ip("") is None
+
+
+def test_changes_of_many_pods_are_gathered_and_the_first_change_counts() -> None:
+    def ready(name: str, second: int) -> Object:
+        condition = {
+            "type": "Ready",
+            "status": "True",
+            "lastTransitionTime": f"2026-01-01T00:00:{second:02}Z",
+        }
+        return {"metadata": {"name": name}, "status": {"conditions": [condition]}}
+
+    times, key = TriggerTimes(), Key("default", "web")
+    of = {"metadata": {"name": "web", "namespace": "default", "creationTimestamp": "2026-01-01T00:00:00Z"}}
+    many = [ready(f"pod-{number}", 1) for number in range(4000)]
+    assert times.wait_ms(key) == 0
+    assert times.next(of, many) == "2026-01-01T00:00:00Z" and times.wait_ms(key) == 400
+    assert times.next(of, many) is None
+    assert times.next(of, [ready("pod-0", 9), ready("pod-1", 8)]) == "2026-01-01T00:00:08Z"
+    assert times.wait_ms(key) == 0
 
 
 def service(name: str, **spec: Any) -> Object:

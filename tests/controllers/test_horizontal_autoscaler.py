@@ -151,27 +151,28 @@ def condition(obj: Object, kind: str) -> tuple[str, str, str]:
     return (found[0]["status"], found[0]["reason"], found[0]["message"]) if found else ("", "", "")
 
 
+def pod_metrics(seen: list[Object], cpu: str) -> Object:
+    return {
+        "items": [
+            {
+                "metadata": {"name": pod["metadata"]["name"]}, "timestamp": "2027-01-01T00:00:00Z", "window": "10s",
+                "containers": [{"name": "main", "usage": {"cpu": cpu}}],
+            }
+            for pod in seen
+        ]
+    }  # fmt: skip
+
+
 def test_a_deployment_follows_its_use_of_cpu() -> None:
-    busy = {"cpu": "0"}
+    answer: Object = {"items": []}
 
     def usage(namespace: str, selector: str) -> Object:
         assert (namespace, selector) == ("default", "app=web")
-        return {
-            "items": [
-                {
-                    "metadata": {"name": pod["metadata"]["name"]}, "timestamp": "2027-01-01T00:00:00Z", "window": "10s",
-                    "containers": [{"name": "main", "usage": {"cpu": busy["cpu"]}}],
-                }
-                for pod in seen()
-            ]
-            if busy["cpu"] != "0"
-            else []
-        }  # fmt: skip
+        return answer
 
     async def run() -> None:
-        nonlocal seen
+        nonlocal answer
         async with living(HorizontalAutoscaler(usage=usage, sync_ms=50), Deployment(), ReplicaSet()) as it:
-            seen = it.pods.list
             web = workload("Deployment", "web", 2)
             web["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"memory": "1Gi"}}
             await it.client.create(web)
@@ -200,12 +201,12 @@ def test_a_deployment_follows_its_use_of_cpu() -> None:
 
             cpu = {"name": "cpu", "target": {"type": "AverageValue", "averageValue": "100m"}}
             patch = {"spec": {"metrics": [{"type": "Resource", "resource": cpu}]}}
-            for pod in seen():
+            for pod in it.pods.list():
                 status = {"status": {"startTime": "2025-01-01T00:00:00Z"}}
                 await it.client.patch(
                     "pods", pod["metadata"]["name"], status, "default", subresource="status"
                 )
-            busy["cpu"] = "200m"
+            answer = pod_metrics(it.pods.list(), "200m")
             await it.client.patch("horizontalpodautoscalers", "web", patch, "default")
             found = await it.until_there(
                 "horizontalpodautoscalers", "web", lambda found: found["status"]["desiredReplicas"] > 2
@@ -216,7 +217,6 @@ def test_a_deployment_follows_its_use_of_cpu() -> None:
             assert web["spec"]["replicas"] >= 4 and found["status"]["lastScaleTime"]
             assert found["status"]["currentMetrics"][0]["resource"]["current"] == {"averageValue": "200m"}
 
-    seen: Any = None
     asyncio.run(run())
 
 
@@ -232,5 +232,16 @@ def test_a_target_that_is_not_there_is_said() -> None:
                 "False", "FailedGetScale", "the HPA controller was unable to get the target's current scale: " + text,
             )  # fmt: skip
             assert it.told.said("HorizontalPodAutoscaler")[0] == text
+
+            await it.client.create(workload("Deployment", "web", 2))
+            found = await it.until_there(
+                "horizontalpodautoscalers", "web", lambda found: condition(found, "ScalingActive")[0]
+            )
+            assert condition(found, "AbleToScale")[1] == "SucceededGetScale"
+            assert condition(found, "ScalingActive")[2] == (
+                "the HPA was unable to compute the replica count: failed to get cpu utilization: unable to get metrics for "
+                "resource cpu: unable to fetch metrics from resource metrics API: the server could not find the requested "
+                "resource (get pods.metrics.k8s.io)"
+            )
 
     asyncio.run(run())
