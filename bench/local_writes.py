@@ -18,11 +18,11 @@ from typing import Any
 
 import orjson
 import uvloop
-from kcore.client.asynchronous import AsyncClient
 
 from bench.registry_steps import POD, running
 from kcore.apiserver.assembly import Assembly, Options
 from kcore.apiserver.local import LocalCalls
+from kcore.client.asynchronous import AsyncClient
 from kcore.store.embedded import Embedded
 
 AT_ONCE = 100

@@ -290,7 +290,9 @@ class Settings:
     root_ca: str = ""
     signing_certificate: bytes = b""
     signing_key: bytes = b""
-    is_alone: bool = False  # one API server, in this process: no other need hear of a change before one goes on
+    is_alone: bool = (
+        False  # one API server, in this process: no other need hear of a change before one goes on
+    )
     usage: Callable[[str, str], Object] | None = None  # of pods, by namespace and selector: a PodMetricsList
     flags: Mapping[str, Any] = field(default_factory=dict)
 
