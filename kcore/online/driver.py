@@ -104,6 +104,11 @@ class Scheduler:
         await self._informers.synced()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="scheduler")
 
+    async def ended(self) -> None:
+        """Returns never, but raises what ended the loop: nobody is to take it for alive then."""
+        assert self._task is not None
+        await asyncio.shield(self._task)
+
     async def stop(self) -> None:
         """It decides nothing more; bindings that were under way have been answered."""
         for remove in self._registrations:

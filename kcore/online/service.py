@@ -91,7 +91,7 @@ class Service:
         try:
             await self.scheduler.start()
             self.is_ready = True
-            await asyncio.get_running_loop().create_future()
+            await self.scheduler.ended()
         finally:
             self.is_ready = False
             await self.scheduler.stop()
