@@ -12,23 +12,40 @@ from typing import Final, NamedTuple
 
 from kcore.api.errors import InputError
 from kcore.controllers.bootstrap_tokens import TokenCleaner
+from kcore.controllers.certificate_requests import FAULTS, Authority
+from kcore.controllers.certificate_signing import (
+    TTL_SECONDS,
+    CertificateApproving,
+    CertificateCleaner,
+    CertificateSigning,
+)
 from kcore.controllers.cluster_role_aggregation import ClusterRoleAggregation
 from kcore.controllers.contract import Controller, Settings
 from kcore.controllers.cron_job import CronJob
+from kcore.controllers.daemon_set import DaemonSet
 from kcore.controllers.deployment import Deployment
+from kcore.controllers.disruption import Disruption
 from kcore.controllers.endpoint_slice import EndpointSlice
 from kcore.controllers.endpoint_slice_mirroring import EndpointSliceMirroring
 from kcore.controllers.endpoints import Endpoints
+from kcore.controllers.ephemeral_volume import EphemeralVolume
 from kcore.controllers.garbage_collector import GarbageCollector
 from kcore.controllers.horizontal_autoscaler import HorizontalAutoscaler
 from kcore.controllers.job import Job
 from kcore.controllers.namespace import GRACE_MS, Namespace
+from kcore.controllers.node_ipam import NodeIpam
 from kcore.controllers.node_lifecycle import Limits, NodeLifecycle
-from kcore.controllers.replica_set import ReplicaSet
+from kcore.controllers.persistent_volume_binder import PersistentVolumeBinder
+from kcore.controllers.pod_gc import PodGC
+from kcore.controllers.replica_set import ReplicaSet, ReplicationController
+from kcore.controllers.resource_claim import ResourceClaim
 from kcore.controllers.resource_quota import ResourceQuota
 from kcore.controllers.service_account import RootCertificate, ServiceAccount
+from kcore.controllers.service_account_tokens import LegacyTokenCleaner
+from kcore.controllers.stateful_set import StatefulSet
 from kcore.controllers.taint_eviction import TaintEviction
 from kcore.controllers.ttl_after_finished import TTLAfterFinished
+from kcore.controllers.volume_protection import ClaimProtection, VolumeProtection
 
 EVERY: Final = "*"
 
@@ -88,25 +105,71 @@ def _autoscaler(settings: Settings) -> Controller:
     return HorizontalAutoscaler(usage=settings.usage, sync_ms=round(sync_s * 1000))
 
 
+def _signing(settings: Settings) -> Controller | None:
+    if not (settings.signing_certificate and settings.signing_key):
+        return None
+    authority = Authority(settings.signing_certificate, settings.signing_key)
+    seconds = round(settings.flags.get("cluster-signing-duration", TTL_SECONDS))
+    return CertificateSigning(dict.fromkeys(FAULTS, authority), seconds)
+
+
+def _node_ipam(settings: Settings) -> Controller | None:
+    flags = settings.flags
+    if not flags.get("allocate-node-cidrs") or not flags.get("cluster-cidr"):
+        return None
+    clusters = [each.strip() for each in flags["cluster-cidr"].split(",")]
+    bits = [
+        flags["node-cidr-mask-size-ipv6" if ":" in each else "node-cidr-mask-size-ipv4"]
+        or flags["node-cidr-mask-size"]
+        for each in clusters
+    ]
+    return NodeIpam(clusters, mask_bits=bits if all(bits) else ())
+
+
+def _token_cleaner(settings: Settings) -> Controller:
+    seconds = settings.flags.get("legacy-service-account-token-clean-up-period")
+    return LegacyTokenCleaner() if seconds is None else LegacyTokenCleaner(seconds / 86400)
+
+
+def _pod_gc(settings: Settings) -> Controller:
+    ended = settings.flags.get("terminated-pod-gc-threshold")
+    return PodGC() if ended is None else PodGC(ended)
+
+
 ENTRIES: Final = (
+    Entry(CertificateApproving, lambda settings: CertificateApproving()),
+    Entry(CertificateCleaner, lambda settings: CertificateCleaner()),
+    Entry(CertificateSigning, _signing),
+    Entry(ClaimProtection, lambda settings: ClaimProtection()),
     Entry(ClusterRoleAggregation, lambda settings: ClusterRoleAggregation()),
     Entry(CronJob, lambda settings: CronJob()),
+    Entry(DaemonSet, lambda settings: DaemonSet()),
     Entry(Deployment, lambda settings: Deployment()),
+    Entry(Disruption, lambda settings: Disruption()),
     Entry(EndpointSlice, _endpoint_slice),
     Entry(EndpointSliceMirroring, _mirroring),
     Entry(Endpoints, lambda settings: Endpoints()),
+    Entry(EphemeralVolume, lambda settings: EphemeralVolume()),
     Entry(GarbageCollector, _garbage_collector),
     Entry(HorizontalAutoscaler, _autoscaler),
     Entry(Job, lambda settings: Job()),
     Entry(Namespace, _namespace),
+    Entry(LegacyTokenCleaner, _token_cleaner),
+    Entry(NodeIpam, _node_ipam),
     Entry(NodeLifecycle, _node_lifecycle),
+    Entry(PersistentVolumeBinder, lambda settings: PersistentVolumeBinder()),
+    Entry(PodGC, _pod_gc),
     Entry(ReplicaSet, lambda settings: ReplicaSet()),
+    Entry(ReplicationController, lambda settings: ReplicationController()),
+    Entry(ResourceClaim, lambda settings: ResourceClaim()),
     Entry(ResourceQuota, lambda settings: ResourceQuota()),
     Entry(RootCertificate, _root_certificate),
     Entry(ServiceAccount, lambda settings: ServiceAccount()),
+    Entry(StatefulSet, lambda settings: StatefulSet()),
     Entry(TTLAfterFinished, lambda settings: TTLAfterFinished()),
     Entry(TaintEviction, lambda settings: TaintEviction()),
     Entry(TokenCleaner, lambda settings: TokenCleaner()),
+    Entry(VolumeProtection, lambda settings: VolumeProtection()),
 )
 
 # Upstream's names and their older ones. Those without an entry above are known, so that a manifest written for
