@@ -12,13 +12,8 @@ from typing import Final, NamedTuple
 
 from kcore.api.errors import InputError
 from kcore.controllers.bootstrap_tokens import TokenCleaner
-from kcore.controllers.certificate_requests import FAULTS, Authority
-from kcore.controllers.certificate_signing import (
-    TTL_SECONDS,
-    CertificateApproving,
-    CertificateCleaner,
-    CertificateSigning,
-)
+from kcore.controllers.certificate_requests import FAULTS, TTL_SECONDS, Authority
+from kcore.controllers.certificate_signing import CertificateApproving, CertificateCleaner, CertificateSigning
 from kcore.controllers.cluster_role_aggregation import ClusterRoleAggregation
 from kcore.controllers.contract import Controller, Settings
 from kcore.controllers.cron_job import CronJob
