@@ -1,5 +1,6 @@
-"""Nodes that are not heard of are NotReady, and those that are not ready are tainted: at once against new pods, and at a
-rate that goes by the state of their zone against the pods that they have.
+"""Nodes that are not heard of are NotReady, and those that are not ready are tainted.
+
+At once against new pods; against the pods that they have at a rate that goes by the state of their zone.
 
 Source: pkg/controller/nodelifecycle/node_lifecycle_controller.go of Kubernetes 1.36.
 """

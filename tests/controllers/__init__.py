@@ -1,0 +1,1 @@
+"""Controllers: on paper, and in a cluster in this process."""

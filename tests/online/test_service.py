@@ -103,7 +103,7 @@ class Reviews:
 async def answered(path: bytes, token: bytes = b"", query: bytes = b"", wrong: str = "") -> Response:
     checks = {"/healthz": {"ping": lambda: "", "leaderElection": lambda: wrong}}
     pages = Pages(Reviews(), checks, lambda: b"metrics\n", ("/healthz", "/readyz", "/livez"))  # type: ignore[arg-type]
-    headers = [(b"authorization", b"Bearer " + token)] if token else []
+    headers = ((b"authorization", b"Bearer " + token),) if token else ()
     return await pages.answer(Request(b"GET", path, query, headers, b"", Peer("x")))
 
 
@@ -169,7 +169,7 @@ def test_unreadable_authorization_is_an_error_of_the_server() -> None:
 
     async def run() -> None:
         pages = Pages(Silent(), {}, lambda: b"", ())  # type: ignore[arg-type]
-        said = await pages.answer(Request(b"GET", b"/metrics", b"", [], b"", Peer("x")))
+        said = await pages.answer(Request(b"GET", b"/metrics", b"", (), b"", Peer("x")))
         assert said.status == 500
 
     asyncio.run(run())
