@@ -134,11 +134,7 @@ class State:
     def replace_policies(
         self, objects: ClusterObjects, namespaces: dict[str, dict[str, str]], *, meaning: bool
     ) -> None:
-        """Let these be all budgets there are.
-
-        Where ``meaning`` says that some changed, also all services, controllers of pods and namespaces, which decide
-        what selectors mean.
-        """
+        """Let these be all budgets and, where ``meaning`` says that some changed, all services, owners and namespaces."""
         self.budgets[:] = [read_budget(budget) for budget in objects.pdbs]
         self._policies += 1
         if meaning:
