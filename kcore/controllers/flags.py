@@ -11,13 +11,12 @@ from typing import Final
 
 from kcore import flags
 from kcore.api.errors import InputError
-from kcore.controllers import catalog
 from kcore.flags import Flag, Settings
 
 GENERIC: Final = (
     Flag("kubeconfig", "text", "", "The cluster's kubeconfig [$KUBECONFIG, ~/.kube/config, or the pod's account]."),
     Flag("master", "text", "", "Address of the API server, instead of the kubeconfig's."),
-    Flag("controllers", "texts", (catalog.EVERY,), "Which run: names, -name for one that does not, * for all that do by default."),
+    Flag("controllers", "texts", ("*",), "Which run: names, -name for one that does not, * for all that do by default."),
     Flag("kube-api-qps", "number", 0.0, "Requests a second to the API server; 0: no limit (kcore's default)."),
     Flag("kube-api-burst", "count", 30, "How many of them at once."),
     Flag("v", "count", 0, "How much is logged; 4 and more: everything."),
@@ -133,6 +132,8 @@ PAIRS: Final = (
 
 def gather(given: Mapping[str, str]) -> Settings:
     """All settings by flag name; ``given`` are the texts of the command line. InputError for what cannot be."""
+    from kcore.controllers import catalog  # every controller: --help needs none
+
     settings = flags.read(BY_NAME, given)
     settings["controllers"] = catalog.canonical(settings["controllers"])
     for one, other in PAIRS:

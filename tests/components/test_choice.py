@@ -88,9 +88,11 @@ def test_controllers_go_by_names_old_and_new() -> None:
     names = [each.name for each in catalog.make(Settings(), ["deployment", "namespace-controller"])]
     assert names == ["deployment-controller", "namespace-controller"]
     assert catalog.missing(["*", "-job", "attachdetach"]) == ["persistentvolume-attach-detach-controller"]
-    every = {each.name for each in catalog.make(Settings(root_ca="PEM"))}
-    assert every == {entry.type.name for entry in catalog.ENTRIES if entry.type.on_by_default}
-    without = {each.name for each in catalog.make(Settings(root_ca="PEM"), ["*", "-nodelifecycle"])}
+    settings = Settings(root_ca="PEM", signing_certificate=b"PEM", signing_key=b"PEM")
+    every = {each.name for each in catalog.make(settings)}
+    idle = {"node-ipam-controller"}  # without --allocate-node-cidrs
+    assert every == {entry.type.name for entry in catalog.ENTRIES if entry.type.on_by_default} - idle
+    without = {each.name for each in catalog.make(settings, ["*", "-nodelifecycle"])}
     assert every - without == {"node-lifecycle-controller"}
 
 
