@@ -15,6 +15,7 @@ from grpc_tools import protoc
 from setuptools import Extension, setup
 
 DEBUG = os.environ.get("KCORE_CYTHON_DEBUG", "0") not in ("", "0")
+OPTIMIZE = os.environ.get("KCORE_CYTHON_OPTIMIZE", "-O3")  # -O1 compiles in a third of the time
 
 MODULES = sorted(".".join(path.with_suffix("").parts) for path in Path("kcore_native").rglob("*.pyx"))
 
@@ -132,7 +133,7 @@ setup(
             Extension(
                 name,
                 [name.replace(".", "/") + ".pyx"],
-                extra_compile_args=["-O0", "-g", "-UNDEBUG"] if DEBUG else ["-O3"],
+                extra_compile_args=["-O0", "-g", "-UNDEBUG"] if DEBUG else [OPTIMIZE],
             )
             for name in MODULES
         ],

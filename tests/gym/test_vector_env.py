@@ -62,6 +62,7 @@ def test_steps_are_those_of_a_sync_vector_env(action: str, infeasible: str) -> N
     assert ends > count
 
 
+@pytest.mark.slow  # it compiles for a minute and more
 def test_compiled_and_interpreted_episodes_agree() -> None:
     options: dict[str, Any] = {"reward": ALL_TERMS, "order": "random", "action": "weights"}
     cluster = Cluster.from_objects(crowded(pods=20))

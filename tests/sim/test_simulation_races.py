@@ -34,6 +34,7 @@ def test_the_twin_agrees_on_clusters_of_any_shape(seed: int, nodes_max: int, pod
     assert_equal_runs(seed, nodes_max=nodes_max, pods_max=pods_max)
 
 
+@pytest.mark.slow  # it compiles for a minute and more
 @pytest.mark.skipif(not kernel.JIT, reason="with the JIT off the kernels are the interpreted ones")
 def test_the_twin_agrees_with_the_compiled_loop() -> None:
     for seed in range(90_000, 90_030):
