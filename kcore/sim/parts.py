@@ -25,6 +25,7 @@ MAGIC = b"KCPART1\n"
 DIGEST_BYTES = 32
 SUFFIX = ".part"
 TEMPORARY = ".tmp"
+ENDED = ("Z", "X")  # states of a process, see proc(5)
 
 
 class Part(Struct, kw_only=True):
@@ -152,10 +153,15 @@ def drop_abandoned(folder: Path) -> None:
 
 
 def _alive(process: int) -> bool:
+    """Whether the process may still write; one that has ended and waits for its parent to ask does not."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True  # no /proc here
+    return state not in ENDED

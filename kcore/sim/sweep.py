@@ -149,8 +149,6 @@ def _held(folder: Path, fresh: bool) -> Iterator[None]:
             shutil.rmtree(folder / INPUTS, ignore_errors=True)
         for name in (PARTS, INPUTS):
             (folder / name).mkdir(exist_ok=True)
-        for left in (folder / PARTS).glob(f".*{parts.TEMPORARY}"):  # by a process that was killed as it wrote
-            left.unlink(missing_ok=True)
             parts.drop_abandoned(folder / name)
         parts.drop_abandoned(folder.parent)
         yield

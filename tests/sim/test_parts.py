@@ -73,6 +73,18 @@ def test_only_what_dead_processes_left_is_dropped(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == [alive]
 
 
+def test_a_process_that_was_killed_writes_no_more_though_nobody_has_asked_for_its_end(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as killed:
+        left = tmp_path / f".id.part.{killed.pid}.tmp"
+        left.touch()
+        parts.drop_abandoned(tmp_path)
+        assert left.exists()
+        killed.kill()
+        os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is a zombie
+        parts.drop_abandoned(tmp_path)
+        assert not left.exists()
+
+
 def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts.write_whole(tmp_path / "file", b"before")
 

@@ -77,19 +77,18 @@ class Book:
     def decide(self) -> None:
         sim = self.sim
         running = [pod for pod in sim.pods if pod.status == "running"]
+        ended = [pod for pod in sim.pods if pod.status == "ended" and pod.index in self.until]
         if any(self.until[pod.index] <= sim.now for pod in running):
             self.start_over(running)
         else:
-            early = [
-                pod for pod in sim.pods if pod.status == "ended" and self.until.get(pod.index, 0) > sim.now
-            ]
-            for pod in sim.pods:
-                if pod.status == "ended":
-                    self.until.pop(pod.index, None)
+            early = [pod for pod in ended if self.until[pod.index] > sim.now]
+            for pod in ended:
+                del self.until[pod.index]
             if early:
                 self.compress()
         for unit in sim.queue():
-            if unit not in self.reserved:
+            # one that had room at no time asks again when somebody has ended: pods may lie otherwise beside others
+            if unit not in self.reserved or (ended and self.reserved[unit].begin >= FOREVER):
                 self.reserve(unit)
         for unit in sim.queue():
             if self.reserved[unit].begin <= sim.now:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.naive.orders import conservative, easy, preemptive, sorted_queue
+from tests.naive.orders.clock import Pod
 from tests.sim.orders.small import SCORES, Case, cases, expected, happened
 
 pytestmark = pytest.mark.differential
@@ -48,6 +49,23 @@ def test_conservative_backfill(case: Case, score: str) -> None:
     book = conservative.Book(twin)
     twin.run(book.decide, book.timer)
     assert happened(simulation) == expected(twin)
+
+
+def test_a_gang_that_had_room_at_no_time_asks_again_when_somebody_has_ended() -> None:
+    sizes = [(1, 1, 0)] * 6 + [(3, 1, 0), (2, 2, 1), (2, 2, 1)] + [(1, 1, 0)] * 6 + [(2, 1, 2), (1, 1, 1)]
+    units = [0, 0, 0, 0, 1, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6]
+    pods = [
+        Pod(index, unit, cpu, memory, 0, work, -1, 0)
+        for index, (unit, (cpu, memory, work)) in enumerate(zip(units, sizes, strict=True))
+    ]
+    case = Case([(4, 3, 2), (5, 3, 2)], pods, gang=True)
+    simulation = case.simulation("conservative")
+    simulation.run()
+    twin = case.twin()
+    book = conservative.Book(twin)
+    twin.run(book.decide, book.timer)
+    assert happened(simulation) == expected(twin)
+    assert happened(simulation)[6] == ("completed", "node-1", 1, 1, 1, 0), "it lies beside the last unit's pod"
 
 
 @settings(max_examples=80)
