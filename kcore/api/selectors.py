@@ -6,7 +6,7 @@ Source: apimachinery pkg/labels/selector.go and metav1.LabelSelectorAsSelector o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kcore.api.errors import InputError
 from kcore.api.objects import LabelSelector
@@ -113,3 +113,19 @@ def from_label_selector(selector: LabelSelector | None, field: str = "labelSelec
             )
         found.append(Requirement(expression.key, expression.operator, values))
     return _normal(found)
+
+
+def go_text(selector: Mapping[str, Any] | None) -> str:
+    """A label selector in JSON form as its Go type prints itself."""
+    if selector is None:
+        return "nil"
+    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
+    expressions = "".join(
+        f"LabelSelectorRequirement{{Key:{each.get('key', '')},Operator:{each.get('operator', '')},"
+        f"Values:[{' '.join(each.get('values') or ())}],}},"
+        for each in selector.get("matchExpressions") or ()
+    )
+    return (
+        f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},"
+        f"MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+    )

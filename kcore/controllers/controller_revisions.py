@@ -10,18 +10,16 @@ from typing import Any, Final
 
 import orjson
 
+from kcore.api.safe_names import fnv1, letters
 from kcore.api.selectors import Selector
 from kcore.api.status import ApiError
 from kcore.controllers.contract import Action, Create, Failed, Object, Outcome, Read, Update, View, must
 from kcore.controllers.owners import owned_or_orphaned
-from kcore.controllers.template_hash import ALPHABET
 from kcore.controllers.times import ms_of
 
 RESOURCE: Final = "controllerrevisions.apps"
 HASH_LABEL: Final = "controller-revision-hash"
 PREFIX_CHARACTERS_MAX: Final = 223
-FNV_OFFSET: Final = 0x811C9DC5
-FNV_PRIME: Final = 0x01000193
 ESCAPES: Final = (
     (b"&", b"\\u0026"), (b"<", b"\\u003c"), (b">", b"\\u003e"), ("\u2028".encode(), b"\\u2028"),
     ("\u2029".encode(), b"\\u2029"),
@@ -96,10 +94,7 @@ def data_hash(data: Object, collisions: int) -> str:
     text = orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
     for plain, escaped in ESCAPES:
         text = text.replace(plain, escaped)
-    value = FNV_OFFSET
-    for byte in text + str(collisions).encode():
-        value = (value * FNV_PRIME & 0xFFFFFFFF) ^ byte
-    return "".join(ALPHABET[ord(digit) % len(ALPHABET)] for digit in str(value))
+    return letters(fnv1(text + str(collisions).encode()))
 
 
 def created(

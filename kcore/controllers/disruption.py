@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
+from kcore.api.selectors import go_text
 from kcore.api.status import ApiError
 from kcore.controllers import pods as podlib
 from kcore.controllers.contract import (
@@ -111,7 +112,7 @@ def _synced(budget: Object, view: View, now_ms: int) -> Steps:
         raise
     if unmanaged:
         message = (
-            f"Pods selected by this PodDisruptionBudget (selector: {printed(budget['spec'].get('selector'))}) were "
+            f"Pods selected by this PodDisruptionBudget (selector: {go_text(budget['spec'].get('selector'))}) were "
             "found to be unmanaged. As a result, the status of the PDB cannot be calculated correctly, which may "
             'result in undefined behavior. To account for these pods please set ".spec.minAvailable" field of the '
             "PDB to an integer value."
@@ -171,22 +172,6 @@ def _failed_safe(budget: Object, message: str, now_ms: int) -> Steps:
     status = {**counts, **before, "disruptionsAllowed": 0, "conditions": conditions}
     yield from must(Update(RESOURCE, {**budget, "status": status}, "status"))
     return None
-
-
-def printed(selector: Object | None) -> str:
-    """A label selector as Go prints it."""
-    if selector is None:
-        return "nil"
-    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
-    expressions = "".join(
-        f"LabelSelectorRequirement{{Key:{each['key']},Operator:{each['operator']},"
-        f"Values:[{' '.join(each.get('values') or ())}],}},"
-        for each in selector.get("matchExpressions") or ()
-    )
-    return (
-        f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},"
-        f"MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
-    )
 
 
 # -- how many pods there should be ----------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ Pure. Amounts are milli-units. Source: pkg/controller/podautoscaler/replica_calc
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -14,19 +13,10 @@ from kcore.api.quantity import milli_value, parse_quantity
 from kcore.controllers.contract import Object
 from kcore.controllers.pods import condition
 from kcore.controllers.times import ms_of
+from kcore.flags import seconds
 
 CPU_INITIALIZATION_MS: Final = 300_000  # --horizontal-pod-autoscaler-cpu-initialization-period
 INITIAL_READINESS_MS: Final = 30_000  # --horizontal-pod-autoscaler-initial-readiness-delay
-UNITS_MS: Final = {
-    "h": 3_600_000.0,
-    "m": 60_000.0,
-    "s": 1000.0,
-    "ms": 1.0,
-    "us": 1e-3,
-    "µs": 1e-3,
-    "ns": 1e-6,
-}
-PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(h|ms|m|s|us|µs|ns)")
 
 
 class NoCount(Exception):
@@ -70,9 +60,18 @@ def used_by_pod(metrics: Iterable[Object], resource: str, container: str = "") -
         if not containers or any(resource not in (one.get("usage") or {}) for one in containers):
             continue
         amount = sum(milli_value(parse_quantity(one["usage"][resource])) for one in containers)
-        window_ms = sum(float(part) * UNITS_MS[unit] for part, unit in PART.findall(each.get("window") or ""))
-        found[each["metadata"]["name"]] = Used(amount, ms_of(each.get("timestamp")) or 0, round(window_ms))
+        found[each["metadata"]["name"]] = Used(
+            amount, ms_of(each.get("timestamp")) or 0, _window_ms(each.get("window"))
+        )
     return found
+
+
+def _window_ms(text: str | None) -> int:
+    """The window that a metrics server names; 0 where it names none, or something else."""
+    try:
+        return round(seconds(text or "0") * 1000)
+    except ValueError:
+        return 0
 
 
 def by_utilization(

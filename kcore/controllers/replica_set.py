@@ -10,25 +10,21 @@ from typing import ClassVar, Final
 
 from kcore.api.selectors import Selector
 from kcore.api.status import ApiError
+from kcore.controllers import pod_writes
 from kcore.controllers import pods as podlib
 from kcore.controllers.conditions import without, written
 from kcore.controllers.contract import (
     Action,
     Controller,
-    Create,
-    Delete,
     Failed,
     Key,
     Later,
     Object,
     Outcome,
-    Skipped,
     Steps,
-    Tell,
     Update,
     View,
     Watched,
-    slow_start,
 )
 from kcore.controllers.owners import (
     by_controller,
@@ -38,7 +34,6 @@ from kcore.controllers.owners import (
     owned_or_orphaned,
     owner_key,
 )
-from kcore.controllers.refusals import is_terminating
 from kcore.controllers.selection import selector_of
 from kcore.controllers.times import text_of
 
@@ -147,21 +142,7 @@ class ReplicaSet(Controller):
         self, owner: Object, reference: Object, count: int
     ) -> Generator[Sequence[Action], list[Outcome], ApiError | None]:
         pod = podlib.from_template(owner["spec"]["template"], owner, reference)
-        outcomes = yield from slow_start([Create("pods", pod)] * count)
-        failure = None
-        told: list[Action] = []
-        for outcome in outcomes:
-            if isinstance(outcome, dict):
-                told.append(
-                    Tell(owner, "Normal", "SuccessfulCreate", f"Created pod: {outcome['metadata']['name']}")
-                )
-            elif isinstance(outcome, ApiError) and not is_terminating(outcome):
-                told.append(Tell(owner, "Warning", "FailedCreate", f"Error creating: {outcome}"))
-                failure = failure or outcome
-            elif isinstance(outcome, Skipped):
-                break
-        yield told
-        return failure
+        return (yield from pod_writes.created(owner, [pod] * count)).failure
 
     def _delete(
         self, owner: Object, active: Sequence[Object], count: int, view: View, now_ms: int
@@ -169,21 +150,7 @@ class ReplicaSet(Controller):
         going = active
         if count < len(active):
             going = podlib.deletion_order(active, self._related(owner, view), now_ms)[:count]
-        outcomes = yield [
-            Delete("pods", pod["metadata"]["namespace"], pod["metadata"]["name"], pod["metadata"]["uid"])
-            for pod in going
-        ]
-        failure = None
-        told: list[Action] = []
-        for pod, outcome in zip(going, outcomes, strict=True):
-            if not isinstance(outcome, ApiError):
-                message = f"Deleted pod: {pod['metadata']['name']}"
-                told.append(Tell(owner, "Normal", "SuccessfulDelete", message))
-            elif outcome.code != 404:
-                told.append(Tell(owner, "Warning", "FailedDelete", f"Error deleting: {outcome}"))
-                failure = failure or outcome
-        yield told
-        return failure
+        return (yield from pod_writes.deleted(owner, going)).failure
 
     def _related(self, owner: Object, view: View) -> Iterable[Object]:
         """Pods of all that this one's own controller controls, or of itself."""

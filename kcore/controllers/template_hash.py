@@ -6,14 +6,11 @@ templates have equal hashes and that a collision count changes it. This one hash
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
-ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
-FNV_OFFSET: Final = 0x811C9DC5
-FNV_PRIME: Final = 0x01000193
-MASK: Final = 0xFFFFFFFF
+from kcore.api.safe_names import fnv1a, letters
 
 
 def template_hash(template: Any, collision_count: int | None = None) -> str:
@@ -21,7 +18,4 @@ def template_hash(template: Any, collision_count: int | None = None) -> str:
     data = orjson.dumps(template, option=orjson.OPT_SORT_KEYS)
     if collision_count is not None:
         data += collision_count.to_bytes(8, "little")
-    number = FNV_OFFSET
-    for byte in data:
-        number = ((number ^ byte) * FNV_PRIME) & MASK
-    return "".join(ALPHABET[ord(digit) % len(ALPHABET)] for digit in str(number))
+    return letters(fnv1a(data))

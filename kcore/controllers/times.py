@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from functools import lru_cache
 
+from kcore.client.stamps import second_time
 from kcore_native.rfc3339 import seconds_of
 
 
@@ -21,4 +21,4 @@ def text_of(now_ms: int) -> str:
 
 @lru_cache(maxsize=64)
 def _text(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    return second_time(seconds)

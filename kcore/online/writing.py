@@ -5,8 +5,9 @@ Source: pkg/scheduler/schedule_one.go (updatePod, handleSchedulingFailure), fram
 
 from __future__ import annotations
 
-import time
 from typing import Any, Final
+
+from kcore.client.stamps import second_time
 
 NOTE_CHARS_MAX: Final = 1024
 
@@ -38,7 +39,7 @@ def condition_patch(pod: Object, reason: str, message: str, node: str | None, ti
     if old is None or any(old.get(name) != value for name, value in wanted.items()):
         since = (old or {}).get("lastTransitionTime")
         if old is None or old["status"] != "False" or not since:
-            since = _text(time_s)
+            since = second_time(time_s)
         patch["conditions"] = [{**wanted, "lastProbeTime": None, "lastTransitionTime": since}]
     if node is not None and status.get("nominatedNodeName", "") != node:
         patch["nominatedNodeName"] = node or None
@@ -50,13 +51,9 @@ def preempted_patch(pod: Object, scheduler: str, time_s: float) -> Object:
     condition = {
         "type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler",
         "message": f"{scheduler}: preempting to accommodate a higher priority pod",
-        "lastProbeTime": None, "lastTransitionTime": _text(time_s),
+        "lastProbeTime": None, "lastTransitionTime": second_time(time_s),
     }  # fmt: skip
     generation = pod["metadata"].get("generation")
     if generation:
         condition["observedGeneration"] = generation
     return {"status": {"conditions": [condition]}}
-
-
-def _text(time_s: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_s))

@@ -5,22 +5,12 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-# k8s.io/apimachinery/pkg/util/rand: no vowels and no 0, 1, 3, lest words or look-alikes appear
-ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+from kcore.api.safe_names import ALPHABET, fnv1a, letters
+
 SUFFIX_CHARS = 5
 BASE_CHARS_MAX = 58  # 63 less the suffix
 SUFFIX_COUNT = len(ALPHABET) ** SUFFIX_CHARS
 STRIDE = 8_876_543  # no multiple of three, so that ordinals map to suffixes one to one
-
-_FNV_OFFSET, _FNV_PRIME = 0x811C9DC5, 0x01000193
-
-
-def fnv1a(text: bytes) -> int:
-    """The 32-bit FNV-1a hash."""
-    value = _FNV_OFFSET
-    for byte in text:
-        value = (value ^ byte) * _FNV_PRIME & 0xFFFFFFFF
-    return value
 
 
 def suffix(seed: int, ordinal: int) -> str:
@@ -40,5 +30,4 @@ def generated(base: str, seed: int, ordinal: int) -> str:
 
 def template_hash(template: Struct) -> str:
     """A hash of a pod template in the form of ``pod-template-hash``; stable, though not the controller's own."""
-    digits = str(fnv1a(msgspec.json.encode(template, order="deterministic")))
-    return "".join(ALPHABET[ord(digit) % len(ALPHABET)] for digit in digits)  # rand.SafeEncodeString
+    return letters(fnv1a(msgspec.json.encode(template, order="deterministic")))

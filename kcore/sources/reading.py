@@ -22,12 +22,13 @@ from kcore.api.objects import (
     ServiceSpec,
     StatefulSet,
 )
+from kcore.api.safe_names import fnv1a
 from kcore.sources import files, table_files, tables, yaml_text
 from kcore.sources.check import check_amounts, check_names
 from kcore.sources.files import Content
 from kcore.sources.intake import Intake, Origin, add_all
 from kcore.sources.kinds import CLUSTER_SCOPED, ReplicationControllerWorkload, Workload
-from kcore.sources.names import fnv1a, generated
+from kcore.sources.names import generated
 from kcore.sources.owned import Owned
 from kcore.sources.workloads import (
     daemon_set_pods,

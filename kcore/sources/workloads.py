@@ -27,6 +27,7 @@ from kcore.api.objects import (
     Toleration,
     Volume,
 )
+from kcore.api.safe_names import fnv1a
 from kcore.sources.eligibility import may_run
 from kcore.sources.kinds import (
     CronJob,
@@ -38,7 +39,7 @@ from kcore.sources.kinds import (
     WorkloadSpec,
 )
 from kcore.sources.limits import WORKLOAD_PODS_MAX
-from kcore.sources.names import fnv1a, generated, template_hash
+from kcore.sources.names import generated, template_hash
 from kcore.sources.owned import HASH_LABEL
 
 DAEMON_TOLERATIONS = tuple(

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from kcore.api.selectors import go_text
 from kcore.api.status import ApiError
 from kcore.controllers.contract import Patch
-from kcore.controllers.disruption import POD, Disruption, printed
+from kcore.controllers.disruption import POD, Disruption
 from kcore.controllers.pod_gc import EVERY, PodGC
 from kcore.controllers.replica_set import ReplicaSet
 from kcore.controllers.times import text_of
@@ -146,7 +147,7 @@ def test_a_selector_as_go_prints_it() -> None:
         "matchLabels": {"b": "2", "a": "1"},
         "matchExpressions": [{"key": "k", "operator": "In", "values": ["x", "y"]}],
     }
-    assert printed(selector) == (
+    assert go_text(selector) == (
         "&LabelSelector{MatchLabels:map[string]string{a: 1,b: 2,},"
         "MatchExpressions:[]LabelSelectorRequirement{LabelSelectorRequirement{Key:k,Operator:In,Values:[x y],},},}"
     )

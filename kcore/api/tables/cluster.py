@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from kcore.api.selectors import go_text
 from kcore.api.tables.cells import (
     NONE,
     UNKNOWN,
@@ -203,20 +204,6 @@ def mutating_admission_policy(obj: Object, now: float) -> list[Any]:
     return [name(obj), len(spec.get("mutations") or ()), _param_kind(spec), age(obj, now)]
 
 
-def _go_selector(selector: Object) -> str:
-    """A label selector as its Go type prints itself."""
-    pairs = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
-    expressions = "".join(
-        f"LabelSelectorRequirement{{Key:{each.get('key', '')},Operator:{each.get('operator', '')},"
-        f"Values:[{' '.join(each.get('values') or ())}],}},"
-        for each in selector.get("matchExpressions") or ()
-    )
-    return (
-        f"&LabelSelector{{MatchLabels:map[string]string{{{pairs}}},"
-        f"MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
-    )
-
-
 def admission_policy_binding(obj: Object, now: float) -> list[Any]:
     """The cells of a validating or mutating admission policy's binding."""
     spec = part(obj, "spec")
@@ -225,7 +212,7 @@ def admission_policy_binding(obj: Object, now: float) -> list[Any]:
     if reference.get("name"):
         text = f"{reference.get('namespace') or '*'}/{reference['name']}"
     elif reference.get("selector") is not None:
-        text = _go_selector(reference["selector"])
+        text = go_text(reference["selector"])
     return [name(obj), spec.get("policyName", ""), text, age(obj, now)]
 
 

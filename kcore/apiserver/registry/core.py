@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from kcore.api.rows import GroupVersionKind, Row
+from kcore.api.safe_names import ALPHABET
 from kcore.api.status import ApiError, conflict
 from kcore.api.strategy import Context, Strategy
 from kcore.apiserver.operation import Object, Operation, Result
 from kcore.apiserver.registry import shared
-from kcore.apiserver.registry.metadata import NAME_ALPHABET, NAME_SUFFIX_LENGTH
+from kcore.apiserver.registry.metadata import NAME_SUFFIX_LENGTH
 from kcore.apiserver.registry.owning import Updates
 from kcore.apiserver.registry.remembered import Remembered
 from kcore.apiserver.registry.seams import Admission, Catalog, ManagedFields, ObjectStore
@@ -21,7 +22,7 @@ from kcore.apiserver.registry.stored_form import decode, dumps, encode, loads, s
 from kcore_native.http.head import uuid_text
 
 CLOCK_TEXT: Final = "%Y-%m-%dT%H:%M:%SZ"
-PAIRS: Final = tuple(one + other for one in NAME_ALPHABET for other in NAME_ALPHABET)
+PAIRS: Final = tuple(one + other for one in ALPHABET for other in ALPHABET)
 assert NAME_SUFFIX_LENGTH == 5  # two pairs and one
 
 
@@ -67,9 +68,9 @@ class SystemChance:
 
     def suffix(self) -> str:
         """Five letters and digits that spell nothing."""
-        number, last = divmod(int.from_bytes(self._take(8), "big"), len(NAME_ALPHABET))
+        number, last = divmod(int.from_bytes(self._take(8), "big"), len(ALPHABET))
         number, middle = divmod(number, len(PAIRS))
-        return PAIRS[number % len(PAIRS)] + PAIRS[middle] + NAME_ALPHABET[last]
+        return PAIRS[number % len(PAIRS)] + PAIRS[middle] + ALPHABET[last]
 
 
 async def reserves_nothing(*_: Any) -> None:

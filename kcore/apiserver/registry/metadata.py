@@ -14,7 +14,6 @@ from kcore.api.status import ApiError, bad_request
 from kcore.apiserver.operation import Object, Operation
 
 NAME_SUFFIX_LENGTH: Final = 5
-NAME_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"  # no vowels, nothing that looks like something else
 GENERATED_NAME_LENGTH_MAX: Final = 63
 GENERATE_NAME_ATTEMPTS_MAX: Final = 8
 

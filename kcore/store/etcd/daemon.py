@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from kcore.api.errors import InputError
+from kcore.flags import seconds
 from kcore.store.auth import Auth
 from kcore.store.bootstrap import ReplicaConfig
 from kcore.store.embedded import VERSION, Embedded
 from kcore.store.etcd import addresses
 from kcore.store.etcd.access import Access
 from kcore.store.etcd.certificates import ServerFiles, self_signed, server_context
-from kcore.store.etcd.flags import WITHOUT_EFFECT, Settings, seconds
+from kcore.store.etcd.flags import WITHOUT_EFFECT, Settings
 from kcore.store.etcd.lines import configure
 from kcore.store.etcd.pages import PageSet
 from kcore.store.etcd.server import Server

@@ -4,23 +4,14 @@ As in etcd, a flag wins over its environment variable (``ETCD_NAME`` for ``--nam
 both. Every value is read from text by the one reader of its kind, whichever way it comes.
 """
 
-import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from kcore.api.errors import InputError
+from kcore.flags import Flag, boolean, seconds, texts
 
 LOCAL_CLIENT: Final = "http://localhost:2379"
 LOCAL_PEER: Final = "http://localhost:2380"
-
-
-class Flag(NamedTuple):
-    """One flag; ``kind`` names its reader in READERS."""
-
-    name: str
-    kind: str
-    default: Any
-    help: str
 
 
 MEMBER: Final = (
@@ -114,24 +105,6 @@ RENAMED: Final = {
 SECTIONS: Final = {"client-transport-security": "", "peer-transport-security": "peer-"}
 
 Settings = dict[str, Any]
-UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def seconds(text: str) -> float:
-    """Seconds of a Go duration such as ``1h30m`` or ``100ms``; ValueError for anything else."""
-    parts = re.findall(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)", text)
-    if text != "0" and (not parts or "".join(number + unit for number, unit in parts) != text):
-        raise ValueError("a duration such as 10m or 500ms")
-    return sum(float(number) * UNITS[unit] for number, unit in parts)
-
-
-def boolean(text: str) -> bool:
-    """As Go's ``strconv.ParseBool``."""
-    if text.lower() in ("1", "t", "true"):
-        return True
-    if text.lower() in ("0", "f", "false"):
-        return False
-    raise ValueError("true or false")
 
 
 def number(text: str) -> int:
@@ -148,11 +121,6 @@ def count(text: str) -> int:
     if value < 0:
         raise ValueError("a whole number that is not negative")
     return value
-
-
-def texts(text: str) -> tuple[str, ...]:
-    """Texts with commas between."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def urls(text: str) -> tuple[str, ...]:

@@ -65,7 +65,9 @@ def test_a_gang_that_had_room_at_no_time_asks_again_when_somebody_has_ended() ->
     book = conservative.Book(twin)
     twin.run(book.decide, book.timer)
     assert happened(simulation) == expected(twin)
-    assert happened(simulation)[6] == ("completed", "node-1", 1, 1, 1, 0), "it lies beside the last unit's pod"
+    assert happened(simulation)[6] == ("completed", "node-1", 1, 1, 1, 0), (
+        "it lies beside the last unit's pod"
+    )
 
 
 @settings(max_examples=80)

@@ -6,7 +6,8 @@ import pytest
 
 from kcore.api.errors import InputError
 from kcore.cli.etcd import two_dashes
-from kcore.store.etcd.flags import FLAGS, READERS, RENAMED, gather, seconds, variable
+from kcore.flags import seconds
+from kcore.store.etcd.flags import FLAGS, READERS, RENAMED, gather, variable
 
 
 def test_names_are_unique_and_every_kind_can_be_read() -> None:

@@ -12,7 +12,8 @@ import typer.main
 
 from kcore.cli.app import app
 from kcore.cli.etcd import shown
-from kcore.store.etcd.flags import BY_NAME, FLAGS, RENAMED, WITHOUT_EFFECT, Flag, gather
+from kcore.flags import Flag
+from kcore.store.etcd.flags import BY_NAME, FLAGS, RENAMED, WITHOUT_EFFECT, gather
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "etcd.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
