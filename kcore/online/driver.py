@@ -22,7 +22,7 @@ from kcore.client.series import SeriesRecorder
 from kcore.client.store import Change, key_of
 from kcore.clock import REAL, Clock, Timed
 from kcore.kernel import JIT, is_cached, mark_cached
-from kcore.online.compiling import compile_kernels
+from kcore.online.compiling import compile_beside, compile_kernels
 from kcore.online.debugger import dump, mismatches
 from kcore.online.events import Event, rejectors
 from kcore.online.extended import Extended
@@ -38,6 +38,7 @@ from kcore.scheduler.profile import SchedulerConfiguration
 
 BATCH: Final = 1_000  # pods decided without giving way to what else the loop has to do
 EXTENDED_BATCH: Final = 50  # the same where there are extenders, who are asked pod by pod
+LOADED_FROM: Final = 500  # nodes, from which kernels that are there already are loaded before anything waits
 COMPILED_FROM: Final = 20_000  # pods that wait times nodes, from which Numba is worth being loaded; no more are decided at once without
 OTHERS: Final = (*SPREADING, "namespaces", "poddisruptionbudgets.policy")
 ENDED: Final = ("Succeeded", "Failed")
@@ -255,16 +256,21 @@ class Scheduler:
         if self._engine.compiled:
             return BATCH
         node_count = self.mirror.state.nodes.alive_count + 1
-        if self.compiling is None and JIT and self.queue.counts[ACTIVE] * node_count > COMPILED_FROM:
-            if is_cached():  # a second, less than it costs to go on without meanwhile
-                compile_kernels(self._configuration)
-                self._compiled()
-                return BATCH
-            self.compiling = asyncio.get_running_loop().create_task(self._compile())
+        if self.compiling is None and JIT:
+            if self.queue.counts[ACTIVE] * node_count > COMPILED_FROM:
+                if is_cached():  # a second, less than it costs to go on without meanwhile
+                    compile_kernels(self._configuration)
+                    self._compiled()
+                    return BATCH
+                self.compiling = asyncio.get_running_loop().create_task(self._compile())
+            elif node_count > LOADED_FROM and is_cached():
+                self.compiling = asyncio.get_running_loop().create_task(self._compile())
         return max(1, COMPILED_FROM // node_count)
 
     async def _compile(self) -> None:
         try:
+            if not is_cached():
+                await compile_beside()
             await asyncio.to_thread(compile_kernels, self._configuration)
         except Exception:
             log.exception("kernels cannot be compiled; scheduling goes on without")
