@@ -18,8 +18,8 @@ import orjson
 
 from kcore.api.status import ApiError
 from kcore.client.asynchronous import AsyncClient
-from kcore.client.recorder import EventRecorder
 from kcore.client.informer import SharedInformers
+from kcore.client.recorder import EventRecorder
 from kcore.client.reflector import Reflector
 from kcore.client.store import Change as Step
 from kcore.clock import REAL, Clock
