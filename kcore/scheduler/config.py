@@ -254,6 +254,10 @@ def _profile(
         scores=running["score"],
         weights=score_weights(running["score"], lists["score"], multi_point),
         pre_enqueue=running["preEnqueue"],
+        reserves=running["reserve"],
+        permits=running["permit"],
+        pre_binds=running["preBind"],
+        post_binds=running["postBind"],
         percentage_of_nodes_to_score=spec.percentage_of_nodes_to_score,
         **arguments,
     )
