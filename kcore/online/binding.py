@@ -161,8 +161,8 @@ class BindingCycle:
                 log.error("%s", error)
 
     # -- the binding cycle ------------------------------------------------------------------------------------------
-    async def prepare(self) -> None:
-        """The pod may be bound: it has its permits, and all that must be so before is so. NotBound where not."""
+    async def prepare(self, permitted: Callable[[], None]) -> None:
+        """The pod may be bound: it has its permits (as is told), and all that must be so before is so. NotBound where not."""
         uid = self.pod["metadata"]["uid"]
         waiting = self._waiting.get(uid)
         pre_bind = self._concerned(self._plugins.pre_bind)
@@ -179,6 +179,7 @@ class BindingCycle:
                 raise NotBound(f"waiting on permit for pod: {outcome.message}")
             if not outcome.is_allowed:
                 raise rejected(outcome.plugin, outcome.message)
+        permitted()
         if pre_bind:
             await self._pre_bind(pre_bind)
 

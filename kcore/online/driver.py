@@ -145,9 +145,9 @@ class Scheduler:
         if self._owns_informers:
             await self._informers.stop()
 
-    def woken(self, event: Event) -> None:
-        """What happened may help pods that wait: they are looked at."""
-        self.queue.happened(event, self._now_ms())
+    def woken(self, event: Event, *, besides: str = "") -> None:
+        """What happened may help pods that wait, but for one of that key: they are looked at."""
+        self.queue.happened(event, self._now_ms(), besides=besides)
         self._work.set()
 
     def _now_ms(self) -> int:
@@ -231,7 +231,10 @@ class Scheduler:
         known = self.queue.get(key)
         before = known.obj if known is not None else None
         self.queue.put(key, new, now_ms)
-        if nominated_of(before) != nominated_of(new) and (known is None or known.place != IN_FLIGHT):
+        was = nominated_of(before)
+        if was and was != nominated_of(new):
+            event |= Event.POD_GONE  # pods of its priority and below may take what was promised
+        if was != nominated_of(new) and (known is None or known.place != IN_FLIGHT):
             # it counts where it is nominated, also for those before it in the queue
             self.mirror.pending(key, new)
         return event
@@ -416,7 +419,7 @@ class Scheduler:
         return (self._now_ms() - now_ms) / 1000
 
     def _decided(self, rows: list[int]) -> Decisions:
-        options = Options(engine="auto", random=self._random, preemption="nominate")
+        options = Options(order="file", engine="auto", random=self._random, preemption="nominate")
         return self._engine.schedule(rows_of(rows), options)
 
     def _follow(
@@ -473,6 +476,7 @@ class Scheduler:
     def _send(self, known: Waiting, node: str, seconds: float, cycle: BindingCycle | None) -> None:
         """The pod is on its way to the node: straight, or through what plugins have to do before."""
         if cycle is None:
+            self.queue.done(known)
             self._spawn(self._bind(known, node, seconds))
             return
         uid = known.obj["metadata"]["uid"]
@@ -483,7 +487,7 @@ class Scheduler:
     async def _bind_through(self, known: Waiting, seconds: float, cycle: BindingCycle) -> None:
         """The pod is bound once its plugins have let it go, and they hear of it; or all is as before."""
         try:
-            await cycle.prepare()
+            await cycle.prepare(lambda: self.queue.done(known))
             is_bound = await self._bind(known, cycle.node, seconds, cycle)
         except NotBound as error:
             await cycle.unreserve()
@@ -536,16 +540,13 @@ class Scheduler:
             is_ours = False
         now_ms = self._now_ms()
         # Others may take the place; a pod that was rejected waits for something else than its own leaving.
-        if is_ours and not is_rejected:
+        if is_ours and isinstance(error, NotBound) and error.plugin:
+            self.queue.unschedulable(known, (error.plugin,), now_ms)
+        elif is_ours:
             self.queue.failed(known, now_ms)
-        self.woken(Event.POD_GONE)
+        self.woken(Event.POD_GONE, besides=known.key)
         if not is_ours:
             return
-        if isinstance(error, NotBound) and is_rejected:
-            if error.plugin:
-                self.queue.unschedulable(known, (error.plugin,), now_ms)
-            else:
-                self.queue.failed(known, now_ms)
         text = str(error)
         if not isinstance(error, NotBound | ExtenderError):
             text = f'running Bind plugin "DefaultBinder": {error}'

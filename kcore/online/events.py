@@ -9,7 +9,7 @@ Source: EventsToRegister of pkg/scheduler/framework/plugins/*, staging kube-sche
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import IntFlag
 from typing import Any, Final
 
@@ -41,6 +41,7 @@ class Event(IntFlag):
     ALL = 2047
 
 
+GATES: Final = "SchedulingGates"
 FREED: Final = Event.POD_GONE | Event.POD_SCALED_DOWN
 REGISTERED: Final = {
     "NodeResourcesFit": FREED | Event.NODE_ADD | Event.NODE_ALLOCATABLE,
@@ -54,6 +55,7 @@ REGISTERED: Final = {
     "InterPodAffinity": Event.POD_ASSIGNED | Event.POD_GONE | Event.POD_LABEL | Event.NODE_ADD | Event.NODE_LABEL
     | Event.NAMESPACE_LABEL,
     "NoNodes": Event.NODE_ADD,
+    GATES: Event.NONE,  # nothing but a change of the pod itself
 }  # fmt: skip
 
 _WORDS: Final = (
@@ -82,12 +84,16 @@ def rejectors(reason: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def awaited(plugins: Iterable[str]) -> Event:
-    """The events that may help a pod that these plugins rejected; all of them where one is not known here."""
+def awaited(plugins: Collection[str], registered: Mapping[str, Event] = REGISTERED) -> Event:
+    """The events that may help a pod that these plugins rejected; all of them where one is not known here.
+
+    ``registered``: what plugins that are not Kubernetes' own wait for.
+    """
     found = Event.NONE
     for plugin in plugins:
-        found |= REGISTERED.get(plugin, Event.ALL)
-    return found or Event.ALL
+        known = REGISTERED.get(plugin)
+        found |= registered.get(plugin, Event.ALL) if known is None else known
+    return found if plugins else Event.ALL
 
 
 _NAMES: Final = {
@@ -165,3 +171,19 @@ def of_node(old: Object | None, new: Object | None) -> Event:
     if was.get("images") != now.get("images"):
         found |= Event.NODE_IMAGES
     return found
+
+
+def of_pod(old: Object, new: Object) -> str:
+    """What a change of a pod without a node is called (PodSchedulingPropertiesChange), the first where there are several."""
+    before, after = old["spec"], new["spec"]
+    if old["metadata"].get("labels") != new["metadata"].get("labels"):
+        return "UpdatePodLabel"
+    if before.get("schedulingGates") and not after.get("schedulingGates"):
+        return "UpdatePodSchedulingGatesEliminated"
+    if len(before.get("tolerations") or ()) != len(after.get("tolerations") or ()):
+        return "UpdatePodToleration"
+    was, now = old.get("status") or {}, new.get("status") or {}
+    claims = ("resourceClaimStatuses", "extendedResourceClaimStatus")
+    return (
+        "UpdatePodGeneratedResourceClaim" if any(was.get(one) != now.get(one) for one in claims) else "Update"
+    )

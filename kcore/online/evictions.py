@@ -45,8 +45,8 @@ class Host(Protocol):
     def recorder_of(self, pod: Object) -> SeriesRecorder:
         """Who notes what becomes of pods of that profile."""
 
-    def woken(self, event: Event) -> None:
-        """What happened may help pods that wait: they are looked at."""
+    def woken(self, event: Event, *, besides: str = "") -> None:
+        """What happened may help pods that wait, but for one of that key: they are looked at."""
 
     async def patch(self, pod: Object, patch: Object | None) -> None:
         """The pod's status is so now, or that it could not be written is in the log."""

@@ -131,7 +131,7 @@ def test_a_binding_that_the_server_refuses_is_undone_and_others_get_the_place() 
         assert condition(cluster)[1].startswith('running Bind plugin "DefaultBinder": ')
         assert notes[-1] == "unreserve One a n" and cluster.waits("default/a") == "backoff"
         cluster.writes.answer = lambda verb, key: None
-        await cluster.later(1)
+        await cluster.later(2)
         await cluster.turn()
         assert cluster.writes.bound == {"default/a": "n"} and notes[-1] == "post_bind One a n"
 
