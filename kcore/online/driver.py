@@ -31,9 +31,11 @@ from kcore.online.extended import Extended
 from kcore.online.extenders import Extender, ExtenderError, bound_by_one
 from kcore.online.metrics import ERROR, SCHEDULED, UNSCHEDULABLE, Metrics
 from kcore.online.mirror import SPREADING, Mirror, rows_of
+from kcore.online.own_plugins import DEFAULT_NAME, Handle, OwnPlugins
 from kcore.online.permits import WaitingPods
 from kcore.online.queue import ACTIVE, IN_FLIGHT, INITIAL_BACKOFF_MS, MAX_BACKOFF_MS, SchedulingQueue, Waiting
-from kcore.online.writing import bound_note, condition_patch, nominated_of, truncated
+from kcore.online.statuses import Statuses
+from kcore.online.writing import bound_note, nominated_of
 from kcore.scheduler.config import default_configuration
 from kcore.scheduler.engine import Decisions, Engine, Options
 from kcore.scheduler.eviction import Candidate
@@ -46,7 +48,6 @@ EXTENDED_BATCH: Final = (
 COMPILED_FROM: Final = 20_000  # pods that wait times nodes, from which Numba is worth being loaded; no more are decided at once without
 OTHERS: Final = (*SPREADING, "namespaces", "poddisruptionbudgets.policy")
 ENDED: Final = ("Succeeded", "Failed")
-DEFAULT_NAME: Final = "default-scheduler"
 
 log: Final = logging.getLogger("kcore.scheduler")
 
@@ -81,20 +82,24 @@ class Scheduler:
         self._random = random
         self.clock = clock
         self.metrics = Metrics()
+        self.waiting_pods = WaitingPods(clock)
+        handle = Handle(client, self._informers, clock, self.waiting_pods, self._activate)
+        self._own = OwnPlugins(self._configuration, handle)
         self.queue = SchedulingQueue(
-            initial_backoff_ms=initial_backoff_ms, max_backoff_ms=max_backoff_ms, told=self.metrics.queued
-        )
+            initial_backoff_ms=initial_backoff_ms, max_backoff_ms=max_backoff_ms, told=self.metrics.queued,
+            gate=self._own.gate, rank=self._own.rank, registered=self._own.registered,
+        )  # fmt: skip
         self.mirror = Mirror(self._unreadable)
         self._engine = Engine(self.mirror.state, self._configuration, compiled=False)
         self._extenders = tuple(Extender(one) for one in self._configuration.extenders)
-        self.waiting_pods = WaitingPods(clock)
         by_name = {one.name: one for one in plugins}
         self._plugins = {
-            profile.scheduler_name: BindingPlugins(profile, by_name)
+            profile.scheduler_name: BindingPlugins(profile, {**by_name, **self._own.of(profile)})
             for profile in self._configuration.profiles
         }
         self._asks = bool(self._extenders) or any(one.reserve or one.permit for one in self._plugins.values())
         self.cycles: dict[str, tuple[BindingCycle, asyncio.Task[None]]] = {}  # by uid
+        self.statuses = Statuses(client, clock, self.recorder_of)
         self._evictions = Evictions(self)
         self._held: list[Waiting] = []  # in flight, and behind one that is decided alone
         self._changes: list[tuple[str, Change]] = []
@@ -149,6 +154,10 @@ class Scheduler:
         """What happened may help pods that wait, but for one of that key: they are looked at."""
         self.queue.happened(event, self._now_ms(), besides=besides)
         self._work.set()
+
+    def _activate(self, key: str) -> bool:
+        self._work.set()
+        return self.queue.activate(key, self._now_ms())
 
     def _now_ms(self) -> int:
         return int(self.clock.monotonic_s() * 1000)
@@ -369,24 +378,20 @@ class Scheduler:
             self.queue.unschedulable(known, (error.plugin,), self._now_ms())
         else:
             self.queue.failed(known, self._now_ms())
-        self._spawn(self._failed(known, str(error), is_rejected=error.is_rejected))
+        self._spawn(self.statuses.failed(known.obj, str(error), is_rejected=error.is_rejected))
 
     def _cycle(self, pod: Object, node: str) -> BindingCycle | None:
         """The pod's way to the node, where a plugin has a part in it."""
         plugins = self._plugins[self.name_of(pod)]
         if not plugins or not plugins.concern(pod):
             return None
-        return BindingCycle(plugins, pod, node, self.waiting_pods, self.clock, self._nominate)
-
-    async def _nominate(self, pod: Object, node: str) -> None:
-        if nominated_of(pod) != node:
-            await self.patch(pod, {"status": {"nominatedNodeName": node}})
+        return BindingCycle(plugins, pod, node, self.waiting_pods, self.clock, self.statuses.nominate)
 
     def _undecided(self, known: Waiting, message: str, now_ms: int) -> None:
         self.mirror.forget(known.key, known.obj)
         self.metrics.attempted(ERROR, self.name_of(known.obj), self._since_s(now_ms))
         self.queue.failed(known, now_ms)
-        self._spawn(self._failed(known, message))
+        self._spawn(self.statuses.failed(known.obj, message))
 
     def _decide_all(self, batch: Sequence[Waiting], now_ms: int) -> None:
         """The pods are decided; where that fails, one by one, so that the one it is about keeps no other waiting."""
@@ -445,9 +450,7 @@ class Scheduler:
         reason = decisions.reason.get(position, "")
         chosen = decisions.preemptions.get(position)
         self.queue.unschedulable(known, rejectors(reason), now_ms)
-        self.recorder_of(known.obj).event(
-            known.obj, "Warning", "FailedScheduling", "Scheduling", truncated(reason)
-        )
+        self.statuses.note(known.obj, reason)
         node: str | None = None
         victims: list[str] = []
         if chosen is not None:
@@ -551,24 +554,11 @@ class Scheduler:
         if not isinstance(error, NotBound | ExtenderError):
             text = f'running Bind plugin "DefaultBinder": {error}'
         node = cycle.node if cycle is not None and cycle.is_nominated else ""
-        await self._failed(known, text, is_rejected=is_rejected, nominated=node)
-
-    async def _failed(
-        self, known: Waiting, message: str, *, is_rejected: bool = False, nominated: str = ""
-    ) -> None:
-        """The pod's status and an event say what went wrong; a nomination (``nominated``: just written) is taken back."""
-        pod = known.obj
-        self.recorder_of(pod).event(pod, "Warning", "FailedScheduling", "Scheduling", truncated(message))
-        if nominated:
-            pod = {**pod, "status": {**(pod.get("status") or {}), "nominatedNodeName": nominated}}
-        reason = "Unschedulable" if is_rejected else "SchedulerError"
-        await self.patch(pod, condition_patch(pod, reason, message, "", self.clock.time_s()))
+        await self.statuses.failed(known.obj, text, is_rejected=is_rejected, nominated=node)
 
     async def _told(self, known: Waiting, reason: str, node: str | None, victims: Sequence[str]) -> None:
         """The pod's status says why it waits and where for; what is to make room for it goes."""
-        patch = condition_patch(known.obj, "Unschedulable", reason, node, self.clock.time_s())
-        if patch is not None:
-            await self.patch(known.obj, patch)
+        await self.statuses.waits(known.obj, reason, node)
         if node and victims:
             await self._evictions.make_room(known, node, victims)
 
@@ -576,16 +566,3 @@ class Scheduler:
         """The scheduler of that name is to schedule the pod."""
         name: str = pod["spec"].get("schedulerName", DEFAULT_NAME)
         return name
-
-    async def patch(self, pod: Object, patch: Object | None) -> None:
-        """The pod's status is so now, or that it could not be written is in the log."""
-        if patch is None:
-            return
-        metadata = pod["metadata"]
-        try:
-            await self.client.patch(
-                "pods", metadata["name"], patch, metadata["namespace"], type="strategic", subresource="status"
-            )
-        except (ApiError, OSError) as error:
-            if not (isinstance(error, ApiError) and error.code == 404):
-                log.error("status of %s/%s: %s", metadata["namespace"], metadata["name"], error)

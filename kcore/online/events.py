@@ -58,6 +58,15 @@ REGISTERED: Final = {
     GATES: Event.NONE,  # nothing but a change of the pod itself
 }  # fmt: skip
 
+BY_NAME: Final = {
+    "Node/Add": Event.NODE_ADD, "Node/Delete": Event.NODE_DELETE, "Node/UpdateNodeAllocatable": Event.NODE_ALLOCATABLE,
+    "Node/UpdateNodeLabel": Event.NODE_LABEL, "Node/UpdateNodeTaint": Event.NODE_TAINT,
+    "Node/Update": Event.NODE_ALLOCATABLE | Event.NODE_LABEL | Event.NODE_TAINT | Event.NODE_IMAGES,
+    "Pod/Add": Event.POD_ASSIGNED, "Pod/Delete": Event.POD_GONE, "Pod/UpdatePodLabel": Event.POD_LABEL,
+    "Pod/UpdatePodScaleDown": Event.POD_SCALED_DOWN, "Namespace/Update": Event.NAMESPACE_LABEL,
+}  # fmt: skip
+"""Events as a user's plugin names them."""
+
 _WORDS: Final = (
     (re.compile(r"Insufficient |Too many pods"), "NodeResourcesFit"),
     (re.compile(r"affinity/selector|scheduler-enforced node affinity|conflict|plugin\(s\) \[NodeAffinity\]"), "NodeAffinity"),

@@ -18,6 +18,7 @@ from kcore.online.binding import BindingCycle
 from kcore.online.events import Event
 from kcore.online.mirror import Mirror
 from kcore.online.queue import SchedulingQueue, Waiting
+from kcore.online.statuses import Statuses
 from kcore.online.writing import nominated_of, preempted_patch
 
 PREEMPTOR: Final = "DefaultPreemption"
@@ -34,6 +35,7 @@ class Host(Protocol):
     clock: Clock
     mirror: Mirror
     queue: SchedulingQueue
+    statuses: Statuses
 
     @property
     def cycles(self) -> Mapping[str, tuple[BindingCycle, Any]]:
@@ -47,9 +49,6 @@ class Host(Protocol):
 
     def woken(self, event: Event, *, besides: str = "") -> None:
         """What happened may help pods that wait, but for one of that key: they are looked at."""
-
-    async def patch(self, pod: Object, patch: Object | None) -> None:
-        """The pod's status is so now, or that it could not be written is in the log."""
 
 
 class Evictions:
@@ -77,7 +76,7 @@ class Evictions:
     async def _passed_over(self, key: str) -> None:
         known = self._host.queue.get(key)
         if known is not None:
-            await self._host.patch(known.obj, {"status": {"nominatedNodeName": None}})
+            await self._host.statuses.patch(known.obj, {"status": {"nominatedNodeName": None}})
 
     async def _evict(self, key: str, known: Waiting, node: str) -> bool:
         """Whether the pod goes to make room; True, too, where it has gone by itself."""
@@ -90,7 +89,9 @@ class Evictions:
         if on_its_way is not None and on_its_way[0].preempt(PREEMPTOR):
             self._note(victim, known, node, " (in kube-scheduler memory).")
             return True
-        await host.patch(victim, preempted_patch(victim, host.name_of(known.obj), host.clock.time_s()))
+        await host.statuses.patch(
+            victim, preempted_patch(victim, host.name_of(known.obj), host.clock.time_s())
+        )
         try:
             await host.client.delete(
                 "pods", metadata["name"], metadata["namespace"], preconditions={"uid": metadata["uid"]}

@@ -88,6 +88,7 @@ class Profile:
     scores: tuple[str, ...]
     weights: tuple[int, ...]
     pre_enqueue: tuple[str, ...] = ("SchedulingGates",)
+    queue_sort: str = "PrioritySort"
     reserves: tuple[str, ...] = ()
     permits: tuple[str, ...] = ()
     pre_binds: tuple[str, ...] = ()
