@@ -476,7 +476,7 @@ cdef object walk_special(int code, Node node, object value, Frame *frame, Walk w
     if code == TIME or code == MICRO_TIME:
         if type(value) is not str:
             raise mismatch(word_of(value), "string", frame)
-        if code == TIME and plain_time(<str>value):
+        if plain_time(<str>value, code == MICRO_TIME):
             return value
         try:
             return literals.time(value, code == MICRO_TIME)
