@@ -1,7 +1,7 @@
 """What the life of a pod on a simulated node costs the server in process: bound, running, deleted; and a lease's renewal.
 
-``python -m bench.pod_lives [COUNT] [--general] [--profile NAME]`` prints a JSON line for each write: calls a second, and
-the processor time of one, a hundred under way at once. ``--general``: no write is made by plan.
+``python -m bench.pod_lives [COUNT] [--profile NAME]`` prints a JSON line for each write: the processor time of one, a
+hundred under way at once, with plans and by the general path alone, by two servers in turns.
 """
 
 from __future__ import annotations
@@ -125,21 +125,29 @@ class Lives:
         )
 
 
-async def measured(lives: Lives, name: str, count: int, profile: cProfile.Profile | None) -> Object:
-    """So many calls."""
-    call, wall, cpu = lives.table[name], 0.0, 0.0
-    for first in range(0, count, AT_ONCE):
-        numbers = range(first, min(first + AT_ONCE, count))
-        made = [call(number) for number in numbers]
-        if profile is not None:
-            profile.enable()
-        began, spent = time.perf_counter(), time.process_time()
-        answers = await asyncio.gather(*made)
-        wall, cpu = wall + time.perf_counter() - began, cpu + time.process_time() - spent
-        if profile is not None:
-            profile.disable()
-        lives.seen.update(zip(numbers, map(orjson.dumps, answers), strict=True))
-    return {"figure": f"life_{name}", "per_second": round(count / wall), "cpu_us": round(cpu / count * 1e6, 1)}
+async def started(*, plans: bool) -> tuple[Assembly, Lives]:
+    """A server, and its calls."""
+    assembly = Assembly(await Embedded.open(None), Options())
+    await assembly.start()
+    if not plans:
+        assembly.registry.core.update_plans = None
+    client = AsyncClient(LocalCalls(assembly.registry, assembly.cacher, assembly.catalog))
+    await client.create(ACCOUNT)
+    return assembly, Lives(client)
+
+
+async def batch(lives: Lives, name: str, numbers: range, profile: cProfile.Profile | None) -> float:
+    """Those calls are done; their processor time in seconds."""
+    made = [lives.table[name](number) for number in numbers]
+    if profile is not None:
+        profile.enable()
+    spent = time.process_time()
+    answers = await asyncio.gather(*made)
+    spent = time.process_time() - spent
+    if profile is not None:
+        profile.disable()
+    lives.seen.update(zip(numbers, map(orjson.dumps, answers), strict=True))
+    return spent
 
 
 async def main() -> None:
@@ -147,27 +155,25 @@ async def main() -> None:
     arguments = [word for word in sys.argv[1:] if not word.startswith("--")]
     profiled = arguments.pop() if "--profile" in sys.argv else ""
     count = int(arguments[0]) if arguments else 3_000
-    kv = await Embedded.open(None)
-    assembly = Assembly(kv, Options())
-    await assembly.start()
-    core = assembly.registry.core
-    if "--general" in sys.argv:
-        core.update_plans = None
-    client = AsyncClient(LocalCalls(assembly.registry, assembly.cacher, assembly.catalog))
-    await client.create(ACCOUNT)
-    lives = Lives(client)
-    for name in lives.table:
+    sides = [await started(plans=True), await started(plans=False)]
+    for name in sides[0][1].table:
         gc.collect()
         gc.freeze()
         profile = cProfile.Profile() if name == profiled else None
-        figure = await measured(lives, name, count, profile)
-        plans = core.update_plans
-        planned = 0 if plans is None else plans.planned_count
+        spent = [0.0, 0.0]
+        for first in range(0, count, AT_ONCE):
+            numbers = range(first, min(first + AT_ONCE, count))
+            for side, (_, lives) in enumerate(sides):
+                spent[side] += await batch(lives, name, numbers, None if side else profile)
+        by_plan, by_general_path = (round(each / count * 1e6, 1) for each in spent)
+        figure = {"figure": f"life_{name}", "cpu_us": by_plan, "general_cpu_us": by_general_path}
+        planned = sides[0][0].registry.core.update_plans.planned_count
         print(json.dumps({**figure, "planned": planned}), flush=True)
         if profile is not None:
             pstats.Stats(profile).sort_stats("tottime").print_stats(45)
-    await assembly.stop()
-    await kv.close()
+    for assembly, _ in sides:
+        await assembly.stop()
+        await assembly.kv.close()
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ class UpdatePlans:
             )  # fmt: skip
             plan = self._plan(key, op, kind)
             if not isinstance(plan, UpdatePlan) or not plan.is_sure:
-                return await self._learned(core, change(), now, key, plan, stored, found[1])
+                return await write(core, self._learning(change(), now, key, plan, stored, found[1]))
             try:
                 result = await self._planned(core, op, plan, stored, found[1])
             except ApiError as error:
@@ -151,39 +151,39 @@ class UpdatePlans:
         self.planned_count += 1
         return Result(200, splice(data, revision))
 
-    async def _learned(
-        self,
-        core: Core,
-        change: Write,
-        now: str,
-        key: Key,
-        before: UpdatePlan | Never | None,
-        stored: Stored,
-        values: list[bytes],
-    ) -> Result:
-        """By the general path; what came out may be the beginning of a plan."""
-        op = change.op
-        if isinstance(before, Never) or (before is None and self.shelf.is_new(key)):
-            return await write(core, change)
-        trace = op.trace = Trace()
-        result = await write(core, change)
-        outcome = change.outcome
-        if outcome is None or outcome.before != stored.value or change.now != now:
-            return result  # of another object than was looked at, or at another time
-        if not change.owns or op.warnings or op.annotations:
-            return result
-        made = plan_of(change.kind, op.user, outcome.before, outcome.after, values, trace)
-        if made is None or not made.sight.is_the_same(self._view):
-            self.shelf.keep(key, Never(change.kind, op.user))
-        elif before is None:
-            self.shelf.keep(key, made)
-        elif before.outcome(stored.value, values) == outcome.after:
-            before.is_sure = before.values != values
-        else:
-            made.attempts = before.attempts + 1
-            entry = made if made.attempts < ATTEMPTS_MAX else Never(change.kind, op.user)
-            self.shelf.keep(key, entry)
-        return result
+    def _learning(
+        self, change: Write, now: str, key: Key, plan: UpdatePlan | Never | None, stored: Stored, values: list[bytes]
+    ) -> Write:
+        """The change for the general path; what comes out may be the beginning of a plan."""
+        if isinstance(plan, Never) or (plan is None and self.shelf.is_new(key)) or change.now != now:
+            return change
+        op, kind, trace = change.op, change.kind, Trace()
+
+        def learn(before: bytes, after: bytes) -> None:
+            if before == stored.value and change.owns and not op.warnings and not op.annotations:
+                made = plan_of(kind, op.user, before, after, values, trace)
+                self._compared(key, made or Never(kind, op.user), before, after, values)
+
+        op.trace, change.learn = trace, learn
+        return change
+
+    def _compared(
+        self, key: Key, made: UpdatePlan | Never, before: bytes, after: bytes, values: list[bytes]
+    ) -> None:
+        """What came out, and a plan before it where there is one, is what is known of the key."""
+        known = self.shelf.get(key)
+        if isinstance(known, Never) or (known is not None and known.is_sure):
+            return
+        if isinstance(made, UpdatePlan):
+            if not made.sight.is_the_same(self._view):
+                return
+            if known is not None and known.outcome(before, values) == after:
+                known.is_sure = known.values != values
+                return
+            made.attempts = 0 if known is None else known.attempts + 1
+            if made.attempts == ATTEMPTS_MAX:
+                made = Never(made.kind, made.user)
+        self.shelf.keep(key, made)
 
 
 def may_be_planned(kind: Kind, op: Operation) -> bool:
@@ -209,7 +209,7 @@ def plan_of(
         if pieces is None or is_sorted_by_value(loads(after), values):
             return None
         form = Form(pieces)
-    return UpdatePlan(kind, user, form, len(after), Sight(trace.reads), values)
+    return UpdatePlan(kind, user, form, len(after) if form else 0, Sight(trace.reads), values)
 
 
 def names_value(reads: Iterable[Read], values: Iterable[bytes]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from kcore.api import field
 from kcore.api.kinds.metadata import validate_every_kind_update
@@ -60,20 +60,13 @@ def _keep_all_but_status(obj: Object, old: Object, _: Context) -> None:
 STATUS_ONLY: Final = UpdateStrategy(prepare_for_update=_keep_all_but_status)
 
 
-class Outcome(NamedTuple):
-    """The stored form of an object before and after a write; ``after`` is empty where the write ended it."""
-
-    before: bytes
-    after: bytes
-
-
 @dataclass(slots=True)
 class Write:
     """One write of an object that may be there.
 
     ``uid``: what it must have ("" any). ``creates``: it may be made where there is none. ``view``: what of the object
     the subresource shows (None: itself), where it is written under the rules of the resource itself (scale).
-    ``outcome``: what it came to, where the object was there.
+    ``learn`` is told the stored form of the object before and after, once all is judged and before it is stored.
     """
 
     kind: Kind
@@ -86,7 +79,7 @@ class Write:
     admits: bool = True  # validating admission is asked
     owns: bool = True  # managed fields are kept; False once the store has found the object too large
     view: Callable[[Object], Object] | None = None
-    outcome: Outcome | None = None
+    learn: Callable[[bytes, bytes], None] | None = None
 
     @property
     def strategy(self) -> Strategy | UpdateStrategy:
@@ -260,7 +253,6 @@ async def _swap(
     begin = kind.hooks.begin_update if not op.subresource or change.view is not None else None
     transaction = await begin(op, obj, live) if begin is not None else None
     stored_revision: int | None
-    before, ends = data, False
     try:
         prepare_update(core, change, obj, live, namespace)
         keep_timestamps(obj, live)
@@ -269,14 +261,17 @@ async def _swap(
             shown = (obj, live) if view is None else (view(obj), view(live))
             await core.admission.validate(op, *shown, now=change.now)
         if ends_by_update(kind, obj, live):
-            ends = True
             stored_revision = await _end(core, change, namespace, live, revision)
             data = kind.encode_changed(obj, _kept(change, obj, live), data)
             answered = revision
         elif same(obj, live):
             stored_revision = answered = revision
+            if change.learn is not None:
+                change.learn(data, data)
         else:
-            data = kind.encode_changed(obj, _kept(change, obj, live), data)
+            before, data = data, kind.encode_changed(obj, _kept(change, obj, live), data)
+            if change.learn is not None:
+                change.learn(before, data)
             if op.options.dry_run:
                 stored_revision = answered = revision
             else:
@@ -290,7 +285,6 @@ async def _swap(
         await (transaction.commit() if stored_revision is not None else transaction.revert())
     if stored_revision is None:
         return None
-    change.outcome = Outcome(before, b"" if ends else data)
     if change.view is not None:
         obj["metadata"]["resourceVersion"] = str(answered)
         return Result(200, change.view(obj))
