@@ -25,7 +25,7 @@ from kcore.kernel import JIT, is_cached, mark_cached
 from kcore.online.binding import BindingCycle, BindingPlugins, Named, NotBound
 from kcore.online.compiling import compile_kernels
 from kcore.online.debugger import dump, mismatches
-from kcore.online.events import Event, rejectors
+from kcore.online.events import Event
 from kcore.online.evictions import Evictions
 from kcore.online.extended import Extended
 from kcore.online.extenders import Extender, ExtenderError, bound_by_one
@@ -37,7 +37,8 @@ from kcore.online.queue import ACTIVE, IN_FLIGHT, INITIAL_BACKOFF_MS, MAX_BACKOF
 from kcore.online.statuses import Statuses
 from kcore.online.writing import bound_note, nominated_of
 from kcore.scheduler.config import default_configuration
-from kcore.scheduler.engine import Decisions, Engine, Options
+from kcore.scheduler.decisions import Decisions
+from kcore.scheduler.engine import Engine, Options
 from kcore.scheduler.eviction import Candidate
 from kcore.scheduler.profile import SchedulerConfiguration
 
@@ -449,7 +450,7 @@ class Scheduler:
     def _refused(self, known: Waiting, position: int, decisions: Decisions, now_ms: int) -> None:
         reason = decisions.reason.get(position, "")
         chosen = decisions.preemptions.get(position)
-        self.queue.unschedulable(known, rejectors(reason), now_ms)
+        self.queue.unschedulable(known, decisions.rejectors.get(position, ()), now_ms)
         self.statuses.note(known.obj, reason)
         node: str | None = None
         victims: list[str] = []

@@ -15,7 +15,8 @@ import numpy as np
 from kcore.online.extenders import Extender, ExtenderError
 from kcore.online.mirror import Mirror
 from kcore.scheduler import codes, reasons
-from kcore.scheduler.engine import Decisions, Engine, Options
+from kcore.scheduler.decisions import Decisions
+from kcore.scheduler.engine import Engine, Options
 from kcore.scheduler.eviction import Candidate, Preemption, Search, best_of, preempt
 from kcore.scheduler.host import CycleError
 from kcore.scheduler.post_filter import post_filter_message
@@ -159,6 +160,7 @@ class Extended:
         engine, state, row = self._engine, self._engine.state, self._row
         text = self._sentence()
         result.reason[0] = text
+        result.rejectors[0] = self._rejectors(profile)
         if options.preemption == "off" or "DefaultPreemption" not in profile.post_filters:
             return
         world = state.world()
@@ -182,6 +184,11 @@ class Extended:
         elif found.ineligible is None:
             state.forget_nomination(row)
             result.denied.add(0)
+
+    def _rejectors(self, profile: Profile) -> frozenset[str]:
+        world = self._engine.state.world()
+        verdict = self._engine.scratch(world).verdict[: int(world.nodes.slots[0])]
+        return reasons.rejectors(verdict, {**self._engine.extension(profile).rejections, **WORDS})
 
     def _sentence(self) -> str:
         state = self._engine.state

@@ -6,9 +6,9 @@ is done here: the FitError sentence, preemption, nomination.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,10 @@ from kcore.kernel import Kernel
 from kcore.scheduler import codes, reasons
 from kcore.scheduler.columns import Scratch, Settings
 from kcore.scheduler.cycle import bind, score_nodes, select_node
+from kcore.scheduler.decisions import Decisions, Stretch, stretches
 from kcore.scheduler.demand import NAME_CONFLICT
-from kcore.scheduler.eviction import NEVER, Candidate, Preemption, Search, preempt
-from kcore.scheduler.host import CycleError, Reservation
+from kcore.scheduler.eviction import NEVER, Preemption, Search, preempt
+from kcore.scheduler.host import CycleError
 from kcore.scheduler.host_cycle import HostCycle
 from kcore.scheduler.hosts import host_plugins
 from kcore.scheduler.incremental.batch import KEEP_MIN, POLICY_KEEP_MIN, Batch
@@ -34,7 +35,7 @@ from kcore.scheduler.settling import settle
 from kcore.scheduler.state import State, World, distinct
 from kcore.scheduler.third_party import Extension
 from kcore.scheduler.typical import FGD, NO_TYPICAL, Typical, count_kinds, read_typical, typical_pods
-from kcore.scheduler.vocab import is_contiguous, members_of, positions_of, taken, window
+from kcore.scheduler.vocab import members_of, positions_of, taken, window
 from kcore.scheduler.warming import warm_profile
 
 Progress = Callable[[int, int], None]
@@ -43,6 +44,8 @@ INTERPRETED_MAX = 20_000
 """Pods times (nodes + 1) up to which the interpreter answers sooner than Numba can be loaded."""
 CHUNK_MAX = 2_000
 """Pods between two reports of progress."""
+NO_NODES_PLUGIN = "NoNodes"
+"""Who rejects pods where there are no nodes; no plugin of Kubernetes is called so."""
 BATCH_CHUNK_MAX = 50_000
 """The same where pods are decided incrementally."""
 
@@ -67,53 +70,6 @@ class Options:
     """Where there are no nodes, pods enter the queue all the same: nodes may come."""
     hosts: bool = True
     """Pods with volumes are decided; where False they are told that this is not supported."""
-
-
-@dataclass(slots=True)
-class Decisions:
-    """What was decided, by position in ``rows`` (the pods in the order in which they were tried)."""
-
-    rows: np.ndarray  # int32[position]
-    node: np.ndarray  # int32[position] slot, -1 not placed
-    score: np.ndarray  # int64[position]
-    reason: dict[int, str] = field(default_factory=dict)
-    untried: set[int] = field(default_factory=set)
-    """Positions of pods that never entered the queue (gated, not supported, no profile)."""
-    denied: set[int] = field(default_factory=set)
-    """Positions of pods whose nomination was taken back because preemption cannot help."""
-    preemptions: dict[int, Candidate] = field(default_factory=dict)
-    """What preemption chose for pods that fitted nowhere."""
-    failed: set[int] = field(default_factory=set)
-    """Positions of pods whose cycle failed, which is no verdict on them; ``reason`` says how."""
-    reservations: dict[int, tuple[Reservation, ...]] = field(default_factory=dict)
-    """What plugins on objects have set aside for pods that were placed."""
-
-
-class Stretch(NamedTuple):
-    """Pods of one profile that follow each other in the queue, and what they get, by place in the stretch."""
-
-    queue: np.ndarray  # int32[place] rows of the pods
-    draws: np.ndarray  # float64[place]
-    positions: np.ndarray  # int64[place] in the whole queue, ascending
-    placed: np.ndarray  # int32[place] slot, -1
-    score: np.ndarray  # int64[place]
-
-    @classmethod
-    def of(cls, rows: np.ndarray, draws: np.ndarray, positions: np.ndarray, result: Decisions) -> Stretch:
-        """The pods at ascending positions; where these follow each other, results are written where they belong."""
-        if is_contiguous(positions):
-            placed, score = window(result.node, positions), window(result.score, positions)
-        else:
-            placed = np.full(len(positions), -1, dtype=np.int32)
-            score = np.zeros(len(positions), dtype=np.int64)
-        return cls(window(rows, positions), window(draws, positions), positions, placed, score)
-
-    def hand_over(self, result: Decisions) -> None:
-        """Put what was placed into the decisions; the others keep what they have there."""
-        if not is_contiguous(self.positions):
-            ours = self.placed >= 0
-            result.node[self.positions[ours]] = self.placed[ours]
-            result.score[self.positions[ours]] = self.score[ours]
 
 
 class Engine:
@@ -191,7 +147,7 @@ class Engine:
         self._batch = self._make_batch(rows, runnable[~hosted] if hosted.any() else runnable, options)
         self.kind = "full" if self._batch is None else "incremental"
         chunk_max = options.report_every or (CHUNK_MAX if self._batch is None else BATCH_CHUNK_MAX)
-        for profile, positions in _stretches(runnable, profiles, hosted):
+        for profile, positions in stretches(runnable, profiles, hosted):
             stretch = Stretch.of(rows, draws, positions, result)
             start = 0
             while start < len(positions):
@@ -228,6 +184,7 @@ class Engine:
         count, refusals, rejected = self._batch.place(self.settings(profile), means, *part)
         for one in refusals:
             row, position = int(part.queue[one.place]), int(part.positions[one.place])
+            result.rejectors[position] = one.rejectors
             found = None
             if enabled:
                 spec = self.state.classes[self.state.pods.spec_class[row]].exemplar.spec
@@ -297,7 +254,7 @@ class Engine:
                 for number in numbers
                 if state.demands.demands[state.demands.find(number, state.classes[number], profile)].conflict
             }
-            self._set_aside(classes, conflicts, result)
+            self._set_aside(classes, conflicts, result, "NodeAffinity")
             kept = [number for number in numbers if number not in conflicts]
             if conflicts:
                 positions = positions_of(classes, kept, len(verdicts))
@@ -316,10 +273,14 @@ class Engine:
             if spec.scheduling_gates and profile is not None and "SchedulingGates" in profile.pre_enqueue:
                 state.forget_nomination(row)
 
-    def _set_aside(self, classes: np.ndarray, reason: dict[int, str], result: Decisions) -> None:
-        """Give all pods of some classes their reason; they are not tried."""
+    def _set_aside(
+        self, classes: np.ndarray, reason: dict[int, str], result: Decisions, plugin: str = ""
+    ) -> None:
+        """Give all pods of some classes their reason, and the plugin that rejected them; they are not tried."""
         for position in np.flatnonzero(members_of(classes, list(reason))).tolist() if reason else ():
-            result.reason[position] = reason[int(classes[position])]
+            text = result.reason[position] = reason[int(classes[position])]
+            if rejector := NO_NODES_PLUGIN if text == reasons.NO_NODES else plugin:
+                result.rejectors[position] = frozenset((rejector,))
             result.untried.add(position)
 
     def compile_demands(self, rows: np.ndarray) -> None:
@@ -532,12 +493,21 @@ class Engine:
         )
         return reasons.sentence(self.state.nodes.alive_count, counts)
 
+    def rejectors(self, profile: Profile) -> frozenset[str]:
+        """The plugins whose verdicts are in scratch."""
+        world = self.state.world()
+        verdict = self.scratch(world).verdict[: int(world.nodes.slots[0])]
+        if self.cycle is not None and self.cycle.turned is not None:
+            return frozenset((self.cycle.turned.plugin,))
+        return reasons.rejectors(verdict, self.rejections(profile))
+
     def reject(
         self, profile: Profile, row: int, position: int, draw: float, options: Options, result: Decisions
     ) -> None:
         """Record why the pod fits nowhere and, where it may, preempt for it."""
         state = self.state
         text = self.fit_error(profile)
+        result.rejectors[position] = self.rejectors(profile)
         if options.preemption == "off":
             result.reason[position] = text
             return
@@ -579,19 +549,3 @@ class Engine:
         )
         evaluate = extension.dry_run if extension.filters or self.cycle is not None else None
         return preempt(search, row, profile.preemption, offset, evaluate)
-
-
-def _stretches(
-    runnable: np.ndarray, profiles: list[tuple[Profile, np.ndarray]], hosted: np.ndarray
-) -> Iterator[tuple[Profile, np.ndarray]]:
-    """Runs of consecutive positions that share a profile, and that kernels decide, or plugins on objects."""
-    if len(profiles) == 1 and not hosted.any():
-        yield profiles[0][0], runnable
-        return
-    owner = np.zeros(int(runnable.max(initial=-1)) + 1, dtype=np.int64)
-    for number, (_, positions) in enumerate(profiles):
-        owner[positions] = 2 * number
-    owner = owner[runnable] + hosted
-    bounds = np.flatnonzero(np.diff(owner)) + 1
-    for part in np.split(runnable, bounds) if len(runnable) else ():
-        yield profiles[int(owner[np.searchsorted(runnable, part[0])]) // 2][0], part
