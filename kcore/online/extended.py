@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from kcore.online.extenders import Extender, ExtenderError
+from kcore.online.extenders import Extender, ExtenderError, as_int64
 from kcore.online.mirror import Mirror
 from kcore.scheduler import codes, reasons
 from kcore.scheduler.decisions import Decisions
@@ -142,12 +142,12 @@ class Extended:
                 continue
             try:
                 scores = await extender.prioritize(self._pod, nodes)
-            except (ExtenderError, TypeError, ValueError) as error:
+            except ExtenderError as error:
                 log.info("extender %s gives no scores: %s", extender.settings.url_prefix, error)
                 continue
             for name, score in scores.items():
                 if name in nodes:
-                    totals[index[name]] += score
+                    totals[index[name]] = as_int64(totals[index[name]] + score)
 
     def _best(self, totals: dict[int, int], options: Options) -> int:
         most = max(totals.values())
