@@ -9,6 +9,7 @@ import asyncio
 import functools
 import logging
 import operator
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -25,11 +26,11 @@ from kcore.kernel import JIT, is_cached, mark_cached
 from kcore.online.binding import BindingCycle, BindingPlugins, Named, NotBound
 from kcore.online.compiling import compile_kernels
 from kcore.online.debugger import dump, mismatches
-from kcore.online.events import Event
+from kcore.online.events import Event, label_of
 from kcore.online.evictions import Evictions
 from kcore.online.extended import Extended
 from kcore.online.extenders import Extender, ExtenderError, bound_by_one
-from kcore.online.metrics import ERROR, SCHEDULED, UNSCHEDULABLE, Metrics
+from kcore.online.metrics import ERROR, QUEUES, SCHEDULED, UNSCHEDULABLE, Gauges, Metrics
 from kcore.online.mirror import SPREADING, Mirror, rows_of
 from kcore.online.own_plugins import DEFAULT_NAME, Handle, OwnPlugins
 from kcore.online.permits import WaitingPods
@@ -163,13 +164,24 @@ class Scheduler:
     def _now_ms(self) -> int:
         return int(self.clock.monotonic_s() * 1000)
 
-    def metrics_page(self) -> bytes:
-        """What ``/metrics`` answers."""
+    def metrics_page(self, more: Gauges | None = None) -> bytes:
+        """What ``/metrics`` answers, with these gauges besides."""
+        counts, reasons = self.queue.counts, Counter[tuple[str, ...]]()
+        for known in self.queue.waiting():
+            if known.place != IN_FLIGHT:
+                reasons.update((plugin, self.name_of(known.obj)) for plugin in known.plugins)
         mirror = self.mirror
-        cached = {
-            "nodes": len(mirror.node_names), "pods": mirror.pod_count, "assumed_pods": mirror.assumed_count,
-        }  # fmt: skip
-        return self.metrics.page(self.queue.counts, cached)
+        return self.metrics.page({
+            **(more or {}),
+            "scheduler_pending_pods": {(name,): counts[name] for name in QUEUES},
+            "scheduler_unschedulable_pods": reasons,
+            "scheduler_goroutines": {("binding",): counts[IN_FLIGHT] - len(self._held)},
+            "scheduler_inflight_events": {(event,): count for event, count in self.queue.kept().items()},
+            "scheduler_cache_size": {
+                ("nodes",): len(mirror.node_names), ("pods",): mirror.pod_count,
+                ("assumed_pods",): mirror.assumed_count,
+            },
+        })  # fmt: skip
 
     def compare(self) -> list[str]:
         """How its picture differs from what its informers see; nothing where it does not."""
@@ -194,6 +206,9 @@ class Scheduler:
     def _take_in(self) -> None:
         """The state and the queue are what was last seen."""
         changes, self._changes = self._changes, []
+        if not changes:
+            return
+        started_s = self.clock.monotonic_s()
         events: set[Event] = set()
         came: list[Any] = []
         now_ms = self._now_ms()
@@ -214,6 +229,8 @@ class Scheduler:
         event = functools.reduce(operator.or_, events, Event.NONE)
         if event:
             self.queue.happened(event, now_ms, came)
+        labels = Counter(label_of(resource, change.old, change.new) for resource, change in changes)
+        self.metrics.handled(self.clock.monotonic_s() - started_s, labels)
 
     def _pod(self, change: Change, now_ms: int) -> Event:
         event = Event.NONE
@@ -386,7 +403,9 @@ class Scheduler:
         plugins = self._plugins[self.name_of(pod)]
         if not plugins or not plugins.concern(pod):
             return None
-        return BindingCycle(plugins, pod, node, self.waiting_pods, self.clock, self.statuses.nominate)
+        return BindingCycle(
+            plugins, pod, node, self.waiting_pods, self.clock, self.statuses.nominate, self.metrics
+        )
 
     def _undecided(self, known: Waiting, message: str, now_ms: int) -> None:
         self.mirror.forget(known.key, known.obj)
@@ -435,6 +454,7 @@ class Scheduler:
         placed = []
         names = self.mirror.state.nodes.name
         seconds = self._since_s(now_ms) / len(by_row)
+        self.metrics.decided(seconds, len(by_row))
         slots = decisions.node.tolist()
         for position, row in enumerate(decisions.rows.tolist()):
             known, slot = by_row[row], slots[position]
@@ -515,16 +535,20 @@ class Scheduler:
             "metadata": {"name": name, "namespace": namespace, "uid": metadata["uid"]},
             "target": {"kind": "Node", "name": node},
         }  # fmt: skip
+        started_s = self.clock.monotonic_s()
         try:
             if not (self._extenders and await bound_by_one(self._interested(obj), obj, node)):
                 await self.client.create(binding, resource="pods", name=name, subresource="binding")
         except (ApiError, OSError, ExtenderError) as error:
+            self.metrics.ran("Bind", self.name_of(obj), "Error", self.clock.monotonic_s() - started_s)
             if cycle is not None:
                 await cycle.unreserve()
             await self._not_bound(known, error, seconds, cycle)
             return False
+        self.metrics.ran("Bind", self.name_of(obj), "Success", self.clock.monotonic_s() - started_s)
         self.metrics.attempted(SCHEDULED, self.name_of(obj), seconds)
-        self.metrics.bound(known.attempts, (self._now_ms() - known.first_ms) / 1000)
+        waited_s = (self._now_ms() - known.first_ms) / 1000
+        self.metrics.bound(known.attempts, waited_s, was_flushed=known.was_flushed)
         self.queue.delete(known.key)
         self.recorder_of(obj).event(
             obj, "Normal", "Scheduled", "Binding", bound_note(namespace, name, node)

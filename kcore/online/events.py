@@ -57,6 +57,7 @@ REGISTERED: Final = {
     GATES: Event.NONE,  # nothing but a change of the pod itself
 }  # fmt: skip
 
+RESOURCES: Final = {"nodes": "Node", "namespaces": "Namespace"}
 BY_NAME: Final = {
     "Node/Add": Event.NODE_ADD, "Node/Delete": Event.NODE_DELETE, "Node/UpdateNodeAllocatable": Event.NODE_ALLOCATABLE,
     "Node/UpdateNodeLabel": Event.NODE_LABEL, "Node/UpdateNodeTaint": Event.NODE_TAINT,
@@ -154,6 +155,17 @@ def of_node(old: Object | None, new: Object | None) -> Event:
     if was.get("images") != now.get("images"):
         found |= Event.NODE_IMAGES
     return found
+
+
+def label_of(resource: str, old: Object | None, new: Object | None) -> str:
+    """What a change that a watch shows is called in upstream's ``event_handling_duration_seconds``."""
+    obj = new if new is not None else old
+    assert obj is not None
+    if resource == "pods":
+        what = "AssignedPod" if obj["spec"].get("nodeName") else "UnschedulablePod"
+    else:
+        what = RESOURCES.get(resource, resource)
+    return what + ("Delete" if new is None else "Add" if old is None else "Update")
 
 
 def of_pod(old: Object, new: Object) -> str:

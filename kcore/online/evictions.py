@@ -16,6 +16,7 @@ from kcore.client.series import SeriesRecorder
 from kcore.clock import Clock
 from kcore.online.binding import BindingCycle
 from kcore.online.events import Event
+from kcore.online.metrics import Metrics
 from kcore.online.mirror import Mirror
 from kcore.online.queue import SchedulingQueue, Waiting
 from kcore.online.statuses import Statuses
@@ -33,6 +34,7 @@ class Host(Protocol):
 
     client: AsyncClient
     clock: Clock
+    metrics: Metrics
     mirror: Mirror
     queue: SchedulingQueue
     statuses: Statuses
@@ -60,9 +62,11 @@ class Evictions:
     async def make_room(self, known: Waiting, node: str, victims: Sequence[str]) -> None:
         """The victims go, and pods of lower priority are nominated to the node no more."""
         host = self._host
+        started_s = host.clock.monotonic_s()
         await asyncio.gather(*(self._passed_over(key) for key in self._outranked(known, node)))
         left = await asyncio.gather(*(self._evict(key, known, node) for key in victims))
         stays = [key for key, has_gone in zip(victims, left, strict=True) if not has_gone]
+        host.metrics.made_room(host.clock.monotonic_s() - started_s, is_whole=not stays)
         if stays:
             # Nothing will free the node: the pod looks for room anew.
             host.mirror.spared(stays)
