@@ -10,7 +10,7 @@ import functools
 import logging
 import operator
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -24,7 +24,7 @@ from kcore.client.store import Change, key_of
 from kcore.clock import REAL, Clock, Timed
 from kcore.kernel import JIT, is_cached, mark_cached
 from kcore.online.binding import BindingCycle, BindingPlugins, Named, NotBound
-from kcore.online.compiling import compile_kernels
+from kcore.online.compiling import compile_beside, compile_kernels
 from kcore.online.debugger import dump, mismatches
 from kcore.online.events import Event, label_of
 from kcore.online.evictions import Evictions
@@ -44,6 +44,8 @@ from kcore.scheduler.eviction import Candidate
 from kcore.scheduler.profile import SchedulerConfiguration
 
 BATCH: Final = 1_000  # pods decided without giving way to what else the loop has to do
+LOADED_FROM: Final = 500  # nodes, from which kernels that are there already are loaded before anything waits
+TOGETHER: Final = 100  # bindings that one task sees through
 EXTENDED_BATCH: Final = (
     50  # the same where others are asked, pod by pod: extenders, plugins at reserve and permit
 )
@@ -310,16 +312,21 @@ class Scheduler:
         if self._engine.compiled:
             return BATCH
         node_count = self.mirror.state.nodes.alive_count + 1
-        if self.compiling is None and JIT and self.queue.counts[ACTIVE] * node_count > COMPILED_FROM:
-            if is_cached():  # a second, less than it costs to go on without meanwhile
-                compile_kernels(self._configuration)
-                self._compiled()
-                return BATCH
-            self.compiling = asyncio.get_running_loop().create_task(self._compile())
+        if self.compiling is None and JIT:
+            if self.queue.counts[ACTIVE] * node_count > COMPILED_FROM:
+                if is_cached():  # a second, less than it costs to go on without meanwhile
+                    compile_kernels(self._configuration)
+                    self._compiled()
+                    return BATCH
+                self.compiling = asyncio.get_running_loop().create_task(self._compile())
+            elif node_count > LOADED_FROM and is_cached():
+                self.compiling = asyncio.get_running_loop().create_task(self._compile())
         return max(1, COMPILED_FROM // node_count)
 
     async def _compile(self) -> None:
         try:
+            if not is_cached():
+                await compile_beside()
             await asyncio.to_thread(compile_kernels, self._configuration)
         except Exception:
             log.exception("kernels cannot be compiled; scheduling goes on without")
@@ -437,8 +444,16 @@ class Scheduler:
             log.exception("scheduling %s failed", waiting[0].key)
             self._undecided(waiting[0], str(error), now_ms)
             return
+        straight = []
         for known, node, seconds in self._follow(decisions, dict(zip(rows, waiting, strict=True)), now_ms):
-            self._send(known, node, seconds, self._cycle(known.obj, node))
+            cycle = self._cycle(known.obj, node)
+            if cycle is not None or self._extenders:
+                self._send(known, node, seconds, cycle)
+            else:
+                self.queue.done(known)
+                straight.append(self._bind(known, node, seconds))
+        for first in range(0, len(straight), TOGETHER):
+            self._spawn(self._bind_all(straight[first : first + TOGETHER]))
 
     def _since_s(self, now_ms: int) -> float:
         return (self._now_ms() - now_ms) / 1000
@@ -507,6 +522,12 @@ class Scheduler:
         task = self._spawn(self._bind_through(known, seconds, cycle))
         self.cycles[uid] = (cycle, task)
         task.add_done_callback(lambda _: self.cycles.pop(uid, None))
+
+    async def _bind_all(self, works: Sequence[Coroutine[Any, Any, bool]]) -> None:
+        """Many pods are bound at the same time."""
+        for outcome in await self.client.together(works):
+            if isinstance(outcome, BaseException):
+                log.error("a binding failed", exc_info=outcome)
 
     async def _bind_through(self, known: Waiting, seconds: float, cycle: BindingCycle) -> None:
         """The pod is bound once its plugins have let it go, and they hear of it; or all is as before."""
