@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from kcore.api.status import ApiError
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.series import SeriesRecorder
 from kcore.clock import Clock
-from kcore.online.binding import BindingCycle
+from kcore.online.binder import Binder
 from kcore.online.events import Event
 from kcore.online.metrics import Metrics
 from kcore.online.mirror import Mirror
@@ -40,8 +40,8 @@ class Host(Protocol):
     statuses: Statuses
 
     @property
-    def cycles(self) -> Mapping[str, tuple[BindingCycle, Any]]:
-        """Pods on their way to a node, by uid."""
+    def binder(self) -> Binder:
+        """Who has pods that are on their way to a node."""
 
     def name_of(self, pod: Object) -> str:
         """The scheduler of that name is to schedule the pod."""
@@ -89,7 +89,7 @@ class Evictions:
         if victim is None or "deletionTimestamp" in victim["metadata"]:
             return True
         metadata = victim["metadata"]
-        on_its_way = host.cycles.get(metadata["uid"])
+        on_its_way = host.binder.cycles.get(metadata["uid"])
         if on_its_way is not None and on_its_way[0].preempt(PREEMPTOR):
             self._note(victim, known, node, " (in kube-scheduler memory).")
             return True
