@@ -48,10 +48,11 @@ class _Maker:
         bound = [
             self.pod(f"q{index}", node=self.pick(*self.nodes)) for index in range(self.chance.randint(0, 5))
         ]
-        made_for = [self.made_for(pod) for pod in (*pods, *bound)]
+        promised = [self.promised(f"r{index}") for index in range(self.chance.randint(0, 2))]
+        made_for = [self.made_for(pod) for pod in (*pods, *bound, *promised)]
         objects = [
             *(self.node(name) for name in self.nodes), *self.classes(), *(one for one in claims if self.maybe(0.96)),
-            *volumes, *bound, *(one for found in made_for for one in found), *self.csi(volumes),
+            *volumes, *bound, *promised, *(one for found in made_for for one in found), *self.csi(volumes),
         ]  # fmt: skip
         return {"objects": objects, "pods": pods}
 
@@ -68,7 +69,7 @@ class _Maker:
         if self.maybe(0.4):
             labels[EBS_ZONE] = self.pick("z1", "z2")
         spec: Object = {"unschedulable": True} if self.maybe(0.05) else {}
-        amounts = {"cpu": self.pick("1", "4"), "memory": "8Gi", "pods": "110"}
+        amounts = {"cpu": self.pick("1", "2", "4"), "memory": "8Gi", "pods": "110"}
         return {
             "apiVersion": "v1", "kind": "Node", "metadata": self.meta(name, labels=labels), "spec": spec,
             "status": {"allocatable": amounts, "capacity": amounts},
@@ -246,13 +247,18 @@ class _Maker:
         ]
         spec: Object = {
             "schedulerName": "default-scheduler", "volumes": volumes,
-            "containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": self.pick("100m", "900m")}}}],
+            "containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": self.pick("100m", "900m", "1800m" if node else "200m")}}}],
         }  # fmt: skip
         if node:
             spec["nodeName"] = node
+        spec["priority"] = 0 if node else self.pick(0, 5, 10)
         if self.maybe(0.1):
             spec["nodeSelector"] = {ZONE: "z1"}
         return {"apiVersion": "v1", "kind": "Pod", "metadata": self.meta(name, namespace), "spec": spec}
+
+    def promised(self, name: str) -> Object:
+        """A pod that waits for others to leave the node that it is nominated to."""
+        return {**self.pod(name), "status": {"nominatedNodeName": self.pick(*self.nodes)}}
 
     def pod_volume(self) -> Object:
         claimed = {"persistentVolumeClaim": {"claimName": f"c{self.chance.randint(0, 4)}"}}
