@@ -94,9 +94,7 @@ class Stored:
         return {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.version)}}
 
 
-def play(
-    part: Callable[[Cluster, Stored], Coroutine[Any, Any, None]], configuration: Any = None
-) -> None:
+def play(part: Callable[[Cluster, Stored], Coroutine[Any, Any, None]], configuration: Any = None) -> None:
     async def whole() -> None:
         cluster = Cluster(configuration)
         await part(cluster, Stored(cluster))
@@ -284,5 +282,3 @@ def test_a_claim_is_bound_late_and_its_pod_runs_on_the_node_that_has_the_volume(
         assert found["spec"]["nodeName"] == metadata["annotations"][chosen]
 
     asyncio.run(play_late())
-
-

@@ -44,7 +44,7 @@ def _verdict(scheduler: NaiveScheduler, pod: Any) -> Object:
         return {**told, "error": attempt.error}
     if attempt.pre_filter is not None:
         return {**told, "preFilter": _words(attempt.pre_filter), **_preempted(attempt)}
-    told["nodes"] = {name: None for name in attempt.node_names} | {
+    told["nodes"] = dict.fromkeys(attempt.node_names) | {
         name: _words(status) for name, status in attempt.statuses.items()
     }
     if attempt.node is None:
@@ -70,5 +70,3 @@ def _preempted(attempt: Attempt) -> Object:
     if outcome.best:
         return {"preempt": [one.node for one in outcome.best]}
     return {"message": outcome.message}
-
-

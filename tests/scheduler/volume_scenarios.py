@@ -242,9 +242,7 @@ class _Maker:
 
     def pod(self, name: str, node: str = "") -> Object:
         namespace = self.pick("x", "x", "y")
-        volumes = [
-            {"name": f"vol{index}", **self.pod_volume()} for index in range(self.chance.randint(1, 3))
-        ]
+        volumes = [{"name": f"vol{index}", **self.pod_volume()} for index in range(self.chance.randint(1, 3))]
         spec: Object = {
             "schedulerName": "default-scheduler", "volumes": volumes,
             "containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": self.pick("100m", "900m", "1800m" if node else "200m")}}}],
