@@ -6,7 +6,8 @@ is done here: the FitError sentence, preemption, nomination.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,7 @@ from kcore.scheduler.profile import Profile, SchedulerConfiguration
 from kcore.scheduler.settings import fits, make_scratch, profile_settings, shares_gpus
 from kcore.scheduler.settling import settle
 from kcore.scheduler.state import State, World, distinct
+from kcore.scheduler.stretches import Stretch, stretches
 from kcore.scheduler.third_party import Extension
 from kcore.scheduler.typical import FGD, NO_TYPICAL, Typical, count_kinds, read_typical, typical_pods
 from kcore.scheduler.vocab import members_of, positions_of, taken, window
@@ -454,10 +456,10 @@ class Engine:
         cycle = HostCycle(self.state, profile, row, self._hosts)
         return None if cycle.is_silent else cycle
 
-    def rejections(self, profile: Profile) -> dict[int, reasons.Rejection]:
-        """The words of verdicts that are not the kernels'."""
+    def rejections(self, profile: Profile) -> Mapping[int, reasons.Rejection]:
+        """The words of verdicts that are not the kernels', as they become known."""
         own = self.extension(profile).rejections
-        return own if self.cycle is None else {**own, **self.cycle.rejections}
+        return own if self.cycle is None else ChainMap(self.cycle.rejections, own)
 
     def score(self, profile: Profile, row: int) -> None:
         """Leave the totals of every score plugin of the profile in scratch."""
@@ -548,4 +550,7 @@ class Engine:
             self.state, world, self.settings(profile), self.scratch(world), self.rejections(profile), self.run
         )
         evaluate = extension.dry_run if extension.filters or self.cycle is not None else None
-        return preempt(search, row, profile.preemption, offset, evaluate)
+        try:
+            return preempt(search, row, profile.preemption, offset, evaluate)
+        except CycleError as error:
+            return Preemption(str(error), str(error), (), None, True)

@@ -23,6 +23,8 @@ def post_filter_message(profile: Profile, found: Preemption | None, cycle: HostC
     """What the PostFilter plugins say together; nothing where preemption found a node."""
     if ends_post_filter(profile, cycle):
         return reasons.NOT_FOUND
+    if found is not None and found.has_failed:
+        return f"preemption: {found.message}"
     if found is not None and found.chosen is not None:
         return ""
     parts = []
