@@ -1,7 +1,7 @@
 """The search for devices: claim by claim, request by request, device by device, the first whole solution is taken.
 
 Pools are searched by driver and name, slices by name, devices in the order of their slice. Source:
-structured/internal/incubating/allocator_incubating.go of Kubernetes 1.36, its order and its quirks included.
+structured/internal/incubating/allocator_incubating.go of Kubernetes 1.36, in its order.
 """
 
 from __future__ import annotations
@@ -71,11 +71,15 @@ class Step(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """A device that a request gets. ``consumed``: of a shared device."""
+    """A device that a request gets. ``consumed``: of a shared device, by what it has."""
 
     request: Request
     candidate: Candidate
     consumed: Mapping[str, Quantity] | None
+    consumes: bool
+    """It took its counters, as the first share of a shared device does, and others always do."""
+    was_shared: bool
+    """The claims that are being allocated had a share of it already."""
 
 
 @dataclass(slots=True, eq=False)
@@ -103,6 +107,14 @@ class World(NamedTuple):
     matches: Callable[[str, Device], bool]
     """Whether an expression selects the device; raises CompileError or EvaluationError."""
     is_late: Callable[[], bool]
+
+
+def _tolerates_all(request: Request, device: Device) -> bool:
+    """Whether no taint keeps the request from having the device."""
+    return all(
+        taint.effect not in PREVENTING_EFFECTS or any(tolerates(one, *taint) for one in request.tolerations)
+        for taint in device.taints
+    )
 
 
 class Search:
@@ -252,56 +264,63 @@ class Search:
         return device in self._world.allocated.devices or bool(allocating)
 
     def _allocate(self, step: Step, request: Request, candidate: Candidate, *, must: bool) -> bool:
-        """The device is chosen; False where it cannot be.
-
-        Upstream does not take back what a device consumed of its counters where a taint or a constraint keeps it from
-        being chosen after all, and neither may this.
-        """
+        """The device is chosen; False where it cannot be, and nothing is other than before."""
         device, checks = candidate.device, self._checks[step.claim]
         if not (request.is_admin and device.is_shared) and self._is_taken(request, device.id, step.claim):
             return False
-        is_in_use = device.id in self._world.allocated.capacity or device.id in self._taken
-        if device.consumes and not (device.is_shared and is_in_use) and not self._consume(candidate):
+        was_shared = device.id in self._taken
+        is_in_use = was_shared or device.id in self._world.allocated.capacity
+        consumes = bool(device.consumes) and not (device.is_shared and is_in_use)
+        if consumes and not self._consume(candidate):
             return False
-        if any(
-            taint.effect in PREVENTING_EFFECTS and not any(tolerates(one, *taint) for one in request.tolerations)
-            for taint in device.taints
-        ):
-            return False
-        for index, check in enumerate(checks):
-            if check.add(request, device):
-                continue
-            if must:
-                raise AllocationError(
-                    f"claim {self._world.claims[step.claim]}, request {request.name}: cannot add device {device.id} "
-                    "because a claim constraint would not be satisfied"
-                )
-            for earlier in checks[:index]:
-                earlier.remove(request, device)
-            return False
-        if not device.is_shared:
-            self._allocating.setdefault(device.id, set()).add(step.claim)
-        if not self.has_capacity(request, device):
-            return False
+        added = 0
+        if _tolerates_all(request, device):
+            for check in checks:
+                if not check.add(request, device):
+                    if must:
+                        raise AllocationError(
+                            f"claim {self._world.claims[step.claim]}, request {request.name}: cannot add device "
+                            f"{device.id} because a claim constraint would not be satisfied"
+                        )
+                    break
+                added += 1
+            else:
+                if self.has_capacity(request, device):
+                    self._choose(step, request, candidate, consumes, was_shared)
+                    return True
+        self._undo(step, request, candidate, added, consumes)
+        return False
+
+    def _choose(
+        self, step: Step, request: Request, candidate: Candidate, consumes: bool, was_shared: bool
+    ) -> None:
+        device = candidate.device
         consumed = None
         if device.is_shared:
             consumed = consumption(request.capacity, device.capacity)
             take(self._taken, device.id, {name: one.nanos for name, one in consumed.items()})
-        self.chosen[step.claim].append(Chosen(request, candidate, consumed))
-        return True
+        else:
+            self._allocating.setdefault(device.id, set()).add(step.claim)
+        self.chosen[step.claim].append(Chosen(request, candidate, consumed, consumes, was_shared))
 
     def _release(self, step: Step, request: Request, candidate: Candidate) -> None:
         """The device that was chosen last is free again."""
-        device = candidate.device
-        for check in self._checks[step.claim]:
-            check.remove(request, device)
-        self._allocating.get(device.id, set()).discard(step.claim)
-        last = self.chosen[step.claim].pop()
-        if not device.is_shared:
-            if device.consumes:
-                self._replenish(candidate)
-        elif last.consumed:
+        device, last = candidate.device, self.chosen[step.claim].pop()
+        if last.consumed is not None:
             give_back(self._taken, device.id, {name: one.nanos for name, one in last.consumed.items()})
+            if last.was_shared:
+                self._taken.setdefault(device.id, {})
+        else:
+            self._allocating[device.id].discard(step.claim)
+        self._undo(step, request, candidate, len(self._checks[step.claim]), last.consumes)
+
+    def _undo(
+        self, step: Step, request: Request, candidate: Candidate, added: int, consumes: bool
+    ) -> None:
+        for check in reversed(self._checks[step.claim][:added]):
+            check.remove(request, candidate.device)
+        if consumes:
+            self._replenish(candidate)
 
     # -- counters ---------------------------------------------------------------------------------------------------
     def _consume(self, candidate: Candidate) -> bool:
