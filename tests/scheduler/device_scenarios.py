@@ -8,7 +8,7 @@ from typing import Any
 Object = dict[str, Any]
 
 DRIVERS = ("a.example.com", "b.example.com")
-CLASSES = ("plain", "fast", "broken", "of-a")
+CLASSES = ("plain", "fast", "picky", "of-a")
 EXPRESSIONS = (
     'device.driver == "a.example.com"',
     'device.attributes["a.example.com"].kind == "x"',
@@ -39,7 +39,7 @@ def _class(chance: random.Random, name: str) -> Object:
         spec["selectors"] = [{"cel": {"expression": EXPRESSIONS[3]}}]
     elif name == "of-a":
         spec["selectors"] = [{"cel": {"expression": EXPRESSIONS[0]}}]
-    elif name == "broken":
+    elif name == "picky":
         spec["selectors"] = [{"cel": {"expression": EXPRESSIONS[chance.choice((2, 5))]}}]
     if chance.random() < 0.5:
         spec["config"] = [{"opaque": {"driver": DRIVERS[0], "parameters": {"class": name}}}]
@@ -75,12 +75,17 @@ def _pool(chance: random.Random, driver: str, pool: str, number: int) -> list[Ob
         spec["devices"] = [
             device(chance, f"dev-{start + one}", kind == "device", counters) for one in range(devices)
         ]
-        found.append({"metadata": {"name": f"slice-{number}-{chance.randint(0, 99):02}-{index}"}, "spec": spec})
+        found.append(
+            {"metadata": {"name": f"slice-{number}-{chance.randint(0, 99):02}-{index}"}, "spec": spec}
+        )
         if chance.random() < 0.05:
             spec["pool"]["generation"] += 1
     if counters:
         sets = [
-            {"name": name, "counters": {"memory": {"value": f"{chance.choice((8, 16, 40))}Gi"}, "units": {"value": "4"}}}
+            {
+                "name": name,
+                "counters": {"memory": {"value": f"{chance.choice((8, 16, 40))}Gi"}, "units": {"value": "4"}},
+            }
             for name in ("set-a", "set-b")
         ]
         found.append({
@@ -127,7 +132,9 @@ def device(chance: random.Random, name: str, own_nodes: bool, counters: bool) ->
     if chance.random() < 0.6:
         attributes["fast"] = {"bool": chance.random() < 0.7}
     if chance.random() < 0.5:
-        attributes["version"] = {"version": chance.choice(("1.2.3", "1.10.0", "2.0.0-rc.1", "2.0.0", "3.0.0"))}
+        attributes["version"] = {
+            "version": chance.choice(("1.2.3", "1.10.0", "2.0.0-rc.1", "2.0.0", "3.0.0"))
+        }
     found["attributes"] = attributes
     if chance.random() < 0.5:
         found["capacity"] = {"memory": {"value": f"{chance.choice((4, 8, 16))}Gi"}}
@@ -173,7 +180,10 @@ def claim(chance: random.Random, name: str) -> Object:
     if chance.random() < 0.3:
         names = chance.choice(([], ["req-0"], ["req-0/alt-1"], ["req-0", "req-1"]))
         devices["config"] = [
-            {"opaque": {"driver": DRIVERS[1], "parameters": {"claim": name}}, **({"requests": names} if names else {})}
+            {
+                "opaque": {"driver": DRIVERS[1], "parameters": {"claim": name}},
+                **({"requests": names} if names else {}),
+            }
         ]
     return {
         "metadata": {"name": name, "namespace": "default", "uid": f"uid-{name}"},
@@ -183,7 +193,9 @@ def claim(chance: random.Random, name: str) -> Object:
 
 def _asked(chance: random.Random, name: str) -> Object:
     if chance.random() < 0.3:
-        alternatives = [_request(chance, True) | {"name": f"alt-{index}"} for index in range(chance.randint(1, 3))]
+        alternatives = [
+            _request(chance, True) | {"name": f"alt-{index}"} for index in range(chance.randint(1, 3))
+        ]
         return {"name": name, "firstAvailable": alternatives}
     return {"name": name, "exactly": _request(chance, False)}
 

@@ -52,18 +52,14 @@ class Allocated:
                 give_back(self.capacity, device, consumed)
 
 
-def take(
-    capacity: dict[DeviceId, dict[str, int]], device: DeviceId, amounts: Mapping[str, int]
-) -> None:
+def take(capacity: dict[DeviceId, dict[str, int]], device: DeviceId, amounts: Mapping[str, int]) -> None:
     """So much more of the device is taken."""
     known = capacity.setdefault(device, {})
     for name, nanos in amounts.items():
         known[name] = known.get(name, 0) + nanos
 
 
-def give_back(
-    capacity: dict[DeviceId, dict[str, int]], device: DeviceId, amounts: Mapping[str, int]
-) -> None:
+def give_back(capacity: dict[DeviceId, dict[str, int]], device: DeviceId, amounts: Mapping[str, int]) -> None:
     """So much less is; a device of which nothing is taken is forgotten."""
     known = capacity.get(device)
     if known is None:

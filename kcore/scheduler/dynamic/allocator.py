@@ -67,9 +67,7 @@ class Allocator:
         """
         pools = gather_pools([*self._of_node.get(node.name, ()), *self._shared], node, self._every)
         checks: list[list[Check]] = []
-        world = World(
-            node, claims, pools, self._allocated, self._available, self._matches, self._is_late
-        )
+        world = World(node, claims, pools, self._allocated, self._available, self._matches, self._is_late)
         search = Search(world, checks)
         for index, claim in enumerate(claims):
             self._prepare(search, index, claim, pools)
@@ -132,7 +130,7 @@ def _every_device(
     search: Search, key: Key, wanted: Wanted, where: str, pools: Sequence[Pool]
 ) -> list[Candidate]:
     """All devices that a request for all of them means."""
-    found = []
+    found: list[Candidate] = []
     for pool in pools:
         if pool.is_incomplete or pool.fault:
             state = "being updated" if pool.is_incomplete else "invalid"
@@ -140,11 +138,12 @@ def _every_device(
                 f"{where}: asks for all devices, but resource pool {pool} is currently {state}"
             )
         for one in pool.slices:
-            for device in one.devices:
-                if search.is_selectable(key, wanted, one, device) and search.has_capacity(
-                    wanted.request, device
-                ):
-                    found.append(Candidate(device, one, pool))
+            found += [
+                Candidate(device, one, pool)
+                for device in one.devices
+                if search.is_selectable(key, wanted, one, device)
+                and search.has_capacity(wanted.request, device)
+            ]
     return found
 
 

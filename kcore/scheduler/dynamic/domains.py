@@ -59,9 +59,11 @@ def _plain(tokens: list[str], index: int, found: list[str]) -> int:
 def _glues(before: str, token: str) -> bool:
     if before in "&|=!<>" and token in ("&", "|", "="):
         return True
-    return (before.isdigit() and (token.isidentifier() or token.isdigit() or token == ".")) or (
-        before == "." and token.isdigit()
-    ) or (token == "?" and before in ".[")
+    return (
+        (before.isdigit() and (token.isidentifier() or token.isdigit() or token == "."))
+        or (before == "." and token.isdigit())
+        or (token == "?" and before in ".[")
+    )
 
 
 def _is_map(tokens: list[str], index: int, stop: int) -> bool:

@@ -8,7 +8,6 @@ dynamic-resource-allocation/cel/compile.go of Kubernetes 1.36.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any, Final
 
 from kcore.scheduler.dynamic.domains import with_default_domains
@@ -100,10 +99,12 @@ class Selectors:
             checked = self._check.compile(text)
         except RuntimeError as error:
             said = _STATUS.sub("", str(error)).removesuffix(" [INVALID_ARGUMENT]")
+            said = said.replace(f" not found in struct '{DEVICE}'", "")
             raise CompileError(f"compilation failed: {said}") from None
         kind = checked.return_type().name()
         if kind not in ("BOOL", "DYN"):
-            raise CompileError(f"must evaluate to bool or the unknown type, not {kind.lower()}")
+            name = {"NULL": "null_type"}.get(kind, kind.lower().replace("<", "(").replace(">", ")"))
+            raise CompileError(f"must evaluate to bool or the unknown type, not {name}")
         try:
             return self._run.compile(with_default_domains(text))
         except RuntimeError as error:
@@ -169,5 +170,3 @@ def _put(found: dict[str, dict[str, Any]], name: str, value: Any, driver: str) -
     if not slash:
         domain, identifier = driver, name
     found.setdefault(domain, {})[identifier] = value
-
-

@@ -5,6 +5,7 @@ Sources, Kubernetes 1.36: apiserver/pkg/cel/library (quantity.go, semverlib.go, 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -111,7 +112,7 @@ def _as_integer(nanos: int) -> int:
 
 
 def _is_sorted(values: Sequence[Any]) -> bool:
-    return all(one <= other for one, other in zip(values, values[1:], strict=False))
+    return all(one <= other for one, other in itertools.pairwise(values))
 
 
 def _extreme(name: str, pick: Callable[[Sequence[Any]], Any]) -> Callable[[Sequence[Any]], Any]:
@@ -126,6 +127,26 @@ def _extreme(name: str, pick: Callable[[Sequence[Any]], Any]) -> Callable[[Seque
 def _index(values: Sequence[Any], wanted: Any, *, last: bool = False) -> int:
     order = range(len(values) - 1, -1, -1) if last else range(len(values))
     return next((index for index in order if values[index] == wanted), -1)
+
+
+def _slice(values: Sequence[Any], start: int, stop: int) -> Sequence[Any]:
+    if start < 0 or stop < 0:
+        raise ValueError(f"cannot slice({start}, {stop}), negative indexes not supported")
+    if start > stop:
+        raise ValueError(
+            f"cannot slice({start}, {stop}), start index must be less than or equal to end index"
+        )
+    if stop > len(values):
+        raise ValueError(f"cannot slice({start}, {stop}), list is length {len(values)}")
+    return values[start:stop]
+
+
+def _distinct(values: Sequence[Any]) -> list[Any]:
+    found: list[Any] = []
+    for value in values:
+        if not any(value == one for one in found):
+            found.append(value)
+    return found
 
 
 def _find_all(text: str, pattern: str, limit: int = -1) -> list[str]:
@@ -155,6 +176,7 @@ def library(cel: Any, types: Types, *, to_run: bool) -> list[Any]:
 
     def either(of: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         """Of two amounts or two versions: the library tells kinds of messages apart only when it compiles."""
+
         def of_values(one: Any, other: Any) -> Any:
             if type(one) is not type(other):
                 raise ValueError("no such overload")
@@ -168,7 +190,7 @@ def library(cel: Any, types: Types, *, to_run: bool) -> list[Any]:
     declared: dict[str, list[tuple[str, Any, list[Any], bool, Callable[..., Any]]]] = {
         "quantity": [("string_to_quantity", quantity, [text], False, lambda t: make(_nanos(t)))],
         "isQuantity": [("is_quantity_string", boolean, [text], False, lambda t: _is_valid(_nanos, t))],
-        "sign": [("quantity_sign", integer, [quantity], True, lambda q: _compare(int(q.value), 0))],
+        "sign": [("quantity_sign", integer, [quantity], False, lambda q: _compare(int(q.value), 0))],
         "asInteger": [("quantity_get_int", integer, [quantity], True, lambda q: _as_integer(int(q.value)))],
         "isInteger": [
             ("quantity_is_integer", boolean, [quantity], True, lambda q: _integer(int(q.value)) is not None)
@@ -229,6 +251,11 @@ def library(cel: Any, types: Types, *, to_run: bool) -> list[Any]:
         "lastIndexOf": [
             ("list_last_index_of", integer, [some_list, some], True, lambda a, x: _index(a, x, last=True))
         ],
+        "slice": [("list_slice", some_list, [some_list, integer, integer], True, _slice)],
+        "distinct": [("list_distinct", some_list, [some_list], True, _distinct)],
+        "sort": [("list_sort", some_list, [some_list], True, sorted)],
+        "reverse": [("list_reverse", some_list, [some_list], True, lambda a: a[::-1])],
+        "lists.range": [("lists_range", kind.List(integer), [integer], False, lambda n: list(range(n)))],
         "find": [("string_find_string", text, [text, text], True, _find)],
         "findAll": [
             ("string_find_all_string", kind.List(text), [text, text], True, _find_all),

@@ -76,9 +76,7 @@ def _check_unallocated(claim: Object, catalog: DeviceCatalog) -> None:
             if not request.class_name:
                 raise CycleError(f"request {request.full_name}: unsupported request type")
             if request.class_name not in catalog.classes:
-                raise Turned(
-                    f"request {request.full_name}: device class {request.class_name} does not exist"
-                )
+                raise Turned(f"request {request.full_name}: device class {request.class_name} does not exist")
 
 
 class ClaimFilter(HostFilter):

@@ -36,9 +36,7 @@ class Pool:
     @property
     def waits_to_bind(self) -> bool:
         """Whether a pod that gets one of its devices may have to wait: such pools come last."""
-        return any(
-            device.binding_conditions is not None for one in self.slices for device in one.devices
-        )
+        return any(device.binding_conditions is not None for one in self.slices for device in one.devices)
 
 
 def gather_pools(of_node: Iterable[Slice], node: NodeView, every: Sequence[Slice]) -> list[Pool]:
@@ -98,9 +96,7 @@ def _build(key: tuple[str, str], slices: list[Slice], every: list[Slice] | None)
         fault = _counter_fault(elsewhere, counter_sets)
     if fault:
         return Pool(*key, fault=fault)
-    return Pool(
-        *key, slices=tuple(with_devices), elsewhere=tuple(elsewhere), counter_sets=counter_sets
-    )
+    return Pool(*key, slices=tuple(with_devices), elsewhere=tuple(elsewhere), counter_sets=counter_sets)
 
 
 def _name_fault(slices: Iterable[Slice]) -> str:

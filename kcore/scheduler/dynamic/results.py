@@ -120,9 +120,7 @@ def _node_selector(claim: Claim, chosen: Sequence[Chosen], node: str) -> Object 
             _add_new(term.get("matchFields") or (), fields)
             _add_new(term.get("matchExpressions") or (), expressions)
     term = {
-        name: value
-        for name, value in (("matchFields", fields), ("matchExpressions", expressions))
-        if value
+        name: value for name, value in (("matchFields", fields), ("matchExpressions", expressions)) if value
     }
     return {"nodeSelectorTerms": [term]} if term else None
 

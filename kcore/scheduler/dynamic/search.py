@@ -314,9 +314,7 @@ class Search:
             self._allocating[device.id].discard(step.claim)
         self._undo(step, request, candidate, len(self._checks[step.claim]), last.consumes)
 
-    def _undo(
-        self, step: Step, request: Request, candidate: Candidate, added: int, consumes: bool
-    ) -> None:
+    def _undo(self, step: Step, request: Request, candidate: Candidate, added: int, consumes: bool) -> None:
         for check in reversed(self._checks[step.claim][:added]):
             check.remove(request, candidate.device)
         if consumes:
