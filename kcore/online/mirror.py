@@ -222,9 +222,14 @@ class Mirror:
         held = self._pods[key]
         self._pods[key] = Held(row, held.obj, node, held.template)
 
-    def forget(self, key: str) -> None:
-        """The pod waits again: its binding failed."""
-        if key in self._pods:
+    def forget(self, key: str, obj: Object) -> None:
+        """The pod waits again, as its binding failed; unless a watch has shown it bound, or another has its name by now."""
+        held = self._pods.get(key)
+        if (
+            held is not None
+            and not held.is_confirmed
+            and held.obj["metadata"]["uid"] == obj["metadata"]["uid"]
+        ):
             self._remove(key)
 
     def key_of(self, row: int) -> str:
