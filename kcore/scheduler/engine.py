@@ -362,8 +362,6 @@ class Engine:
         if spec.scheduling_gates and "SchedulingGates" in profile.pre_enqueue:
             gates = " ".join(gate.name for gate in spec.scheduling_gates)
             return None, f"waiting for scheduling gates: [{gates}]"
-        if spec_class.unsupported is not None:
-            return None, spec_class.unsupported
         if spec_class.hosted and not options.hosts:
             return None, f"not supported here: {spec_class.hosted}"
         if self.state.nodes.alive_count == 0 and not options.waits:

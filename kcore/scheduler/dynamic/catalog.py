@@ -8,6 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
+from kcore.api.errors import InputError
+from kcore.api.objects import ClusterObjects
 from kcore.scheduler.dynamic.allocated import Allocated
 from kcore.scheduler.dynamic.expressions import Selectors
 from kcore.scheduler.dynamic.objects import Claim, DeviceClass, Slice, read_claim, read_class, read_slice
@@ -69,6 +73,32 @@ class DeviceCatalog:
             self.allocated.add(allocation)
         self._claims[key], self._read[key] = obj, read
         return True
+
+    def load(self, objects: ClusterObjects) -> None:
+        """What files say is there; InputError, with the object, where it cannot be read."""
+        for kind, found in (
+            ("ResourceSlice", objects.resource_slices),
+            ("DeviceClass", objects.device_classes),
+            ("ResourceClaim", objects.resource_claims),
+        ):
+            for one in found:
+                obj = msgspec.to_builtins(one)
+                meta = obj["metadata"] = {"namespace": "", **obj["metadata"]}
+                try:
+                    if kind == "ResourceSlice":
+                        self.put_slice(meta["name"], obj)
+                    elif kind == "DeviceClass":
+                        self.put_class(meta["name"], obj)
+                    else:
+                        self.put_claim(meta["namespace"], meta["name"], obj)
+                except InputError as error:
+                    raise error.at(document=f"{kind} {meta['name']}") from None
+                except (AttributeError, KeyError, TypeError, ValueError) as error:
+                    raise InputError(
+                        f"cannot be read: {error!r}",
+                        document=f"{kind} {meta['name']}",
+                        expected=f"a {kind} of resource.k8s.io/v1",
+                    ) from None
 
     @property
     def slices(self) -> Sequence[Slice]:

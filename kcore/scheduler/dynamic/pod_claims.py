@@ -61,7 +61,7 @@ def _name_of(pod: Pod, reference: Mapping[str, Any]) -> tuple[str | None, bool]:
 
 def _is_for(claim: Object, pod: Pod) -> bool:
     return any(
-        owner.get("controller") and owner.get("uid") == pod.metadata.uid
+        owner.get("controller") and (owner.get("uid") or "") == pod.metadata.uid
         for owner in claim["metadata"].get("ownerReferences") or ()
     )
 
