@@ -49,7 +49,14 @@ class Writer(Protocol):
         """The object as the server has it now."""
 
     async def patch(
-        self, resource: str, name: str, patch: Any, namespace: str = "default", *, type: str = "merge", subresource: str = ""  # noqa: A002
+        self,
+        resource: str,
+        name: str,
+        patch: Any,
+        namespace: str = "default",
+        *,
+        type: str = "merge",
+        subresource: str = "",  # noqa: A002
     ) -> Object:
         """The same."""
 

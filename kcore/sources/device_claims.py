@@ -51,7 +51,9 @@ def _check(kind: str, spec: dict[str, Any]) -> None:
         for index, device in enumerate(_list(spec, "spec", "devices")):
             _require(device, f"spec.devices[{index}]", "name", str)
             if "basic" in device:
-                raise InputError("is not there", field=f"spec.devices[{index}].basic", expected="resource.k8s.io/v1")
+                raise InputError(
+                    "is not there", field=f"spec.devices[{index}].basic", expected="resource.k8s.io/v1"
+                )
         return
     where = "spec.spec" if kind == "ResourceClaimTemplate" else "spec"
     if kind != "DeviceClass":
@@ -61,7 +63,9 @@ def _check(kind: str, spec: dict[str, Any]) -> None:
             _require(request, field, "name", str)
             if not isinstance(request.get("exactly"), dict) and not request.get("firstAvailable"):
                 raise InputError(
-                    "asks for nothing", field=field, expected="exactly or firstAvailable, as in resource.k8s.io/v1"
+                    "asks for nothing",
+                    field=field,
+                    expected="exactly or firstAvailable, as in resource.k8s.io/v1",
                 )
 
 
@@ -74,7 +78,9 @@ def _list(obj: dict[str, Any], where: str, name: str) -> list[Any]:
 
 def _require(obj: dict[str, Any], where: str, name: str, kind: type) -> None:
     if not isinstance(obj.get(name), kind) or not obj[name]:
-        raise InputError("is missing", field=f"{where}.{name}", expected="a name" if kind is str else "an object")
+        raise InputError(
+            "is missing", field=f"{where}.{name}", expected="a name" if kind is str else "an object"
+        )
 
 
 def make_claims(found: ClusterObjects, templates: Sequence[ResourceClaimTemplate]) -> None:

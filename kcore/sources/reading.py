@@ -27,7 +27,13 @@ from kcore.sources import files, table_files, tables, yaml_text
 from kcore.sources.check import check_amounts, check_names
 from kcore.sources.files import Content
 from kcore.sources.intake import Intake, Origin, add_all
-from kcore.sources.kinds import CLUSTER_SCOPED, DEVICE_KINDS, STORAGE_KINDS, ReplicationControllerWorkload, Workload
+from kcore.sources.kinds import (
+    CLUSTER_SCOPED,
+    DEVICE_KINDS,
+    STORAGE_KINDS,
+    ReplicationControllerWorkload,
+    Workload,
+)
 from kcore.sources.names import generated
 from kcore.sources.owned import Owned
 from kcore.sources.device_claims import check_devices, make_claims

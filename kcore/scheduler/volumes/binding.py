@@ -336,7 +336,9 @@ class VolumeReservation(Reservation):
             bound for (volume, _), (bound, _) in zip(bindings, self.bindings, strict=True) if bound != volume
         ]
         self.provisions = [provisioned_on(claim, node) for claim in provisions]
-        self._chosen = [made for claim, made in zip(provisions, self.provisions, strict=True) if made != claim]
+        self._chosen = [
+            made for claim, made in zip(provisions, self.provisions, strict=True) if made != claim
+        ]
         self.redo()
 
     def redo(self) -> None:
