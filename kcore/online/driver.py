@@ -35,10 +35,13 @@ from kcore.online.own_plugins import DEFAULT_NAME, Handle, OwnPlugins
 from kcore.online.permits import WaitingPods
 from kcore.online.queue import ACTIVE, IN_FLIGHT, INITIAL_BACKOFF_MS, MAX_BACKOFF_MS, SchedulingQueue, Waiting
 from kcore.online.statuses import Statuses
+from kcore.online.storage import STORAGE
+from kcore.online.volumes import VolumeBinder
 from kcore.online.writing import bound_note, nominated_of
 from kcore.scheduler.config import default_configuration
 from kcore.scheduler.engine import Decisions, Engine, Options
 from kcore.scheduler.eviction import Candidate
+from kcore.scheduler.host_cycle import unreserve
 from kcore.scheduler.profile import SchedulerConfiguration
 
 BATCH: Final = 1_000  # pods decided without giving way to what else the loop has to do
@@ -46,7 +49,7 @@ EXTENDED_BATCH: Final = (
     50  # the same where others are asked, pod by pod: extenders, plugins at reserve and permit
 )
 COMPILED_FROM: Final = 20_000  # pods that wait times nodes, from which Numba is worth being loaded; no more are decided at once without
-OTHERS: Final = (*SPREADING, "namespaces", "poddisruptionbudgets.policy")
+OTHERS: Final = (*SPREADING, "namespaces", "poddisruptionbudgets.policy", *STORAGE)
 ENDED: Final = ("Succeeded", "Failed")
 
 log: Final = logging.getLogger("kcore.scheduler")
@@ -92,12 +95,16 @@ class Scheduler:
         self.mirror = Mirror(self._unreadable)
         self._engine = Engine(self.mirror.state, self._configuration, compiled=False)
         self._extenders = tuple(Extender(one) for one in self._configuration.extenders)
-        by_name = {one.name: one for one in plugins}
+        self._volumes = VolumeBinder(
+            client, self.mirror, clock,
+            {one.scheduler_name: one.volume_binding.bind_timeout_seconds for one in self._configuration.profiles},
+        )  # fmt: skip
+        by_name: dict[str, Named] = {self._volumes.name: self._volumes, **{one.name: one for one in plugins}}
         self._plugins = {
             profile.scheduler_name: BindingPlugins(profile, {**by_name, **self._own.of(profile)})
             for profile in self._configuration.profiles
         }
-        self._asks = bool(self._extenders) or any(one.reserve or one.permit for one in self._plugins.values())
+        self._asks = bool(self._extenders) or any(one.decides for one in self._plugins.values())
         self.cycles: dict[str, tuple[BindingCycle, asyncio.Task[None]]] = {}  # by uid
         self.statuses = Statuses(client, clock, self.recorder_of)
         self._evictions = Evictions(self)
@@ -195,6 +202,7 @@ class Scheduler:
         changes, self._changes = self._changes, []
         events: set[Event] = set()
         came: list[Any] = []
+        claims: set[str] = set()
         now_ms = self._now_ms()
         # Nodes first: a pod that came with its node finds it.
         for resource, change in changes:
@@ -209,10 +217,17 @@ class Scheduler:
             elif resource != "nodes":
                 obj = change.new if change.new is not None else change.old
                 assert obj is not None
-                events.add(self.mirror.other(resource, key_of(obj), change.new))
+                key = key_of(obj)
+                if resource in STORAGE:
+                    events.add(self.mirror.storage.take(resource, key, change.old, change.new))
+                    claims |= {key} if resource == "persistentvolumeclaims" else set()
+                else:
+                    events.add(self.mirror.other(resource, key, change.new))
         event = functools.reduce(operator.or_, events, Event.NONE)
         if event:
-            self.queue.happened(event, now_ms, came)
+            self.queue.happened(event, now_ms, came, claims=frozenset(claims))
+        if changes:
+            self._volumes.look()
 
     def _pod(self, change: Change, now_ms: int) -> Event:
         event = Event.NONE
@@ -340,6 +355,7 @@ class Scheduler:
             self._undecided(known, str(error), now_ms)
             return
         if self.queue.get(known.key) is not known:
+            unreserve(decisions.reservations.get(0, ()))
             return
         for one, node, seconds in self._follow(decisions, {row: known}, now_ms):
             await self._enter(one, node, seconds)
@@ -440,7 +456,11 @@ class Scheduler:
             if slot >= 0:
                 node = names(slot)
                 self.mirror.assumed(row, node)
+                if position in decisions.reservations:
+                    self._volumes.keep(known.obj, decisions.reservations[position])
                 placed.append((known, node, seconds))
+            elif position in decisions.failed:
+                self._undecided(known, decisions.reason[position], now_ms)
             else:
                 self._refused(known, position, decisions, now_ms)
                 self.metrics.attempted(UNSCHEDULABLE, self.name_of(known.obj), seconds)
@@ -449,7 +469,8 @@ class Scheduler:
     def _refused(self, known: Waiting, position: int, decisions: Decisions, now_ms: int) -> None:
         reason = decisions.reason.get(position, "")
         chosen = decisions.preemptions.get(position)
-        self.queue.unschedulable(known, rejectors(reason), now_ms)
+        plugins = decisions.rejectors.get(position) or rejectors(reason)
+        self.queue.unschedulable(known, plugins, now_ms)
         self.statuses.note(known.obj, reason)
         node: str | None = None
         victims: list[str] = []

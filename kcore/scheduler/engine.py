@@ -6,9 +6,9 @@ is done here: the FitError sentence, preemption, nomination.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from kcore.scheduler.columns import Scratch, Settings
 from kcore.scheduler.cycle import bind, score_nodes, select_node
 from kcore.scheduler.demand import NAME_CONFLICT
 from kcore.scheduler.eviction import NEVER, Candidate, Preemption, Search, preempt
+from kcore.scheduler.fields import HAS_NAMES
 from kcore.scheduler.host import CycleError, Reservation
 from kcore.scheduler.host_cycle import HostCycle
 from kcore.scheduler.hosts import host_plugins
@@ -32,9 +33,10 @@ from kcore.scheduler.profile import Profile, SchedulerConfiguration
 from kcore.scheduler.settings import fits, make_scratch, profile_settings, shares_gpus
 from kcore.scheduler.settling import settle
 from kcore.scheduler.state import State, World, distinct
+from kcore.scheduler.stretches import Stretch, stretches
 from kcore.scheduler.third_party import Extension
 from kcore.scheduler.typical import FGD, NO_TYPICAL, Typical, count_kinds, read_typical, typical_pods
-from kcore.scheduler.vocab import is_contiguous, members_of, positions_of, taken, window
+from kcore.scheduler.vocab import members_of, positions_of, taken, window
 from kcore.scheduler.warming import warm_profile
 
 Progress = Callable[[int, int], None]
@@ -87,33 +89,8 @@ class Decisions:
     """Positions of pods whose cycle failed, which is no verdict on them; ``reason`` says how."""
     reservations: dict[int, tuple[Reservation, ...]] = field(default_factory=dict)
     """What plugins on objects have set aside for pods that were placed."""
-
-
-class Stretch(NamedTuple):
-    """Pods of one profile that follow each other in the queue, and what they get, by place in the stretch."""
-
-    queue: np.ndarray  # int32[place] rows of the pods
-    draws: np.ndarray  # float64[place]
-    positions: np.ndarray  # int64[place] in the whole queue, ascending
-    placed: np.ndarray  # int32[place] slot, -1
-    score: np.ndarray  # int64[place]
-
-    @classmethod
-    def of(cls, rows: np.ndarray, draws: np.ndarray, positions: np.ndarray, result: Decisions) -> Stretch:
-        """The pods at ascending positions; where these follow each other, results are written where they belong."""
-        if is_contiguous(positions):
-            placed, score = window(result.node, positions), window(result.score, positions)
-        else:
-            placed = np.full(len(positions), -1, dtype=np.int32)
-            score = np.zeros(len(positions), dtype=np.int64)
-        return cls(window(rows, positions), window(draws, positions), positions, placed, score)
-
-    def hand_over(self, result: Decisions) -> None:
-        """Put what was placed into the decisions; the others keep what they have there."""
-        if not is_contiguous(self.positions):
-            ours = self.placed >= 0
-            result.node[self.positions[ours]] = self.placed[ours]
-            result.score[self.positions[ours]] = self.score[ours]
+    rejectors: dict[int, frozenset[str]] = field(default_factory=dict)
+    """Of pods that plugins on objects were asked about and that fitted nowhere: all that rejected a node of theirs."""
 
 
 class Engine:
@@ -191,7 +168,7 @@ class Engine:
         self._batch = self._make_batch(rows, runnable[~hosted] if hosted.any() else runnable, options)
         self.kind = "full" if self._batch is None else "incremental"
         chunk_max = options.report_every or (CHUNK_MAX if self._batch is None else BATCH_CHUNK_MAX)
-        for profile, positions in _stretches(runnable, profiles, hosted):
+        for profile, positions in stretches(runnable, profiles, hosted):
             stretch = Stretch.of(rows, draws, positions, result)
             start = 0
             while start < len(positions):
@@ -530,12 +507,21 @@ class Engine:
         )
         return reasons.sentence(self.state.nodes.alive_count, counts)
 
+    def _rejectors(self, profile: Profile, row: int) -> frozenset[str]:
+        world = self.state.world()
+        verdict = self.scratch(world).verdict[: int(world.nodes.slots[0])]
+        names, words = self.state.nodes.resources.values, self.rejections(profile)
+        restricted = bool(world.demands.fixed[world.pods.demand[row], HAS_NAMES])
+        return frozenset(reasons.plugins_of(verdict, names, words, restricted=restricted))
+
     def reject(
         self, profile: Profile, row: int, position: int, draw: float, options: Options, result: Decisions
     ) -> None:
         """Record why the pod fits nowhere and, where it may, preempt for it."""
         state = self.state
         text = self.fit_error(profile)
+        if self.cycle is not None:
+            result.rejectors[position] = self._rejectors(profile, row)
         if options.preemption == "off":
             result.reason[position] = text
             return
@@ -577,19 +563,3 @@ class Engine:
         )
         evaluate = extension.dry_run if extension.filters or self.cycle is not None else None
         return preempt(search, row, profile.preemption, offset, evaluate)
-
-
-def _stretches(
-    runnable: np.ndarray, profiles: list[tuple[Profile, np.ndarray]], hosted: np.ndarray
-) -> Iterator[tuple[Profile, np.ndarray]]:
-    """Runs of consecutive positions that share a profile, and that kernels decide, or plugins on objects."""
-    if len(profiles) == 1 and not hosted.any():
-        yield profiles[0][0], runnable
-        return
-    owner = np.zeros(int(runnable.max(initial=-1)) + 1, dtype=np.int64)
-    for number, (_, positions) in enumerate(profiles):
-        owner[positions] = 2 * number
-    owner = owner[runnable] + hosted
-    bounds = np.flatnonzero(np.diff(owner)) + 1
-    for part in np.split(runnable, bounds) if len(runnable) else ():
-        yield profiles[int(owner[np.searchsorted(runnable, part[0])]) // 2][0], part
