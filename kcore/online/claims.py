@@ -27,6 +27,7 @@ from kcore.scheduler.dynamic.readiness import (
     is_timed_out,
 )
 from kcore.scheduler.host import Reservation
+from kcore.scheduler.profile import Profile
 
 TRIES_MAX: Final = 5  # of a write that others were faster than
 RETRY_S: Final = 0.01
@@ -55,8 +56,8 @@ class Writer(Protocol):
         patch: Any,
         namespace: str = "default",
         *,
-        type: str = "merge",
-        subresource: str = "",  # noqa: A002
+        type: str = "merge",  # noqa: A002 - the client's name
+        subresource: str = "",
     ) -> Object:
         """The same."""
 
@@ -77,15 +78,20 @@ class ClaimBinder:
         self._clock = clock
         self._waits = waits
         self._kept: dict[str, ClaimReservation] = {}
+        catalog.is_published_at_once = False
+        catalog.now_s, catalog.elapsed_s = clock.time_s, clock.monotonic_s
 
-    def keep(self, pod: Object, reservations: tuple[Reservation, ...]) -> None:
-        """What has been set aside for the pod, devices among it maybe, is this."""
+    def keep(self, pod: Object, reservations: tuple[Reservation, ...]) -> tuple[Reservation, ...]:
+        """Of what has been set aside for the pod devices are kept here; what is not about devices is left."""
         for one in reservations:
             if isinstance(one, ClaimReservation):
                 self._kept[pod["metadata"]["uid"]] = one
+        return tuple(one for one in reservations if not isinstance(one, ClaimReservation))
 
-    def gate(self, pod: Object) -> str:
+    def gate(self, pod: Object, profile: Profile | None) -> str:
         """The plugin's name where the pod's claims are not all there, so that there is no use in trying. Source: PreEnqueue."""
+        if not pod["spec"].get("resourceClaims") or profile is None or NAME not in profile.pre_enqueue:
+            return ""
         try:
             self._claims(pod)
         except ClaimsMissing:

@@ -25,6 +25,7 @@ from kcore.api.objects import (
 from kcore.api.safe_names import fnv1a
 from kcore.sources import files, table_files, tables, yaml_text
 from kcore.sources.check import check_amounts, check_names
+from kcore.sources.device_claims import check_devices, make_claims
 from kcore.sources.files import Content
 from kcore.sources.intake import Intake, Origin, add_all
 from kcore.sources.kinds import (
@@ -36,7 +37,6 @@ from kcore.sources.kinds import (
 )
 from kcore.sources.names import generated
 from kcore.sources.owned import Owned
-from kcore.sources.device_claims import check_devices, make_claims
 from kcore.sources.storage import check_storage
 from kcore.sources.workloads import (
     daemon_set_pods,

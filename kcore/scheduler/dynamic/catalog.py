@@ -38,8 +38,7 @@ class DeviceCatalog:
         self._slices: dict[str, Slice] = {}
         self._classes: dict[str, DeviceClass] = {}
         self._pending: dict[str, Object] = {}
-        self.given_up: list[Object] = []
-        """Claims to be deallocated."""
+        self._given_up: list[Object] = []
         self._share_count = 0
 
     # -- what there is ----------------------------------------------------------------------------------------------
@@ -157,9 +156,9 @@ class DeviceCatalog:
             self.release(uid_of(claim))
 
     def give_up(self, claim: Object) -> None:
-        """The claim is to be deallocated: at once where nobody writes it down, else whoever takes ``given_up`` does so."""
+        """The claim is to be deallocated: at once where nobody writes it down, else by who takes them up."""
         if not self.is_published_at_once:
-            self.given_up.append(claim)
+            self._given_up.append(claim)
             return
         status = {
             name: value
@@ -167,6 +166,11 @@ class DeviceCatalog:
             if name not in ("allocation", "reservedFor", "devices")
         }
         self._replace(claim["metadata"], {**claim, "status": status})
+
+    def taken_up(self) -> list[Object]:
+        """The claims that are to be deallocated, each told once."""
+        found, self._given_up = self._given_up, []
+        return found
 
     def _replace(self, metadata: Object, claim: Object) -> None:
         key = (metadata.get("namespace") or "", metadata["name"])

@@ -126,6 +126,7 @@ class Selectors:
         from cel_expr_python.ext import ext_bindings, ext_optional, ext_strings
 
         cel, types = self._cel, self._types
+        assert types is not None
         functions = cel.CelExtension("kubernetes", library(cel, types, to_run=to_run))
         extensions = (ext_bindings.ExtBindings(), ext_optional.ExtOptional(), ext_strings.ExtStrings(2))
         return cel.NewEnv(

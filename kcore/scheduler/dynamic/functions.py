@@ -6,6 +6,7 @@ Sources, Kubernetes 1.36: apiserver/pkg/cel/library (quantity.go, semverlib.go, 
 from __future__ import annotations
 
 import itertools
+import operator
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -96,7 +97,7 @@ def _is_valid(parse: Callable[[str], Any], text: str) -> bool:
 
 
 def _compare(one: Any, other: Any) -> int:
-    return (one > other) - (one < other)
+    return int(one > other) - int(one < other)
 
 
 def _integer(nanos: int) -> int | None:
@@ -159,24 +160,82 @@ def _find(text: str, pattern: str) -> str:
     return match.group(0) if match else ""
 
 
+Declared = dict[str, list[tuple[str, Any, list[Any], bool, Callable[..., Any]]]]
+"""By name of the function, its overloads: identifier, result, parameters, whether it is a member, and what it does."""
+
+
 def library(cel: Any, types: Types, *, to_run: bool) -> list[Any]:
     """The declarations of all functions, for an environment of cel-expr-python that checks expressions, or runs them.
 
     Running, the library takes functions of two quantities and of two versions for one and the same: one function is
     there for both, and of any two values.
     """
-    kind, overload = cel.Type, cel.Overload
-    text, integer, boolean, number = kind.STRING, kind.INT, kind.BOOL, kind.DOUBLE
-    some_list, some = kind.List(kind.DYN), kind.DYN
-    quantity, semver = kind(QUANTITY), kind(SEMVER)
-    make, version = types.quantity, types.semver
+    kind = cel.Type
+    declared = (
+        _quantities(kind, types) | _versions(kind, types) | _comparisons(kind, types) | _sets(kind)
+        | _lists(kind) | _patterns(kind)
+    )  # fmt: skip
+    if to_run:
+        for name in _comparisons(kind, types):
+            identifier, result, _, is_member, of = declared[name][0]
+            declared[name] = [(identifier, result, [kind.DYN, kind.DYN], is_member, of)]
+    return [
+        cel.FunctionDecl(name, [cel.Overload(*one) for one in overloads])
+        for name, overloads in declared.items()
+    ]
 
-    def amounts(of: Callable[[int, int], Any]) -> Callable[[Any, Any], Any]:
-        return lambda one, other: of(int(one.value), int(other.value))
 
+def _quantities(kind: Any, types: Types) -> Declared:
+    quantity, text, make = kind(QUANTITY), kind.STRING, types.quantity
+
+    def both(of: Callable[[int, int], int]) -> Callable[[Any, Any], Any]:
+        return lambda one, other: make(of(int(one.value), int(other.value)))
+
+    return {
+        "quantity": [("string_to_quantity", quantity, [text], False, lambda t: make(_nanos(t)))],
+        "isQuantity": [("is_quantity_string", kind.BOOL, [text], False, lambda t: _is_valid(_nanos, t))],
+        "sign": [("quantity_sign", kind.INT, [quantity], False, lambda q: _compare(int(q.value), 0))],
+        "asInteger": [("quantity_get_int", kind.INT, [quantity], True, lambda q: _as_integer(int(q.value)))],
+        "isInteger": [
+            ("quantity_is_integer", kind.BOOL, [quantity], True, lambda q: _integer(int(q.value)) is not None)
+        ],
+        "asApproximateFloat": [
+            ("quantity_get_float", kind.DOUBLE, [quantity], True, lambda q: int(q.value) / NANO_PER_UNIT)
+        ],
+        "add": [
+            ("quantity_add", quantity, [quantity] * 2, True, both(lambda a, b: a + b)),
+            ("quantity_add_int", quantity, [quantity, kind.INT], True,
+             lambda q, n: make(int(q.value) + n * NANO_PER_UNIT)),
+        ],
+        "sub": [
+            ("quantity_sub", quantity, [quantity] * 2, True, both(lambda a, b: a - b)),
+            ("quantity_sub_int", quantity, [quantity, kind.INT], True,
+             lambda q, n: make(int(q.value) - n * NANO_PER_UNIT)),
+        ],
+    }  # fmt: skip
+
+
+def _versions(kind: Any, types: Types) -> Declared:
+    semver, text, integer, make = kind(SEMVER), kind.STRING, kind.INT, types.semver
+    return {
+        "semver": [
+            ("string_to_semver", semver, [text], False, lambda t: make(parse_version(t))),
+            ("string_bool_to_semver", semver, [text, kind.BOOL], False,
+             lambda t, tolerant: make(parse_tolerant(t) if tolerant else parse_version(t))),
+        ],
+        "isSemver": [
+            ("is_semver_string", kind.BOOL, [text], False, lambda t: _is_valid(parse_version, t)),
+            ("is_semver_string_bool", kind.BOOL, [text, kind.BOOL], False,
+             lambda t, tolerant: _is_valid(parse_tolerant if tolerant else parse_version, t)),
+        ],
+        "major": [("semver_major", integer, [semver], True, lambda v: parse_version(v.value).major)],
+        "minor": [("semver_minor", integer, [semver], True, lambda v: parse_version(v.value).minor)],
+        "patch": [("semver_patch", integer, [semver], True, lambda v: parse_version(v.value).patch)],
+    }  # fmt: skip
+
+
+def _comparisons(kind: Any, types: Types) -> Declared:
     def either(of: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        """Of two amounts or two versions: the library tells kinds of messages apart only when it compiles."""
-
         def of_values(one: Any, other: Any) -> Any:
             if type(one) is not type(other):
                 raise ValueError("no such overload")
@@ -184,88 +243,66 @@ def library(cel: Any, types: Types, *, to_run: bool) -> list[Any]:
 
         return of_values
 
-    def part(index: int) -> Callable[[Any], int]:
-        return lambda one: int(parse_version(one.value)[index])
+    return {
+        name: [
+            (f"{of}_{suffix}", result, [kind(message)] * 2, True, either(compare))
+            for of, message in (("quantity", QUANTITY), ("semver", SEMVER))
+        ]
+        for name, suffix, result, compare in (
+            ("isGreaterThan", "is_greater_than", kind.BOOL, operator.gt),
+            ("isLessThan", "is_less_than", kind.BOOL, operator.lt),
+            ("compareTo", "compare_to", kind.INT, _compare),
+        )
+    }
 
-    declared: dict[str, list[tuple[str, Any, list[Any], bool, Callable[..., Any]]]] = {
-        "quantity": [("string_to_quantity", quantity, [text], False, lambda t: make(_nanos(t)))],
-        "isQuantity": [("is_quantity_string", boolean, [text], False, lambda t: _is_valid(_nanos, t))],
-        "sign": [("quantity_sign", integer, [quantity], False, lambda q: _compare(int(q.value), 0))],
-        "asInteger": [("quantity_get_int", integer, [quantity], True, lambda q: _as_integer(int(q.value)))],
-        "isInteger": [
-            ("quantity_is_integer", boolean, [quantity], True, lambda q: _integer(int(q.value)) is not None)
-        ],
-        "asApproximateFloat": [
-            ("quantity_get_float", number, [quantity], True, lambda q: int(q.value) / NANO_PER_UNIT)
-        ],
-        "isGreaterThan": [
-            ("quantity_is_greater_than", boolean, [quantity] * 2, True, either(lambda a, b: a > b)),
-            ("semver_is_greater_than", boolean, [semver] * 2, True, either(lambda a, b: a > b)),
-        ],
-        "isLessThan": [
-            ("quantity_is_less_than", boolean, [quantity] * 2, True, either(lambda a, b: a < b)),
-            ("semver_is_less_than", boolean, [semver] * 2, True, either(lambda a, b: a < b)),
-        ],
-        "compareTo": [
-            ("quantity_compare_to", integer, [quantity] * 2, True, either(_compare)),
-            ("semver_compare_to", integer, [semver] * 2, True, either(_compare)),
-        ],
-        "add": [
-            ("quantity_add", quantity, [quantity] * 2, True, amounts(lambda a, b: make(a + b))),
-            ("quantity_add_int", quantity, [quantity, integer], True,
-             lambda q, n: make(int(q.value) + n * NANO_PER_UNIT)),
-        ],
-        "sub": [
-            ("quantity_sub", quantity, [quantity] * 2, True, amounts(lambda a, b: make(a - b))),
-            ("quantity_sub_int", quantity, [quantity, integer], True,
-             lambda q, n: make(int(q.value) - n * NANO_PER_UNIT)),
-        ],
-        "semver": [
-            ("string_to_semver", semver, [text], False, lambda t: version(parse_version(t))),
-            ("string_bool_to_semver", semver, [text, boolean], False,
-             lambda t, tolerant: version(parse_tolerant(t) if tolerant else parse_version(t))),
-        ],
-        "isSemver": [
-            ("is_semver_string", boolean, [text], False, lambda t: _is_valid(parse_version, t)),
-            ("is_semver_string_bool", boolean, [text, boolean], False,
-             lambda t, tolerant: _is_valid(parse_tolerant if tolerant else parse_version, t)),
-        ],
-        "major": [("semver_major", integer, [semver], True, part(0))],
-        "minor": [("semver_minor", integer, [semver], True, part(1))],
-        "patch": [("semver_patch", integer, [semver], True, part(2))],
-        "sets.contains": [
-            ("list_sets_contains_list", boolean, [some_list] * 2, False, lambda a, b: all(x in a for x in b))
-        ],
+
+def _sets(kind: Any) -> Declared:
+    def contains(one: Sequence[Any], other: Sequence[Any]) -> bool:
+        return all(each in one for each in other)
+
+    two = [kind.List(kind.DYN)] * 2
+    return {
+        "sets.contains": [("list_sets_contains_list", kind.BOOL, two, False, contains)],
         "sets.equivalent": [
-            ("list_sets_equivalent_list", boolean, [some_list] * 2, False,
-             lambda a, b: all(x in a for x in b) and all(x in b for x in a))
+            (
+                "list_sets_equivalent_list",
+                kind.BOOL,
+                two,
+                False,
+                lambda a, b: contains(a, b) and contains(b, a),
+            )
         ],
         "sets.intersects": [
-            ("list_sets_intersects_list", boolean, [some_list] * 2, False, lambda a, b: any(x in b for x in a))
+            ("list_sets_intersects_list", kind.BOOL, two, False, lambda a, b: any(x in b for x in a))
         ],
-        "isSorted": [("list_is_sorted_bool", boolean, [some_list], True, _is_sorted)],
-        "sum": [("list_sum", some, [some_list], True, sum)],
-        "min": [("list_min", some, [some_list], True, _extreme("min", min))],
-        "max": [("list_max", some, [some_list], True, _extreme("max", max))],
-        "indexOf": [("list_index_of", integer, [some_list, some], True, _index)],
+    }
+
+
+def _lists(kind: Any) -> Declared:
+    values, some, integer = kind.List(kind.DYN), kind.DYN, kind.INT
+    return {
+        "isSorted": [("list_is_sorted_bool", kind.BOOL, [values], True, _is_sorted)],
+        "sum": [("list_sum", some, [values], True, sum)],
+        "min": [("list_min", some, [values], True, _extreme("min", min))],
+        "max": [("list_max", some, [values], True, _extreme("max", max))],
+        "indexOf": [("list_index_of", integer, [values, some], True, _index)],
         "lastIndexOf": [
-            ("list_last_index_of", integer, [some_list, some], True, lambda a, x: _index(a, x, last=True))
+            ("list_last_index_of", integer, [values, some], True, lambda a, x: _index(a, x, last=True))
         ],
-        "slice": [("list_slice", some_list, [some_list, integer, integer], True, _slice)],
-        "distinct": [("list_distinct", some_list, [some_list], True, _distinct)],
-        "sort": [("list_sort", some_list, [some_list], True, sorted)],
-        "reverse": [("list_reverse", some_list, [some_list], True, lambda a: a[::-1])],
+        "slice": [("list_slice", values, [values, integer, integer], True, _slice)],
+        "distinct": [("list_distinct", values, [values], True, _distinct)],
+        "sort": [("list_sort", values, [values], True, sorted)],
+        "reverse": [("list_reverse", values, [values], True, lambda a: a[::-1])],
         "lists.range": [("lists_range", kind.List(integer), [integer], False, lambda n: list(range(n)))],
+    }
+
+
+def _patterns(kind: Any) -> Declared:
+    text, texts = kind.STRING, kind.List(kind.STRING)
+    return {
         "find": [("string_find_string", text, [text, text], True, _find)],
         "findAll": [
-            ("string_find_all_string", kind.List(text), [text, text], True, _find_all),
-            ("string_find_all_string_int", kind.List(text), [text, text, integer], True, _find_all),
+            ("string_find_all_string", texts, [text, text], True, _find_all),
+            ("string_find_all_string_int", texts, [text, text, kind.INT], True, _find_all),
         ],
-    }  # fmt: skip
-    if to_run:
-        for name in ("isGreaterThan", "isLessThan", "compareTo"):
-            identifier, result, _, is_member, of = declared[name][0]
-            declared[name] = [(identifier, result, [some, some], is_member, of)]
-    return [
-        cel.FunctionDecl(name, [overload(*one) for one in overloads]) for name, overloads in declared.items()
-    ]
+    }

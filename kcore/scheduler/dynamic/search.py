@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from kcore.api.tolerations import tolerates
 from kcore.scheduler.dynamic.allocated import Allocated, give_back, take
@@ -117,6 +117,10 @@ def _tolerates_all(request: Request, device: Device) -> bool:
     )
 
 
+Walk = Generator["Walk", str, str]
+"""A part of the search: it yields what is to be searched next, is sent its outcome, and returns its own."""
+
+
 class Search:
     """One search on one node: what has been chosen so far, and how to go back."""
 
@@ -134,19 +138,17 @@ class Search:
     def run(self) -> bool:
         """A solution is in ``chosen``; False where there is none. Deep searches need no deep stack."""
         stack = [self._one(Step(0), False, Place())]
-        outcome = None
+        outcome: str | None = None
         while stack:
             try:
-                stack.append(stack[-1].send(outcome))
+                stack.append(next(stack[-1]) if outcome is None else stack[-1].send(outcome))
                 outcome = None
             except StopIteration as ended:
                 stack.pop()
                 outcome = ended.value
         return outcome == FOUND
 
-    def _one(
-        self, step: Step, is_alternative: bool, start: Place
-    ) -> Generator[Generator[Any, Any, str], Any, str]:
+    def _one(self, step: Step, is_alternative: bool, start: Place) -> Walk:
         """Find the device of that step and all that follow; what it yields is searched, and the outcome sent back."""
         world = self._world
         if world.is_late():
@@ -171,7 +173,7 @@ class Search:
             return (yield self._next_of_all(step, wanted, is_alternative))
         return (yield self._any(step, key, wanted, is_alternative, start))
 
-    def _first_available(self, step: Step) -> Generator[Any, Any, str]:
+    def _first_available(self, step: Step) -> Walk:
         all_too_many = True
         index = 0
         while (step.claim, step.request, index) in self.wanted:
@@ -183,18 +185,16 @@ class Search:
             index += 1
         return TOO_MANY if all_too_many else NONE
 
-    def _next_of_all(self, step: Step, wanted: Wanted, is_alternative: bool) -> Generator[Any, Any, str]:
+    def _next_of_all(self, step: Step, wanted: Wanted, is_alternative: bool) -> Walk:
         candidate = wanted.every[step.device]
         if not self._allocate(step, wanted.request, candidate, must=True):
             return NONE
-        outcome: str = yield self._one(step._replace(device=step.device + 1), is_alternative, Place())
+        outcome = yield self._one(step._replace(device=step.device + 1), is_alternative, Place())
         if outcome != FOUND:
             self._release(step, wanted.request, candidate)
         return outcome
 
-    def _any(
-        self, step: Step, key: Key, wanted: Wanted, is_alternative: bool, start: Place
-    ) -> Generator[Any, Any, str]:
+    def _any(self, step: Step, key: Key, wanted: Wanted, is_alternative: bool, start: Place) -> Walk:
         request, pools = wanted.request, self._world.pools
         following = step._replace(device=step.device + 1)
         for pool_index in range(start.pool, len(pools)):
@@ -215,7 +215,7 @@ class Search:
                     ):
                         continue
                     place = Place(pool_index, slice_index, index + 1)
-                    outcome: str = yield self._one(following, is_alternative, place)
+                    outcome = yield self._one(following, is_alternative, place)
                     if outcome == FOUND:
                         return FOUND
                     self._release(step, request, candidate)
