@@ -47,12 +47,17 @@ class Event(IntFlag):
     CSI_LIMIT = 1 << 18
     CSI_CAPACITY = 1 << 19
     ATTACHMENT_GONE = 1 << 20
-    ALL = (1 << 21) - 1
+    RESOURCE_CLAIM = 1 << 21
+    DEVICE = 1 << 22
+    DEVICE_FREED = 1 << 23
+    ALL = (1 << 24) - 1
 
 
 GATES: Final = "SchedulingGates"
 FREED: Final = Event.POD_GONE | Event.POD_SCALED_DOWN
 CLAIMS: Final = Event.CLAIM_ADD | Event.CLAIM_UPDATE
+OWN_CLAIMS: Final = CLAIMS | Event.RESOURCE_CLAIM
+"""Events that help no pod but those that use the claim."""
 REGISTERED: Final = {
     "NodeResourcesFit": FREED | Event.NODE_ADD | Event.NODE_ALLOCATABLE,
     "NodeAffinity": Event.NODE_ADD | Event.NODE_LABEL,
@@ -69,6 +74,8 @@ REGISTERED: Final = {
     "VolumeBinding": Event.CLASS | CLAIMS | Event.VOLUME | Event.NODE_ADD | Event.NODE_LABEL | Event.CSI_NODE
     | Event.CSI_CAPACITY,
     "VolumeZone": Event.CLASS_WAITS | Event.NODE_ADD | Event.NODE_LABEL | CLAIMS | Event.VOLUME_ZONE,
+    "DynamicResources": Event.NODE_ADD | Event.NODE_LABEL | Event.NODE_ALLOCATABLE | Event.RESOURCE_CLAIM | Event.DEVICE
+    | Event.DEVICE_FREED,
     "NoNodes": Event.NODE_ADD,
     GATES: Event.NONE,  # nothing but a change of the pod itself
 }  # fmt: skip
@@ -83,6 +90,9 @@ BY_NAME: Final = {
     "PersistentVolumeClaim/Add": Event.CLAIM_ADD, "PersistentVolumeClaim/Update": Event.CLAIM_UPDATE,
     "PersistentVolume/Add": Event.VOLUME, "PersistentVolume/Update": Event.VOLUME,
     "StorageClass/Add": Event.CLASS, "StorageClass/Update": Event.CLASS,
+    "ResourceClaim/Add": Event.RESOURCE_CLAIM, "ResourceClaim/Update": Event.RESOURCE_CLAIM | Event.DEVICE_FREED,
+    "ResourceSlice/Add": Event.DEVICE, "ResourceSlice/Update": Event.DEVICE,
+    "DeviceClass/Add": Event.DEVICE, "DeviceClass/Update": Event.DEVICE,
     "CSINode/Add": Event.CSI_NODE, "CSINode/Update": Event.CSI_NODE | Event.CSI_LIMIT,
 }  # fmt: skip
 """Events as a user's plugin names them."""
@@ -110,6 +120,8 @@ _NAMES: Final = {
     Event.VOLUME: "PersistentVolumeUpdate", Event.VOLUME_ZONE: "PersistentVolumeAdd", Event.CLASS: "StorageClassAdd",
     Event.CLASS_WAITS: "StorageClassAdd", Event.CSI_NODE: "CSINodeAdd", Event.CSI_LIMIT: "CSINodeUpdate",
     Event.CSI_CAPACITY: "CSIStorageCapacityUpdate", Event.ATTACHMENT_GONE: "VolumeAttachmentDelete",
+    Event.RESOURCE_CLAIM: "ResourceClaimUpdate", Event.DEVICE: "ResourceSliceUpdate",
+    Event.DEVICE_FREED: "ResourceClaimUpdate",
 }  # fmt: skip
 
 
@@ -170,7 +182,14 @@ def uses_claim(pod: Object, keys: Collection[str]) -> bool:
             name = f"{metadata['name']}-{volume['name']}"
         if name is not None and f"{metadata.get('namespace')}/{name}" in keys:
             return True
-    return False
+    made = {
+        one.get("name"): one.get("resourceClaimName")
+        for one in (pod.get("status") or {}).get("resourceClaimStatuses") or ()
+    }
+    return any(
+        f"{metadata.get('namespace')}/{one.get('resourceClaimName') or made.get(one.get('name'))}" in keys
+        for one in pod["spec"].get("resourceClaims") or ()
+    )
 
 
 def of_node(old: Object | None, new: Object | None) -> Event:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from kcore.online.events import (
-    CLAIMS,
     GATES,
+    OWN_CLAIMS,
     Event,
     awaited,
     is_wanted,
@@ -399,8 +399,8 @@ def _kind(pod: Object) -> Kind:
 
 def _helps(known: Waiting, bits: int, alike: Iterable[Kind] | None, claims: frozenset[str] | None) -> bool:
     """Whether it waits for one of these events; where only for pods to come, whether one of these kinds may help it."""
-    if known.awaits & bits & int(CLAIMS) and claims is not None and not uses_claim(known.obj, claims):
-        bits &= ~int(CLAIMS)
+    if known.awaits & bits & int(OWN_CLAIMS) and claims is not None and not uses_claim(known.obj, claims):
+        bits &= ~int(OWN_CLAIMS)
     if not known.awaits & bits:
         return False
     if alike is None or known.awaits & bits & ~int(Event.POD_ASSIGNED):

@@ -34,7 +34,6 @@ from kcore.scheduler.profile import Profile, SchedulerConfiguration
 from kcore.scheduler.settings import fits, make_scratch, profile_settings, shares_gpus
 from kcore.scheduler.settling import settle
 from kcore.scheduler.state import State, World, distinct
-from kcore.scheduler.stretches import Stretch, stretches
 from kcore.scheduler.third_party import Extension
 from kcore.scheduler.typical import FGD, NO_TYPICAL, Typical, count_kinds, read_typical, typical_pods
 from kcore.scheduler.vocab import members_of, positions_of, taken, window
@@ -325,8 +324,6 @@ class Engine:
         if spec.scheduling_gates and "SchedulingGates" in profile.pre_enqueue:
             gates = " ".join(gate.name for gate in spec.scheduling_gates)
             return None, f"waiting for scheduling gates: [{gates}]"
-        if spec_class.unsupported is not None:
-            return None, spec_class.unsupported
         if spec_class.hosted and not options.hosts:
             return None, f"not supported here: {spec_class.hosted}"
         if self.state.nodes.alive_count == 0 and not options.waits:
