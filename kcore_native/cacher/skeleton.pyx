@@ -3,8 +3,9 @@
 
 ``skeleton`` reads the stored object and what is asked of it as one text. A string that is a time, an address, a uid, the
 object's name or its node's is a hole: which kind of value, and the how manieth of its kind. Times and addresses are
-numbered in their order, others as they come. So two texts with one skeleton have equal values in the same places, and
-times and addresses in the same order: they differ in nothing but what the values are.
+numbered in their order, others as they come; a time with places behind its seconds has the number of the time without
+them, too. So two texts with one skeleton have equal values in the same places, and times and addresses in the same
+order: they differ in nothing but what the values are.
 
 Each string counts whole, also one inside a string (``k:{\\"ip\\":\\"10.0.0.1\\"}``). Where a value's text might stand in
 another writing, or is the name of a member, there is no skeleton.
@@ -14,7 +15,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.string cimport memchr, memcmp, memcpy
 
 from kcore_native.cacher.scan cimport head_end, skip_string, skip_value
-from kcore_native.schema.leaves cimport plain_clock
+from kcore_native.schema.leaves cimport finer_clock, plain_clock
 
 HOLES_MAX = C_HOLES_MAX  # of one text
 VALUES_MAX = C_VALUES_MAX  # distinct ones
@@ -28,9 +29,11 @@ cdef enum:
     C_HOLES_MAX = 400
     C_VALUES_MAX = 60
     MARK = 1  # no JSON has it
+    MARK_SIZE_MAX = 4
     NO_KIND = 0
     TIME = 0x54  # a letter for each kind
-    MICRO_TIME = 0x4D
+    MICRO_TIME = 0x4D  # six places behind the seconds
+    FINER_TIME = 0x46  # another number of them
     IPV4 = 0x34
     IPV6 = 0x36
     UID = 0x55
@@ -61,6 +64,7 @@ cdef struct Value:
     Py_ssize_t size
     char kind
     int number
+    int whole  # of a time with places behind the seconds: the value that it is without
 
 
 cdef struct Hole:
@@ -74,6 +78,7 @@ cdef struct Reading:
     Value node
     Value[C_VALUES_MAX] values
     Hole[C_HOLES_MAX] holes
+    char[C_VALUES_MAX][TIME_SIZE] wholes
     int value_count
     int hole_count
 
@@ -183,8 +188,8 @@ cdef char kind_of(const char *c, Py_ssize_t size) noexcept nogil:
         return NO_KIND
     if size == TIME_SIZE and plain_clock(c, size):
         return TIME
-    if size == MICRO_TIME_SIZE and plain_clock(c, size):
-        return MICRO_TIME
+    if finer_clock(c, size):
+        return MICRO_TIME if size == MICRO_TIME_SIZE else FINER_TIME
     if size == UID_SIZE and is_uid(c):
         return UID
     if IPV4_SIZE_MIN <= size <= IPV4_SIZE_MAX and c'1' <= c[0] <= c'9' and is_ipv4(c, size):
@@ -215,8 +220,9 @@ cdef char kind_here(Reading *reading, const char *c, Py_ssize_t size) noexcept n
 
 cdef int place_of(Reading *reading, const char *c, Py_ssize_t size, char kind) noexcept nogil:
     """Which value it is, a new one if need be; -1 where there are too many."""
-    cdef int at
+    cdef int at, whole = -1
     cdef Value *value
+    cdef char *text
     for at in range(reading.value_count):
         value = &reading.values[at]
         if value.kind == kind and is_text(value, c, size):
@@ -224,8 +230,17 @@ cdef int place_of(Reading *reading, const char *c, Py_ssize_t size, char kind) n
     at = reading.value_count
     if at == C_VALUES_MAX:
         return -1
-    reading.values[at].text, reading.values[at].size, reading.values[at].kind = c, size, kind
+    value = &reading.values[at]
+    value.text, value.size, value.kind, value.whole = c, size, kind, -1
     reading.value_count += 1
+    if kind == MICRO_TIME or kind == FINER_TIME:
+        text = &reading.wholes[at][0]
+        memcpy(text, c, TIME_SIZE - 1)
+        text[TIME_SIZE - 1] = c'Z'
+        whole = place_of(reading, text, TIME_SIZE, TIME)
+        if whole < 0:
+            return -1
+        value.whole = whole
     return at
 
 
@@ -325,6 +340,9 @@ cdef char *put_text(char *place, Reading *reading, int *hole, const char *c, Py_
         place += found.text - c
         place[0], place[1], place[2] = MARK, value.kind, <char>(FIRST + value.number)
         place += 3
+        if value.whole >= 0:
+            place[0] = <char>(FIRST + reading.values[value.whole].number)
+            place += 1
         c = found.text + found.size
         hole[0] += 1
     memcpy(place, c, end - c)
@@ -405,7 +423,7 @@ def skeleton(bytes stored not None, bytes asked not None, bytes now not None, tu
     if not find_holes(&reading, PyBytes_AS_STRING(asked), PyBytes_GET_SIZE(asked)):
         return None
     number_values(&reading)
-    made = PyBytes_FromStringAndSize(NULL, size + PyBytes_GET_SIZE(asked) + 2 + 3 * reading.hole_count)
+    made = PyBytes_FromStringAndSize(NULL, size + PyBytes_GET_SIZE(asked) + 2 + MARK_SIZE_MAX * reading.hole_count)
     begin = place = PyBytes_AS_STRING(made)
     place[0] = <char>(FIRST + reading.values[0].number)
     place = put_text(place + 1, &reading, &hole, text, size)
@@ -490,6 +508,6 @@ cdef class Form:
         return made
 
 
-def is_value(bytes text not None):
-    """True for what is a time, an address, a uid by its look."""
-    return kind_of(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text)) != NO_KIND
+def is_address(bytes text not None):
+    """True for an address of one host."""
+    return group_of(kind_of(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))) == IPV4
