@@ -39,12 +39,14 @@ OWNER = {
 class World:
     """Nodes and pods have addresses of their number."""
 
+    version = "v1.36.0"
+
     def __init__(self) -> None:
         self.given = 0
 
-    def node_ips(self, name: str) -> Sequence[str]:
+    def node_ips(self, node: str) -> Sequence[str]:
         """The node's."""
-        number = int(name.rpartition("-")[2])
+        number = int(node.rpartition("-")[2])
         return [f"10.0.{number // 250}.{number % 250 + 1}"]
 
     def node_port(self) -> int:
@@ -105,14 +107,16 @@ class Lives:
     async def remove(self, number: int) -> Any:
         """DELETE without grace, as the kubelet asks."""
         uid = {"uid": orjson.loads(self.seen[number])["metadata"]["uid"]}
-        return await self.client.delete(
-            "pods", self._name(number), grace_period_seconds=0, preconditions=uid
-        )
+        return await self.client.delete("pods", self._name(number), grace_period_seconds=0, preconditions=uid)
 
     def hold(self, number: int) -> Awaitable[Any]:
         """POST of a node's Lease."""
         name = f"node-{number}"
-        spec = {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": "2026-01-02T03:04:05.678901Z"}
+        spec = {
+            "holderIdentity": name,
+            "leaseDurationSeconds": 40,
+            "renewTime": "2026-01-02T03:04:05.678901Z",
+        }
         metadata = {"name": name, "namespace": LEASES}
         lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
         return self.client.create(lease)
@@ -130,7 +134,7 @@ async def started(*, plans: bool) -> tuple[Assembly, Lives]:
     assembly = Assembly(await Embedded.open(None), Options())
     await assembly.start()
     if not plans:
-        assembly.registry.core.update_plans = None
+        assembly.registry.core.update_plans = assembly.registry.core.delete_plans = None
     client = AsyncClient(LocalCalls(assembly.registry, assembly.cacher, assembly.catalog))
     await client.create(ACCOUNT)
     return assembly, Lives(client)
@@ -167,7 +171,8 @@ async def main() -> None:
                 spent[side] += await batch(lives, name, numbers, None if side else profile)
         by_plan, by_general_path = (round(each / count * 1e6, 1) for each in spent)
         figure = {"figure": f"life_{name}", "cpu_us": by_plan, "general_cpu_us": by_general_path}
-        planned = sides[0][0].registry.core.update_plans.planned_count
+        core = sides[0][0].registry.core
+        planned = core.update_plans.planned_count + core.delete_plans.planned_count
         print(json.dumps({**figure, "planned": planned}), flush=True)
         if profile is not None:
             pstats.Stats(profile).sort_stats("tottime").print_stats(45)

@@ -11,6 +11,7 @@ from kcore.apiserver.cacher import Cacher
 from kcore.apiserver.operation import Object
 from kcore.apiserver.registry import Registry
 from kcore.apiserver.registry.core import Chance, Core, Hooks, SystemChance
+from kcore.apiserver.registry.delete_plans import DeletePlans
 from kcore.apiserver.registry.issuing import TokenIssuer
 from kcore.apiserver.registry.objects import Objects
 from kcore.apiserver.registry.plans import Plans
@@ -59,5 +60,5 @@ def make_registry(
         ("", "namespaces"): Hooks(ends_by_update=finalized),
     }
     if view is not None:
-        core.plans, core.update_plans = Plans(view), UpdatePlans(view)
+        core.plans, core.update_plans, core.delete_plans = Plans(view), UpdatePlans(view), DeletePlans(view)
     return Registry(core)

@@ -3,8 +3,9 @@
 
 ``skeleton`` reads the stored object and what is asked of it as one text. A string that is a time, an address, a uid, the
 object's name or its node's is a hole: which kind of value, and the how manieth of its kind. Times and addresses are
-numbered in their order, others as they come; a time with places behind its seconds has the number of the time without, too. So two texts with one skeleton have equal values in the same places, and
-times and addresses in the same order: they differ in nothing but what the values are.
+numbered in their order, others as they come; a time with places behind its seconds has the number of the time without
+them, too. So two texts with one skeleton have equal values in the same places, and times and addresses in the same
+order: they differ in nothing but what the values are.
 
 Each string counts whole, also one inside a string (``k:{\\"ip\\":\\"10.0.0.1\\"}``). Where a value's text might stand in
 another writing, or is the name of a member, there is no skeleton.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from datetime import datetime
 
@@ -10,7 +11,9 @@ Found = tuple[list[tuple[str, int, int]], list[bytes]]
 TIME = re.compile(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z")
 UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-SPECIAL = [ipaddress.ip_network(each) for each in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")]
+SPECIAL = [
+    ipaddress.ip_network(each) for each in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")
+]
 HOSTS = [ipaddress.ip_network(each) for each in ("2000::/3", "fc00::/7")]
 
 
@@ -54,7 +57,7 @@ def holes(text: str, name: str, node: str) -> list[tuple[str, str, int, int]] | 
         return None
     found = []
     quotes = [each.start() for each in re.finditer('"', text)]
-    for start, end in zip(quotes, quotes[1:], strict=False):
+    for start, end in itertools.pairwise(quotes):
         whole = text[start + 1 : end]
         value = whole.removesuffix("\\")
         kind = kind_of(value) or ("N" if value == (name or None) else "H" if value == (node or None) else "")

@@ -208,6 +208,7 @@ class Core:
     kinds: dict[int, Kind] = field(default_factory=dict)
     plans: Any = None  # kcore.apiserver.registry.plans.Plans
     update_plans: Any = None  # kcore.apiserver.registry.update_plans.UpdatePlans
+    delete_plans: Any = None  # kcore.apiserver.registry.delete_plans.DeletePlans
     _second: int = 0
     _text: str = ""
 

@@ -6,9 +6,10 @@ pkg/registry/rest/delete.go, pkg/registry/core/namespace/storage/storage.go, pkg
 
 from __future__ import annotations
 
-import calendar
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from kcore.api.kinds.metadata import FOREGROUND, ORPHAN
@@ -19,12 +20,19 @@ from kcore.apiserver.registry.options import validate_delete_options
 from kcore.apiserver.registry.shared import ALL_BUT_METADATA, HEAD
 from kcore.apiserver.registry.updating import RETRY_SECONDS, SWAPS_MAX
 
+EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001
+TIMES_MAX: Final = 256  # texts of times that are remembered
 ORPHAN_POLICY: Final = "Orphan"
 FOREGROUND_POLICY: Final = "Foreground"
 JOB_KEEPS_PODS: Final = (
     "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or "
     "set propagationPolicy=Orphan to suppress this warning"
 )
+
+
+# told before anything is written: the stored form of the object before and after, whether it is then removed, and whether
+# the object itself is the answer
+Learn = Callable[[bytes, bytes, bool, bool], None]
 
 
 class Outcome:
@@ -48,8 +56,16 @@ async def delete(core: Core, op: Operation, options: Object) -> Result:
     op.verb = DELETE
     op.delete_options = options
     op.options.dry_run = op.options.dry_run or bool(options.get("dryRun"))
+    if core.delete_plans is None:
+        return await delete_by(core, op, options)
+    made: Result = await core.delete_plans.delete(core, op, options)
+    return made
+
+
+async def delete_by(core: Core, op: Operation, options: Object, learn: Learn | None = None) -> Result:
+    """The same by the general path."""
     kind = core.kind(op.row)
-    outcome = await delete_object(core, kind, op, dict(options))
+    outcome = await delete_object(core, kind, op, dict(options), learn=learn)
     code = 202 if not outcome.deleted and options.get("orphanDependents") is False else 200
     return Result(code, answer(kind, op, outcome))
 
@@ -64,7 +80,13 @@ def answer(kind: Kind, op: Operation, outcome: Outcome) -> bytes | Object:
 
 
 async def delete_object(
-    core: Core, kind: Kind, op: Operation, options: Object, *, admits: bool = True
+    core: Core,
+    kind: Kind,
+    op: Operation,
+    options: Object,
+    *,
+    admits: bool = True,
+    learn: Learn | None = None,
 ) -> Outcome:
     """The object is deleted as the options say; they are changed as the strategy decides."""
     row = op.row
@@ -80,6 +102,7 @@ async def delete_object(
             raise not_found(row.group, row.plural, op.name)
         live = kind.read(stored.value, stored.revision, is_going=True)
         attempt = _Deletion(core, kind, op, namespace, options, live, stored.value, stored.revision, admits)
+        attempt.learn = learn
         outcome = await attempt.run()
         if outcome is not None:
             return outcome
@@ -113,6 +136,7 @@ class _Deletion:
         self.revision, self.admits = revision, admits
         self.kept: Collection[str] = ALL_BUT_METADATA
         self.marked = False  # its grace of zero is stored, what remains is to remove it
+        self.learn: Learn | None = None
 
     async def run(self) -> Outcome | None:
         """The outcome; None where another changed the object meanwhile."""
@@ -124,12 +148,14 @@ class _Deletion:
                 return done
         self._check_preconditions()
         if self._pending():
+            self._tell(self.value, removes=False, returned=False)
             return Outcome(live, self.value, False, returned=False)
         if self.admits:
             await self._admit()
         graceful = self._before_delete()
         finalizers = self._finalizers()
         if not graceful and not finalizers:
+            self._tell(self.value, removes=True, returned=False)
             return await self._remove(self.revision)
         if finalizers:
             metadata["finalizers"] = finalizers
@@ -137,11 +163,14 @@ class _Deletion:
             metadata.pop("finalizers", None)
         if not graceful:
             self._mark_as_deleting()
-        written = await self._write()
+        data = kind.encode_changed(live, self.kept, self.value)
+        stays = bool(finalizers) or self.options["gracePeriodSeconds"] > 0
+        self._tell(data, removes=not stays, returned=stays)
+        written = await self._write(data)
         if written is None:
             return None
         metadata["resourceVersion"] = str(written)
-        if finalizers or self.options["gracePeriodSeconds"] > 0:
+        if stays:
             return Outcome(live, self.value, False, returned=True)
         if self.op.options.dry_run:
             return Outcome(live, self.value, True, returned=True)
@@ -194,7 +223,7 @@ class _Deletion:
         if not left or grace is None:
             return False
         now = int(self.core.now_seconds())
-        end = _seconds(metadata["deletionTimestamp"]) - left + grace
+        end = seconds_of(metadata["deletionTimestamp"]) - left + grace
         if end < now:
             end = now
             if grace:
@@ -244,14 +273,17 @@ class _Deletion:
         since = metadata.get("deletionTimestamp")
         if not since and (metadata.get("generation") or 0) > 0:
             metadata["generation"] += 1
-        if not since or _seconds(since) > now:
+        if not since or seconds_of(since) > now:
             metadata["deletionTimestamp"] = time.strftime(CLOCK_TEXT, time.gmtime(now))
         metadata["deletionGracePeriodSeconds"] = 0
 
-    async def _write(self) -> int | None:
+    def _tell(self, data: bytes, *, removes: bool, returned: bool) -> None:
+        if self.learn is not None:
+            self.learn(self.value, data, removes, returned)
+
+    async def _write(self, data: bytes) -> int | None:
         """The revision of the object as it is now, None where another was faster."""
-        op, live = self.op, self.live
-        data = self.kind.encode_changed(live, self.kept, self.value)
+        op = self.op
         if op.options.dry_run or data == self.value:  # on its way already, and nothing else was asked for
             self.value = data
             return self.revision
@@ -305,7 +337,7 @@ class _Deletion:
             metadata["finalizers"] = current
         else:
             metadata.pop("finalizers", None)
-        written = await self._write()
+        written = await self._write(self.kind.encode_changed(live, self.kept, self.value))
         if written is None:
             return None
         metadata["resourceVersion"] = str(written)
@@ -334,6 +366,7 @@ def _namespace_wishes(options: Object, finalizers: list[str]) -> tuple[bool, boo
     return ORPHAN in finalizers, FOREGROUND in finalizers
 
 
-def _seconds(text: str) -> int:
+@lru_cache(maxsize=TIMES_MAX)
+def seconds_of(text: str) -> int:
     """The time of an RFC 3339 text in whole seconds."""
-    return calendar.timegm(time.strptime(text[:19] + "Z", CLOCK_TEXT))
+    return (datetime.fromisoformat(text[:19]) - EPOCH) // timedelta(seconds=1)

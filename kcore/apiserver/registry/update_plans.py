@@ -22,6 +22,15 @@ from typing import Any, Final
 from kcore.api.status import ApiError
 from kcore.apiserver.operation import UPDATE, Object, Operation, Result
 from kcore.apiserver.registry.core import Core, Kind
+from kcore.apiserver.registry.learned import (
+    BYTES_MAX,
+    DOCUMENT_BYTES_MAX,
+    ENTRIES_MAX,
+    ONCE_MAX,
+    Never,
+    compared,
+    known_of,
+)
 from kcore.apiserver.registry.managers import manager_of
 from kcore.apiserver.registry.metadata import is_too_large
 from kcore.apiserver.registry.seams import Stored
@@ -32,19 +41,14 @@ from kcore.apiserver.tracing import Read, Trace
 from kcore.apiserver.user import UserInfo
 from kcore_native.cacher.skeleton import Form, is_address, pieces_of, skeleton
 
-ENTRIES_MAX: Final = 1024  # skeletons that are known at one time; what was not used for longest is forgotten
-BYTES_MAX: Final = 8 << 20  # of their keys and results together
-ONCE_MAX: Final = 4096  # skeletons that were seen once
-DOCUMENT_BYTES_MAX: Final = 64 << 10  # of object and patch; larger ones are written anew each time
-ATTEMPTS_MAX: Final = 2  # plans of one key that were wrong, before it is taken that there is none
+VERSION: Final = b"resourceVersion"
+FROM: Final = b'"from"'
+JSON_PATCH: Final = "application/json-patch+json"
 SWAPS_MAX: Final = 3  # attempts by plan against other writers
 
 
 class UpdatePlan:
-    """How a patch comes out: ``form`` is the object then, None where it stays as it is.
-
-    ``is_sure``: a second patch came out so. ``attempts``: plans before it that were wrong.
-    """
+    """How a patch comes out: ``form`` is the object then, None where it stays as it is. See ``Learned``."""
 
     __slots__ = ("attempts", "form", "is_sure", "kind", "sight", "size", "used", "user", "values")
 
@@ -66,18 +70,6 @@ class UpdatePlan:
         return stored if self.form is None else self.form.filled(values)
 
 
-class Never:
-    """Nothing is to be had of that key."""
-
-    __slots__ = ("kind", "size", "used", "user")
-
-    def __init__(self, kind: Kind, user: UserInfo) -> None:
-        self.kind = kind
-        self.user = user
-        self.size = 0
-        self.used = False
-
-
 class UpdatePlans:
     """See the module. ``planned_count``: the patches that were made by plan."""
 
@@ -91,7 +83,7 @@ class UpdatePlans:
     ) -> Result:
         """As ``updating.write`` of the change that ``change`` makes of the patch ``body`` of that form."""
         kind = core.kind(op.row)
-        if len(body) > DOCUMENT_BYTES_MAX or not may_be_planned(kind, op):
+        if len(body) > DOCUMENT_BYTES_MAX or asks_for_more(form, body) or not may_be_planned(kind, op):
             return await write(core, change())
         namespace = op.namespace if op.row.namespaced else ""
         manager, options = manager_of(op.options), op.options
@@ -108,7 +100,7 @@ class UpdatePlans:
                 found[0], id(kind), op.subresource, form, namespace, op.user.name, manager, options.field_validation,
                 options.force,
             )  # fmt: skip
-            plan = self._plan(key, op, kind)
+            plan = known_of(self.shelf, key, kind, op.user, self._view)
             if not isinstance(plan, UpdatePlan) or not plan.is_sure:
                 return await write(core, self._learning(change(), now, key, plan, stored, found[1]))
             try:
@@ -120,21 +112,6 @@ class UpdatePlans:
             if result is not None:
                 return result
         return await write(core, change())
-
-    def _plan(self, key: Key, op: Operation, kind: Kind) -> UpdatePlan | Never | None:
-        """What is known of the key and still holds; None: nothing."""
-        entry = self.shelf.get(key)
-        if entry is None:
-            return None
-        if (
-            entry.kind is kind
-            and (entry.user is op.user or entry.user == op.user)
-            and (isinstance(entry, Never) or entry.sight.is_the_same(self._view))
-        ):
-            entry.used = True
-            return entry
-        self.shelf.forget(key)
-        return None
 
     async def _planned(
         self, core: Core, op: Operation, plan: UpdatePlan, stored: Stored, values: list[bytes]
@@ -168,28 +145,13 @@ class UpdatePlans:
         def learn(before: bytes, after: bytes) -> None:
             if before == stored.value and change.owns and not op.warnings and not op.annotations:
                 made = plan_of(kind, op.user, before, after, values, trace)
-                self._compared(key, made or Never(kind, op.user), before, after, values)
+                compared(
+                    self.shelf, key, made or Never(kind, op.user),
+                    lambda plan: plan.outcome(before, values) == after, self._view,
+                )  # fmt: skip
 
         op.trace, change.learn = trace, learn
         return change
-
-    def _compared(
-        self, key: Key, made: UpdatePlan | Never, before: bytes, after: bytes, values: list[bytes]
-    ) -> None:
-        """What came out, and a plan before it where there is one, is what is known of the key."""
-        known = self.shelf.get(key)
-        if isinstance(known, Never) or (known is not None and known.is_sure):
-            return
-        if isinstance(made, UpdatePlan):
-            if not made.sight.is_the_same(self._view):
-                return
-            if known is not None and known.outcome(before, values) == after:
-                known.is_sure = known.values != values
-                return
-            made.attempts = 0 if known is None else known.attempts + 1
-            if made.attempts == ATTEMPTS_MAX:
-                made = Never(made.kind, made.user)
-        self.shelf.keep(key, made)
 
 
 def may_be_planned(kind: Kind, op: Operation) -> bool:
@@ -201,6 +163,11 @@ def may_be_planned(kind: Kind, op: Operation) -> bool:
         and not op.options.dry_run
         and not op.warnings
     )
+
+
+def asks_for_more(form: str, body: bytes) -> bool:
+    """True where it counts which version the object has, or where parts of it are copied."""
+    return VERSION in body or (form == JSON_PATCH and FROM in body)
 
 
 def plan_of(

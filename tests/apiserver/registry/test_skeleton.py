@@ -47,11 +47,13 @@ def members(random: Random, depth: int) -> dict[str, Any]:
 def test_a_skeleton_is_the_naive_one() -> None:
     random, planned = Random(5), 0
     for _ in range(1500):
-        name, node = random.choice(["web-1", "web-2", "status", "node-1.example.com"]), random.choice(["node-1.example.com", "n1", "a-"])
-        obj = {"apiVersion": "v1", "kind": "Pod", "metadata": {"uid": UID, "name": name, **members(random, 1)}}
-        obj["metadata"]["name"] = name
+        name = random.choice(["web-1", "web-2", "status", "node-1.example.com"])
+        node = random.choice(["node-1.example.com", "n1", "a-"])
+        metadata = {"uid": UID, "name": "", **members(random, 1)} | {"name": name}
+        obj: dict[str, Any] = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
         obj |= {"spec": {"nodeName": node, "x": value(random, 3)}, "status": members(random, 3)}
-        stored, asked = orjson.dumps(obj), json.dumps(value(random, 3), ensure_ascii=random.random() < 0.2).encode()
+        stored = orjson.dumps(obj)
+        asked = json.dumps(value(random, 3), ensure_ascii=random.random() < 0.2).encode()
         if (first := stored.find(b'"nodeName":"')) >= 0:
             node = stored[first + 12 :].partition(b'"')[0].decode()
         words = random.sample(["kubelet-x", "web-2", "status"], 2)
@@ -98,4 +100,9 @@ def test_a_result_with_another_time_or_address_is_in_no_pieces() -> None:
     assert pieces_of(b'{"a":"10.0.0.2"}', [b"10.0.0.1"], {}) is None
     assert pieces_of(b'{"10.0.0.1":1}', [b"10.0.0.1"], {}) is None
     assert pieces_of(b'{"a":"10.0.0.2"}', [b"10.0.0.1"], {6: 7}) == [b'{"a":"', 7, b'"}']
-    assert [is_address(each) for each in (b"10.0.0.1", b"fd00::1", b"web-1", NOW.encode())] == [True, True, False, False]
+    assert [is_address(each) for each in (b"10.0.0.1", b"fd00::1", b"web-1", NOW.encode())] == [
+        True,
+        True,
+        False,
+        False,
+    ]
