@@ -96,8 +96,8 @@ def _garbage_collector(settings: Settings) -> Controller | None:
 def _autoscaler(settings: Settings) -> Controller:
     sync_s = settings.flags.get("horizontal-pod-autoscaler-sync-period")
     if sync_s is None:
-        return HorizontalAutoscaler(usage=settings.usage)
-    return HorizontalAutoscaler(usage=settings.usage, sync_ms=round(sync_s * 1000))
+        return HorizontalAutoscaler()
+    return HorizontalAutoscaler(sync_ms=round(sync_s * 1000))
 
 
 def _signing(settings: Settings) -> Controller | None:

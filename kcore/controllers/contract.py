@@ -293,7 +293,6 @@ class Settings:
     is_alone: bool = (
         False  # one API server, in this process: no other need hear of a change before one goes on
     )
-    usage: Callable[[str, str], Object] | None = None  # of pods, by namespace and selector: a PodMetricsList
     flags: Mapping[str, Any] = field(default_factory=dict)
 
 

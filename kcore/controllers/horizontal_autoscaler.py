@@ -1,14 +1,14 @@
 """Workloads have as many replicas as the use of their pods asks for.
 
-Metrics of resources, of pods and of containers, are read from metrics.k8s.io, or from ``usage`` where the process has
-them at hand (simulated nodes). The APIs custom.metrics.k8s.io and external.metrics.k8s.io are not asked: a metric of
-type Pods, Object or External is answered as where nobody has registered them.
+Metrics of resources, of pods and of containers, are read from metrics.k8s.io. The APIs custom.metrics.k8s.io and
+external.metrics.k8s.io are not asked: a metric of type Pods, Object or External is answered as where nobody has
+registered them.
 Source: pkg/controller/podautoscaler of Kubernetes 1.36.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
@@ -48,7 +48,6 @@ NOT_FOUND: Final = "the server could not find the requested resource"
 UNABLE: Final = "the HPA was unable to compute the replica count: "
 
 Doing = Generator[Sequence[Action], list[Outcome], Any]
-Usage = Callable[[str, str], Object]  # of a namespace and a label selector: a PodMetricsList
 
 
 class HorizontalAutoscaler(Controller):
@@ -59,8 +58,7 @@ class HorizontalAutoscaler(Controller):
     component: ClassVar = "horizontal-pod-autoscaler"
     workers: ClassVar[int] = 5
 
-    def __init__(self, *, usage: Usage | None = None, sync_ms: int = SYNC_MS) -> None:
-        self._usage = usage
+    def __init__(self, *, sync_ms: int = SYNC_MS) -> None:
         self._sync_ms = sync_ms
         self._memories: dict[Key, pace.Memory] = {}
         self._selectors: dict[Key, Selector] = {}
@@ -90,7 +88,6 @@ class HorizontalAutoscaler(Controller):
             hpa,
             self._memories.setdefault(key, pace.Memory()),
             self._selectors,
-            self._usage,
         )
         yield from _reconcile(it)
         return self._sync_ms
@@ -106,7 +103,6 @@ class Round:
     hpa: Object
     memory: pace.Memory
     selectors: dict[Key, Selector]
-    usage: Usage | None
     conditions: list[Object] = field(default_factory=list)
     metrics: list[Object] | None = None
     current: int = 0
@@ -395,19 +391,15 @@ def _tolerance(behavior: Object, way: str) -> float:
 def _used(it: Round, resource: str, container: str, selector: str) -> Doing:
     """What each pod uses. Source: GetResourceMetric."""
     at = f"unable to get metrics for resource {resource}: "
-    if it.usage is not None:
-        answer = it.usage(it.key.namespace, selector)
-    else:
-        (outcome,) = yield [ReadAll(METRICS, it.key.namespace, selector)]
-        if isinstance(outcome, ApiError):
-            text = str(outcome)
-            text += f" (get {METRICS})" if text == NOT_FOUND else ""
-            raise NoCount(f"{at}unable to fetch metrics from resource metrics API: {text}")
-        assert isinstance(outcome, dict)
-        answer = outcome
-    if not answer.get("items"):
+    (outcome,) = yield [ReadAll(METRICS, it.key.namespace, selector)]
+    if isinstance(outcome, ApiError):
+        text = str(outcome)
+        text += f" (get {METRICS})" if text == NOT_FOUND else ""
+        raise NoCount(f"{at}unable to fetch metrics from resource metrics API: {text}")
+    assert isinstance(outcome, dict)
+    if not outcome.get("items"):
         raise NoCount(f"{at}no metrics returned from resource metrics API")
-    return usage_of.used_by_pod(answer["items"], resource, container)
+    return usage_of.used_by_pod(outcome["items"], resource, container)
 
 
 def _unregistered(it: Round, kind: str, metric: Object) -> NoMetric:
