@@ -15,11 +15,13 @@ from kcore.api.errors import InputError, KcoreError
 from kcore.api.status import ApiError
 from kcore.apiserver.driver import Running
 from kcore.apiserver.local import LocalCalls
+from kcore.apiserver.tokens import TokenKeys
 from kcore.apiserver.user import UserInfo
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.calls import Object
 from kcore.client.informer import SharedInformers
 from kcore.clock import REAL
+from kcore.components.account_tokens import legacy_tokens
 from kcore.components.choice import CONTROLLER_MANAGER, NODES, SCHEDULER, Choice
 from kcore.components.tally import Counts, Tally
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 GROUPS: Final = ("system:masters", "system:authenticated")
 KUBELETS: Final = "127.0.0.1:0"  # where logs, exec and the like are answered
+CONTROLLERS: Final = ("*", "bootstrapsigner", "tokencleaner")  # kubeadm's choice
 PATCHES_COUNT: Final = 64  # at once
 AUTHORITY_FILE: Final = "ca.crt"  # in the server's folder of certificates
 
@@ -109,10 +112,10 @@ class Components:
         authority = self._running.identity.authority
         settings = Settings(
             root_ca=authority.certificate.decode(), signing_certificate=authority.certificate,
-            signing_key=authority.key, is_alone=True,
+            signing_key=authority.key, make_token=legacy_tokens(TokenKeys(self._running.identity.token_key)), is_alone=True,
         )  # fmt: skip
         client = self._client("kube-controller-manager", "system:kube-controller-manager")
-        driver = Driver(client, catalog.make(settings), informers=self._informers)
+        driver = Driver(client, catalog.make(settings, CONTROLLERS), informers=self._informers)
         await driver.start()
         self._running.assembly.leave_namespaces()
         return driver

@@ -17,11 +17,13 @@ from typing import Final
 from kcore.api.errors import InputError
 from kcore.apiserver import lines
 from kcore.apiserver.driver import bind
+from kcore.apiserver.tokens import TokenKeys
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.kubeconfig import Access, load
 from kcore.client.leases import LeaderElector
 from kcore.client.recorder import EventRecorder
 from kcore.client.remote import connect
+from kcore.components.account_tokens import legacy_tokens
 from kcore.components.controllers_metrics import metrics_page
 from kcore.controllers import catalog
 from kcore.controllers.contract import Controller, Settings
@@ -56,7 +58,20 @@ def settings_of(flags: Flags, access: Access) -> Settings:
         _read(flags, name) if flags[name] else b""
         for name in ("cluster-signing-cert-file", "cluster-signing-key-file")
     ]
-    return Settings(root_ca=root_ca, signing_certificate=signing[0], signing_key=signing[1], flags=flags)
+    make_token = None
+    if flags["service-account-private-key-file"]:
+        keys = TokenKeys(_read(flags, "service-account-private-key-file"))
+        try:
+            _ = keys.keys  # one that cannot be read is said now
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"{flags['service-account-private-key-file']}: {error}", field="--service-account-private-key-file",
+                expected="a private key, RSA or ECDSA, in PEM",
+            ) from None  # fmt: skip
+        make_token = legacy_tokens(keys)
+    return Settings(
+        root_ca=root_ca, signing_certificate=signing[0], signing_key=signing[1], make_token=make_token, flags=flags
+    )  # fmt: skip
 
 
 def _read(flags: Flags, name: str) -> bytes:
@@ -76,7 +91,7 @@ def serve(flags: Flags, said: Said) -> int:
         if flags[flag.name] != flag.default:
             log.warning("--%s has no effect here", flag.name)
     for name in catalog.missing(flags["controllers"]):
-        log.warning("--controllers: %s is not here", name)
+        log.warning("--controllers: %s is not here: %s", name, catalog.WHY_NOT[name])
     access = access_of(flags)
     controllers = catalog.make(settings_of(flags, access), flags["controllers"])
     import uvloop

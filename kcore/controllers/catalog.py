@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from kcore.api.errors import InputError
+from kcore.controllers.bootstrap_signer import BootstrapSigner
 from kcore.controllers.bootstrap_tokens import TokenCleaner
 from kcore.controllers.certificate_requests import FAULTS, TTL_SECONDS, Authority
 from kcore.controllers.certificate_signing import CertificateApproving, CertificateCleaner, CertificateSigning
@@ -30,13 +31,15 @@ from kcore.controllers.job import Job
 from kcore.controllers.namespace import GRACE_MS, Namespace
 from kcore.controllers.node_ipam import NodeIpam
 from kcore.controllers.node_lifecycle import Limits, NodeLifecycle
+from kcore.controllers.node_ttl import NodeTtl
 from kcore.controllers.persistent_volume_binder import PersistentVolumeBinder
 from kcore.controllers.pod_gc import PodGC
 from kcore.controllers.replica_set import ReplicaSet, ReplicationController
 from kcore.controllers.resource_claim import ResourceClaim
 from kcore.controllers.resource_quota import ResourceQuota
 from kcore.controllers.service_account import RootCertificate, ServiceAccount
-from kcore.controllers.service_account_tokens import LegacyTokenCleaner
+from kcore.controllers.service_account_tokens import LegacyTokenCleaner, ServiceAccountTokens
+from kcore.controllers.service_cidr import ServiceCidr
 from kcore.controllers.stateful_set import StatefulSet
 from kcore.controllers.taint_eviction import TaintEviction
 from kcore.controllers.ttl_after_finished import TTLAfterFinished
@@ -121,6 +124,12 @@ def _node_ipam(settings: Settings) -> Controller | None:
     return NodeIpam(clusters, mask_bits=bits if all(bits) else ())
 
 
+def _tokens(settings: Settings) -> Controller | None:
+    if settings.make_token is None:
+        return None
+    return ServiceAccountTokens(settings.make_token, settings.root_ca)
+
+
 def _token_cleaner(settings: Settings) -> Controller:
     seconds = settings.flags.get("legacy-service-account-token-clean-up-period")
     return LegacyTokenCleaner() if seconds is None else LegacyTokenCleaner(seconds / 86400)
@@ -132,6 +141,7 @@ def _pod_gc(settings: Settings) -> Controller:
 
 
 ENTRIES: Final = (
+    Entry(BootstrapSigner, lambda settings: BootstrapSigner()),
     Entry(CertificateApproving, lambda settings: CertificateApproving()),
     Entry(CertificateCleaner, lambda settings: CertificateCleaner()),
     Entry(CertificateSigning, _signing),
@@ -152,6 +162,7 @@ ENTRIES: Final = (
     Entry(LegacyTokenCleaner, _token_cleaner),
     Entry(NodeIpam, _node_ipam),
     Entry(NodeLifecycle, _node_lifecycle),
+    Entry(NodeTtl, lambda settings: NodeTtl()),
     Entry(PersistentVolumeBinder, lambda settings: PersistentVolumeBinder()),
     Entry(PodGC, _pod_gc),
     Entry(ReplicaSet, lambda settings: ReplicaSet()),
@@ -160,6 +171,8 @@ ENTRIES: Final = (
     Entry(ResourceQuota, lambda settings: ResourceQuota()),
     Entry(RootCertificate, _root_certificate),
     Entry(ServiceAccount, lambda settings: ServiceAccount()),
+    Entry(ServiceAccountTokens, _tokens),
+    Entry(ServiceCidr, lambda settings: ServiceCidr()),
     Entry(StatefulSet, lambda settings: StatefulSet()),
     Entry(TTLAfterFinished, lambda settings: TTLAfterFinished()),
     Entry(TaintEviction, lambda settings: TaintEviction()),
@@ -208,7 +221,6 @@ UPSTREAM: Final[Mapping[str, tuple[str, ...]]] = {
     "podgroup-protection-controller": (),
     "ttl-after-finished-controller": ("ttl-after-finished",),
     "root-ca-certificate-publisher-controller": ("root-ca-cert-publisher",),
-    "service-ca-certificate-publisher-controller": ("service-ca-cert-publisher",),
     "kube-apiserver-serving-clustertrustbundle-publisher-controller": (),
     "ephemeral-volume-controller": ("ephemeral-volume",),
     "storageversion-garbage-collector-controller": ("storage-version-gc",),
@@ -224,6 +236,24 @@ UPSTREAM: Final[Mapping[str, tuple[str, ...]]] = {
     "node-route-controller": ("route",),
     "cloud-node-lifecycle-controller": ("cloud-node-lifecycle",),
 }
+CLOUD: Final = "it belongs to a cloud controller manager, and kube-controller-manager leaves it out too"
+WHY_NOT: Final = {
+    "podcertificaterequest-cleaner-controller": "PodCertificateRequests are not served",
+    "device-taint-eviction-controller": "the API of DeviceTaintRules is not served",
+    "persistentvolume-attach-detach-controller": "simulated nodes attach nothing, and CSI drivers bring their attacher",
+    "persistentvolume-expander-controller": "volumes of in-tree plugins are not expanded, and CSI drivers bring their resizer",
+    "podgroup-protection-controller": "PodGroups are not served (alpha upstream, off by default)",
+    "kube-apiserver-serving-clustertrustbundle-publisher-controller": "ClusterTrustBundles are not served",
+    "storageversion-garbage-collector-controller": "StorageVersions are not served (alpha upstream, off by default)",
+    "resourcepoolstatusrequest-controller": "ResourcePoolStatusRequests are not served (alpha upstream, off by default)",
+    "validatingadmissionpolicy-status-controller": "nobody checks the types of expressions here",
+    "volumeattributesclass-protection-controller": "volume attributes classes are not protected",
+    "storage-version-migrator-controller": "StorageVersionMigrations are not served",
+    "selinux-warning-controller": "simulated nodes have no SELinux (off by default upstream)",
+    "service-lb-controller": CLOUD,
+    "node-route-controller": CLOUD,
+    "cloud-node-lifecycle-controller": CLOUD,
+}  # fmt: skip
 ALIASES: Final = {alias: name for name, aliases in UPSTREAM.items() for alias in aliases}
 
 
