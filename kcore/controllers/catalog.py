@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from kcore.api.errors import InputError
+from kcore.controllers import horizontal_autoscaler as autoscaler
 from kcore.controllers.bootstrap_signer import BootstrapSigner
 from kcore.controllers.bootstrap_tokens import TokenCleaner
 from kcore.controllers.certificate_requests import FAULTS, TTL_SECONDS, Authority
@@ -27,6 +28,7 @@ from kcore.controllers.endpoints import Endpoints
 from kcore.controllers.ephemeral_volume import EphemeralVolume
 from kcore.controllers.garbage_collector import GarbageCollector
 from kcore.controllers.horizontal_autoscaler import HorizontalAutoscaler
+from kcore.controllers.horizontal_autoscaler_usage import Youth
 from kcore.controllers.job import Job
 from kcore.controllers.namespace import GRACE_MS, Namespace
 from kcore.controllers.node_ipam import NodeIpam
@@ -97,10 +99,17 @@ def _garbage_collector(settings: Settings) -> Controller | None:
 
 
 def _autoscaler(settings: Settings) -> Controller:
-    sync_s = settings.flags.get("horizontal-pod-autoscaler-sync-period")
-    if sync_s is None:
+    flags = settings.flags
+    if not flags:
         return HorizontalAutoscaler()
-    return HorizontalAutoscaler(sync_ms=round(sync_s * 1000))
+    sync, stabilization, initialization, readiness = (
+        round(flags[f"horizontal-pod-autoscaler-{name}"] * 1000)
+        for name in ("sync-period", "downscale-stabilization", "cpu-initialization-period", "initial-readiness-delay")
+    )  # fmt: skip
+    limits = autoscaler.Limits(
+        flags["horizontal-pod-autoscaler-tolerance"], stabilization, Youth(initialization, readiness)
+    )
+    return HorizontalAutoscaler(sync_ms=sync, limits=limits)
 
 
 def _signing(settings: Settings) -> Controller | None:

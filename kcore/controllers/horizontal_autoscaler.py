@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 from kcore.api import labels as label_text
 from kcore.api.quantity import binary_text, decimal_text, milli_value, parse_quantity
@@ -41,13 +41,23 @@ from kcore.controllers.times import text_of
 RESOURCE: Final = "horizontalpodautoscalers.autoscaling"
 METRICS: Final = "pods.metrics.k8s.io"
 SYNC_MS: Final = 15_000  # --horizontal-pod-autoscaler-sync-period
-TOLERANCE: Final = 0.1  # --horizontal-pod-autoscaler-tolerance
 CONFLICTS_MAX: Final = 5  # retry.DefaultRetry
 NANO_PER_MILLI: Final = 1_000_000
 NOT_FOUND: Final = "the server could not find the requested resource"
 UNABLE: Final = "the HPA was unable to compute the replica count: "
 
 Doing = Generator[Sequence[Action], list[Outcome], Any]
+
+
+class Limits(NamedTuple):
+    """What the flags --horizontal-pod-autoscaler-... say."""
+
+    tolerance: float = 0.1
+    stabilization_ms: int = pace.DOWNSCALE_STABILIZATION_MS
+    youth: usage_of.Youth = usage_of.YOUTH
+
+
+LIMITS: Final = Limits()
 
 
 class HorizontalAutoscaler(Controller):
@@ -58,7 +68,8 @@ class HorizontalAutoscaler(Controller):
     component: ClassVar = "horizontal-pod-autoscaler"
     workers: ClassVar[int] = 5
 
-    def __init__(self, *, sync_ms: int = SYNC_MS) -> None:
+    def __init__(self, *, sync_ms: int = SYNC_MS, limits: Limits = LIMITS) -> None:
+        self._limits = limits
         self._sync_ms = sync_ms
         self._memories: dict[Key, pace.Memory] = {}
         self._selectors: dict[Key, Selector] = {}
@@ -86,7 +97,8 @@ class HorizontalAutoscaler(Controller):
             view,
             now_ms,
             hpa,
-            self._memories.setdefault(key, pace.Memory()),
+            self._memories.setdefault(key, pace.Memory(stabilization_ms=self._limits.stabilization_ms)),
+            self._limits,
             self._selectors,
         )
         yield from _reconcile(it)
@@ -102,6 +114,7 @@ class Round:
     now_ms: int
     hpa: Object
     memory: pace.Memory
+    limits: Limits
     selectors: dict[Key, Selector]
     conditions: list[Object] = field(default_factory=list)
     metrics: list[Object] | None = None
@@ -370,22 +383,32 @@ def _proposed(
 ) -> tuple[str, usage_of.Proposal]:
     resource, container, target = source["name"], source.get("container", ""), source["target"]
     behavior = it.hpa["spec"].get("behavior") or {}
-    tolerances = usage_of.Tolerances(_tolerance(behavior, "scaleDown"), _tolerance(behavior, "scaleUp"))
+    tolerances = usage_of.Tolerances(*(_tolerance(it, behavior, way) for way in ("scaleDown", "scaleUp")))
     pods = _pods(it, selector)
     if "averageValue" in target:
         wanted = milli_value(parse_quantity(target["averageValue"]))
-        proposal = usage_of.by_value(pods, used, resource, wanted, current, tolerances, it.now_ms)
+        proposal = usage_of.by_value(
+            pods, used, resource, wanted, current, tolerances, it.now_ms, it.limits.youth
+        )
         return f"{resource} resource", proposal
     proposal = usage_of.by_utilization(
-        pods, used, resource, container, target["averageUtilization"], current, tolerances, it.now_ms
+        pods,
+        used,
+        resource,
+        container,
+        target["averageUtilization"],
+        current,
+        tolerances,
+        it.now_ms,
+        it.limits.youth,
     )
     what = "container resource" if container else "resource"
     return f"{resource} {what} utilization (percentage of request)", proposal
 
 
-def _tolerance(behavior: Object, way: str) -> float:
+def _tolerance(it: Round, behavior: Object, way: str) -> float:
     told = (behavior.get(way) or {}).get("tolerance")
-    return TOLERANCE if told is None else parse_quantity(told) / 1e9
+    return it.limits.tolerance if told is None else parse_quantity(told) / 1e9
 
 
 def _used(it: Round, resource: str, container: str, selector: str) -> Doing:
