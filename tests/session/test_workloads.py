@@ -83,7 +83,7 @@ def test_a_stateful_set_goes_one_by_one_and_keeps_its_claims(user: User) -> None
     ]  # fmt: skip
     user.apply(db, *volumes)
     user.run("rollout status statefulset/db --timeout=45s")
-    pods = user.items("pods -l app=db --sort-by=.metadata.creationTimestamp")
+    pods = user.items("pods -l app=db")
     assert [pod["metadata"]["name"] for pod in pods] == ["db-0", "db-1", "db-2"]
     user.run("set image statefulset/db main=web:2")
     user.run("rollout status statefulset/db --timeout=45s")

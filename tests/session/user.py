@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,10 @@ from typing import Any
 import yaml
 
 from tests.apiserver.kubectl_suite.session import Session, session
+from tests.session.reader import Reader
 
 Object = dict[str, Any]
 SECONDS_MAX = 60.0
-TIMEOUT = "45s"
-PAUSE_S = 0.25
 NODES = 5
 STAGES = Path(__file__).parent / "stages.yaml"
 # what upstream waits for minutes for, a test has in seconds; the last three are what kubeadm says
@@ -36,6 +34,9 @@ class User:
 
     def __init__(self, opened: Session) -> None:
         self._environment = opened.environment
+        self._reader = Reader(Path(opened.environment["KUBECONFIG"]))
+        self.get, self.items = self._reader.get, self._reader.items
+        self.wait, self.until = self._reader.wait, self._reader.until
         self._kubectl = f"{opened.environment['PATH'].partition(':')[0]}/kubectl"
 
     def run(self, line: str, *, stdin: str | None = None) -> str:
@@ -61,29 +62,9 @@ class User:
         """The objects are as given."""
         self.run("apply -f -", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
-    def wait(self, what: str, condition: str) -> None:
-        """``kubectl wait``: for ``condition=Ready``, ``delete``, ``create`` or ``jsonpath=...``."""
-        self.run(f"wait {what} '--for={condition}' --timeout={TIMEOUT}")
-
-    def get(self, what: str) -> Object:
-        """``kubectl get`` of one."""
-        found: Object = json.loads(self.run(f"get {what} -o json"))
-        return found
-
-    def items(self, what: str) -> list[Object]:
-        """``kubectl get`` of several."""
-        found: list[Object] = self.get(what)["items"]
-        return found
-
-    def until(self, what: str, holds: Callable[[list[Object]], Any]) -> list[Object]:
-        """What ``kubectl get`` gives once that holds of it; for what ``wait`` cannot say."""
-        deadline = time.monotonic() + SECONDS_MAX
-        while True:
-            items = self.items(what)
-            if holds(items):
-                return items
-            assert time.monotonic() < deadline, items
-            time.sleep(PAUSE_S)
+    def close(self) -> None:
+        """Nothing of this process is connected."""
+        self._reader.close()
 
     def space(self, name: str) -> str:
         """A namespace, in which commands are from now on."""
@@ -92,6 +73,7 @@ class User:
         said = yaml.safe_load(kubeconfig.read_text())
         said["contexts"][0]["context"]["namespace"] = name
         kubeconfig.write_text(yaml.safe_dump(said))
+        self._reader.space = name
         self.wait("serviceaccount/default", "create")
         return name
 
@@ -113,7 +95,9 @@ def cluster(kubectl: str, folder: Path) -> Iterator[User]:
         with (folder / "manager.log").open("w") as log:
             manager = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            yield User(opened)
+            user = User(opened)
+            yield user
+            user.close()
             assert manager.poll() is None, (folder / "manager.log").read_text()
             manager.send_signal(signal.SIGTERM)
             assert manager.wait(10) == 0
