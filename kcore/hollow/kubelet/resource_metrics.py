@@ -15,8 +15,8 @@ import orjson
 
 from kcore.api.labels import parse
 from kcore.api.status import ApiError
-from kcore.hollow.durations import time_text
 from kcore.hollow.kubelet.usage import RESOURCES, Usages
+from kcore.hollow.times import time_text
 from kcore.http.message import Response
 
 GROUP: Final = "metrics.k8s.io"
