@@ -25,6 +25,7 @@ from kcore.client.recorder import EventRecorder
 from kcore.client.remote import connect
 from kcore.components.account_tokens import legacy_tokens
 from kcore.components.controllers_metrics import metrics_page
+from kcore.components.queue_metrics import Queues
 from kcore.controllers import catalog
 from kcore.controllers.contract import Controller, Settings
 from kcore.controllers.driver import Driver
@@ -124,6 +125,7 @@ class Controllers:
         self._client = client
         self._controllers = controllers
         self._recorder = EventRecorder(client, NAME)
+        self._queues = Queues()
         self.driver: Driver | None = None  # while it leads
         self.elector = self._elector() if flags["leader-elect"] else None
 
@@ -141,7 +143,9 @@ class Controllers:
         """What its port answers."""
         checks = self.checks
         paths = {"/healthz": checks, "/livez": checks, "/readyz": checks}
-        return Pages(self._client, paths, lambda: metrics_page(self.elector, self.driver), open_paths)
+        return Pages(
+            self._client, paths, lambda: metrics_page(self.elector, self.driver, self._queues), open_paths
+        )
 
     def debug(self) -> None:
         """How many keys wait for each controller is written to the log."""
@@ -167,7 +171,7 @@ class Controllers:
         )  # fmt: skip
 
     async def _work(self) -> None:
-        driver = Driver(self._client, self._controllers)
+        driver = Driver(self._client, self._controllers, observe=self._queues.of)
         try:
             await driver.start()
             self.driver = driver

@@ -11,7 +11,7 @@ from typing import Final
 from kcore.api.status import ApiError
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.informer import SharedInformers
-from kcore.client.queue import ShutDown, WorkQueue
+from kcore.client.queue import Observer, ShutDown, WorkQueue
 from kcore.client.recorder import EventRecorder
 from kcore.client.store import Change, key_of
 from kcore.clock import REAL, Clock
@@ -44,7 +44,10 @@ log: Final = logging.getLogger("kcore.controllers")
 
 
 class Driver:
-    """One process' controllers over one set of informers, from ``start`` to ``stop``."""
+    """One process' controllers over one set of informers, from ``start`` to ``stop``.
+
+    ``observe``: who counts what happens to the keys of a controller by that name.
+    """
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class Driver:
         informers: SharedInformers | None = None,
         recorder: Callable[[str], EventRecorder] | None = None,
         clock: Clock = REAL,
+        observe: Callable[[str], Observer | None] = lambda name: None,
     ) -> None:
         self._informers = informers if informers is not None else SharedInformers(client, clock=clock)
         self._owns_informers = informers is None
@@ -71,7 +75,8 @@ class Driver:
             component: make(component) for component in {each.component for each in controllers}
         }
         self._loops = [
-            Loop(self, controller, self._recorders[controller.component]) for controller in controllers
+            Loop(self, controller, self._recorders[controller.component], observe(controller.name))
+            for controller in controllers
         ]
 
     @property
@@ -199,11 +204,13 @@ class Driver:
 class Loop:
     """One controller's queue and the rounds over its keys."""
 
-    def __init__(self, driver: Driver, controller: Controller, recorder: EventRecorder) -> None:
+    def __init__(
+        self, driver: Driver, controller: Controller, recorder: EventRecorder, observer: Observer | None
+    ) -> None:
         self.controller = controller
         self._driver = driver
         self._recorder = recorder
-        self.queue: WorkQueue[Key] = WorkQueue(clock=driver._clock)
+        self.queue: WorkQueue[Key] = WorkQueue(clock=driver._clock, observer=observer)
         self._workers: list[asyncio.Task[None]] = []
         self._registrations: list[Callable[[], None]] = []
 
