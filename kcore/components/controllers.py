@@ -29,7 +29,7 @@ from kcore.components.queue_metrics import Queues
 from kcore.controllers import catalog
 from kcore.controllers.contract import Controller, Settings
 from kcore.controllers.driver import Driver
-from kcore.controllers.flags import WITHOUT_EFFECT
+from kcore.controllers.flags import CONCURRENT, WITHOUT_EFFECT
 from kcore.flags import Settings as Flags
 from kcore.hollow.kubelet.certificate import server_context
 from kcore.online.pages import Check, Pages
@@ -126,6 +126,7 @@ class Controllers:
         self._controllers = controllers
         self._recorder = EventRecorder(client, NAME)
         self._queues = Queues()
+        self._workers = {name: flags[flag] for flag, name in CONCURRENT.items()}
         self.driver: Driver | None = None  # while it leads
         self.elector = self._elector() if flags["leader-elect"] else None
 
@@ -171,7 +172,7 @@ class Controllers:
         )  # fmt: skip
 
     async def _work(self) -> None:
-        driver = Driver(self._client, self._controllers, observe=self._queues.of)
+        driver = Driver(self._client, self._controllers, observe=self._queues.of, workers=self._workers)
         try:
             await driver.start()
             self.driver = driver

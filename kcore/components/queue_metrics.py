@@ -43,6 +43,7 @@ QUEUES: Final[Mapping[str, str]] = {
     "taint-eviction-controller": "noexec_taint_pod",
     "ttl-after-finished-controller": "ttl_jobs_to_delete",
     "ttl-controller": "ttlcontroller",
+    "volumeattributesclass-protection-controller": "vacprotection",
 }
 
 

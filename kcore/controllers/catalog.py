@@ -45,7 +45,7 @@ from kcore.controllers.service_cidr import ServiceCidr
 from kcore.controllers.stateful_set import StatefulSet
 from kcore.controllers.taint_eviction import TaintEviction
 from kcore.controllers.ttl_after_finished import TTLAfterFinished
-from kcore.controllers.volume_protection import ClaimProtection, VolumeProtection
+from kcore.controllers.volume_protection import AttributesClassProtection, ClaimProtection, VolumeProtection
 
 EVERY: Final = "*"
 
@@ -150,6 +150,7 @@ def _pod_gc(settings: Settings) -> Controller:
 
 
 ENTRIES: Final = (
+    Entry(AttributesClassProtection, lambda settings: AttributesClassProtection()),
     Entry(BootstrapSigner, lambda settings: BootstrapSigner()),
     Entry(CertificateApproving, lambda settings: CertificateApproving()),
     Entry(CertificateCleaner, lambda settings: CertificateCleaner()),
@@ -256,7 +257,6 @@ WHY_NOT: Final = {
     "storageversion-garbage-collector-controller": "StorageVersions are not served (alpha upstream, off by default)",
     "resourcepoolstatusrequest-controller": "ResourcePoolStatusRequests are not served (alpha upstream, off by default)",
     "validatingadmissionpolicy-status-controller": "nobody checks the types of expressions here",
-    "volumeattributesclass-protection-controller": "volume attributes classes are not protected",
     "storage-version-migrator-controller": "StorageVersionMigrations are not served",
     "selinux-warning-controller": "simulated nodes have no SELinux (off by default upstream)",
     "service-lb-controller": CLOUD,

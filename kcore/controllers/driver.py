@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from kcore.api.status import ApiError
@@ -46,7 +46,8 @@ log: Final = logging.getLogger("kcore.controllers")
 class Driver:
     """One process' controllers over one set of informers, from ``start`` to ``stop``.
 
-    ``observe``: who counts what happens to the keys of a controller by that name.
+    ``observe``: who counts what happens to the keys of a controller by that name; ``workers``: how many of them are
+    worked on at once, where that is not to be the controller's own number.
     """
 
     def __init__(
@@ -58,11 +59,13 @@ class Driver:
         recorder: Callable[[str], EventRecorder] | None = None,
         clock: Clock = REAL,
         observe: Callable[[str], Observer | None] = lambda name: None,
+        workers: Mapping[str, int] | None = None,
     ) -> None:
         self._informers = informers if informers is not None else SharedInformers(client, clock=clock)
         self._owns_informers = informers is None
         self._clock = clock
         self._client = client
+        self.workers = workers or {}
         self.view = InformerView(self._informers)
         self._sights = Sights(clock)
         make = (
@@ -225,7 +228,7 @@ class Loop:
         self._add(controller.at_start(view, self._driver.now_ms()))
         self._workers = [
             asyncio.get_running_loop().create_task(self._work(), name=f"{controller.name} {number}")
-            for number in range(controller.workers)
+            for number in range(self._driver.workers.get(controller.name) or controller.workers)
         ]
 
     async def stop(self) -> None:

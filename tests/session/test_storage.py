@@ -56,6 +56,19 @@ def test_a_claim_is_bound_protected_and_released(user: User) -> None:
     user.wait("pv/disk", "delete")
 
 
+def test_an_attributes_class_stays_while_a_claim_names_it(user: User) -> None:
+    fast = {"apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttributesClass", "metadata": {"name": "fast"}}
+    user.apply(
+        {**fast, "driverName": "csi.example.com", "parameters": {"iops": "100"}},
+        claim("wants", volumeAttributesClassName="fast"),
+    )
+    user.wait("vac/fast", "jsonpath={.metadata.finalizers}")
+    user.run("delete vac fast --wait=false")
+    assert user.get("vac fast")["metadata"]["finalizers"] == ["kubernetes.io/vac-protection"]
+    user.run("delete pvc wants")
+    user.wait("vac/fast", "delete")
+
+
 def test_pods_bring_claims_of_their_own(user: User) -> None:
     template = {"spec": {**REQUEST, "storageClassName": "late"}}
     claims = {
