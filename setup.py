@@ -111,12 +111,14 @@ def compile_schemas() -> None:
     made = SCHEMA / "built.bin"
     if not source.exists():
         raise SystemExit(f"kcore: kubernetes-validate has no schemas of {KUBERNETES}; 1.36 or newer has")
-    inputs = (source, SCHEMA / "go_types.txt", Path("setup.py"))
+    metrics = SCHEMA / "metrics_definitions.json"  # of metrics.k8s.io, which that package has not
+    inputs = (source, metrics, SCHEMA / "go_types.txt", Path("setup.py"))
     if made.exists() and made.stat().st_mtime >= max(each.stat().st_mtime for each in inputs):
         return
     go = go_types()
     schemas, descriptions = {}, {}
-    for name, schema in sorted(json.loads(source.read_text())["$defs"].items()):
+    definitions = json.loads(source.read_text())["$defs"] | json.loads(metrics.read_text())
+    for name, schema in sorted(definitions.items()):
         texts: dict[str, str] = {}
         schemas[name] = {"schema": split_descriptions(schema, "", texts), "go": go.get(name)}
         descriptions[name] = texts

@@ -6,10 +6,10 @@ Source: spf13/pflag and component-base cli/flag of Kubernetes 1.36.
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from kcore.api.durations import NS_PER_SECOND, duration_ns
 from kcore.api.errors import InputError
 
 ALONE: Final = frozenset({"bool", "version"})  # kinds of flags that without a value are true
@@ -26,15 +26,12 @@ class Flag(NamedTuple):
     help: str
 
 
-UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
 def seconds(text: str) -> float:
     """Seconds of a Go duration such as ``1h30m``."""
-    parts = re.findall(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)", text)
-    if text != "0" and (not parts or "".join(number + unit for number, unit in parts) != text):
+    found = duration_ns(text)
+    if found is None or found < 0:
         raise ValueError("a duration such as 10m or 500ms")
-    return sum(float(number) * UNITS[unit] for number, unit in parts)
+    return found / NS_PER_SECOND
 
 
 def boolean(text: str) -> bool:

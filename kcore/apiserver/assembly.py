@@ -15,9 +15,11 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from kcore.api.resources import ROWS
 from kcore.api.resources import catalog as catalogs
 from kcore.api.rows import GroupVersionKind, Row
 from kcore.api.status import ApiError
+from kcore.apiserver import local_groups
 from kcore.apiserver.admission.order import Surroundings, admission
 from kcore.apiserver.authn import Authenticator
 from kcore.apiserver.authz.bindings import Bindings
@@ -25,6 +27,7 @@ from kcore.apiserver.authz.impersonation import impersonated, wanted_user
 from kcore.apiserver.authz.modes import authorizer_of
 from kcore.apiserver.authz.rbac import RBAC
 from kcore.apiserver.bootstrap import ClusterSettings, NamespaceObjects, bootstrap
+from kcore.apiserver.bootstrap.writing import ensure
 from kcore.apiserver.cache_view import CacheView
 from kcore.apiserver.cacher import Cacher
 from kcore.apiserver.compaction import Compactor
@@ -33,6 +36,7 @@ from kcore.apiserver.documents import Documents
 from kcore.apiserver.fairness import Classifier
 from kcore.apiserver.headers import HeaderFields
 from kcore.apiserver.health import Health
+from kcore.apiserver.local_groups import LocalGroup
 from kcore.apiserver.metrics import Metrics
 from kcore.apiserver.operation import Operation, Result
 from kcore.apiserver.proxying import Kubelets
@@ -101,9 +105,7 @@ class Assembly:
     def __init__(self, kv: KV, options: Options) -> None:
         self.kv = kv
         self.options = options
-        self.catalog = catalogs.builtin()
-        if options.switches:
-            self.catalog = catalogs.Catalog(served(self.catalog.rows, options.switches, GUARDED))
+        self.catalog = catalogs.Catalog(served(ROWS, options.switches, GUARDED) if options.switches else ROWS)
         self.storage = Storage(kv, prefix=options.prefix, event_ttl_seconds=options.event_ttl_seconds)
         self.cacher = Cacher(self.storage)
         self.view = CacheView(self.cacher, self.catalog.rows)
@@ -142,7 +144,8 @@ class Assembly:
             node_ports=options.node_ports,
             view=self.view,
         )
-        self.registry.core.components = components_of(self._store_is_well)
+        self._writer = writer
+        self.registry.core.computed["", "componentstatuses"] = components_of(self._store_is_well)
         guards = self._guards(bindings, writer)
         verbs = Verbs(self.registry, self.cacher, self.catalog, time.time, self.metrics)
         self.server = ApiServer(
@@ -155,6 +158,7 @@ class Assembly:
         await conditions.write()
         self._run(conditions.run())
         self.health.hooks[HOOK] = True
+        self._forgetting = self._run(local_groups.forget_others(self.view, self.catalog, writer))
         if options.root_ca:
             self._namespaces = self._run(NamespaceObjects(self.view, writer, options.root_ca).run())
         if options.compaction_seconds:
@@ -201,6 +205,21 @@ class Assembly:
         for row in self.catalog.rows:
             if row.group in REVIEWED and row.plural.endswith("reviews"):
                 creates[row.group, row.plural, ""] = review
+
+    async def serve(self, group: LocalGroup) -> None:
+        """The group is served too, until ``withdraw``; an APIService says so."""
+        await asyncio.wait([self._forgetting])
+        self.catalog.add(group.sources)
+        for row, source in group.sources.items():
+            self.registry.core.computed[row.group, row.plural] = source
+        await ensure(local_groups.objects_of(group), self.view, self._writer)
+
+    async def withdraw(self, group: LocalGroup) -> None:
+        """The group is served no more."""
+        self.catalog.remove(group.sources)
+        for row in group.sources:
+            del self.registry.core.computed[row.group, row.plural]
+        await local_groups.forget(group.name, self._writer)
 
     def leave_namespaces(self) -> None:
         """Controllers see to what every namespace must hold, and the server does no longer."""

@@ -71,13 +71,18 @@ def clauses(header: str) -> tuple[Clause, ...]:
 
 
 @lru_cache(maxsize=1024)
-def accepted(header: str, *, transforms: bool = True, tables: bool = True, streams: bool = False) -> Accepted:
-    """The form that suits the client best; ApiError 406 where none does. ``tables``: a Table can be made."""
+def accepted(
+    header: str, *, transforms: bool = True, tables: bool = True, streams: bool = False, protobuf: bool = True
+) -> Accepted:
+    """The form that suits the client best; ApiError 406 where none does.
+
+    ``tables``: a Table can be made; ``protobuf``: the object has a message.
+    """
     if not header:
         return PLAIN
     for clause in clauses(header):
         for media_type in MEDIA_TYPES:
-            if not _covers(clause.type, media_type):
+            if not _covers(clause.type, media_type) or (media_type == PROTOBUF and not protobuf):
                 continue
             stream = clause.param("stream")
             if stream and (stream != "watch" or media_type == YAML):
@@ -90,7 +95,8 @@ def accepted(header: str, *, transforms: bool = True, tables: bool = True, strea
             if streams and media_type == YAML:
                 raise status.not_acceptable(STREAM_TYPES)
             return Accepted(media_type, kind, wanted[1], clause.param("pretty") == "1")
-    raise status.not_acceptable(STREAM_TYPES if streams else MEDIA_TYPES)
+    known = STREAM_TYPES if streams else MEDIA_TYPES
+    raise status.not_acceptable([each for each in known if protobuf or not each.startswith(PROTOBUF)])
 
 
 def _covers(wanted: str, media_type: str) -> bool:
@@ -108,10 +114,17 @@ def _transforms(kind: str, version: tuple[str, str], media_type: str, tables: bo
 def has_table(row: Row, subresource: str = "") -> bool:
     """False where upstream's storage has no ConvertToTable: what is only asked and answered, and most subresources."""
     if not subresource:
-        return bool(row.storage) or row.kind == "ComponentStatus"
+        return bool(row.storage) or "list" in row.verbs
     if subresource == "status":
         return row.kind not in TABLELESS_STATUS
     return subresource == "scale"
+
+
+def has_protobuf(row: Row) -> bool:
+    """False for kinds whose messages nobody wrote down: those of metrics.k8s.io, and custom ones."""
+    from kcore.api.protobuf import can_encode
+
+    return can_encode(row.api_version, row.kind)
 
 
 def wants_pretty(parameter: list[str] | None, user_agent: str) -> bool:

@@ -30,6 +30,7 @@ from kcore.apiserver.negotiation import (
     Accepted,
     accepted,
     content_type,
+    has_protobuf,
     has_table,
     wants_pretty,
 )
@@ -67,8 +68,8 @@ def _agent(header: bytes | None) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _accepted(header: bytes, streams: bool, tables: bool) -> Accepted:
-    return accepted(header.decode("latin-1"), streams=streams, tables=tables)
+def _accepted(header: bytes, streams: bool, tables: bool, protobuf: bool) -> Accepted:
+    return accepted(header.decode("latin-1"), streams=streams, tables=tables, protobuf=protobuf)
 
 
 @lru_cache(maxsize=64)
@@ -110,7 +111,7 @@ class Call:
         found = PLAIN
         if header:
             tables = b"Table" not in header or has_table(self.row, self.info.subresource)
-            found = _accepted(header, streams, tables)
+            found = _accepted(header, streams, tables, b"protobuf" not in header or has_protobuf(self.row))
         agent = request.header(b"user-agent")
         if (agent or "pretty" in self.query) and wants_pretty(self.query.get("pretty"), _agent(agent)):
             return found._replace(pretty=True)
@@ -165,8 +166,10 @@ class Verbs:
         form = call.accepted()
         info = call.info
         options = list_options.from_query(call.row, _pairs(call.query), name=info.name)
-        if call.row.kind == "ComponentStatus":
-            return self._answer(call, await self.registry.components(options), form)
+        if not call.row.storage:
+            found = await self.registry.list_computed(call.operation(READING), options)
+            if found is not None:
+                return self._answer(call, found, form)
         page = await self.cacher.list(call.row, info.namespace, options)
         body, compressed = list_answer(
             call.row, page, form, self._conversion(self._read_row(call, form)), now=self.now(), include=self._include(call, form),

@@ -12,7 +12,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Generic, Hashable, TypeVar  # noqa: UP035 - a bound of a TypeVar
+from typing import Any, Generic, Hashable, Protocol, TypeVar  # noqa: UP035 - a bound of a TypeVar
 
 from kcore.client.rate import ControllerLimiter, Limiter
 from kcore.clock import REAL, Clock, Timed
@@ -24,10 +24,29 @@ class ShutDown(Exception):
     """The queue is empty and takes no more."""
 
 
-class WorkQueue(Generic[K]):
-    """See the module. ``limiter`` says how long ``add_rate_limited`` waits."""
+class Observer(Protocol):
+    """Who counts what happens to a queue's keys."""
 
-    def __init__(self, *, limiter: Limiter | None = None, clock: Clock = REAL) -> None:
+    def added(self, key: Any) -> None:
+        """The key waits."""
+
+    def taken(self, key: Any) -> None:
+        """Somebody works on the key."""
+
+    def done(self, key: Any) -> None:
+        """Nobody does any more."""
+
+    def delayed(self) -> None:
+        """A key is to wait for a time."""
+
+
+class WorkQueue(Generic[K]):
+    """See the module. ``limiter`` says how long ``add_rate_limited`` waits; ``observer`` is told of every step."""
+
+    def __init__(
+        self, *, limiter: Limiter | None = None, clock: Clock = REAL, observer: Observer | None = None
+    ) -> None:
+        self._observer = observer
         self._clock = clock
         self._limiter: Limiter = limiter if limiter is not None else ControllerLimiter(clock=clock)
         self._queue: deque[K] = deque()
@@ -63,6 +82,8 @@ class WorkQueue(Generic[K]):
         if self.is_shut_down or key in self._dirty:
             return
         self._dirty.add(key)
+        if self._observer is not None:
+            self._observer.added(key)
         if key in self._processing:
             return
         self._queue.append(key)
@@ -98,11 +119,15 @@ class WorkQueue(Generic[K]):
         key = self._queue.popleft()
         self._processing.add(key)
         self._dirty.discard(key)
+        if self._observer is not None:
+            self._observer.taken(key)
         return key
 
     def done(self, key: K) -> None:
         """Nobody works on the key any more; it comes again where it was added meanwhile."""
         self._processing.discard(key)
+        if self._observer is not None:
+            self._observer.done(key)
         if key in self._dirty:
             self._queue.append(key)
             self._wake()
@@ -113,6 +138,8 @@ class WorkQueue(Generic[K]):
         """Added after that time; the earlier of two times counts."""
         if self.is_shut_down:
             return
+        if self._observer is not None:
+            self._observer.delayed()
         if delay_s <= 0:
             self.add(key)
             return

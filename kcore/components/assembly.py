@@ -11,25 +11,27 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from kcore.api import labels
 from kcore.api.errors import InputError, KcoreError
 from kcore.api.status import ApiError
 from kcore.apiserver.driver import Running
 from kcore.apiserver.local import LocalCalls
+from kcore.apiserver.tokens import TokenKeys
 from kcore.apiserver.user import UserInfo
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.calls import Object
 from kcore.client.informer import SharedInformers, without_managed_fields
 from kcore.clock import REAL
+from kcore.components.account_tokens import legacy_tokens
 from kcore.components.choice import CONTROLLER_MANAGER, NODES, SCHEDULER, Choice
 from kcore.components.tally import Counts, Tally
-from kcore.controllers.view import NAMESPACE
 
 if TYPE_CHECKING:
+    from kcore.apiserver.local_groups import LocalGroup
     from kcore.hollow.assembly import Settings as HollowSettings
 
 GROUPS: Final = ("system:masters", "system:authenticated")
 KUBELETS: Final = "127.0.0.1:0"  # where logs, exec and the like are answered
+CONTROLLERS: Final = ("*", "bootstrapsigner", "tokencleaner")  # kubeadm's choice
 PATCHES_COUNT: Final = 64  # at once
 AUTHORITY_FILE: Final = "ca.crt"  # in the server's folder of certificates
 
@@ -55,6 +57,7 @@ class Components:
             self._client("kcore", "kcore-admin"), transform=without_managed_fields
         )
         self._hollow: HollowSettings | None = None
+        self._metrics: LocalGroup | None = None
         self._tally = Tally(self._informers)
         self._started: list[tuple[str, Component]] = []
 
@@ -83,6 +86,9 @@ class Components:
                 await component.stop()
             except Exception:  # the others are to stop all the same, and the server
                 log.exception("%s did not stop as it should", name)
+        if self._metrics is not None:
+            await self._running.assembly.withdraw(self._metrics)
+            self._metrics = None
         await self._informers.stop()
         for calls in self._calls:
             calls.end_watches()
@@ -108,10 +114,10 @@ class Components:
         authority = self._running.identity.authority
         settings = Settings(
             root_ca=authority.certificate.decode(), signing_certificate=authority.certificate,
-            signing_key=authority.key, is_alone=True, usage=self._usage if NODES in self._choice.names else None,
+            signing_key=authority.key, make_token=legacy_tokens(TokenKeys(self._running.identity.token_key)), is_alone=True,
         )  # fmt: skip
         client = self._client("kube-controller-manager", "system:kube-controller-manager")
-        driver = Driver(client, catalog.make(settings), informers=self._informers)
+        driver = Driver(client, catalog.make(settings, CONTROLLERS), informers=self._informers)
         await driver.start()
         self._running.assembly.leave_namespaces()
         return driver
@@ -127,6 +133,7 @@ class Components:
         return scheduler
 
     async def _nodes(self) -> Component:
+        from kcore.components.resource_metrics import resource_metrics
         from kcore.hollow.assembly import HollowNodes
 
         settings = replace(
@@ -138,6 +145,10 @@ class Components:
         try:
             await hollow.start()
             await self._reachable(client, hollow.port)
+            self._metrics = resource_metrics(
+                self._informers, settings.configuration.usages, lambda: int(REAL.time_s() * 1000)
+            )
+            await self._running.assembly.serve(self._metrics)
         except BaseException:
             await hollow.stop()
             raise
@@ -157,19 +168,6 @@ class Components:
                     for name in stale[at : at + PATCHES_COUNT]
                 )
             )
-
-    def _usage(self, namespace: str, selector: str) -> Object:
-        """What pods use, as the simulated nodes know it: a PodMetricsList."""
-        from kcore.hollow.kubelet.resource_metrics import metrics_of
-
-        wanted = labels.parse(selector)
-        pods = (
-            pod
-            for pod in self._informers.informer("pods").by_index(NAMESPACE, namespace)
-            if wanted.matches(pod["metadata"].get("labels") or {})
-        )
-        usages = self._hollow_settings().configuration.usages
-        return {"items": metrics_of(pods, usages, int(REAL.time_s() * 1000))}
 
     def _hollow_settings(self) -> HollowSettings:
         if self._hollow is None:

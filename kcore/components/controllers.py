@@ -17,16 +17,19 @@ from typing import Final
 from kcore.api.errors import InputError
 from kcore.apiserver import lines
 from kcore.apiserver.driver import bind
+from kcore.apiserver.tokens import TokenKeys
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.kubeconfig import Access, load
 from kcore.client.leases import LeaderElector
 from kcore.client.recorder import EventRecorder
 from kcore.client.remote import connect
+from kcore.components.account_tokens import legacy_tokens
 from kcore.components.controllers_metrics import metrics_page
+from kcore.components.queue_metrics import Queues
 from kcore.controllers import catalog
 from kcore.controllers.contract import Controller, Settings
 from kcore.controllers.driver import Driver
-from kcore.controllers.flags import WITHOUT_EFFECT
+from kcore.controllers.flags import CONCURRENT, WITHOUT_EFFECT
 from kcore.flags import Settings as Flags
 from kcore.hollow.kubelet.certificate import server_context
 from kcore.online.pages import Check, Pages
@@ -56,7 +59,20 @@ def settings_of(flags: Flags, access: Access) -> Settings:
         _read(flags, name) if flags[name] else b""
         for name in ("cluster-signing-cert-file", "cluster-signing-key-file")
     ]
-    return Settings(root_ca=root_ca, signing_certificate=signing[0], signing_key=signing[1], flags=flags)
+    make_token = None
+    if flags["service-account-private-key-file"]:
+        keys = TokenKeys(_read(flags, "service-account-private-key-file"))
+        try:
+            _ = keys.keys  # one that cannot be read is said now
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"{flags['service-account-private-key-file']}: {error}", field="--service-account-private-key-file",
+                expected="a private key, RSA or ECDSA, in PEM",
+            ) from None  # fmt: skip
+        make_token = legacy_tokens(keys)
+    return Settings(
+        root_ca=root_ca, signing_certificate=signing[0], signing_key=signing[1], make_token=make_token, flags=flags
+    )  # fmt: skip
 
 
 def _read(flags: Flags, name: str) -> bytes:
@@ -76,7 +92,7 @@ def serve(flags: Flags, said: Said) -> int:
         if flags[flag.name] != flag.default:
             log.warning("--%s has no effect here", flag.name)
     for name in catalog.missing(flags["controllers"]):
-        log.warning("--controllers: %s is not here", name)
+        log.warning("--controllers: %s is not here: %s", name, catalog.WHY_NOT[name])
     access = access_of(flags)
     controllers = catalog.make(settings_of(flags, access), flags["controllers"])
     import uvloop
@@ -109,6 +125,8 @@ class Controllers:
         self._client = client
         self._controllers = controllers
         self._recorder = EventRecorder(client, NAME)
+        self._queues = Queues()
+        self._workers = {name: flags[flag] for flag, name in CONCURRENT.items()}
         self.driver: Driver | None = None  # while it leads
         self.elector = self._elector() if flags["leader-elect"] else None
 
@@ -126,7 +144,9 @@ class Controllers:
         """What its port answers."""
         checks = self.checks
         paths = {"/healthz": checks, "/livez": checks, "/readyz": checks}
-        return Pages(self._client, paths, lambda: metrics_page(self.elector, self.driver), open_paths)
+        return Pages(
+            self._client, paths, lambda: metrics_page(self.elector, self.driver, self._queues), open_paths
+        )
 
     def debug(self) -> None:
         """How many keys wait for each controller is written to the log."""
@@ -152,7 +172,7 @@ class Controllers:
         )  # fmt: skip
 
     async def _work(self) -> None:
-        driver = Driver(self._client, self._controllers)
+        driver = Driver(self._client, self._controllers, observe=self._queues.of, workers=self._workers)
         try:
             await driver.start()
             self.driver = driver

@@ -24,6 +24,7 @@ class TokenCleaner(Controller):
 
     name: ClassVar = "token-cleaner-controller"
     aliases: ClassVar = ("tokencleaner",)
+    on_by_default: ClassVar = False
     component: ClassVar = "token-cleaner"
     workers: ClassVar[int] = 1
 

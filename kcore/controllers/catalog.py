@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from kcore.api.errors import InputError
+from kcore.controllers import horizontal_autoscaler as autoscaler
+from kcore.controllers.bootstrap_signer import BootstrapSigner
 from kcore.controllers.bootstrap_tokens import TokenCleaner
 from kcore.controllers.certificate_requests import FAULTS, TTL_SECONDS, Authority
 from kcore.controllers.certificate_signing import CertificateApproving, CertificateCleaner, CertificateSigning
@@ -26,21 +28,24 @@ from kcore.controllers.endpoints import Endpoints
 from kcore.controllers.ephemeral_volume import EphemeralVolume
 from kcore.controllers.garbage_collector import GarbageCollector
 from kcore.controllers.horizontal_autoscaler import HorizontalAutoscaler
+from kcore.controllers.horizontal_autoscaler_usage import Youth
 from kcore.controllers.job import Job
 from kcore.controllers.namespace import GRACE_MS, Namespace
 from kcore.controllers.node_ipam import NodeIpam
 from kcore.controllers.node_lifecycle import Limits, NodeLifecycle
+from kcore.controllers.node_ttl import NodeTtl
 from kcore.controllers.persistent_volume_binder import PersistentVolumeBinder
 from kcore.controllers.pod_gc import PodGC
 from kcore.controllers.replica_set import ReplicaSet, ReplicationController
 from kcore.controllers.resource_claim import ResourceClaim
 from kcore.controllers.resource_quota import ResourceQuota
 from kcore.controllers.service_account import RootCertificate, ServiceAccount
-from kcore.controllers.service_account_tokens import LegacyTokenCleaner
+from kcore.controllers.service_account_tokens import LegacyTokenCleaner, ServiceAccountTokens
+from kcore.controllers.service_cidr import ServiceCidr
 from kcore.controllers.stateful_set import StatefulSet
 from kcore.controllers.taint_eviction import TaintEviction
 from kcore.controllers.ttl_after_finished import TTLAfterFinished
-from kcore.controllers.volume_protection import ClaimProtection, VolumeProtection
+from kcore.controllers.volume_protection import AttributesClassProtection, ClaimProtection, VolumeProtection
 
 EVERY: Final = "*"
 
@@ -94,10 +99,17 @@ def _garbage_collector(settings: Settings) -> Controller | None:
 
 
 def _autoscaler(settings: Settings) -> Controller:
-    sync_s = settings.flags.get("horizontal-pod-autoscaler-sync-period")
-    if sync_s is None:
-        return HorizontalAutoscaler(usage=settings.usage)
-    return HorizontalAutoscaler(usage=settings.usage, sync_ms=round(sync_s * 1000))
+    flags = settings.flags
+    if not flags:
+        return HorizontalAutoscaler()
+    sync, stabilization, initialization, readiness = (
+        round(flags[f"horizontal-pod-autoscaler-{name}"] * 1000)
+        for name in ("sync-period", "downscale-stabilization", "cpu-initialization-period", "initial-readiness-delay")
+    )  # fmt: skip
+    limits = autoscaler.Limits(
+        flags["horizontal-pod-autoscaler-tolerance"], stabilization, Youth(initialization, readiness)
+    )
+    return HorizontalAutoscaler(sync_ms=sync, limits=limits)
 
 
 def _signing(settings: Settings) -> Controller | None:
@@ -121,6 +133,12 @@ def _node_ipam(settings: Settings) -> Controller | None:
     return NodeIpam(clusters, mask_bits=bits if all(bits) else ())
 
 
+def _tokens(settings: Settings) -> Controller | None:
+    if settings.make_token is None:
+        return None
+    return ServiceAccountTokens(settings.make_token, settings.root_ca)
+
+
 def _token_cleaner(settings: Settings) -> Controller:
     seconds = settings.flags.get("legacy-service-account-token-clean-up-period")
     return LegacyTokenCleaner() if seconds is None else LegacyTokenCleaner(seconds / 86400)
@@ -132,6 +150,8 @@ def _pod_gc(settings: Settings) -> Controller:
 
 
 ENTRIES: Final = (
+    Entry(AttributesClassProtection, lambda settings: AttributesClassProtection()),
+    Entry(BootstrapSigner, lambda settings: BootstrapSigner()),
     Entry(CertificateApproving, lambda settings: CertificateApproving()),
     Entry(CertificateCleaner, lambda settings: CertificateCleaner()),
     Entry(CertificateSigning, _signing),
@@ -152,6 +172,7 @@ ENTRIES: Final = (
     Entry(LegacyTokenCleaner, _token_cleaner),
     Entry(NodeIpam, _node_ipam),
     Entry(NodeLifecycle, _node_lifecycle),
+    Entry(NodeTtl, lambda settings: NodeTtl()),
     Entry(PersistentVolumeBinder, lambda settings: PersistentVolumeBinder()),
     Entry(PodGC, _pod_gc),
     Entry(ReplicaSet, lambda settings: ReplicaSet()),
@@ -160,6 +181,8 @@ ENTRIES: Final = (
     Entry(ResourceQuota, lambda settings: ResourceQuota()),
     Entry(RootCertificate, _root_certificate),
     Entry(ServiceAccount, lambda settings: ServiceAccount()),
+    Entry(ServiceAccountTokens, _tokens),
+    Entry(ServiceCidr, lambda settings: ServiceCidr()),
     Entry(StatefulSet, lambda settings: StatefulSet()),
     Entry(TTLAfterFinished, lambda settings: TTLAfterFinished()),
     Entry(TaintEviction, lambda settings: TaintEviction()),
@@ -208,7 +231,6 @@ UPSTREAM: Final[Mapping[str, tuple[str, ...]]] = {
     "podgroup-protection-controller": (),
     "ttl-after-finished-controller": ("ttl-after-finished",),
     "root-ca-certificate-publisher-controller": ("root-ca-cert-publisher",),
-    "service-ca-certificate-publisher-controller": ("service-ca-cert-publisher",),
     "kube-apiserver-serving-clustertrustbundle-publisher-controller": (),
     "ephemeral-volume-controller": ("ephemeral-volume",),
     "storageversion-garbage-collector-controller": ("storage-version-gc",),
@@ -224,6 +246,23 @@ UPSTREAM: Final[Mapping[str, tuple[str, ...]]] = {
     "node-route-controller": ("route",),
     "cloud-node-lifecycle-controller": ("cloud-node-lifecycle",),
 }
+CLOUD: Final = "it belongs to a cloud controller manager, and kube-controller-manager leaves it out too"
+WHY_NOT: Final = {
+    "podcertificaterequest-cleaner-controller": "PodCertificateRequests are not served",
+    "device-taint-eviction-controller": "the API of DeviceTaintRules is not served",
+    "persistentvolume-attach-detach-controller": "simulated nodes attach nothing, and CSI drivers bring their attacher",
+    "persistentvolume-expander-controller": "volumes of in-tree plugins are not expanded, and CSI drivers bring their resizer",
+    "podgroup-protection-controller": "PodGroups are not served (alpha upstream, off by default)",
+    "kube-apiserver-serving-clustertrustbundle-publisher-controller": "ClusterTrustBundles are not served",
+    "storageversion-garbage-collector-controller": "StorageVersions are not served (alpha upstream, off by default)",
+    "resourcepoolstatusrequest-controller": "ResourcePoolStatusRequests are not served (alpha upstream, off by default)",
+    "validatingadmissionpolicy-status-controller": "nobody checks the types of expressions here",
+    "storage-version-migrator-controller": "StorageVersionMigrations are not served",
+    "selinux-warning-controller": "simulated nodes have no SELinux (off by default upstream)",
+    "service-lb-controller": CLOUD,
+    "node-route-controller": CLOUD,
+    "cloud-node-lifecycle-controller": CLOUD,
+}  # fmt: skip
 ALIASES: Final = {alias: name for name, aliases in UPSTREAM.items() for alias in aliases}
 
 

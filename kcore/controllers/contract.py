@@ -290,10 +290,12 @@ class Settings:
     root_ca: str = ""
     signing_certificate: bytes = b""
     signing_key: bytes = b""
+    make_token: Callable[[str, str, str, str], str] | None = (
+        None  # of a namespace, an account, its uid and a secret: the token for the secret
+    )
     is_alone: bool = (
         False  # one API server, in this process: no other need hear of a change before one goes on
     )
-    usage: Callable[[str, str], Object] | None = None  # of pods, by namespace and selector: a PodMetricsList
     flags: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from kcore.api.status import ApiError
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.informer import SharedInformers, without_managed_fields
-from kcore.client.queue import ShutDown, WorkQueue
+from kcore.client.queue import Observer, ShutDown, WorkQueue
 from kcore.client.recorder import EventRecorder
 from kcore.client.store import Change, key_of
 from kcore.clock import REAL, Clock
@@ -44,7 +44,11 @@ log: Final = logging.getLogger("kcore.controllers")
 
 
 class Driver:
-    """One process' controllers over one set of informers, from ``start`` to ``stop``."""
+    """One process' controllers over one set of informers, from ``start`` to ``stop``.
+
+    ``observe``: who counts what happens to the keys of a controller by that name; ``workers``: how many of them are
+    worked on at once, where that is not to be the controller's own number.
+    """
 
     def __init__(
         self,
@@ -54,6 +58,8 @@ class Driver:
         informers: SharedInformers | None = None,
         recorder: Callable[[str], EventRecorder] | None = None,
         clock: Clock = REAL,
+        observe: Callable[[str], Observer | None] = lambda name: None,
+        workers: Mapping[str, int] | None = None,
     ) -> None:
         self._informers = (
             informers
@@ -63,6 +69,7 @@ class Driver:
         self._owns_informers = informers is None
         self._clock = clock
         self._client = client
+        self.workers = workers or {}
         self.view = InformerView(self._informers)
         self._sights = Sights(clock)
         make = (
@@ -75,7 +82,8 @@ class Driver:
             component: make(component) for component in {each.component for each in controllers}
         }
         self._loops = [
-            Loop(self, controller, self._recorders[controller.component]) for controller in controllers
+            Loop(self, controller, self._recorders[controller.component], observe(controller.name))
+            for controller in controllers
         ]
 
     @property
@@ -208,11 +216,13 @@ class Driver:
 class Loop:
     """One controller's queue and the rounds over its keys."""
 
-    def __init__(self, driver: Driver, controller: Controller, recorder: EventRecorder) -> None:
+    def __init__(
+        self, driver: Driver, controller: Controller, recorder: EventRecorder, observer: Observer | None
+    ) -> None:
         self.controller = controller
         self._driver = driver
         self._recorder = recorder
-        self.queue: WorkQueue[Key] = WorkQueue(clock=driver._clock)
+        self.queue: WorkQueue[Key] = WorkQueue(clock=driver._clock, observer=observer)
         self._workers: list[asyncio.Task[None]] = []
         self._registrations: list[Callable[[], None]] = []
 
@@ -227,7 +237,7 @@ class Loop:
         self._add(controller.at_start(view, self._driver.now_ms()))
         self._workers = [
             asyncio.get_running_loop().create_task(self._work(), name=f"{controller.name} {number}")
-            for number in range(controller.workers)
+            for number in range(self._driver.workers.get(controller.name) or controller.workers)
         ]
 
     async def stop(self) -> None:

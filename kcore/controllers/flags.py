@@ -81,18 +81,38 @@ WORKLOADS: Final = (
     Flag("legacy-service-account-token-clean-up-period", "duration", 365 * 86400.0, "How long tokens in secrets may be unused."),
 )  # fmt: skip
 
+# How many keys of a controller are worked on at once: the flag and the controller.
+CONCURRENT: Final = {
+    "concurrent-cron-job-syncs": "cronjob-controller",
+    "concurrent-daemonset-syncs": "daemonset-controller",
+    "concurrent-deployment-syncs": "deployment-controller",
+    "concurrent-endpoint-syncs": "endpoints-controller",
+    "concurrent-ephemeralvolume-syncs": "ephemeral-volume-controller",
+    "concurrent-gc-syncs": "garbage-collector-controller",
+    "concurrent-horizontal-pod-autoscaler-syncs": "horizontal-pod-autoscaler-controller",
+    "concurrent-job-syncs": "job-controller",
+    "concurrent-namespace-syncs": "namespace-controller",
+    "concurrent_rc_syncs": "replicationcontroller-controller",
+    "concurrent-replicaset-syncs": "replicaset-controller",
+    "concurrent-resource-quota-syncs": "resourcequota-controller",
+    "concurrent-resourceclaim-syncs": "resourceclaim-controller",
+    "concurrent-service-endpoint-syncs": "endpointslice-controller",
+    "concurrent-serviceaccount-token-syncs": "serviceaccount-token-controller",
+    "concurrent-statefulset-syncs": "statefulset-controller",
+    "concurrent-ttl-after-finished-syncs": "ttl-after-finished-controller",
+    "mirroring-concurrent-service-endpoint-syncs": "endpointslice-mirroring-controller",
+}
+WORKERS: Final = tuple(
+    Flag(name, "count", 0, f"Keys of the {controller} worked on at once; 0: kcore's own number.")
+    for name, controller in CONCURRENT.items()
+)
+
 # Known, so that a manifest written for kube-controller-manager starts kcore; what they tune is not there or tunes itself.
-CONCURRENT: Final = (
-    "cron-job", "daemonset", "deployment", "device-taint-eviction", "endpoint", "ephemeralvolume", "gc",
-    "horizontal-pod-autoscaler", "job", "namespace", "replicaset", "resource-quota", "resourceclaim",
-    "service-endpoint", "service", "serviceaccount-token", "statefulset", "ttl-after-finished",
-    "validating-admission-policy-status",
-)  # fmt: skip
 WITHOUT_EFFECT: Final = tuple(
     Flag(name, "any", "", "Accepted, without effect.")
     for name in (
-        *(f"concurrent-{name}-syncs" for name in CONCURRENT), "concurrent_rc_syncs",
-        "mirroring-concurrent-service-endpoint-syncs", "allow-metric-labels", "allow-metric-labels-manifest",
+        "concurrent-device-taint-eviction-syncs", "concurrent-service-syncs",
+        "concurrent-validating-admission-policy-status-syncs", "allow-metric-labels", "allow-metric-labels-manifest",
         "allow-untagged-cloud", "attach-detach-reconcile-sync-period", "authentication-kubeconfig",
         "authentication-skip-lookup", "authentication-token-webhook-cache-ttl",
         "authentication-tolerate-lookup-failure", "authorization-kubeconfig",
@@ -122,7 +142,7 @@ WITHOUT_EFFECT: Final = tuple(
     )
 )  # fmt: skip
 
-FLAGS: Final = (*GENERIC, *LEADING, *SERVING, *CERTIFICATES, *NODES, *WORKLOADS, *WITHOUT_EFFECT)
+FLAGS: Final = (*GENERIC, *LEADING, *SERVING, *CERTIFICATES, *NODES, *WORKLOADS, *WORKERS, *WITHOUT_EFFECT)
 BY_NAME: Final = {flag.name: flag for flag in FLAGS}
 PAIRS: Final = (
     ("tls-cert-file", "tls-private-key-file"),

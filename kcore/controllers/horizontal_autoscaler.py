@@ -1,16 +1,16 @@
 """Workloads have as many replicas as the use of their pods asks for.
 
-Metrics of resources, of pods and of containers, are read from metrics.k8s.io, or from ``usage`` where the process has
-them at hand (simulated nodes). The APIs custom.metrics.k8s.io and external.metrics.k8s.io are not asked: a metric of
-type Pods, Object or External is answered as where nobody has registered them.
+Metrics of resources, of pods and of containers, are read from metrics.k8s.io. The APIs custom.metrics.k8s.io and
+external.metrics.k8s.io are not asked: a metric of type Pods, Object or External is answered as where nobody has
+registered them.
 Source: pkg/controller/podautoscaler of Kubernetes 1.36.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 from kcore.api import labels as label_text
 from kcore.api.quantity import binary_text, decimal_text, milli_value, parse_quantity
@@ -41,14 +41,23 @@ from kcore.controllers.times import text_of
 RESOURCE: Final = "horizontalpodautoscalers.autoscaling"
 METRICS: Final = "pods.metrics.k8s.io"
 SYNC_MS: Final = 15_000  # --horizontal-pod-autoscaler-sync-period
-TOLERANCE: Final = 0.1  # --horizontal-pod-autoscaler-tolerance
 CONFLICTS_MAX: Final = 5  # retry.DefaultRetry
 NANO_PER_MILLI: Final = 1_000_000
 NOT_FOUND: Final = "the server could not find the requested resource"
 UNABLE: Final = "the HPA was unable to compute the replica count: "
 
 Doing = Generator[Sequence[Action], list[Outcome], Any]
-Usage = Callable[[str, str], Object]  # of a namespace and a label selector: a PodMetricsList
+
+
+class Limits(NamedTuple):
+    """What the flags --horizontal-pod-autoscaler-... say."""
+
+    tolerance: float = 0.1
+    stabilization_ms: int = pace.DOWNSCALE_STABILIZATION_MS
+    youth: usage_of.Youth = usage_of.YOUTH
+
+
+LIMITS: Final = Limits()
 
 
 class HorizontalAutoscaler(Controller):
@@ -59,8 +68,8 @@ class HorizontalAutoscaler(Controller):
     component: ClassVar = "horizontal-pod-autoscaler"
     workers: ClassVar[int] = 5
 
-    def __init__(self, *, usage: Usage | None = None, sync_ms: int = SYNC_MS) -> None:
-        self._usage = usage
+    def __init__(self, *, sync_ms: int = SYNC_MS, limits: Limits = LIMITS) -> None:
+        self._limits = limits
         self._sync_ms = sync_ms
         self._memories: dict[Key, pace.Memory] = {}
         self._selectors: dict[Key, Selector] = {}
@@ -88,9 +97,9 @@ class HorizontalAutoscaler(Controller):
             view,
             now_ms,
             hpa,
-            self._memories.setdefault(key, pace.Memory()),
+            self._memories.setdefault(key, pace.Memory(stabilization_ms=self._limits.stabilization_ms)),
+            self._limits,
             self._selectors,
-            self._usage,
         )
         yield from _reconcile(it)
         return self._sync_ms
@@ -105,8 +114,8 @@ class Round:
     now_ms: int
     hpa: Object
     memory: pace.Memory
+    limits: Limits
     selectors: dict[Key, Selector]
-    usage: Usage | None
     conditions: list[Object] = field(default_factory=list)
     metrics: list[Object] | None = None
     current: int = 0
@@ -374,40 +383,46 @@ def _proposed(
 ) -> tuple[str, usage_of.Proposal]:
     resource, container, target = source["name"], source.get("container", ""), source["target"]
     behavior = it.hpa["spec"].get("behavior") or {}
-    tolerances = usage_of.Tolerances(_tolerance(behavior, "scaleDown"), _tolerance(behavior, "scaleUp"))
+    tolerances = usage_of.Tolerances(*(_tolerance(it, behavior, way) for way in ("scaleDown", "scaleUp")))
     pods = _pods(it, selector)
     if "averageValue" in target:
         wanted = milli_value(parse_quantity(target["averageValue"]))
-        proposal = usage_of.by_value(pods, used, resource, wanted, current, tolerances, it.now_ms)
+        proposal = usage_of.by_value(
+            pods, used, resource, wanted, current, tolerances, it.now_ms, it.limits.youth
+        )
         return f"{resource} resource", proposal
     proposal = usage_of.by_utilization(
-        pods, used, resource, container, target["averageUtilization"], current, tolerances, it.now_ms
+        pods,
+        used,
+        resource,
+        container,
+        target["averageUtilization"],
+        current,
+        tolerances,
+        it.now_ms,
+        it.limits.youth,
     )
     what = "container resource" if container else "resource"
     return f"{resource} {what} utilization (percentage of request)", proposal
 
 
-def _tolerance(behavior: Object, way: str) -> float:
+def _tolerance(it: Round, behavior: Object, way: str) -> float:
     told = (behavior.get(way) or {}).get("tolerance")
-    return TOLERANCE if told is None else parse_quantity(told) / 1e9
+    return it.limits.tolerance if told is None else parse_quantity(told) / 1e9
 
 
 def _used(it: Round, resource: str, container: str, selector: str) -> Doing:
     """What each pod uses. Source: GetResourceMetric."""
     at = f"unable to get metrics for resource {resource}: "
-    if it.usage is not None:
-        answer = it.usage(it.key.namespace, selector)
-    else:
-        (outcome,) = yield [ReadAll(METRICS, it.key.namespace, selector)]
-        if isinstance(outcome, ApiError):
-            text = str(outcome)
-            text += f" (get {METRICS})" if text == NOT_FOUND else ""
-            raise NoCount(f"{at}unable to fetch metrics from resource metrics API: {text}")
-        assert isinstance(outcome, dict)
-        answer = outcome
-    if not answer.get("items"):
+    (outcome,) = yield [ReadAll(METRICS, it.key.namespace, selector)]
+    if isinstance(outcome, ApiError):
+        text = str(outcome)
+        text += f" (get {METRICS})" if text == NOT_FOUND else ""
+        raise NoCount(f"{at}unable to fetch metrics from resource metrics API: {text}")
+    assert isinstance(outcome, dict)
+    if not outcome.get("items"):
         raise NoCount(f"{at}no metrics returned from resource metrics API")
-    return usage_of.used_by_pod(answer["items"], resource, container)
+    return usage_of.used_by_pod(outcome["items"], resource, container)
 
 
 def _unregistered(it: Round, kind: str, metric: Object) -> NoMetric:

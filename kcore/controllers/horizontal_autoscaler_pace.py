@@ -52,6 +52,7 @@ class Memory:
     recommendations: list[Noted] = field(default_factory=list)
     ups: list[Noted] = field(default_factory=list)
     downs: list[Noted] = field(default_factory=list)
+    stabilization_ms: int = DOWNSCALE_STABILIZATION_MS
 
 
 class Paced(NamedTuple):
@@ -79,7 +80,7 @@ def paced(
 
 
 def _stabilized(memory: Memory, desired: int, now_ms: int) -> int:
-    cutoff = now_ms - DOWNSCALE_STABILIZATION_MS
+    cutoff = now_ms - memory.stabilization_ms
     recent = [each.replicas for each in memory.recommendations if each.at_ms >= cutoff]
     _remember(memory.recommendations, lambda each: each.at_ms < cutoff, Noted(desired, now_ms))
     return max([desired, *recent])
@@ -87,7 +88,7 @@ def _stabilized(memory: Memory, desired: int, now_ms: int) -> int:
 
 def _stabilized_by(memory: Memory, behavior: Object, current: int, desired: int, now_ms: int) -> int:
     up_cutoff = now_ms - _window_ms(behavior.get("scaleUp"), 0)
-    down_cutoff = now_ms - _window_ms(behavior.get("scaleDown"), DOWNSCALE_STABILIZATION_MS)
+    down_cutoff = now_ms - _window_ms(behavior.get("scaleDown"), memory.stabilization_ms)
     up = min([desired, *(each.replicas for each in memory.recommendations if each.at_ms > up_cutoff)])
     down = max([desired, *(each.replicas for each in memory.recommendations if each.at_ms > down_cutoff)])
     oldest = min(up_cutoff, down_cutoff)

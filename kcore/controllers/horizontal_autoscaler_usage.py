@@ -15,9 +15,6 @@ from kcore.controllers.pods import condition
 from kcore.controllers.times import ms_of
 from kcore.flags import seconds
 
-CPU_INITIALIZATION_MS: Final = 300_000  # --horizontal-pod-autoscaler-cpu-initialization-period
-INITIAL_READINESS_MS: Final = 30_000  # --horizontal-pod-autoscaler-initial-readiness-delay
-
 
 class NoCount(Exception):
     """No count of replicas can be said, for the reason given."""
@@ -29,6 +26,16 @@ class Used(NamedTuple):
     amount: int
     at_ms: int = 0
     window_ms: int = 0
+
+
+class Youth(NamedTuple):
+    """How long a pod's use of CPU is not believed, and how long its readiness may count as its first."""
+
+    initialization_ms: int = 300_000  # --horizontal-pod-autoscaler-cpu-initialization-period
+    readiness_ms: int = 30_000  # --horizontal-pod-autoscaler-initial-readiness-delay
+
+
+YOUTH: Final = Youth()
 
 
 class Tolerances(NamedTuple):
@@ -76,10 +83,10 @@ def _window_ms(text: str | None) -> int:
 
 def by_utilization(
     pods: Sequence[Object], used: Mapping[str, Used], resource: str, container: str, target: int,
-    current: int, tolerances: Tolerances, now_ms: int,
+    current: int, tolerances: Tolerances, now_ms: int, youth: Youth = YOUTH,
 ) -> Proposal:  # fmt: skip
     """The count at which pods use that percentage of their requests. Source: GetResourceReplicas."""
-    amounts, ready, unready, missing = _grouped(pods, used, resource, now_ms)
+    amounts, ready, unready, missing = _grouped(pods, used, resource, now_ms, youth)
     requests = {pod["metadata"]["name"]: _requested(pod, container, resource) for pod in pods}
     percent, average = _percentage(amounts, requests)
     replicas = _count(
@@ -92,10 +99,10 @@ def by_utilization(
 
 def by_value(
     pods: Sequence[Object], used: Mapping[str, Used], resource: str, target: int, current: int,
-    tolerances: Tolerances, now_ms: int,
+    tolerances: Tolerances, now_ms: int, youth: Youth = YOUTH,
 ) -> Proposal:  # fmt: skip
     """The count at which pods use that much on average. Source: calcPlainMetricReplicas."""
-    amounts, ready, unready, missing = _grouped(pods, used, resource, now_ms)
+    amounts, ready, unready, missing = _grouped(pods, used, resource, now_ms, youth)
     average = sum(amounts.values()) // len(amounts)
     replicas = _count(
         amounts, ready, unready, missing, average / target, current, tolerances,
@@ -138,7 +145,7 @@ def _percentage(amounts: Mapping[str, int], requests: Mapping[str, int]) -> tupl
 
 
 def _grouped(
-    pods: Sequence[Object], used: Mapping[str, Used], resource: str, now_ms: int
+    pods: Sequence[Object], used: Mapping[str, Used], resource: str, now_ms: int, youth: Youth
 ) -> tuple[dict[str, int], int, set[str], set[str]]:
     """What counts: amounts of pods, how many are ready, the unready ones, those without metrics. Source: groupPods."""
     if not pods:
@@ -155,7 +162,7 @@ def _grouped(
             unready.add(name)
         elif name not in used:
             missing.add(name)
-        elif resource == "cpu" and _is_starting(pod, used[name], now_ms):
+        elif resource == "cpu" and _is_starting(pod, used[name], now_ms, youth):
             unready.add(name)
         else:
             ready += 1
@@ -165,15 +172,15 @@ def _grouped(
     return amounts, ready, unready, missing
 
 
-def _is_starting(pod: Object, used: Used, now_ms: int) -> bool:
+def _is_starting(pod: Object, used: Used, now_ms: int, youth: Youth) -> bool:
     found = condition(pod, "Ready")
     started = ms_of(pod["status"].get("startTime"))
     if found is None or started is None:
         return True
     changed = ms_of(found.get("lastTransitionTime")) or 0
-    if started + CPU_INITIALIZATION_MS > now_ms:
+    if started + youth.initialization_ms > now_ms:
         return found["status"] == "False" or used.at_ms < changed + used.window_ms
-    return found["status"] == "False" and started + INITIAL_READINESS_MS > changed
+    return found["status"] == "False" and started + youth.readiness_ms > changed
 
 
 # -- requests -------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""Claims that pods use, and volumes that are bound, are not deleted before they are free.
+"""Claims that pods use, volumes that are bound, and attributes classes that either names are not deleted before they are free.
 
-Source: pkg/controller/volume/pvcprotection, pvprotection of Kubernetes 1.36.
+Source: pkg/controller/volume/pvcprotection, pvprotection, vacprotection of Kubernetes 1.36.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from kcore.controllers.pod_claims import by_claim, claim_name, is_terminated, st
 
 CLAIMS: Final = "persistentvolumeclaims"
 VOLUMES: Final = "persistentvolumes"
+CLASSES: Final = "volumeattributesclasses.storage.k8s.io"
 CLAIM_FINALIZER: Final = "kubernetes.io/pvc-protection"
 VOLUME_FINALIZER: Final = "kubernetes.io/pv-protection"
+CLASS_FINALIZER: Final = "kubernetes.io/vac-protection"
 
 
 def _wants(obj: Object, finalizer: str) -> bool:
@@ -135,3 +137,52 @@ class VolumeProtection(Controller):
         elif (volume.get("status") or {}).get("phase") != "Bound":
             yield from must(Update(VOLUMES, _without(volume, VOLUME_FINALIZER)))
         return None
+
+
+class AttributesClassProtection(Controller):
+    """``volumeattributesclass-protection-controller``."""
+
+    name: ClassVar = "volumeattributesclass-protection-controller"
+    component: ClassVar = "volumeattributesclass-protection-controller"
+    workers: ClassVar[int] = 1
+
+    @property
+    def watches(self) -> Sequence[Watched]:
+        """Classes, and the claims and volumes that name them."""
+        return (
+            Watched(CLASSES, self._class_keys),
+            Watched(CLAIMS, self._user_keys, {"attributes class": classes_of}),
+            Watched(VOLUMES, self._user_keys, {"attributes class": classes_of}),
+        )
+
+    def _class_keys(self, old: Object | None, new: Object | None, view: View) -> Iterable[Key]:
+        if new is not None and _wants(new, CLASS_FINALIZER):
+            yield Key("", new["metadata"]["name"])
+
+    def _user_keys(self, old: Object | None, new: Object | None, view: View) -> Iterable[Key]:
+        """Classes that it does not name any more."""
+        if old is not None:
+            for name in sorted(classes_of(old) - (set() if new is None else classes_of(new))):
+                yield Key("", name)
+
+    def reconcile(self, key: Key, view: View, now_ms: int) -> Steps:
+        """The finalizer is there, or gone once nothing names the class that is being deleted."""
+        found = view.get(CLASSES, "", key.name)
+        if found is None or not _wants(found, CLASS_FINALIZER):
+            return None
+        if "deletionTimestamp" not in found["metadata"]:
+            yield from must(Update(CLASSES, _with(found, CLASS_FINALIZER)))
+        elif not any(view.by(each, "attributes class", key.name) for each in (VOLUMES, CLAIMS)):
+            yield from must(Update(CLASSES, _without(found, CLASS_FINALIZER)))
+        return None
+
+
+def classes_of(obj: Object) -> set[str]:
+    """Index: the attributes classes that a claim or a volume has, had, or is to have."""
+    spec, status = obj["spec"], obj.get("status") or {}
+    told = (
+        spec.get("volumeAttributesClassName"),
+        status.get("currentVolumeAttributesClassName"),
+        (status.get("modifyVolumeStatus") or {}).get("targetVolumeAttributesClassName"),
+    )
+    return set(filter(None, told))

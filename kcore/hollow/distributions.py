@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Final
 
-from kcore.hollow.durations import duration_ns
+from kcore.api.durations import duration_ns
 
 DRAWN_NS_MAX: Final = 100 * 365 * 24 * 3600 * 10**9  # a hundred years; longer draws are cut to it
 _FORM: Final = re.compile(r"\s*([a-z]+)\(\s*([^(),]+?)\s*(?:,\s*([^(),]+?)\s*)?\)\s*")

@@ -12,11 +12,11 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from kcore.hollow.durations import time_text
 from kcore.hollow.gotemplate.builtins import go_quote
 from kcore.hollow.gotemplate.errors import TemplateError
 from kcore.hollow.gotemplate.sprig import whole
 from kcore.hollow.gotemplate.values import inner
+from kcore.hollow.times import time_text
 
 Function = Callable[..., Any]
 LETTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

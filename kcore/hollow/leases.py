@@ -10,7 +10,7 @@ import orjson
 from kcore.api.status import ApiError
 from kcore.client.asynchronous import AsyncClient
 from kcore.hollow.actions import Renew
-from kcore.hollow.durations import micro_time_text
+from kcore.hollow.times import micro_time_text
 
 NAMESPACE: Final = "kube-node-lease"
 API_VERSION: Final = "coordination.k8s.io/v1"

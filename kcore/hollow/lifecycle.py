@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Any, Final
 
+from kcore.api.durations import duration_ns
 from kcore.hollow.distributions import draw_ns
-from kcore.hollow.durations import duration_ns, time_ns
 from kcore.hollow.stage import Amount, ResourceRef, Stage
+from kcore.hollow.times import time_ns
 
 Object = dict[str, Any]
 MS_NS: Final = 1_000_000

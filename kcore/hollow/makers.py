@@ -12,8 +12,8 @@ from typing import Any, Final
 import orjson
 
 from kcore.hollow.builtin_stages import builtin_documents
-from kcore.hollow.durations import time_text
 from kcore.hollow.functions import World, node_conditions, quoted
+from kcore.hollow.times import time_text
 
 Object = dict[str, Any]
 Maker = Callable[[Object, World, int], bytes]

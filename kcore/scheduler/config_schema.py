@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
-from fractions import Fraction
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct, field, inspect
 
+from kcore.api.durations import duration_ns
 from kcore.api.errors import InputError
 
 API_GROUP = "kubescheduler.config.k8s.io"
@@ -262,9 +262,6 @@ class DynamicResourcesArgs(PluginArgs):
 
 T = TypeVar("T")
 
-_DURATION_UNIT_NS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9}
-_DURATION_UNIT_NS |= {"m": 60 * 10**9, "h": 3600 * 10**9}
-_DURATION_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _DURATION_REMEDY = 'a duration such as "15s" or "1m30s"'
 
 _MESSAGE = re.compile(r"(?P<problem>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>.*)`)?", re.DOTALL)
@@ -296,29 +293,10 @@ def suggestion(name: str, known: list[str]) -> str:
 
 def _decode_custom(kind: type, raw: object) -> Duration:
     assert kind is Duration, kind
-    ns = _duration_ns(raw) if isinstance(raw, str) else None
+    ns = duration_ns(raw) if isinstance(raw, str) else None
     if ns is None:
         raise ValueError(f"not a duration: {raw!r}")
     return Duration(ns)
-
-
-def _duration_ns(text: str) -> int | None:
-    """Nanoseconds of Go's duration syntax (time.ParseDuration), or None."""
-    body = text[1:] if text[:1] in ("+", "-") else text
-    if body == "0":
-        return 0
-    total = Fraction(0)
-    position = 0
-    while position < len(body):
-        part = _DURATION_PART.match(body, position)
-        if part is None:
-            return None
-        number, unit = part.groups()
-        total += Fraction(f"0{number}0" if "." in number else number) * _DURATION_UNIT_NS[unit]
-        position = part.end()
-    if not body or total > 2**63 - 1:
-        return None
-    return -int(total) if text[0] == "-" else int(total)
 
 
 def _explain(message: str, kind: type) -> InputError:

@@ -9,6 +9,8 @@ import string
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol, TypeGuard
 
+from kcore.api.durations import duration_ns
+
 SIMPLE_TTL_MS: Final = 300_000
 SIGNED_TTL_MS: Final = 300_000
 PREFIX_LENGTH: Final = 16
@@ -16,8 +18,6 @@ TOKEN_INDEX_MAX: Final = 2**64 - 1
 METHODS: Final = (
     "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 )  # fmt: skip
-
-_DURATION_UNITS_MS: Final = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "μs": 1e-3, "ms": 1, "s": 1e3, "m": 6e4, "h": 3.6e6}  # fmt: skip
 
 
 class Bearer(NamedTuple):
@@ -204,10 +204,10 @@ def _key_pair(method: str, private_key: bytes, public_key: bytes) -> tuple[Any, 
 
 def duration_ms(text: str) -> int:
     """Milliseconds of a Go duration such as ``5m`` or ``1h30m``; ``ValueError`` for anything else."""
-    parts = re.findall(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text.removeprefix("+"):
+    found = duration_ns(text)
+    if found is None or found < 0:
         raise ValueError(f'invalid duration "{text}"')
-    return round(sum(float(number) * _DURATION_UNITS_MS[unit] for number, unit in parts))
+    return round(found / 1e6)
 
 
 def of_option(

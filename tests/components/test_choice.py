@@ -88,7 +88,10 @@ def test_controllers_go_by_names_old_and_new() -> None:
     names = [each.name for each in catalog.make(Settings(), ["deployment", "namespace-controller"])]
     assert names == ["deployment-controller", "namespace-controller"]
     assert catalog.missing(["*", "-job", "attachdetach"]) == ["persistentvolume-attach-detach-controller"]
-    settings = Settings(root_ca="PEM", signing_certificate=b"PEM", signing_key=b"PEM")
+    assert {*catalog.missing([*catalog.UPSTREAM])} == catalog.WHY_NOT.keys()
+    settings = Settings(
+        root_ca="PEM", signing_certificate=b"PEM", signing_key=b"PEM", make_token=lambda *of: "token"
+    )
     every = {each.name for each in catalog.make(settings)}
     idle = {"node-ipam-controller"}  # without --allocate-node-cidrs
     assert every == {entry.type.name for entry in catalog.ENTRIES if entry.type.on_by_default} - idle

@@ -68,19 +68,16 @@ def test_who_wrote_what_is_told_by_upstreams_names(plane: ControlPlane) -> None:
 
 
 def test_controllers_are_told_what_simulated_pods_use(plane: ControlPlane) -> None:
-    # through kubectl an autoscaler is first looked at after 15 s, as upstream's is
     made = workload("Deployment", "busy", 2)
     made["spec"]["template"]["metadata"]["annotations"] = {"kwok.x-k8s.io/usage-cpu": "150m"}
     plane.client.create(made)
     until(lambda: plane.client.get("deployments", "busy")["status"].get("availableReplicas") == 2)
-    assert plane._components is not None
 
-    async def asked() -> list[dict[str, Any]]:
-        assert plane._components is not None
-        items: list[dict[str, Any]] = plane._components._usage("default", "app=busy")["items"]
-        return items
+    def asked() -> list[dict[str, Any]]:
+        found = plane.client.list("pods.metrics.k8s.io", "default", label_selector="app=busy")["items"]
+        return [each for each in [found] if len(each) == 2]
 
-    items = until(lambda: [each for each in [plane.run(asked())] if len(each) == 2])[0]
+    items = until(asked)[0]
     assert [each["containers"][0]["usage"]["cpu"] for each in items] == ["150000000n"] * 2
 
 

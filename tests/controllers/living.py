@@ -44,7 +44,10 @@ class Told:
 class Living:
     """See the module."""
 
-    def __init__(self, client: AsyncClient, informers: SharedInformers, told: Told) -> None:
+    def __init__(
+        self, assembly: Assembly, client: AsyncClient, informers: SharedInformers, told: Told
+    ) -> None:
+        self.assembly = assembly
         self.client = client
         self.informers = informers
         self.told = told
@@ -106,7 +109,7 @@ async def living(*controllers: Controller, schedules: bool = False) -> AsyncIter
     client = AsyncClient(LocalCalls(assembly.registry, assembly.cacher, assembly.catalog))
     told = Told()
     async with SharedInformers(client) as informers:
-        it = Living(client, informers, told)
+        it = Living(assembly, client, informers, told)
         driver = Driver(
             client, [ServiceAccount(), *controllers], informers=informers, recorder=lambda component: told
         )  # type: ignore[arg-type,return-value]

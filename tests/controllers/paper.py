@@ -33,7 +33,8 @@ RESOURCES = {
     "Pod": "pods", "Job": "jobs.batch", "CronJob": "cronjobs.batch", "StatefulSet": "statefulsets.apps",
     "DaemonSet": "daemonsets.apps", "ControllerRevision": "controllerrevisions.apps", "Node": "nodes",
     "ReplicaSet": "replicasets.apps", "Deployment": "deployments.apps", "PersistentVolumeClaim": "persistentvolumeclaims",
-    "PodDisruptionBudget": "poddisruptionbudgets.policy",
+    "PodDisruptionBudget": "poddisruptionbudgets.policy", "ServiceCIDR": "servicecidrs.networking.k8s.io",
+    "IPAddress": "ipaddresses.networking.k8s.io", "ConfigMap": "configmaps", "Secret": "secrets",
 }  # fmt: skip
 WIDGETS = Served("widgets.example.com", "example.com", "v1", "widgets", "Widget", True, ("get",))
 

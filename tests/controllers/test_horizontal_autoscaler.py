@@ -1,10 +1,14 @@
 """The autoscaler: its arithmetic with numbers of upstream's tests, and one that scales a deployment."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from kcore.api.resources import metrics
+from kcore.apiserver.list_options import ListOptions
+from kcore.apiserver.local_groups import LocalGroup
 from kcore.controllers import horizontal_autoscaler_pace as pace
 from kcore.controllers.deployment import Deployment
 from kcore.controllers.horizontal_autoscaler import HorizontalAutoscaler
@@ -151,28 +155,38 @@ def condition(obj: Object, kind: str) -> tuple[str, str, str]:
     return (found[0]["status"], found[0]["reason"], found[0]["message"]) if found else ("", "", "")
 
 
-def pod_metrics(seen: list[Object], cpu: str) -> Object:
-    return {
-        "items": [
+class Told:
+    """The source of PodMetrics: what a test says."""
+
+    def __init__(self) -> None:
+        self.items: list[Object] = []
+
+    async def get(self, namespace: str, name: str) -> Object:
+        raise AssertionError("autoscalers list")
+
+    async def list(self, namespace: str, options: ListOptions) -> list[Object]:
+        matches = options.label_selector.matches
+        assert namespace == "default" and matches({"app": "web"}) and not matches({"app": "db"})
+        return self.items
+
+    def say(self, seen: Sequence[Object], cpu: str) -> None:
+        """Each of those pods uses so much."""
+        self.items = [
             {
                 "metadata": {"name": pod["metadata"]["name"]}, "timestamp": "2027-01-01T00:00:00Z", "window": "10s",
                 "containers": [{"name": "main", "usage": {"cpu": cpu}}],
             }
             for pod in seen
-        ]
-    }  # fmt: skip
+        ]  # fmt: skip
 
 
 def test_a_deployment_follows_its_use_of_cpu() -> None:
-    answer: Object = {"items": []}
-
-    def usage(namespace: str, selector: str) -> Object:
-        assert (namespace, selector) == ("default", "app=web")
-        return answer
+    told = Told()
 
     async def run() -> None:
-        nonlocal answer
-        async with living(HorizontalAutoscaler(usage=usage, sync_ms=50), Deployment(), ReplicaSet()) as it:
+        async with living(HorizontalAutoscaler(sync_ms=50), Deployment(), ReplicaSet()) as it:
+            group = LocalGroup(metrics.GROUP, metrics.VERSION, {metrics.PODS: told}, "reader")
+            await it.assembly.serve(group)
             web = workload("Deployment", "web", 2)
             web["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"memory": "1Gi"}}
             await it.client.create(web)
@@ -206,7 +220,7 @@ def test_a_deployment_follows_its_use_of_cpu() -> None:
                 await it.client.patch(
                     "pods", pod["metadata"]["name"], status, "default", subresource="status"
                 )
-            answer = pod_metrics(it.pods.list(), "200m")
+            told.say(it.pods.list(), "200m")
             await it.client.patch("horizontalpodautoscalers", "web", patch, "default")
             found = await it.until_there(
                 "horizontalpodautoscalers", "web", lambda found: found["status"]["desiredReplicas"] > 2

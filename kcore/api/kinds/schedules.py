@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from kcore.api.durations import NS_PER_SECOND, NoDuration, read_duration_ns
 from kcore.api.field import FieldError, invalid, quoted
 from kcore.api.kinds.names import CACHED_COUNT_MAX
 
@@ -30,17 +31,10 @@ _FIELDS: Final[tuple[tuple[int, int, dict[str, int]], ...]] = (
     (0, 59, {}), (0, 23, {}), (1, 31, {}), (1, 12, _MONTHS), (0, 6, _DAYS),
 )  # fmt: skip
 _match_number = re.compile("[+-]?[0-9]+").fullmatch
-_match_duration = re.compile(
-    r"[+-]?(?:0|(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)"
-).fullmatch
 _match_zone_part = re.compile(r"[A-Za-z.\-_0-9+]{1,14}").fullmatch
 
 
 _STAR: Final = 1 << 63  # beside the bits of a field that says "any"
-_DURATION_PARTS: Final = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
-_UNIT_SECONDS: Final = {
-    "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0,
-}  # fmt: skip
 
 
 class Times(NamedTuple):
@@ -117,10 +111,10 @@ def _period(descriptor: str) -> int:
     if not descriptor.startswith(_EVERY):
         raise _Wrong(f"unrecognized descriptor: {descriptor}")
     duration = descriptor.removeprefix(_EVERY)
-    if not _match_duration(duration):
-        raise _Wrong(f"failed to parse duration {descriptor}: time: invalid duration {quoted(duration)}")
-    seconds = sum(float(number) * _UNIT_SECONDS[unit] for number, unit in _DURATION_PARTS.findall(duration))
-    return 1 if duration.startswith("-") else max(1, int(seconds + 1e-9))
+    try:
+        return max(1, read_duration_ns(duration) // NS_PER_SECOND)
+    except NoDuration as wrong:
+        raise _Wrong(f"failed to parse duration {descriptor}: {wrong}") from None
 
 
 def _range(expression: str, lowest: int, highest: int, names: dict[str, int]) -> int:

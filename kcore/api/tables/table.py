@@ -14,7 +14,7 @@ import orjson
 from kcore.api import status as faults
 from kcore.api.field import quoted
 from kcore.api.rows import Row
-from kcore.api.tables import cluster, network, pods, volumes, workloads
+from kcore.api.tables import cluster, metrics, network, pods, volumes, workloads
 from kcore.api.tables.cells import Object, name, part
 from kcore.api.tables.columns import DEFAULT, Column, columns
 from kcore_native.rfc3339 import seconds_of
@@ -99,6 +99,8 @@ CELLS: Final[Mapping[tuple[str, str], Cells]] = {
     ("resource.k8s.io", "ResourceClaimTemplate"): cluster.name_and_age,
     ("resource.k8s.io", "ResourceSlice"): cluster.resource_slice,
     ("apiregistration.k8s.io", "APIService"): cluster.api_service,
+    ("metrics.k8s.io", "NodeMetrics"): metrics.node_metrics,
+    ("metrics.k8s.io", "PodMetrics"): metrics.pod_metrics,
     ("", "Status"): cluster.status,
 }
 

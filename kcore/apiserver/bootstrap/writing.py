@@ -34,7 +34,7 @@ PLURALS: Final = {
     "Service": "services", "Endpoints": "endpoints", "EndpointSlice": "endpointslices",
     "ConfigMap": "configmaps", "ServiceAccount": "serviceaccounts", "ClusterRole": "clusterroles", "Role": "roles",
     "ClusterRoleBinding": "clusterrolebindings", "RoleBinding": "rolebindings", "FlowSchema": "flowschemas",
-    "PriorityLevelConfiguration": "prioritylevelconfigurations",
+    "PriorityLevelConfiguration": "prioritylevelconfigurations", "APIService": "apiservices",
 }  # fmt: skip
 
 

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final
 
-from kcore.api.fields import METADATA_NAME
 from kcore.api.status import not_found
 from kcore.apiserver.list_options import ListOptions
-from kcore.apiserver.operation import Object, Operation, Result
+from kcore.apiserver.operation import Object
+from kcore.apiserver.registry.computed import selected
 
 SCHEDULER_PORT: Final = 10259
 CONTROLLER_MANAGER_PORT: Final = 10257
@@ -23,13 +23,15 @@ PROBE_SECONDS_MAX: Final = 20.0
 Check = Callable[[], Awaitable[str]]
 
 
-def components_of(store: Check) -> dict[str, Check]:
+def components_of(store: Check) -> Components:
     """The components by upstream's names: those on this machine at their own ports, and the store."""
-    return {
-        "controller-manager": partial(healthz, CONTROLLER_MANAGER_PORT),
-        "scheduler": partial(healthz, SCHEDULER_PORT),
-        "etcd-0": store,
-    }
+    return Components(
+        {
+            "controller-manager": partial(healthz, CONTROLLER_MANAGER_PORT),
+            "scheduler": partial(healthz, SCHEDULER_PORT),
+            "etcd-0": store,
+        }
+    )
 
 
 async def healthz(port: int) -> str:
@@ -62,25 +64,22 @@ def _probe(port: int) -> str:
     return f'Get "https://127.0.0.1:{port}/healthz": {problem}'
 
 
-async def get_component(checks: Mapping[str, Check], op: Operation) -> Result:
-    """One component; 404 for one that there is not."""
-    if op.name not in checks:
-        raise not_found("", "componentstatus", op.name)
-    return Result(200, await _status(op.name, checks[op.name]))
+class Components:
+    """The source of ComponentStatus; they have a name and no labels."""
 
+    def __init__(self, checks: Mapping[str, Check]) -> None:
+        self._checks = checks
 
-async def list_components(checks: Mapping[str, Check], options: ListOptions) -> Result:
-    """The components that are selected, asked at once; they have a name and no labels."""
-    chosen = [name for name in sorted(checks) if _selected(name, options)]
-    items = await asyncio.gather(*(_status(name, checks[name]) for name in chosen))
-    made = {"kind": "ComponentStatusList", "apiVersion": "v1", "metadata": {}, "items": list(items)}
-    return Result(200, made)
+    async def get(self, namespace: str, name: str) -> Object:
+        """One component, asked now; 404 for one that there is not."""
+        if name not in self._checks:
+            raise not_found("", "componentstatus", name)
+        return await _status(name, self._checks[name])
 
-
-def _selected(name: str, options: ListOptions) -> bool:
-    return options.label_selector.matches({}) and options.field_selector.matches(
-        {METADATA_NAME: name, "metadata.namespace": ""}
-    )
+    async def list(self, namespace: str, options: ListOptions) -> list[Object]:
+        """The components that are selected, asked at once."""
+        chosen = [name for name in sorted(self._checks) if selected({"name": name}, options)]
+        return list(await asyncio.gather(*(_status(name, self._checks[name]) for name in chosen)))
 
 
 async def _status(name: str, check: Check) -> Object:

@@ -14,6 +14,7 @@ from kcore.api.status import ApiError, conflict
 from kcore.api.strategy import Context, Strategy
 from kcore.apiserver.operation import Object, Operation, Result
 from kcore.apiserver.registry import shared
+from kcore.apiserver.registry.computed import Source
 from kcore.apiserver.registry.metadata import NAME_SUFFIX_LENGTH
 from kcore.apiserver.registry.owning import Updates
 from kcore.apiserver.registry.remembered import Remembered
@@ -202,9 +203,9 @@ class Core:
     hooks: Mapping[tuple[str, str], Hooks] = field(default_factory=dict)
     creates: dict[tuple[str, str, str], Special] = field(default_factory=dict)
     tokens: Any = None  # kcore.apiserver.registry.issuing.TokenIssuer
-    components: dict[str, Callable[[], Awaitable[str]]] = field(
+    computed: dict[tuple[str, str], Source] = field(
         default_factory=dict
-    )  # what is wrong, "" nothing
+    )  # by group and plural: what nobody stores
     kinds: dict[int, Kind] = field(default_factory=dict)
     plans: Any = None  # kcore.apiserver.registry.plans.Plans
     update_plans: Any = None  # kcore.apiserver.registry.update_plans.UpdatePlans

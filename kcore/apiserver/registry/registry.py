@@ -8,7 +8,7 @@ from kcore.apiserver.list_options import ListOptions
 from kcore.apiserver.operation import Object, Operation, Result
 from kcore.apiserver.registry import (
     collecting,
-    components,
+    computed,
     connecting,
     creating,
     deleting,
@@ -68,8 +68,9 @@ class Registry:
         special = GETS.get(op.subresource)
         if special is not None:
             return await special(self.core, op)
-        if op.row.kind == "ComponentStatus":
-            return await components.get_component(self.core.components, op)
+        source = self.core.computed.get((op.row.group, op.row.plural))
+        if source is not None:
+            return await computed.get(source, op)
         return await reading.get(self.core, op, resource_version)
 
     async def delete_collection(
@@ -84,6 +85,7 @@ class Registry:
             return await connecting.proxy_target(self.core, op)
         return await connecting.TARGETS[op.subresource](self.core, op, query)
 
-    async def components(self, options: ListOptions) -> Result:
-        """The list of ComponentStatus, which no store has."""
-        return await components.list_components(self.core.components, options)
+    async def list_computed(self, op: Operation, options: ListOptions) -> Result | None:
+        """The list of what no store has; None for a row whose objects are stored."""
+        source = self.core.computed.get((op.row.group, op.row.plural))
+        return None if source is None else await computed.list_all(source, op, options)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from kcore.hollow.durations import time_ns, time_text
+from kcore.hollow.times import time_ns, time_text
 
 FILE_BYTES_MAX: Final = 64 << 20
 

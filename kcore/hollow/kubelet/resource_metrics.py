@@ -15,8 +15,8 @@ import orjson
 
 from kcore.api.labels import parse
 from kcore.api.status import ApiError
-from kcore.hollow.durations import time_text
 from kcore.hollow.kubelet.usage import RESOURCES, Usages
+from kcore.hollow.times import time_text
 from kcore.http.message import Response
 
 GROUP: Final = "metrics.k8s.io"
@@ -75,27 +75,16 @@ class ResourceMetrics:
         raise ApiError(404, "NotFound", "the server could not find the requested resource", None)
 
     async def _pods(self, namespace: str) -> list[Object]:
-        return metrics_of(await self._list_all("pods", namespace), self._usages, time.time_ns() // MILLION)
-
-    async def _running(self, namespace: str = "") -> list[Object]:
-        return [pod for pod in await self._list_all("pods", namespace) if _runs(pod)]
+        pods = await self._list_all("pods", namespace)
+        return pod_metrics(pods, self._usages, time.time_ns() // MILLION)
 
     async def _nodes(self) -> list[Object]:
-        now = time_text(time.time_ns() // 1_000_000_000 * 1000)
-        sums: dict[str, dict[str, float]] = {}
-        for pod in await self._running():
-            total = sums.setdefault(pod["spec"].get("nodeName", ""), dict.fromkeys(RESOURCES, 0.0))
-            for each in pod["spec"].get("containers") or ():
-                for resource, amount in self._usages.of(pod, each).items():
-                    total[resource] += amount
-        nothing = dict.fromkeys(RESOURCES, 0.0)
-        return [
-            {**_head("NodeMetrics", node, now), "usage": shown(sums.get(node["metadata"]["name"], nothing))}
-            for node in await self._list_all("nodes", "")
-        ]
+        nodes, pods = await self._list_all("nodes", ""), await self._list_all("pods", "")
+        return node_metrics(nodes, pods, self._usages, time.time_ns() // MILLION)
 
     async def _scraped(self, node: str) -> bytes:
-        pods = [pod for pod in await self._running() if pod["spec"].get("nodeName") == node]
+        every = await self._list_all("pods", "")
+        pods = [pod for pod in every if runs(pod) and pod["spec"].get("nodeName") == node]
         rows: list[tuple[str, dict[str, float]]] = []
         total = dict.fromkeys(RESOURCES, 0.0)
         for pod in pods:
@@ -121,11 +110,30 @@ class ResourceMetrics:
         return ("\n".join(lines) + "\n").encode()
 
 
-def metrics_of(pods: Iterable[Object], usages: Usages, now_ms: int) -> list[Object]:
+def node_metrics(
+    nodes: Iterable[Object], pods: Iterable[Object], usages: Usages, now_ms: int
+) -> list[Object]:
+    """NodeMetrics of those nodes; ``pods`` are all that may be on them."""
+    now = time_text(now_ms // 1000 * 1000)
+    nodes = tuple(nodes)
+    sums = {node["metadata"]["name"]: dict.fromkeys(RESOURCES, 0.0) for node in nodes}
+    for pod in pods:
+        total = sums.get(pod["spec"].get("nodeName", ""))
+        if total is None or not runs(pod):
+            continue
+        for each in pod["spec"].get("containers") or ():
+            for resource, amount in usages.of(pod, each).items():
+                total[resource] += amount
+    return [
+        {**_head("NodeMetrics", node, now), "usage": shown(sums[node["metadata"]["name"]])} for node in nodes
+    ]
+
+
+def pod_metrics(pods: Iterable[Object], usages: Usages, now_ms: int) -> list[Object]:
     """PodMetrics of those that run."""
     now = time_text(now_ms // 1000 * 1000)
     found = []
-    for pod in filter(_runs, pods):
+    for pod in filter(runs, pods):
         containers = [
             {"name": each["name"], "usage": shown(usages.of(pod, each))}
             for each in pod["spec"].get("containers") or ()
@@ -134,7 +142,8 @@ def metrics_of(pods: Iterable[Object], usages: Usages, now_ms: int) -> list[Obje
     return found
 
 
-def _runs(pod: Object) -> bool:
+def runs(pod: Object) -> bool:
+    """It has a node that measures it."""
     return (pod.get("status") or {}).get("phase") == "Running"
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from kcore.api.status import ApiError
 from kcore.apiserver.list_options import ListOptions, from_query
+from kcore.apiserver.registry.components import Components
 from kcore.apiserver.registry.connecting import Target, split_name
 from tests.apiserver.registry.rig import Object, Rig, body, pod, refused, run
 
@@ -111,14 +112,19 @@ def test_components_are_asked_when_they_are_read() -> None:
         async def ill() -> str:
             return "Get: connection refused"
 
-        rig.core.components = {"etcd-0": well, "scheduler": ill}
+        source = rig.core.computed["", "componentstatuses"] = Components({"etcd-0": well, "scheduler": ill})
 
         async def names(**query: str) -> list[str]:
-            options = from_query(rig.op("componentstatuses").row, query.items())
-            found = body((await rig.registry.components(options)).body)
-            return [item["metadata"]["name"] for item in found["items"]]
+            op = rig.op("componentstatuses")
+            found = await rig.registry.list_computed(op, from_query(op.row, query.items()))
+            assert found is not None
+            return [item["metadata"]["name"] for item in body(found.body)["items"]]
 
-        found = body((await rig.registry.components(ListOptions())).body)
+        listed = await rig.registry.list_computed(rig.op("componentstatuses"), ListOptions())
+        assert listed is not None
+        found = body(listed.body)
+        assert found["items"][0].keys() == {"metadata", "conditions"}  # the kind is the list's
+        assert [each["kind"] for each in await source.list("", ListOptions())] == ["ComponentStatus"] * 2
         assert [item["conditions"][0]["status"] for item in found["items"]] == ["True", "False"]
         assert await names(fieldSelector="metadata.name=scheduler,metadata.namespace=") == ["scheduler"]
         assert await names(fieldSelector="metadata.name!=scheduler") == ["etcd-0"]

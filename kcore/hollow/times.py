@@ -1,4 +1,4 @@
-"""Go's durations and times as text: what a stage's delay is given as, and what a template prints."""
+"""Go's times as text: what a stage's delay may be given as, and what a template prints."""
 
 from __future__ import annotations
 
@@ -7,31 +7,11 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-_UNITS_NS: Final = {
-    "ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000,
-    "h": 3_600_000_000_000,
-}  # fmt: skip
-_DURATION: Final = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+")
-_PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _TIME: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))"
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 TEXTS_KEPT: Final = 64  # of times: all that happens in one step happens at the same
-
-
-def duration_ns(text: str) -> int | None:
-    """time.ParseDuration in nanoseconds; None where the text is no duration."""
-    if text in ("0", "+0", "-0"):
-        return 0
-    if not _DURATION.fullmatch(text):
-        return None
-    total = 0
-    for amount, unit in _PART.findall(text):
-        whole, _, fraction = amount.partition(".")
-        total += int(whole or 0) * _UNITS_NS[unit]
-        total += int(fraction or 0) * _UNITS_NS[unit] // 10 ** len(fraction)
-    return -total if text[0] == "-" else total
 
 
 def time_ns(text: str) -> int | None:

@@ -1,0 +1,1 @@
+"""A user's session at kubectl, over every controller and with its visible effects."""
