@@ -470,7 +470,7 @@ def _old_scaled_down(it: Round) -> Doing:
             count = min(most - down, missing)
             yield from _scale(it, each, sizes.size(each) - count)
             down += count
-    left = sizes.counted(it.every, "availableReplicas") - least
+    left = sum(map(sizes.available_at_most, it.every)) - least
     for each in sizes.by_age(sizes.active(it.old)):
         count = min(sizes.size(each), left)
         if count > 0:

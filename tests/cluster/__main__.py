@@ -35,7 +35,7 @@ def run(given: argparse.Namespace, seed: int) -> tuple[str, str]:
     except (Exception, Stuck) as error:  # noqa: BLE001 - any failure is a finding
         lines = [] if given.verbose else [*world.lines][-40:]
         return "\n".join([f"seed {seed}", *lines, *traceback.format_exception(error, limit=-6)]), ""
-    return "", f"{world.judge.revision} revisions, {world.digest.hexdigest()[:12]}"
+    return "", f"{world.judge.revision} revisions, {world.judge.digest.hexdigest()[:12]}"
 
 
 def main() -> int:

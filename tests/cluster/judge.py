@@ -6,6 +6,7 @@ The judge follows the store itself, past API server and caches, so that no fault
 from __future__ import annotations
 
 import collections
+import hashlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -81,6 +82,8 @@ class Judge:
         self.unknown: set[str] = set()  # uids of pods whose makers were not told of them
         self.maybe: collections.Counter[str] = collections.Counter()  # by namespace: likewise, nobody knows which
         self.revision = 0
+        self.digest = hashlib.sha256()  # of all that was written: equal where runs are
+        self.tell: Callable[[Any], None] | None = None  # of every write
         self._requested: collections.Counter[str] = collections.Counter()  # CPU by node
         self._bound: dict[str, str] = {}  # by uid
 
@@ -89,6 +92,9 @@ class Judge:
         async for batch in kv.watch(PREFIX, PREFIX[:-1] + b"0", start_revision=1):
             for event in batch.events:
                 self.revision = event.kv.mod_revision
+                self.digest.update(event.kv.key + event.kv.value)
+                if self.tell is not None:
+                    self.tell(event.kv)
                 self._changed(event.kv.key, None if event.type == EventType.DELETE else event.kv.value)
 
     def _changed(self, key: bytes, value: bytes | None) -> None:

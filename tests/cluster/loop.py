@@ -12,10 +12,14 @@ import os
 import random
 import selectors
 import time
+import zlib
 from collections.abc import Coroutine, Iterator
 from contextvars import ContextVar, copy_context
 from typing import Any, Final
 from unittest import mock
+
+from kcore.apiserver.registry_of import make_registry
+from kcore.client import lanes
 
 STARTED_S: Final = 1_790_000_000.0  # of the wall clock, when a simulation begins
 TURNS_MAX: Final = 200_000  # of the loop at one moment: more, and somebody is busy for ever
@@ -133,6 +137,8 @@ def unreal(loop: VirtualLoop, seed: int) -> Iterator[None]:
 
     patches = (
         mock.patch.object(time, "time", wall_s),
+        mock.patch.dict(make_registry.__kwdefaults__, now_seconds=wall_s),
+        mock.patch.object(lanes, "hash", lambda key: zlib.crc32(repr(key).encode()), create=True),
         mock.patch.object(time, "monotonic", loop.time),
         mock.patch.object(os, "urandom", drawn.randbytes),
         mock.patch.object(random, "_urandom", drawn.randbytes),

@@ -157,7 +157,6 @@ class Server:
     async def _start(self) -> None:
         self._assembly = assembly = Assembly(self._world.kv, Options(compaction_seconds=0))
         await assembly.start()
-        assembly.registry.core.now_seconds = self._world.wall_s
 
         def calls(user: str) -> LocalCalls:
             return LocalCalls(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import random
 from collections import deque
@@ -20,7 +19,7 @@ from kcore.store.embedded import Embedded
 from tests.cluster import stories
 from tests.cluster.judge import Judge, Violation, owner_uid
 from tests.cluster.links import CALM, Link
-from tests.cluster.loop import Process, Stuck, VirtualLoop, unreal, wall_s
+from tests.cluster.loop import Process, Stuck, VirtualLoop, unreal
 from tests.cluster.parts import KINDS, Part, Server
 from tests.cluster.shape import shape_of
 from tests.cluster.stories import Story
@@ -60,7 +59,6 @@ class World:
         self.calls: Callable[[str], LocalCalls] | None = None
         self.parts: list[Part] = []
         self.lines: deque[str] = deque(maxlen=LINES_KEPT)
-        self.digest = hashlib.sha256()
         self._verbose = verbose
         self._loop = VirtualLoop()
         self.kv: Embedded
@@ -85,14 +83,9 @@ class World:
         """The server's."""
         return self.server.process
 
-    def wall_s(self) -> float:
-        """The wall clock of whoever asks."""
-        return wall_s()
-
     def trace(self, text: str, *values: object) -> None:
         """A line of what happens."""
         line = f"{self._loop.time():9.3f} {text % values}"
-        self.digest.update(line.encode())
         self.lines.append(line)
         if self._verbose:
             print(line, flush=True)
