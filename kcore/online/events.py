@@ -9,7 +9,7 @@ Source: EventsToRegister of pkg/scheduler/framework/plugins/*, staging kube-sche
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import IntFlag
 from typing import Any, Final
 
@@ -41,6 +41,7 @@ class Event(IntFlag):
     ALL = 2047
 
 
+GATES: Final = "SchedulingGates"
 FREED: Final = Event.POD_GONE | Event.POD_SCALED_DOWN
 REGISTERED: Final = {
     "NodeResourcesFit": FREED | Event.NODE_ADD | Event.NODE_ALLOCATABLE,
@@ -54,7 +55,17 @@ REGISTERED: Final = {
     "InterPodAffinity": Event.POD_ASSIGNED | Event.POD_GONE | Event.POD_LABEL | Event.NODE_ADD | Event.NODE_LABEL
     | Event.NAMESPACE_LABEL,
     "NoNodes": Event.NODE_ADD,
+    GATES: Event.NONE,  # nothing but a change of the pod itself
 }  # fmt: skip
+
+BY_NAME: Final = {
+    "Node/Add": Event.NODE_ADD, "Node/Delete": Event.NODE_DELETE, "Node/UpdateNodeAllocatable": Event.NODE_ALLOCATABLE,
+    "Node/UpdateNodeLabel": Event.NODE_LABEL, "Node/UpdateNodeTaint": Event.NODE_TAINT,
+    "Node/Update": Event.NODE_ALLOCATABLE | Event.NODE_LABEL | Event.NODE_TAINT | Event.NODE_IMAGES,
+    "Pod/Add": Event.POD_ASSIGNED, "Pod/Delete": Event.POD_GONE, "Pod/UpdatePodLabel": Event.POD_LABEL,
+    "Pod/UpdatePodScaleDown": Event.POD_SCALED_DOWN, "Namespace/Update": Event.NAMESPACE_LABEL,
+}  # fmt: skip
+"""Events as a user's plugin names them."""
 
 _WORDS: Final = (
     (re.compile(r"Insufficient |Too many pods"), "NodeResourcesFit"),
@@ -82,12 +93,16 @@ def rejectors(reason: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def awaited(plugins: Iterable[str]) -> Event:
-    """The events that may help a pod that these plugins rejected; all of them where one is not known here."""
+def awaited(plugins: Collection[str], registered: Mapping[str, Event] = REGISTERED) -> Event:
+    """The events that may help a pod that these plugins rejected; all of them where one is not known here.
+
+    ``registered``: what plugins that are not Kubernetes' own wait for.
+    """
     found = Event.NONE
     for plugin in plugins:
-        found |= REGISTERED.get(plugin, Event.ALL)
-    return found or Event.ALL
+        known = REGISTERED.get(plugin)
+        found |= registered.get(plugin, Event.ALL) if known is None else known
+    return found if plugins else Event.ALL
 
 
 _NAMES: Final = {
@@ -165,3 +180,19 @@ def of_node(old: Object | None, new: Object | None) -> Event:
     if was.get("images") != now.get("images"):
         found |= Event.NODE_IMAGES
     return found
+
+
+def of_pod(old: Object, new: Object) -> str:
+    """What a change of a pod without a node is called (PodSchedulingPropertiesChange), the first where there are several."""
+    before, after = old["spec"], new["spec"]
+    if old["metadata"].get("labels") != new["metadata"].get("labels"):
+        return "UpdatePodLabel"
+    if before.get("schedulingGates") and not after.get("schedulingGates"):
+        return "UpdatePodSchedulingGatesEliminated"
+    if len(before.get("tolerations") or ()) != len(after.get("tolerations") or ()):
+        return "UpdatePodToleration"
+    was, now = old.get("status") or {}, new.get("status") or {}
+    claims = ("resourceClaimStatuses", "extendedResourceClaimStatus")
+    return (
+        "UpdatePodGeneratedResourceClaim" if any(was.get(one) != now.get(one) for one in claims) else "Update"
+    )

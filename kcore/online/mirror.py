@@ -37,6 +37,8 @@ GONE_ROWS_MAX: Final = (
 
 TEMPLATES_MAX: Final = 10_000  # pods that are alike but for their names are read once; then all are forgotten
 
+CONTAINERS: Final = ("containers", "initContainers")
+
 SPREADING: Final[dict[str, tuple[str, type[Any]]]] = {
     "services": ("services", Service),
     "replicationcontrollers": ("replication_controllers", ReplicationController),
@@ -222,9 +224,14 @@ class Mirror:
         held = self._pods[key]
         self._pods[key] = Held(row, held.obj, node, held.template)
 
-    def forget(self, key: str) -> None:
-        """The pod waits again: its binding failed."""
-        if key in self._pods:
+    def forget(self, key: str, obj: Object) -> None:
+        """The pod waits again, as its binding failed; unless a watch has shown it bound, or another has its name by now."""
+        held = self._pods.get(key)
+        if (
+            held is not None
+            and not held.is_confirmed
+            and held.obj["metadata"]["uid"] == obj["metadata"]["uid"]
+        ):
             self._remove(key)
 
     def key_of(self, row: int) -> str:
@@ -301,7 +308,7 @@ class Mirror:
         held = self._pods.pop(key)
         del self._by_row[held.row]
         self.state.preempting.discard(held.row)
-        self.state.remove_pod(held.row)
+        self.state.remove_soon(held.row)
 
     # -- everything else --------------------------------------------------------------------------------------------
     def other(self, resource: str, key: str, obj: Object | None) -> Event:
@@ -377,9 +384,21 @@ def _template(obj: Object) -> bytes:
     status = obj.get("status") or {}
     return orjson.dumps((
         metadata.get("namespace"), metadata.get("labels"), metadata.get("annotations"),
-        metadata.get("ownerReferences"), metadata.get("deletionTimestamp"), obj["spec"], status.get("startTime"),
-        status.get("resources"),
+        metadata.get("ownerReferences"), metadata.get("deletionTimestamp"), _unnamed(obj["spec"]),
+        status.get("startTime"), status.get("resources"),
     ))  # fmt: skip
+
+
+def _unnamed(spec: Object) -> Object:
+    """The spec without what names the volume of a service account's token, which admission draws for each pod anew."""
+    volumes = spec.get("volumes")
+    if not volumes or not any("projected" in one for one in volumes):
+        return spec
+    made = {**spec, "volumes": [{**one, "name": ""} if "projected" in one else one for one in volumes]}
+    for field in CONTAINERS:
+        if found := spec.get(field):
+            made[field] = [{**one, "volumeMounts": None} for one in found]
+    return made
 
 
 def _on(obj: Object, node: str) -> Object:
