@@ -27,6 +27,7 @@ from tests.cluster.strikes import Strike
 from tests.cluster.user import User
 
 LINES_KEPT: Final = 200
+TROUBLE_S: Final = 90.0  # that faults go on for
 REST_S_MAX: Final = 3_600.0  # after peace, until everything is as it should be
 REST_EVERY_S: Final = 5.0
 QUIET_S: Final = 30.0  # in which nothing may change any more
@@ -156,10 +157,14 @@ class World:
         while not all(act.done() for act in acts):
             await asyncio.wait(watched, timeout=REST_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
             for task in watched:
-                if task.done():
+                if task.done() and not task.cancelled():
                     task.result()
             watched = tuple(task for task in watched if not task.done())
-        await self._peace(striking)
+            if striking and self._loop.time() > TROUBLE_S:
+                await self._peace(striking)
+                striking = []
+        if striking:
+            await self._peace(striking)
         shapes = await self._rest()
         for scheduler in self.schedulers.values():
             if wrong := scheduler.compare():
@@ -170,8 +175,7 @@ class World:
         """No more faults."""
         for task in striking:
             task.cancel()
-        if striking:
-            await asyncio.wait(striking)
+        await asyncio.wait(striking)
         self.weather = CALM
         if self.calls is None:
             await self.server.start()
