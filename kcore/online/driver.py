@@ -9,7 +9,7 @@ import asyncio
 import functools
 import logging
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -43,6 +43,7 @@ from kcore.scheduler.profile import SchedulerConfiguration
 
 BATCH: Final = 1_000  # pods decided without giving way to what else the loop has to do
 LOADED_FROM: Final = 500  # nodes, from which kernels that are there already are loaded before anything waits
+TOGETHER: Final = 100  # bindings that one task sees through
 EXTENDED_BATCH: Final = (
     50  # the same where others are asked, pod by pod: extenders, plugins at reserve and permit
 )
@@ -425,8 +426,16 @@ class Scheduler:
             log.exception("scheduling %s failed", waiting[0].key)
             self._undecided(waiting[0], str(error), now_ms)
             return
+        straight = []
         for known, node, seconds in self._follow(decisions, dict(zip(rows, waiting, strict=True)), now_ms):
-            self._send(known, node, seconds, self._cycle(known.obj, node))
+            cycle = self._cycle(known.obj, node)
+            if cycle is not None or self._extenders:
+                self._send(known, node, seconds, cycle)
+            else:
+                self.queue.done(known)
+                straight.append(self._bind(known, node, seconds))
+        for first in range(0, len(straight), TOGETHER):
+            self._spawn(self._bind_all(straight[first : first + TOGETHER]))
 
     def _since_s(self, now_ms: int) -> float:
         return (self._now_ms() - now_ms) / 1000
@@ -494,6 +503,12 @@ class Scheduler:
         task = self._spawn(self._bind_through(known, seconds, cycle))
         self.cycles[uid] = (cycle, task)
         task.add_done_callback(lambda _: self.cycles.pop(uid, None))
+
+    async def _bind_all(self, works: Sequence[Coroutine[Any, Any, bool]]) -> None:
+        """Many pods are bound at the same time."""
+        for outcome in await self.client.together(works):
+            if isinstance(outcome, BaseException):
+                log.error("a binding failed", exc_info=outcome)
 
     async def _bind_through(self, known: Waiting, seconds: float, cycle: BindingCycle) -> None:
         """The pod is bound once its plugins have let it go, and they hear of it; or all is as before."""
