@@ -53,6 +53,8 @@ class Host(Protocol):
 class Link:
     """``kcore.client.calls.Calls`` of one process. ``is_calm``: no faults but that the server may be away."""
 
+    is_local = False
+
     def __init__(self, host: Host, process: Process, *, user: str = "kcore-admin", is_calm: bool = False) -> None:
         self._host = host
         self._user = user

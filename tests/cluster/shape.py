@@ -26,6 +26,9 @@ def shape_of(judge: Judge, namespace: str) -> dict[str, Any]:
     shape["pods"] = dict(sorted(pods.items()))
     for (folder, space, name), obj in sorted(judge.objects.items()):
         if space == namespace and folder in PARTS and name != "kube-root-ca.crt":
+            if folder == "replicasets":  # the hash in its name may be another: of an owner's that was gone a moment before
+                image = obj["spec"]["template"]["spec"]["containers"][0]["image"]
+                name = f"{name.rpartition('-')[0] or name} {image}"
             shape[f"{folder}/{name}"] = _object(obj)
         elif folder == "namespaces" and name == namespace:
             shape["phase"] = obj["status"]["phase"]
@@ -41,8 +44,8 @@ def _pod(judge: Judge, namespace: str, pod: Object) -> str:
     metadata, spec, status = pod["metadata"], pod["spec"], pod["status"]
     owners = [each for each in metadata.get("ownerReferences") or () if each.get("controller")]
     owner = f"{owners[0]['kind']}/{owners[0]['name']}" if owners else ""
-    if owner.startswith("Job/") and "-cron-" in owner:
-        owner = "Job/cron"
+    if owner.startswith("ReplicaSet/"):
+        owner = "ReplicaSet"
     place = ""
     if owner.startswith("StatefulSet/") or not owner:
         place = metadata["name"]

@@ -98,6 +98,7 @@ class Rollout:
     name = pool = "rollout"
     may_delete_pods = False
     SURGE, UNAVAILABLE = 2, 1
+    UNDONE = 3  # pods that may be missing besides, while a rollout is undone: counted in a status that is late, as upstream
 
     def __init__(self) -> None:
         self.live_max, self.ready_min = 0, 0
@@ -126,11 +127,12 @@ class Rollout:
             workload("Deployment", space, "web", 10, pods_of("web", self.pool, "web:1"), strategy=strategy),
         )
         await user.rolled_out("deployments", "web", space)
-        self.ready_min = 10 - self.UNAVAILABLE
+        self.ready_min = 10 - self.UNAVAILABLE - self.UNDONE
         for image, pause_s in (("web:2", 3.0), ("web:1", 2.0), ("web:3", 0.0)):
             await user.patch("deployments", "web", image_of(image), space, type="strategic")
             await asyncio.sleep(pause_s)
         await user.rolled_out("deployments", "web", space)
+        self.ready_min = 10 - self.UNAVAILABLE
         self.live_max = 14 + self.SURGE
         await user.patch("deployments", "web", {"spec": {"replicas": 14}}, space)
         await user.rolled_out("deployments", "web", space)
