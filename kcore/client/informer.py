@@ -208,11 +208,28 @@ class Informer:
         self._set_resync()
 
 
-class SharedInformers:
-    """One informer for each resource, namespace and selectors of a process; ``async with`` starts and stops them all."""
+def without_managed_fields(obj: Object) -> Object:
+    """The object without what is half of a running pod in memory; an update that says nothing of them leaves them."""
+    obj["metadata"].pop("managedFields", None)
+    return obj
 
-    def __init__(self, client: AsyncClient, *, clock: Clock = REAL, resync_seconds: float = 0.0) -> None:
+
+class SharedInformers:
+    """One informer for each resource, namespace and selectors of a process; ``async with`` starts and stops them all.
+
+    ``transform`` is that of every informer that is asked for without one.
+    """
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        *,
+        transform: Transform | None = None,
+        clock: Clock = REAL,
+        resync_seconds: float = 0.0,
+    ) -> None:
         self.client = client
+        self._transform = transform
         self._clock = clock
         self._resync_seconds = resync_seconds
         self._informers: dict[tuple[str, ...], Informer] = {}
@@ -249,7 +266,8 @@ class SharedInformers:
             found = self._informers[key] = Informer(
                 self.client, resource, api_version=api_version, namespace=namespace,
                 label_selector=label_selector, field_selector=field_selector, indexers=indexers,
-                transform=transform, resync_seconds=self._resync_seconds, clock=self._clock,
+                transform=transform if transform is not None else self._transform,
+                resync_seconds=self._resync_seconds, clock=self._clock,
             )  # fmt: skip
             if self._is_started:
                 found.start()

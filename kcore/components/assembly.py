@@ -19,7 +19,7 @@ from kcore.apiserver.local import LocalCalls
 from kcore.apiserver.user import UserInfo
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.calls import Object
-from kcore.client.informer import SharedInformers
+from kcore.client.informer import SharedInformers, without_managed_fields
 from kcore.clock import REAL
 from kcore.components.choice import CONTROLLER_MANAGER, NODES, SCHEDULER, Choice
 from kcore.components.tally import Counts, Tally
@@ -51,7 +51,9 @@ class Components:
         self._running = running
         self._calls: list[LocalCalls] = []
         self._others: dict[str, AsyncClient] = {}
-        self._informers = SharedInformers(self._client("kcore", "kcore-admin"))
+        self._informers = SharedInformers(
+            self._client("kcore", "kcore-admin"), transform=without_managed_fields
+        )
         self._hollow: HollowSettings | None = None
         self._tally = Tally(self._informers)
         self._started: list[tuple[str, Component]] = []

@@ -11,7 +11,7 @@ from typing import Final
 from kcore.api import status
 from kcore.api.status import ApiError
 from kcore.client.asynchronous import AsyncClient
-from kcore.client.informer import SharedInformers
+from kcore.client.informer import SharedInformers, without_managed_fields
 from kcore.client.queue import ShutDown, WorkQueue
 from kcore.client.recorder import EventRecorder
 from kcore.client.store import Change, key_of
@@ -56,7 +56,11 @@ class Driver:
         recorder: Callable[[str], EventRecorder] | None = None,
         clock: Clock = REAL,
     ) -> None:
-        self._informers = informers if informers is not None else SharedInformers(client, clock=clock)
+        self._informers = (
+            informers
+            if informers is not None
+            else SharedInformers(client, clock=clock, transform=without_managed_fields)
+        )
         self._owns_informers = informers is None
         self._clock = clock
         self._client = client

@@ -17,7 +17,8 @@ from kcore.gym import stepping
 from kcore.gym.rewards import Columns, Reward, coefficients, typical_requests
 from kcore.gym.stepping import Aim, Copies, Lens
 from kcore.scheduler import settings as plugin_numbers
-from kcore.scheduler.engine import Decisions, Options
+from kcore.scheduler.decisions import Decisions
+from kcore.scheduler.engine import Options
 from kcore.scheduler.settings import make_scratch, shares_gpus
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Episodes:
         """Compile what the pods demand and keep views of what stays as it is."""
         state = engine.state
         decisions = Decisions(rows, np.zeros(0), np.zeros(0))
-        runnable, profiles = engine.prepare(rows, decisions, Options(preemption="off"))
+        runnable, profiles = engine.prepare(rows, decisions, Options(preemption="off", hosts=False))
         if not len(runnable):
             why = next(iter(decisions.reason.values()), "every pod has a node")
             raise InputError(f"there is no pod to place: {why}", expected="a cluster with pending pods")

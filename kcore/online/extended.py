@@ -12,11 +12,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from kcore.online.extenders import Extender, ExtenderError
+from kcore.online.extenders import Extender, ExtenderError, as_int64
 from kcore.online.mirror import Mirror
 from kcore.scheduler import codes, reasons
-from kcore.scheduler.engine import Decisions, Engine, Options, post_filter_message
+from kcore.scheduler.decisions import Decisions
+from kcore.scheduler.engine import Engine, Options
 from kcore.scheduler.eviction import Candidate, Preemption, Search, best_of, preempt
+from kcore.scheduler.host import CycleError
+from kcore.scheduler.post_filter import post_filter_message
 from kcore.scheduler.profile import Profile
 
 REJECTED: Final = 252  # verdicts of extenders, beside those of codes
@@ -64,6 +67,13 @@ class Extended:
         await self._add_scores(totals)
         result.node[0] = slot = self._best(totals, options)
         result.score[0] = totals[slot]
+        try:
+            engine.reserve_hosts(slot, 0, result)
+        except CycleError as error:
+            result.node[0] = -1
+            result.reason[0] = str(error)
+            result.failed.add(0)
+            return result
         engine.state.forget_nomination(row)
         engine.state.place(row, slot)
         return result
@@ -132,12 +142,12 @@ class Extended:
                 continue
             try:
                 scores = await extender.prioritize(self._pod, nodes)
-            except (ExtenderError, TypeError, ValueError) as error:
+            except ExtenderError as error:
                 log.info("extender %s gives no scores: %s", extender.settings.url_prefix, error)
                 continue
             for name, score in scores.items():
                 if name in nodes:
-                    totals[index[name]] += score
+                    totals[index[name]] = as_int64(totals[index[name]] + score)
 
     def _best(self, totals: dict[int, int], options: Options) -> int:
         most = max(totals.values())
@@ -150,12 +160,13 @@ class Extended:
         engine, state, row = self._engine, self._engine.state, self._row
         text = self._sentence()
         result.reason[0] = text
+        result.rejectors[0] = self._rejectors(profile)
         if options.preemption == "off" or "DefaultPreemption" not in profile.post_filters:
             return
         world = state.world()
         search = Search(
             state, world, engine.settings(profile), engine.scratch(world),
-            {**engine.extension(profile).rejections, **WORDS}, engine.run,
+            {**engine.rejections(profile), **WORDS}, engine.run,
         )  # fmt: skip
         offset = 0.0 if options.random is None else float(options.random.random())
         found = preempt(search, row, profile.preemption, offset, None)
@@ -164,7 +175,7 @@ class Extended:
             chosen = best_of(state, candidates) if candidates else None
             message = "" if candidates else reasons.sentence(state.nodes.alive_count, {})
             found = Preemption(None, message, candidates, chosen)
-        message = post_filter_message(profile, found)
+        message = post_filter_message(profile, found, engine.cycle)
         result.reason[0] = f"{text} {message}" if message else text
         if found.chosen is not None:
             result.preemptions[0] = found.chosen
@@ -173,6 +184,11 @@ class Extended:
         elif found.ineligible is None:
             state.forget_nomination(row)
             result.denied.add(0)
+
+    def _rejectors(self, profile: Profile) -> frozenset[str]:
+        world = self._engine.state.world()
+        verdict = self._engine.scratch(world).verdict[: int(world.nodes.slots[0])]
+        return reasons.rejectors(verdict, {**self._engine.extension(profile).rejections, **WORDS})
 
     def _sentence(self) -> str:
         state = self._engine.state
@@ -183,7 +199,7 @@ class Extended:
         verdict[verdict >= REJECTED] = codes.DEAD
         profile = self._engine.profile_of(self._row)
         assert profile is not None
-        words = self._engine.extension(profile).rejections
+        words = self._engine.rejections(profile)
         counts = reasons.count_reasons(verdict, scratch.detail[:slots], state.nodes.resources.values, words)
         for said, _ in self._failed.values():
             counts[said] += 1

@@ -89,6 +89,14 @@ def rejection(verdict: int, detail: int, resources: Sequence[str], third_party: 
     return _REJECTIONS.get(verdict) or third_party[verdict]
 
 
+def plugin_of(verdict: int) -> str:
+    """The in-tree plugin whose kernel gives the verdict; empty where none does."""
+    if verdict == codes.REJECT_FIT:
+        return "NodeResourcesFit"
+    words = _REJECTIONS.get(verdict)
+    return "" if words is None else words.plugin
+
+
 def count_reasons(
     verdict: U8, detail: I64, resources: Sequence[str], third_party: ThirdParty
 ) -> Counter[str]:
@@ -123,6 +131,15 @@ def is_resolvable(verdict: U8, detail: I64, third_party: ThirdParty) -> np.ndarr
 def helpful(third_party: ThirdParty) -> list[int]:
     """The verdicts, beside that of NodeResourcesFit, whose status code is Unschedulable."""
     return [code for code, words in {**_REJECTIONS, **third_party}.items() if words.code == UNSCHEDULABLE]
+
+
+def rejectors(verdict: U8, third_party: ThirdParty) -> frozenset[str]:
+    """The plugins that rejected nodes, as a queue is to know them: who restricted the node set is NodeAffinity."""
+    found = set()
+    for code in np.flatnonzero(np.bincount(verdict, minlength=256)).tolist():
+        if code not in (codes.PASS, codes.DEAD):
+            found.add("NodeAffinity" if code == codes.OUTSIDE else rejection(code, 0, (), third_party).plugin)
+    return frozenset(found)
 
 
 def plugins_of(

@@ -17,7 +17,8 @@ import numpy as np
 from kcore.api.errors import InputError
 from kcore.scheduler import fields
 from kcore.scheduler.cycle import account_many
-from kcore.scheduler.engine import Decisions, Engine, Options
+from kcore.scheduler.decisions import Decisions
+from kcore.scheduler.engine import Engine, Options
 from kcore.scheduler.ledger import Port
 from kcore.scheduler.plugins.contract import IN_TREE, Depends
 from kcore.scheduler.profile import Profile, SchedulerConfiguration
@@ -150,7 +151,7 @@ def instance_of(
 def _read(engine: Engine, rows: np.ndarray, device: str | None) -> Instance:
     state = engine.state
     decisions = Decisions(rows, np.zeros(0), np.zeros(0))
-    runnable, _ = engine.prepare(rows, decisions, Options(preemption="off"))
+    runnable, _ = engine.prepare(rows, decisions, Options(preemption="off", hosts=False))
     queue = rows[runnable]
     state.world()
     left_out = tuple(_left_out(engine, queue))

@@ -18,7 +18,8 @@ from kcore.api.errors import InputError
 from kcore.cluster import CLOCK_ORDERS, Cluster, Config, configuration_for
 from kcore.scheduler import reasons
 from kcore.scheduler.cycle import bind, select_node, unbind
-from kcore.scheduler.engine import INTERPRETED_MAX, Decisions, Engine, Options
+from kcore.scheduler.decisions import Decisions
+from kcore.scheduler.engine import INTERPRETED_MAX, Engine, Options
 from kcore.scheduler.incremental.batch import KEEP_MIN, POLICY_KEEP_MIN
 from kcore.scheduler.incremental.columns import Touched
 from kcore.scheduler.incremental.placing import REJECTED
@@ -193,7 +194,9 @@ class Simulation:
         result = self._decisions
         result.reason.clear()
         result.untried.clear()
-        runnable, found = self._engine.prepare(self.jobs.rows, result, Options(preemption="off", waits=True))
+        runnable, found = self._engine.prepare(
+            self.jobs.rows, result, Options(preemption="off", waits=True, hosts=False)
+        )
         self._engine.compile_demands(self.jobs.rows)
         used = [profile for profile, positions in found if len(positions)]
         if len(used) > 1:
