@@ -462,11 +462,15 @@ def _old_scaled_down(it: Round) -> Doing:
     down = 0
     for each in old:
         missing = sizes.size(each) - sizes.counted((each,), "availableReplicas")
-        count = min(most - down, missing)
-        if count > 0:
+        if down >= most:
+            break
+        if missing < 0:  # its status is from before it was scaled down: nobody knows how many are available
+            return False
+        if missing:
+            count = min(most - down, missing)
             yield from _scale(it, each, sizes.size(each) - count)
             down += count
-    left = sizes.counted(it.every, "availableReplicas") - least
+    left = sum(map(sizes.available_at_most, it.every)) - least
     for each in sizes.by_age(sizes.active(it.old)):
         count = min(sizes.size(each), left)
         if count > 0:

@@ -73,6 +73,14 @@ def counted(replica_sets: Iterable[Object], name: str) -> int:
     return sum((each.get("status") or {}).get(name, 0) for each in replica_sets)
 
 
+def available_at_most(replica_set: Object) -> int:
+    """Pods that are available, and stay: a status from before it was scaled down counts those that are about to go.
+
+    Upstream counts them, and so may for a moment have fewer available pods than maxUnavailable allows.
+    """
+    return min(size(replica_set), counted((replica_set,), "availableReplicas"))
+
+
 def by_age(replica_sets: Iterable[Object]) -> list[Object]:
     """The oldest first, of one age by name."""
     return sorted(replica_sets, key=lambda each: (created_ms(each), each["metadata"]["name"]))

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
+from kcore.api import status
 from kcore.api.status import ApiError
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.informer import SharedInformers, without_managed_fields
@@ -147,6 +148,8 @@ class Driver:
             answer = await self._asked(action)
         except ApiError as error:
             return error
+        except OSError as error:  # raised, it would leave behind the writes that go on beside it: nobody would wait for them
+            return status.unavailable(str(error) or type(error).__name__)
         self._note(action, answer, written)
         return answer
 

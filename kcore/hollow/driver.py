@@ -41,7 +41,7 @@ from kcore.hollow.actions import (
     Send,
 )
 from kcore.hollow.core import Core
-from kcore.hollow.leases import Leases
+from kcore.hollow.leases import AGAIN, Leases
 from kcore.hollow.stage import APPLY, JSON, NODE, POD, Event, ResourceRef
 
 WORKERS_COUNT: Final = 64  # writes under way at once
@@ -49,10 +49,10 @@ CHANGES_MAX: Final = 256  # that one step takes, so that others in the loop have
 LEASES_MAX: Final = (
     4  # that one worker renews one after the other; the rest go at once, in the same turns of the store
 )
+LEASE_RETRY_SECONDS: Final = 2.0  # until a renewal that was lost is tried again
 CREATES_COUNT: Final = 64  # nodes registered at once
 BOUND: Final = "spec.nodeName!="  # the pods that have a node
 SHARED: Final[Mapping[ResourceRef, str]] = {NODE: "nodes", POD: "pods"}  # as others name them
-AGAIN: Final = frozenset({429, 503, 504})  # codes after which the same may be asked again
 SERVER_TIMEOUT: Final = "ServerTimeout"
 
 log: Final = logging.getLogger("kcore.hollow")
@@ -281,7 +281,9 @@ class Driver:
         while True:
             action = await self._work.get()
             if isinstance(action, Renew):
-                await self._leases.renew(action, self._now_ms())
+                left = await self._leases.renew(action, self._now_ms())
+                if left.names:  # a node must not be taken for dead because one renewal was lost
+                    self._clock.call_later(LEASE_RETRY_SECONDS, functools.partial(self._work.put_nowait, left))
             else:
                 self.take((await self._played(action),))
 

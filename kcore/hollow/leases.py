@@ -14,6 +14,7 @@ from kcore.hollow.times import micro_time_text
 
 NAMESPACE: Final = "kube-node-lease"
 API_VERSION: Final = "coordination.k8s.io/v1"
+AGAIN: Final = frozenset({429, 500, 503, 504})  # codes that are about the server, not about what it was asked
 
 log: Final = logging.getLogger("kcore.hollow")
 
@@ -27,8 +28,9 @@ class Leases:
         self._held: set[str] = set()
         self.renewals = 0
 
-    async def renew(self, wanted: Renew, now_ms: int) -> None:
-        """Each of them says that its node lives; what fails is logged and tried at the next time."""
+    async def renew(self, wanted: Renew, now_ms: int) -> Renew:
+        """Each of them says that its node lives; those of which the server did not hear, to be tried again soon."""
+        left: list[tuple[str, str]] = []
         now = micro_time_text(now_ms)
         body = orjson.dumps({"spec": {"renewTime": now}})
         for name, uid in zip(wanted.names, wanted.uids, strict=True):
@@ -41,9 +43,13 @@ class Leases:
             except ApiError as error:
                 if error.code == 404:
                     self._held.discard(name)
+                elif error.code in AGAIN:
+                    left.append((name, uid))
                 log.info("lease of %s: %s", name, error)
             except OSError as error:
+                left.append((name, uid))
                 log.info("lease of %s: %s", name, error)
+        return Renew(tuple(name for name, _ in left), tuple(uid for _, uid in left))
 
     async def _patch(self, name: str, body: bytes) -> None:
         await self._client.patch("leases", name, body, NAMESPACE, type="merge", api_version=API_VERSION)

@@ -272,6 +272,8 @@ class Scheduler:
             self.queue.delete(key)
             return event | self.mirror.gone(key)
         known = self.queue.get(key)
+        if known is None and self.mirror.is_assumed(key):
+            return event  # it has been bound, and this is from before
         before = known.obj if known is not None else None
         self.queue.put(key, new, now_ms)
         was = nominated_of(before)

@@ -233,6 +233,11 @@ class Mirror:
         held = self._pods[key]
         self._pods[key] = Held(row, held.obj, node, held.template)
 
+    def is_assumed(self, key: str) -> bool:
+        """Whether the pod has been placed, and no watch has shown it on its node yet."""
+        held = self._pods.get(key)
+        return held is not None and bool(held.node) and not held.is_confirmed
+
     def forget(self, key: str, obj: Object) -> None:
         """The pod waits again, as its binding failed; unless a watch has shown it bound, or another has its name by now."""
         held = self._pods.get(key)

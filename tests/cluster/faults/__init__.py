@@ -1,0 +1,1 @@
+"""Real processes of a cluster, killed and stopped amid a rollout."""
