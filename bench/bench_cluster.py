@@ -23,8 +23,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import json
+import signal
 import statistics
 import sys
 import tempfile
@@ -152,8 +154,16 @@ class Round:
         await self.nodes_ready(nodes)
 
     async def nodes_ready(self, nodes: int) -> None:
-        """So many are."""
+        """So many are, and there is an account for pods."""
         await self.view.until(lambda: len(self.view.ready) >= nodes, SECONDS_MAX, f"{nodes} nodes ready")
+        account = self.load.request("GET", "/api/v1/namespaces/default/serviceaccounts/default")
+        give_up = time.perf_counter() + SECONDS_MAX
+        while time.perf_counter() < give_up:
+            with contextlib.suppress(ConnectionError):
+                await self.load.answer(account)
+                return
+            await asyncio.sleep(POLL_SECONDS)
+        raise TimeoutError("there is no service account default")
 
     async def create(self, count: int) -> dict[str, Any]:
         """So many pods were created, at full rate."""
@@ -399,14 +409,17 @@ async def measured(
 def cluster_of(given: argparse.Namespace, name: str, folder: Path) -> Cluster:
     """The cluster of that name."""
     if name == "upstream":
-        from bench.peers.cluster import Upstream
+        from bench.peers.cluster import Separate
 
-        return Upstream(given.peers.resolve(), folder)
+        return Separate(name, given.peers.resolve(), folder)
     return OneProcess(name, ROOT if name == "kcore" else given.tree.resolve(), folder)
 
 
 async def run(given: argparse.Namespace) -> None:
-    """Prints the figures."""
+    """Prints the figures; SIGTERM ends what was started, too."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     names = ["kcore", *(["other"] if given.tree else []), *(["upstream"] if given.peers else [])]
     work = plan(given)
     gc.freeze()

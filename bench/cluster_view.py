@@ -22,11 +22,12 @@ NODES = "/api/v1/nodes"
 
 
 class Stream(asyncio.Protocol):
-    """One watch over HTTP/1.1; every event goes to ``event`` as it comes."""
+    """One watch over HTTP/1.1; every event goes to ``event`` as it comes. ``is_over`` once the server has ended it."""
 
     def __init__(self, request: bytes, event: Callable[[dict[str, Any], float], None]) -> None:
         self.request = request
         self.event = event
+        self.is_over = False
         self.received = bytearray()
         self.line = bytearray()
         self.is_open = False
@@ -61,6 +62,7 @@ class Stream(asyncio.Protocol):
             size = int(self.received[at:end], 16)
             if len(self.received) < end + size + 4:
                 break
+            self.is_over = not size
             self.line += self.received[end + 2 : end + 2 + size]
             at = end + size + 4
         del self.received[:at]
@@ -87,27 +89,44 @@ class View:
         self.ready: dict[str, float] = {}
         self.first_bound: Callable[[], None] | None = None  # called once, at the first binding
         self._streams: list[Stream] = []
+        self._watched: list[tuple[str, Callable[[dict[str, Any], float], None]]] = []
+        self._versions: dict[str, str] = {}
 
     async def open(self, *, listed: bool = True) -> None:
         """What there is was seen, unless not ``listed``, and what changes from now on is."""
         for path, event in ((PODS, self._pod), (NODES, self._node)):
+            self._watched.append((path, event))
             found = await self.load.answer(self.load.request("GET", path if listed else f"{path}?limit=1"))
             for item in found["items"] if listed else ():
                 event({"type": "ADDED", "object": item}, time.perf_counter())
-            version = found["metadata"]["resourceVersion"]
-            target = f"{path}?watch=1&timeoutSeconds={WATCH_SECONDS_MAX}&resourceVersion={version}"
-            request = self.load.request("GET", target)
-            _, stream = await asyncio.get_running_loop().create_connection(
-                partial(Stream, request, event),
-                self.load.host, self.load.port, ssl=self.load.tls,
-            )  # fmt: skip
-            self._streams.append(stream)
+            self._streams.append(await self._stream(path, event, found["metadata"]["resourceVersion"]))
+
+    async def _stream(
+        self, path: str, event: Callable[[dict[str, Any], float], None], version: str
+    ) -> Stream:
+        """A watch from there on."""
+        target = f"{path}?watch=1&timeoutSeconds={WATCH_SECONDS_MAX}&resourceVersion={version}"
+        _, stream = await asyncio.get_running_loop().create_connection(
+            partial(Stream, self.load.request("GET", target), partial(self._event, path, event)),
+            self.load.host, self.load.port, ssl=self.load.tls,
+        )  # fmt: skip
+        self._versions[path] = version
+        return stream
+
+    def _event(
+        self, path: str, event: Callable[[dict[str, Any], float], None], seen: dict[str, Any], now: float
+    ) -> None:
+        if seen["type"] == "ERROR":
+            raise ConnectionError(str(seen["object"]))
+        self._versions[path] = seen["object"]["metadata"]["resourceVersion"]
+        event(seen, now)
 
     def close(self) -> None:
         """Nothing more is seen."""
         for stream in self._streams:
             stream.close()
         self._streams.clear()
+        self._watched.clear()
 
     async def until(self, holds: Callable[[], bool], seconds_max: float, what: str) -> None:
         """That holds, or TimeoutError says what did not; ConnectionError where the watch has ended."""
@@ -120,8 +139,12 @@ class View:
     async def _until(self, holds: Callable[[], bool], seconds_max: float) -> bool:
         give_up = time.perf_counter() + seconds_max
         while not holds():
-            for stream in self._streams:
-                if stream.failure is not None:
+            for number, stream in enumerate(self._streams):
+                if stream.is_over:  # kube-apiserver ends watches that it takes to be slow
+                    stream.close()
+                    path, event = self._watched[number]
+                    self._streams[number] = await self._stream(path, event, self._versions[path])
+                elif stream.failure is not None:
                     raise stream.failure
             if time.perf_counter() > give_up:
                 return False
@@ -130,8 +153,6 @@ class View:
 
     def _pod(self, event: dict[str, Any], now: float) -> None:
         kind, pod = event["type"], event["object"]
-        if kind == "ERROR":
-            raise ConnectionError(str(pod))
         name = pod["metadata"].get("name")
         if kind == "BOOKMARK":
             return

@@ -343,7 +343,12 @@ class Load:
         return {"closed": len(self.watchers)}
 
     async def answer(self, request: bytes) -> dict[str, Any]:
-        """What one request on a connection of its own is answered with, an object; ConnectionError for a Status of failure."""
+        """What one request on a connection of its own is answered with, an object; ConnectionError for a failure."""
+        found: dict[str, Any] = orjson.loads(await self.content(request))
+        return found
+
+    async def content(self, request: bytes) -> bytes:
+        """The same as it came."""
         reader, writer = await asyncio.open_connection(self.host, self.port, ssl=self.tls)
         writer.write(request)
         head = (await reader.readuntil(HEAD_END)).lower()
@@ -360,8 +365,7 @@ class Load:
             body = gzip.decompress(body)
         if head[9:10] != b"2":
             raise ConnectionError(body.decode(errors="replace"))
-        found: dict[str, Any] = orjson.loads(body)
-        return found
+        return body
 
     async def watched(self) -> dict[str, Any]:
         """All events have come; the watches are closed."""
