@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -181,5 +181,3 @@ class Server:
         """Somebody sets the clock of its machine."""
         self.skew_s += seconds
         self.process.skew_s = self.skew_s
-
-

@@ -15,7 +15,9 @@ NAMES: Final = tuple(story.name for story in stories.ALL)
 STORIES_MAX: Final = 4  # in one run
 
 
-def scenario(seed: int, *, only_stories: Sequence[str] = (), only_strikes: Sequence[str] = (), **more: Any) -> Scenario:
+def scenario(
+    seed: int, *, only_stories: Sequence[str] = (), only_strikes: Sequence[str] = (), **more: Any
+) -> Scenario:
     """The scenario of that seed."""
     chance = random.Random(f"scenario {seed}")
     chosen = chance.sample(stories.ALL, chance.randint(1, STORIES_MAX))
