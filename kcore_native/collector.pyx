@@ -1,4 +1,4 @@
-"""Trees of JSON that the garbage collector need not walk."""
+"""Trees of JSON that the garbage collector need not walk, and whose equal parts are kept once."""
 
 from cpython.dict cimport PyDict_Next
 from cpython.ref cimport PyObject
@@ -31,3 +31,85 @@ def untracked(value):
     """
     _untrack(value)
     return value
+
+
+cdef class Sharing:
+    """Parts that many trees have in common, each kept once: equal texts, and dicts and lists that are equal.
+
+    A part is kept from its second sight on, ``parts_max`` of them; then all are forgotten and found anew.
+    """
+
+    cdef dict _texts
+    cdef dict _parts
+    cdef set _once
+    cdef Py_ssize_t _parts_max
+    cdef bint _is_kept
+
+    def __init__(self, Py_ssize_t parts_max=1 << 16):
+        self._texts = {}
+        self._parts = {}
+        self._once = set()
+        self._parts_max = parts_max
+
+    def shared(self, value):
+        """The tree, changed in place: parts of it that were met before are those that were met. No part may be changed later."""
+        if len(self._parts) > self._parts_max or len(self._texts) > self._parts_max:
+            self._parts.clear()
+            self._texts.clear()
+        if len(self._once) > 8 * self._parts_max:
+            self._once.clear()
+        self._part(value)
+        return value
+
+    cdef object _part(self, object value):
+        """What is kept for it, itself where nothing is; ``_is_kept`` tells which."""
+        cdef list key
+        cdef bint is_kept = True
+        cdef Py_ssize_t at = 0
+        cdef PyObject *name
+        cdef PyObject *found
+        if PyDict_CheckExact(value):
+            key = [dict]
+            while PyDict_Next(value, &at, &name, &found):
+                item = <object>found
+                part = self._part(item)
+                if part is not item:
+                    (<dict>value)[<object>name] = part
+                is_kept &= self._is_kept
+                key.append(<object>name)
+                key.append(_sign(part))
+        elif PyList_CheckExact(value):
+            key = [list]
+            for at in range(len(<list>value)):
+                item = (<list>value)[at]
+                part = self._part(item)
+                if part is not item:
+                    (<list>value)[at] = part
+                is_kept &= self._is_kept
+                key.append(_sign(part))
+        else:
+            self._is_kept = True
+            return self._texts.setdefault(value, value) if type(value) is str else value
+        if not is_kept:
+            self._is_kept = False
+            return value
+        whole = tuple(key)
+        kept = self._parts.get(whole)
+        if kept is None:
+            number = hash(whole)
+            self._is_kept = number in self._once
+            if not self._is_kept:
+                self._once.add(number)
+                return value
+            kept = self._parts[whole] = value
+        self._is_kept = True
+        return kept
+
+
+cdef object _sign(object part):
+    """What tells it from others: a text is itself, what is kept once is its place, and true is not 1."""
+    if type(part) is str or part is None:
+        return part
+    if PyDict_CheckExact(part) or PyList_CheckExact(part):
+        return <Py_ssize_t><void *>part
+    return (type(part), repr(part) if type(part) is float else part)  # 0.0 is not -0.0

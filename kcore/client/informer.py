@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Final
@@ -19,6 +20,11 @@ from kcore.client.calls import Object
 from kcore.client.reflector import Reflector, Transform
 from kcore.client.store import Change, IndexFunction, Store
 from kcore.clock import REAL, Clock, Timed
+from kcore_native.collector import Sharing
+
+SETTLED_SECONDS: Final = 2.0  # after which an object is taken for one that stays
+SETTLED_COUNT: Final = 50  # of those that share their parts in one turn
+SETTLING_SECONDS: Final = 0.05  # from turn to turn
 
 Listener = Callable[[Object | None, Object | None], None]
 BatchListener = Callable[[Sequence[Change]], None]
@@ -44,6 +50,7 @@ class Informer:
 
     ``transform`` is given each object before it is kept and returns what is to be kept (client-go's SetTransform).
     ``resync_seconds``: listeners are told of every object again that often, old and new being the same; 0: never.
+    ``sharing``: objects that stay have their equal parts in common by it, which leaves a quarter of a pod in memory.
     Reading is for the event loop that it was started in.
     """
 
@@ -59,9 +66,13 @@ class Informer:
         indexers: Mapping[str, IndexFunction] | None = None,
         resync_seconds: float = 0.0,
         transform: Transform | None = None,
+        sharing: Sharing | None = None,
         clock: Clock = REAL,
     ) -> None:
         self.resource = resource
+        self._sharing = sharing
+        self._unsettled: deque[tuple[float, str]] = deque()  # since when, key
+        self._settling: Timed | None = None
         self._store = Store(indexers)
         self._reflector = Reflector(
             client, resource, self, api_version=api_version, namespace=namespace,
@@ -96,9 +107,10 @@ class Informer:
     async def stop(self) -> None:
         """It watches no more; what it knows stays readable."""
         task, self._task = self._task, None
-        if self._resync is not None:
-            self._resync.cancel()
-            self._resync = None
+        for timer in (self._resync, self._settling):
+            if timer is not None:
+                timer.cancel()
+        self._resync = self._settling = None
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
@@ -188,6 +200,7 @@ class Informer:
         """What there is now, from a list."""
         self._told(self._store.replace(objects))
         self._synced.set()
+        self._settle_later(objects)
 
     def apply(self, events: Sequence[tuple[str, str, Object]]) -> None:
         """Events of a watch, in order, as (type, key, object)."""
@@ -198,6 +211,28 @@ class Informer:
             else:
                 store.put(key, obj, changes)
         self._told(changes)
+        self._settle_later(key for kind, key, _ in events if kind != "DELETED")
+
+    def _settle_later(self, keys: Iterable[str]) -> None:
+        if self._sharing is None:
+            return
+        now_s = self._clock.monotonic_s()
+        self._unsettled.extend((now_s, key) for key in keys)
+        if self._settling is None and self._unsettled:
+            self._settling = self._clock.call_later(SETTLED_SECONDS, self._settle)
+
+    def _settle(self) -> None:
+        """Some objects that have stayed for a while share what they have in common with others."""
+        unsettled, objects = self._unsettled, self._store.objects
+        assert self._sharing is not None
+        before_s = self._clock.monotonic_s() - SETTLED_SECONDS
+        for _ in range(min(SETTLED_COUNT, len(unsettled))):
+            if unsettled[0][0] > before_s:
+                break
+            obj = objects.get(unsettled.popleft()[1])
+            if obj is not None:
+                self._sharing.shared(obj)
+        self._settling = self._clock.call_later(SETTLING_SECONDS, self._settle) if unsettled else None
 
     def _set_resync(self) -> None:
         if self._resync_seconds > 0:
@@ -217,7 +252,7 @@ def without_managed_fields(obj: Object) -> Object:
 class SharedInformers:
     """One informer for each resource, namespace and selectors of a process; ``async with`` starts and stops them all.
 
-    ``transform`` is that of every informer that is asked for without one.
+    ``transform`` is that of every informer that is asked for without one. ``is_sparing``: objects share their equal parts.
     """
 
     def __init__(
@@ -225,10 +260,12 @@ class SharedInformers:
         client: AsyncClient,
         *,
         transform: Transform | None = None,
+        is_sparing: bool = False,
         clock: Clock = REAL,
         resync_seconds: float = 0.0,
     ) -> None:
         self.client = client
+        self._sharing = Sharing() if is_sparing else None
         self._transform = transform
         self._clock = clock
         self._resync_seconds = resync_seconds
@@ -267,7 +304,7 @@ class SharedInformers:
                 self.client, resource, api_version=api_version, namespace=namespace,
                 label_selector=label_selector, field_selector=field_selector, indexers=indexers,
                 transform=transform if transform is not None else self._transform,
-                resync_seconds=self._resync_seconds, clock=self._clock,
+                sharing=self._sharing, resync_seconds=self._resync_seconds, clock=self._clock,
             )  # fmt: skip
             if self._is_started:
                 found.start()

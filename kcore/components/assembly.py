@@ -54,7 +54,7 @@ class Components:
         self._calls: list[LocalCalls] = []
         self._others: dict[str, AsyncClient] = {}
         self._informers = SharedInformers(
-            self._client("kcore", "kcore-admin"), transform=without_managed_fields
+            self._client("kcore", "kcore-admin"), transform=without_managed_fields, is_sparing=True
         )
         self._hollow: HollowSettings | None = None
         self._metrics: LocalGroup | None = None

@@ -65,7 +65,7 @@ class Driver:
         self._informers = (
             informers
             if informers is not None
-            else SharedInformers(client, clock=clock, transform=without_managed_fields)
+            else SharedInformers(client, clock=clock, transform=without_managed_fields, is_sparing=True)
         )
         self._owns_informers = informers is None
         self._clock = clock

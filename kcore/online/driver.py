@@ -83,7 +83,7 @@ class Scheduler:
         self._informers = (
             informers
             if informers is not None
-            else SharedInformers(client, clock=clock, transform=without_managed_fields)
+            else SharedInformers(client, clock=clock, transform=without_managed_fields, is_sparing=True)
         )
         self._owns_informers = informers is None
         self._configuration = configuration if configuration is not None else default_configuration()
@@ -133,7 +133,7 @@ class Scheduler:
         for resource in ("nodes", "pods", *OTHERS):
             informer = self._informers.informer(resource)
             registration = informer.add_batch_listener(
-                lambda changes, resource=resource: self._noted(resource, changes)  # type: ignore[misc]
+                lambda changes, resource=resource: self._noted(resource, changes)
             )
             self._registrations.append(registration.remove)
         for recorder in self._recorders.values():
@@ -240,7 +240,9 @@ class Scheduler:
             elif resource != "nodes":
                 events.add(self.mirror.changed(resource, change.old, change.new))
                 if resource in CLAIM_RESOURCES:
-                    claims.add(key_of(change.new or change.old))
+                    obj = change.new if change.new is not None else change.old
+                    assert obj is not None
+                    claims.add(key_of(obj))
         event = functools.reduce(operator.or_, events, Event.NONE)
         if event:
             self.queue.happened(event, now_ms, came, claims=frozenset(claims))

@@ -347,13 +347,18 @@ def test_until_kernels_are_compiled_few_pods_are_decided_at_once(monkeypatch: py
         monkeypatch.setattr(driver, "JIT", True)
         compiled: list[Any] = []
         monkeypatch.setattr(driver, "compile_kernels", compiled.append)
+
+        async def beside() -> None:
+            compiled.append("beside")
+
+        monkeypatch.setattr(driver, "compile_beside", beside)
         monkeypatch.setattr(driver, "Engine", lambda state, configuration, compiled: scheduler._engine)
         put(cluster, node("a", pods="99"), *(pod(f"p{number}", cpu="1m") for number in range(40)))
         assert scheduler.step()
         assert scheduler.queue.counts["active"] == 30
         assert scheduler.compiling is not None
         await scheduler.compiling
-        assert compiled == [scheduler._configuration]
+        assert compiled == ["beside", scheduler._configuration]
         await cluster.settle()
         assert len(cluster.writes.bound) == 40
 
