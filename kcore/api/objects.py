@@ -223,6 +223,7 @@ class PodStatus(_Object):
     init_container_statuses: list[ContainerStatus] | None = None
     resources: Resources | None = None
     allocated_resources: dict[str, Quantity] | None = None
+    resource_claim_statuses: list[dict[str, Any]] | None = None
 
 
 class Pod(_Object):
@@ -334,7 +335,7 @@ class PodColumns(Struct, gc=False, kw_only=True):
 
 
 class StorageMeta(_Object):
-    """The metadata of the objects that volumes are made of; here annotations count."""
+    """The metadata of the objects that volumes and devices are made of; here annotations count."""
 
     name: str = ""
     generate_name: str = ""
@@ -469,6 +470,27 @@ class VolumeAttachment(_Object):
     spec: VolumeAttachmentSpec = field(default_factory=VolumeAttachmentSpec)
 
 
+class ResourceSlice(_Object):
+    metadata: StorageMeta = field(default_factory=StorageMeta)
+    spec: dict[str, Any] = field(default_factory=dict)
+
+
+class DeviceClass(_Object):
+    metadata: StorageMeta = field(default_factory=StorageMeta)
+    spec: dict[str, Any] = field(default_factory=dict)
+
+
+class ResourceClaim(_Object):
+    metadata: StorageMeta = field(default_factory=StorageMeta)
+    spec: dict[str, Any] = field(default_factory=dict)
+    status: dict[str, Any] = field(default_factory=dict)
+
+
+class ResourceClaimTemplate(_Object):
+    metadata: StorageMeta = field(default_factory=StorageMeta)
+    spec: dict[str, Any] = field(default_factory=dict)
+
+
 class ClusterObjects(Struct, gc=False, kw_only=True):
     """Everything that a scheduling run is told about the cluster, decoded, in file order.
 
@@ -496,3 +518,6 @@ class ClusterObjects(Struct, gc=False, kw_only=True):
     csi_drivers: list[CSIDriver] = field(default_factory=list)
     csi_storage_capacities: list[CSIStorageCapacity] = field(default_factory=list)
     volume_attachments: list[VolumeAttachment] = field(default_factory=list)
+    resource_slices: list[ResourceSlice] = field(default_factory=list)
+    device_classes: list[DeviceClass] = field(default_factory=list)
+    resource_claims: list[ResourceClaim] = field(default_factory=list)

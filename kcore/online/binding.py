@@ -88,6 +88,11 @@ class BindingPlugins:
     def __bool__(self) -> bool:
         return bool(self._any)
 
+    @property
+    def decides(self) -> bool:
+        """Whether one of them may be asked before the next pod may be looked at."""
+        return bool(self._first)
+
     def concern(self, pod: Object) -> bool:
         """Whether one of them has a part in the binding of the pod."""
         return any(concerns(one, pod) for one in self._any)

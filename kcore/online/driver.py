@@ -24,23 +24,28 @@ from kcore.clock import REAL, Clock, Timed
 from kcore.kernel import JIT, is_cached, mark_cached
 from kcore.online.binder import Binder, Placed
 from kcore.online.binding import BindingPlugins, Named
+from kcore.online.claims import ClaimBinder
 from kcore.online.compiling import compile_beside, compile_kernels
 from kcore.online.debugger import dump, mismatches
+from kcore.online.devices import DEVICES
 from kcore.online.events import Event, label_of
 from kcore.online.evictions import Evictions
 from kcore.online.extended import Extended
 from kcore.online.extenders import Extender, ExtenderError
 from kcore.online.metrics import ERROR, QUEUES, UNSCHEDULABLE, Gauges, Metrics
-from kcore.online.mirror import SPREADING, Mirror, rows_of
+from kcore.online.mirror import CLAIM_RESOURCES, SPREADING, Mirror, rows_of
 from kcore.online.own_plugins import DEFAULT_NAME, Handle, OwnPlugins
 from kcore.online.permits import WaitingPods
 from kcore.online.queue import ACTIVE, IN_FLIGHT, INITIAL_BACKOFF_MS, MAX_BACKOFF_MS, SchedulingQueue, Waiting
 from kcore.online.statuses import Statuses
+from kcore.online.storage import STORAGE
+from kcore.online.volumes import VolumeBinder
 from kcore.online.writing import nominated_of
 from kcore.scheduler.config import default_configuration
 from kcore.scheduler.decisions import Decisions
 from kcore.scheduler.engine import Engine, Options
 from kcore.scheduler.eviction import Candidate
+from kcore.scheduler.host_cycle import unreserve
 from kcore.scheduler.profile import SchedulerConfiguration
 
 BATCH: Final = 1_000  # pods decided without giving way to what else the loop has to do
@@ -49,7 +54,7 @@ EXTENDED_BATCH: Final = (
     50  # the same where others are asked, pod by pod: extenders, plugins at reserve and permit
 )
 COMPILED_FROM: Final = 20_000  # pods that wait times nodes, from which Numba is worth being loaded; no more are decided at once without
-OTHERS: Final = (*SPREADING, "namespaces", "poddisruptionbudgets.policy")
+OTHERS: Final = (*SPREADING, "namespaces", "poddisruptionbudgets.policy", *STORAGE, *DEVICES)
 ENDED: Final = ("Succeeded", "Failed")
 
 log: Final = logging.getLogger("kcore.scheduler")
@@ -90,12 +95,18 @@ class Scheduler:
         self._own = OwnPlugins(self._configuration, handle)
         self.queue = SchedulingQueue(
             initial_backoff_ms=initial_backoff_ms, max_backoff_ms=max_backoff_ms, told=self.metrics.queued,
-            gate=self._own.gate, rank=self._own.rank, registered=self._own.registered,
+            gate=self._gate, rank=self._own.rank, registered=self._own.registered,
         )  # fmt: skip
         self.mirror = Mirror(self._unreadable)
         self._engine = Engine(self.mirror.state, self._configuration, compiled=False)
         self._extenders = tuple(Extender(one) for one in self._configuration.extenders)
-        by_name = {one.name: one for one in plugins}
+        self._volumes = VolumeBinder(
+            client, self.mirror, clock,
+            {one.scheduler_name: one.volume_binding.bind_timeout_seconds for one in self._configuration.profiles},
+        )  # fmt: skip
+        self._claims = ClaimBinder(client, self.mirror.state.devices, clock, self._waits_for_devices)
+        in_tree: tuple[Named, ...] = (self._volumes, self._claims)
+        by_name = {one.name: one for one in (*in_tree, *plugins)}
         binding = {
             profile.scheduler_name: BindingPlugins(profile, {**by_name, **self._own.of(profile)})
             for profile in self._configuration.profiles
@@ -210,6 +221,7 @@ class Scheduler:
         started_s = self.clock.monotonic_s()
         events: set[Event] = set()
         came: list[Any] = []
+        claims: set[str] = set()
         now_ms = self._now_ms()
         # Nodes first: a pod that came with its node finds it.
         for resource, change in changes:
@@ -222,14 +234,15 @@ class Scheduler:
                 if found is Event.POD_ASSIGNED or found & Event.POD_ASSIGNED:
                     came.append(change.new)
             elif resource != "nodes":
-                obj = change.new if change.new is not None else change.old
-                assert obj is not None
-                events.add(self.mirror.other(resource, key_of(obj), change.new))
+                events.add(self.mirror.changed(resource, change.old, change.new))
+                if resource in CLAIM_RESOURCES:
+                    claims.add(key_of(change.new or change.old or {}))
         event = functools.reduce(operator.or_, events, Event.NONE)
         if event:
-            self.queue.happened(event, now_ms, came)
+            self.queue.happened(event, now_ms, came, claims=frozenset(claims))
         labels = Counter(label_of(resource, change.old, change.new) for resource, change in changes)
         self.metrics.handled(self.clock.monotonic_s() - started_s, labels)
+        self._volumes.look()
 
     def _pod(self, change: Change, now_ms: int) -> Event:
         event = Event.NONE
@@ -267,6 +280,10 @@ class Scheduler:
 
     def _is_ours(self, pod: Object) -> bool:
         return pod["spec"].get("schedulerName", DEFAULT_NAME) in self._recorders
+
+    def _gate(self, pod: Object) -> str:
+        """The plugin at preEnqueue that keeps the pod from being tried; empty where none does."""
+        return self._own.gate(pod) or self._claims.gate(pod, self._configuration.profile(self.name_of(pod)))
 
     # -- the loop ---------------------------------------------------------------------------------------------------
     async def _run(self) -> None:
@@ -357,6 +374,7 @@ class Scheduler:
             self._undecided(known, str(error), began_s)
             return
         if self.queue.get(known.key) is not known:
+            unreserve(decisions.reservations.get(0, ()))
             return
         for placed in self._follow(decisions, {row: known}, began_s):
             await self.binder.enter(placed)
@@ -418,7 +436,12 @@ class Scheduler:
             if slot >= 0:
                 node = names(slot)
                 self.mirror.assumed(row, node)
+                if position in decisions.reservations:
+                    rest = self._claims.keep(known.obj, decisions.reservations[position])
+                    self._volumes.keep(known.obj, rest)
                 placed.append(Placed(known, node, now_s - seconds))
+            elif position in decisions.failed:
+                self._undecided(known, decisions.reason[position], began_s)
             else:
                 self._refused(known, position, decisions, now_ms)
                 self.metrics.attempted(UNSCHEDULABLE, self.name_of(known.obj), seconds)
@@ -436,6 +459,8 @@ class Scheduler:
         elif position in decisions.denied:
             node = ""
         self.spawn(self._told(known, reason, node, victims))
+        for claim in self.mirror.state.devices.taken_up():
+            self.spawn(self._claims.deallocate(claim))
 
     def _victims(self, chosen: Candidate) -> tuple[str, list[str]]:
         state = self.mirror.state
@@ -446,6 +471,10 @@ class Scheduler:
     def recorder_of(self, pod: Object) -> SeriesRecorder:
         """Who notes what becomes of pods of that profile."""
         return self._recorders[pod["spec"].get("schedulerName", DEFAULT_NAME)]
+
+    def _waits_for_devices(self, pod: Object, node: str) -> None:
+        note = f"waiting for binding conditions for device on node {node}"
+        self.recorder_of(pod).event(pod, "Normal", "BindingConditionsPending", "Scheduling", note)
 
     # -- writes -----------------------------------------------------------------------------------------------------
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

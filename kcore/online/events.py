@@ -37,11 +37,27 @@ class Event(IntFlag):
     POD_SCALED_DOWN = 256
     NAMESPACE_LABEL = 512
     NODE_IMAGES = 1024
-    ALL = 2047
+    CLAIM_ADD = 1 << 11
+    CLAIM_UPDATE = 1 << 12
+    VOLUME = 1 << 13
+    VOLUME_ZONE = 1 << 14
+    CLASS = 1 << 15
+    CLASS_WAITS = 1 << 16
+    CSI_NODE = 1 << 17
+    CSI_LIMIT = 1 << 18
+    CSI_CAPACITY = 1 << 19
+    ATTACHMENT_GONE = 1 << 20
+    RESOURCE_CLAIM = 1 << 21
+    DEVICE = 1 << 22
+    DEVICE_FREED = 1 << 23
+    ALL = (1 << 24) - 1
 
 
 GATES: Final = "SchedulingGates"
 FREED: Final = Event.POD_GONE | Event.POD_SCALED_DOWN
+CLAIMS: Final = Event.CLAIM_ADD | Event.CLAIM_UPDATE
+OWN_CLAIMS: Final = CLAIMS | Event.RESOURCE_CLAIM
+"""Events that help no pod but those that use the claim."""
 REGISTERED: Final = {
     "NodeResourcesFit": FREED | Event.NODE_ADD | Event.NODE_ALLOCATABLE,
     "NodeAffinity": Event.NODE_ADD | Event.NODE_LABEL,
@@ -53,17 +69,40 @@ REGISTERED: Final = {
     | Event.NODE_LABEL | Event.NODE_TAINT,
     "InterPodAffinity": Event.POD_ASSIGNED | Event.POD_GONE | Event.POD_LABEL | Event.NODE_ADD | Event.NODE_LABEL
     | Event.NAMESPACE_LABEL,
+    "VolumeRestrictions": Event.POD_GONE | Event.NODE_ADD | Event.CLAIM_ADD,
+    "NodeVolumeLimits": Event.CSI_LIMIT | Event.POD_GONE | Event.CLAIM_ADD | Event.ATTACHMENT_GONE,
+    "VolumeBinding": Event.CLASS | CLAIMS | Event.VOLUME | Event.NODE_ADD | Event.NODE_LABEL | Event.CSI_NODE
+    | Event.CSI_CAPACITY,
+    "VolumeZone": Event.CLASS_WAITS | Event.NODE_ADD | Event.NODE_LABEL | CLAIMS | Event.VOLUME_ZONE,
+    "DynamicResources": Event.NODE_ADD | Event.NODE_LABEL | Event.NODE_ALLOCATABLE | Event.RESOURCE_CLAIM | Event.DEVICE
+    | Event.DEVICE_FREED,
     "NoNodes": Event.NODE_ADD,
     GATES: Event.NONE,  # nothing but a change of the pod itself
 }  # fmt: skip
 
-RESOURCES: Final = {"nodes": "Node", "namespaces": "Namespace"}
+RESOURCES: Final = {
+    "nodes": "Node", "namespaces": "Namespace", "persistentvolumes": "PersistentVolume",
+    "persistentvolumeclaims": "PersistentVolumeClaim", "csinodes.storage.k8s.io": "storage.k8s.io/CSINode",
+    "csidrivers.storage.k8s.io": "storage.k8s.io/CSIDriver", "storageclasses.storage.k8s.io": "storage.k8s.io/StorageClass",
+    "volumeattachments.storage.k8s.io": "storage.k8s.io/VolumeAttachment",
+    "csistoragecapacities.storage.k8s.io": "storage.k8s.io/CSIStorageCapacity",
+    "resourceclaims.resource.k8s.io": "resource.k8s.io/ResourceClaim",
+    "resourceslices.resource.k8s.io": "resource.k8s.io/ResourceSlice", "deviceclasses.resource.k8s.io": "resource.k8s.io/DeviceClass",
+}  # fmt: skip
+"""What upstream calls the resources whose changes may help a pod."""
 BY_NAME: Final = {
     "Node/Add": Event.NODE_ADD, "Node/Delete": Event.NODE_DELETE, "Node/UpdateNodeAllocatable": Event.NODE_ALLOCATABLE,
     "Node/UpdateNodeLabel": Event.NODE_LABEL, "Node/UpdateNodeTaint": Event.NODE_TAINT,
     "Node/Update": Event.NODE_ALLOCATABLE | Event.NODE_LABEL | Event.NODE_TAINT | Event.NODE_IMAGES,
     "Pod/Add": Event.POD_ASSIGNED, "Pod/Delete": Event.POD_GONE, "Pod/UpdatePodLabel": Event.POD_LABEL,
     "Pod/UpdatePodScaleDown": Event.POD_SCALED_DOWN, "Namespace/Update": Event.NAMESPACE_LABEL,
+    "PersistentVolumeClaim/Add": Event.CLAIM_ADD, "PersistentVolumeClaim/Update": Event.CLAIM_UPDATE,
+    "PersistentVolume/Add": Event.VOLUME, "PersistentVolume/Update": Event.VOLUME,
+    "StorageClass/Add": Event.CLASS, "StorageClass/Update": Event.CLASS,
+    "ResourceClaim/Add": Event.RESOURCE_CLAIM, "ResourceClaim/Update": Event.RESOURCE_CLAIM | Event.DEVICE_FREED,
+    "ResourceSlice/Add": Event.DEVICE, "ResourceSlice/Update": Event.DEVICE,
+    "DeviceClass/Add": Event.DEVICE, "DeviceClass/Update": Event.DEVICE,
+    "CSINode/Add": Event.CSI_NODE, "CSINode/Update": Event.CSI_NODE | Event.CSI_LIMIT,
 }  # fmt: skip
 """Events as a user's plugin names them."""
 
@@ -86,6 +125,12 @@ _NAMES: Final = {
     Event.POD_ASSIGNED: "AssignedPodAdd", Event.POD_GONE: "AssignedPodDelete",
     Event.POD_LABEL: "AssignedPodUpdatePodLabel", Event.POD_SCALED_DOWN: "AssignedPodUpdatePodScaleDown",
     Event.NAMESPACE_LABEL: "NamespaceUpdate", Event.NODE_IMAGES: "NodeUpdate",
+    Event.CLAIM_ADD: "PersistentVolumeClaimAdd", Event.CLAIM_UPDATE: "PersistentVolumeClaimUpdate",
+    Event.VOLUME: "PersistentVolumeUpdate", Event.VOLUME_ZONE: "PersistentVolumeAdd", Event.CLASS: "StorageClassAdd",
+    Event.CLASS_WAITS: "StorageClassAdd", Event.CSI_NODE: "CSINodeAdd", Event.CSI_LIMIT: "CSINodeUpdate",
+    Event.CSI_CAPACITY: "CSIStorageCapacityUpdate", Event.ATTACHMENT_GONE: "VolumeAttachmentDelete",
+    Event.RESOURCE_CLAIM: "ResourceClaimUpdate", Event.DEVICE: "ResourceSliceUpdate",
+    Event.DEVICE_FREED: "ResourceClaimUpdate",
 }  # fmt: skip
 
 
@@ -137,6 +182,25 @@ def is_wanted(wanted: Wanted | None, namespace: str, labels: Mapping[str, str]) 
     )
 
 
+def uses_claim(pod: Object, keys: Collection[str]) -> bool:
+    """Whether the pod uses one of these claims (NAMESPACE/NAME), be it by name or made for it."""
+    metadata = pod["metadata"]
+    for volume in pod["spec"].get("volumes") or ():
+        name = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+        if name is None and "ephemeral" in volume:
+            name = f"{metadata['name']}-{volume['name']}"
+        if name is not None and f"{metadata.get('namespace')}/{name}" in keys:
+            return True
+    made = {
+        one.get("name"): one.get("resourceClaimName")
+        for one in (pod.get("status") or {}).get("resourceClaimStatuses") or ()
+    }
+    return any(
+        f"{metadata.get('namespace')}/{one.get('resourceClaimName') or made.get(one.get('name'))}" in keys
+        for one in pod["spec"].get("resourceClaims") or ()
+    )
+
+
 def of_node(old: Object | None, new: Object | None) -> Event:
     """What a change of a node is."""
     if old is None or new is None:
@@ -158,13 +222,15 @@ def of_node(old: Object | None, new: Object | None) -> Event:
 
 
 def label_of(resource: str, old: Object | None, new: Object | None) -> str:
-    """What a change that a watch shows is called in upstream's ``event_handling_duration_seconds``."""
+    """What a change that a watch shows is called in upstream's ``event_handling_duration_seconds``; empty if nothing."""
     obj = new if new is not None else old
     assert obj is not None
     if resource == "pods":
         what = "AssignedPod" if obj["spec"].get("nodeName") else "UnschedulablePod"
+    elif resource in RESOURCES:
+        what = RESOURCES[resource]
     else:
-        what = RESOURCES.get(resource, resource)
+        return ""
     return what + ("Delete" if new is None else "Add" if old is None else "Update")
 
 

@@ -25,7 +25,10 @@ from kcore.api.objects import (
     Service,
     StatefulSet,
 )
+from kcore.client.store import key_of
+from kcore.online.devices import CLAIMS, DEVICES, DeviceMirror
 from kcore.online.events import Event, of_node
+from kcore.online.storage import STORAGE, StorageMirror
 from kcore.scheduler.pods import parse_start
 from kcore.scheduler.state import State
 
@@ -34,6 +37,8 @@ T = TypeVar("T")
 GONE_ROWS_MAX: Final = (
     100_000  # of pods that are no more, beyond as many as there are: then the state is made anew
 )
+
+CLAIM_RESOURCES: Final = ("persistentvolumeclaims", CLAIMS)
 
 TEMPLATES_MAX: Final = 10_000  # pods that are alike but for their names are read once; then all are forgotten
 
@@ -63,6 +68,8 @@ class Mirror:
     def __init__(self, tell: Callable[[str, InputError], None]) -> None:
         self._tell = tell
         self.state = State()
+        self.storage = StorageMirror(self.state.storage, tell)
+        self.devices = DeviceMirror(self.state.devices, tell)
         self._pods: dict[str, Held] = {}
         self._by_row: dict[int, str] = {}
         self._homeless: dict[
@@ -203,7 +210,9 @@ class Mirror:
             self._templates[template] = (row, pod)
             return row
         like, exemplar = known
-        metadata = msgspec.structs.replace(exemplar.metadata, name=obj["metadata"]["name"])
+        metadata = msgspec.structs.replace(
+            exemplar.metadata, name=obj["metadata"]["name"], uid=obj["metadata"].get("uid", "")
+        )
         return self.state.add_alike(like, msgspec.structs.replace(exemplar, metadata=metadata))
 
     def _renominate(self, held: Held, obj: Object) -> None:
@@ -311,6 +320,17 @@ class Mirror:
         self.state.remove_soon(held.row)
 
     # -- everything else --------------------------------------------------------------------------------------------
+    def changed(self, resource: str, old: Object | None, new: Object | None) -> Event:
+        """Anything but a node or a pod came, changed or (None) went; what that may mean for pods that wait."""
+        obj = new if new is not None else old
+        assert obj is not None
+        key = key_of(obj)
+        if resource in STORAGE:
+            return self.storage.take(resource, key, old, new)
+        if resource in DEVICES:
+            return self.devices.take(resource, key, old, new)
+        return self.other(resource, key, new)
+
     def other(self, resource: str, key: str, obj: Object | None) -> Event:
         """A service, a controller of pods, a budget or a namespace came, changed (``obj``) or went (None)."""
         kept = self._others[resource]
@@ -361,6 +381,7 @@ class Mirror:
         if count - len(self._pods) <= max(GONE_ROWS_MAX, len(self._pods)):
             return False
         self.state = State()
+        self.state.storage, self.state.devices = self.storage.storage, self.devices.catalog
         for obj in self._nodes.values():
             self.state.add_node(msgspec.convert(obj, Node))
         pods, self._pods, self._by_row = self._pods, {}, {}
@@ -385,7 +406,7 @@ def _template(obj: Object) -> bytes:
     return orjson.dumps((
         metadata.get("namespace"), metadata.get("labels"), metadata.get("annotations"),
         metadata.get("ownerReferences"), metadata.get("deletionTimestamp"), _unnamed(obj["spec"]),
-        status.get("startTime"), status.get("resources"),
+        status.get("startTime"), status.get("resources"), status.get("resourceClaimStatuses"),
     ))  # fmt: skip
 
 

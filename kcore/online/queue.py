@@ -12,7 +12,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from kcore.online.events import GATES, Event, awaited, is_wanted, name_of, of_pod, wanted_of
+from kcore.online.events import (
+    GATES,
+    OWN_CLAIMS,
+    Event,
+    awaited,
+    is_wanted,
+    name_of,
+    of_pod,
+    uses_claim,
+    wanted_of,
+)
 
 INITIAL_BACKOFF_MS: Final = 1_000
 MAX_BACKOFF_MS: Final = 10_000
@@ -68,6 +78,7 @@ class Happened(NamedTuple):
     bits: int
     alike: frozenset[Kind] | None
     key: str | None
+    claims: frozenset[str] | None = None
 
 
 def gate_of(pod: Object) -> str:
@@ -176,19 +187,20 @@ class SchedulingQueue:
             known.place = ""
 
     def happened(
-        self, event: Event, now_ms: int, came: Iterable[Object] | None = None, *, besides: str = ""
-    ) -> None:
+        self, event: Event, now_ms: int, came: Iterable[Object] | None = None, *, besides: str = "",
+        claims: frozenset[str] | None = None,
+    ) -> None:  # fmt: skip
         """Pods that such an event may help are tried again, once their pause is over.
 
         ``came``: the pods that got a node, where POD_ASSIGNED is among it; None: any may be. ``besides``: the key of a pod
-        that it cannot help.
+        that it cannot help. ``claims``: those that came or changed, where such events are among it; None: any may have.
         """
         bits = int(event)
         alike = None if came is None else frozenset(_kind(pod) for pod in came)
         if self._flying:
-            self._happened.append(Happened(bits, alike, None))
+            self._happened.append(Happened(bits, alike, None, claims))
         for known in [each for each in self._unschedulable.values() if each.awaits & bits]:
-            if known.key != besides and _helps(known, bits, alike):
+            if known.key != besides and _helps(known, bits, alike, claims):
                 self._requeue(known, now_ms, name_of(event), hurries=bool(known.hurries & bits))
 
     def activate(self, key: str, now_ms: int) -> bool:
@@ -278,7 +290,9 @@ class SchedulingQueue:
         found = [
             one for one in self._happened[start - self._forgotten_count :] if one.key in (None, known.key)
         ]
-        bits = [one.bits for one in found if one.key is not None or _helps(known, one.bits, one.alike)]
+        bits = [
+            one.bits for one in found if one.key is not None or _helps(known, one.bits, one.alike, one.claims)
+        ]
         return bool(bits), any(one & known.hurries for one in bits)
 
     def failed(self, known: Waiting, now_ms: int) -> None:
@@ -383,8 +397,10 @@ def _kind(pod: Object) -> Kind:
     return metadata.get("namespace") or "", tuple(sorted((metadata.get("labels") or {}).items()))
 
 
-def _helps(known: Waiting, bits: int, alike: Iterable[Kind] | None) -> bool:
+def _helps(known: Waiting, bits: int, alike: Iterable[Kind] | None, claims: frozenset[str] | None) -> bool:
     """Whether it waits for one of these events; where only for pods to come, whether one of these kinds may help it."""
+    if known.awaits & bits & int(OWN_CLAIMS) and claims is not None and not uses_claim(known.obj, claims):
+        bits &= ~int(OWN_CLAIMS)
     if not known.awaits & bits:
         return False
     if alike is None or known.awaits & bits & ~int(Event.POD_ASSIGNED):

@@ -16,7 +16,7 @@ from kcore.kernel import Kernel
 from kcore.scheduler import codes, reasons
 from kcore.scheduler.columns import Scratch, Settings
 from kcore.scheduler.cycle import bind, score_nodes, select_node
-from kcore.scheduler.decisions import Decisions, Stretch, stretches
+from kcore.scheduler.decisions import Decisions
 from kcore.scheduler.demand import NAME_CONFLICT
 from kcore.scheduler.eviction import NEVER, Preemption, Search, preempt
 from kcore.scheduler.host import CycleError
@@ -33,6 +33,7 @@ from kcore.scheduler.profile import Profile, SchedulerConfiguration
 from kcore.scheduler.settings import fits, make_scratch, profile_settings, shares_gpus
 from kcore.scheduler.settling import settle
 from kcore.scheduler.state import State, World, distinct
+from kcore.scheduler.stretches import Stretch, stretches
 from kcore.scheduler.third_party import Extension
 from kcore.scheduler.typical import FGD, NO_TYPICAL, Typical, count_kinds, read_typical, typical_pods
 from kcore.scheduler.vocab import members_of, positions_of, taken, window
@@ -323,8 +324,6 @@ class Engine:
         if spec.scheduling_gates and "SchedulingGates" in profile.pre_enqueue:
             gates = " ".join(gate.name for gate in spec.scheduling_gates)
             return None, f"waiting for scheduling gates: [{gates}]"
-        if spec_class.unsupported is not None:
-            return None, spec_class.unsupported
         if spec_class.hosted and not options.hosts:
             return None, f"not supported here: {spec_class.hosted}"
         if self.state.nodes.alive_count == 0 and not options.waits:

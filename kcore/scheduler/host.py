@@ -101,6 +101,10 @@ class HostFilter:
         """Raw and normalized scores ``int64[..]`` of the feasible nodes in ``slots``; None where Score is skipped."""
         return None
 
+    def post_filter(self) -> str:
+        """What PostFilter says where no node is left; empty where the plugin has none. It may change what is there."""
+        return ""
+
     def reserve(self, slot: int) -> Reservation | None:
         """Set aside what the pod is to get on the node it goes to; CycleError where that fails."""
         return None

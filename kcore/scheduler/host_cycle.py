@@ -137,6 +137,11 @@ class HostCycle:
         one = self._filters.get(name)
         return None if one is None else one.score(slots)
 
+    def post_filter(self, name: str) -> str:
+        """What a plugin's PostFilter says; empty where its PreFilter had nothing to do with the pod."""
+        one = self._filters.get(name) if self.turned is None else None
+        return "" if one is None else one.post_filter()
+
     def reserve(self, slot: int) -> tuple[Reservation, ...]:
         """Set aside what every plugin needs on the node; CycleError, and nothing set aside, where one fails."""
         made: list[Reservation] = []

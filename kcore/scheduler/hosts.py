@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
+from kcore.scheduler.dynamic.plugin import DeviceTables, DynamicResources
 from kcore.scheduler.host import HostPlugin
 from kcore.scheduler.volumes.binding import VolumeBinding
 from kcore.scheduler.volumes.limits import NodeVolumeLimits
@@ -11,7 +14,11 @@ from kcore.scheduler.volumes.topology import NodeLabels
 from kcore.scheduler.volumes.zone import VolumeZone
 
 
-def host_plugins(tables: StorageTables) -> dict[str, HostPlugin]:
+class HostTables(StorageTables, DeviceTables, Protocol):
+    """The state of a scheduler whose pods have volumes and devices."""
+
+
+def host_plugins(tables: HostTables) -> dict[str, HostPlugin]:
     """By name."""
     labels = NodeLabels(tables.nodes)
     plugins: tuple[HostPlugin, ...] = (
@@ -19,5 +26,6 @@ def host_plugins(tables: StorageTables) -> dict[str, HostPlugin]:
         NodeVolumeLimits(tables),
         VolumeBinding(tables, labels),
         VolumeZone(tables, labels),
+        DynamicResources(tables),
     )
     return {plugin.name: plugin for plugin in plugins}

@@ -20,15 +20,19 @@ def ends_post_filter(profile: Profile, cycle: HostCycle | None) -> bool:
 
 
 def post_filter_message(profile: Profile, found: Preemption | None, cycle: HostCycle | None = None) -> str:
-    """What the PostFilter plugins say together; nothing where preemption found a node."""
+    """What the PostFilter plugins say together; nothing where preemption found a node.
+
+    DynamicResources does here what it does there: it gives up a claim that keeps the pod from its nodes.
+    """
     if ends_post_filter(profile, cycle):
         return reasons.NOT_FOUND
+    claims = "" if cycle is None else cycle.post_filter("DynamicResources")
     if found is not None and found.chosen is not None:
         return ""
     parts = []
     for name in profile.post_filters:
         if name == "DynamicResources":
-            parts.append(reasons.NO_CLAIMS)
+            parts.append(claims or reasons.NO_CLAIMS)
         elif name == "DefaultPreemption" and found is not None:
             parts.append(f"preemption: {found.message}")
     return ", ".join(parts)

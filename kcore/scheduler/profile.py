@@ -70,6 +70,11 @@ class DefaultPreemptionArgs:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeBindingArgs:
+    bind_timeout_seconds: int = 600
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """One scheduler profile, fully expanded.
 
@@ -99,6 +104,7 @@ class Profile:
     node_affinity: NodeAffinityArgs = NodeAffinityArgs()
     topology_spread: PodTopologySpreadArgs = PodTopologySpreadArgs()
     preemption: DefaultPreemptionArgs = DefaultPreemptionArgs()
+    volume_binding: VolumeBindingArgs = VolumeBindingArgs()
     plugin_args: dict[str, Any] = field(default_factory=dict)
     percentage_of_nodes_to_score: int | None = None
 

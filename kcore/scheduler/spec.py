@@ -48,8 +48,6 @@ class SpecClass:
     """spec.nodeName of a pod that is pending all the same; empty for almost all."""
     hosted: str
     """The field for which plugins on objects are asked about the pods; empty for almost all."""
-    unsupported: str | None
-    """What kcore does not schedule yet, as a sentence; None for almost all."""
 
     def contributor(self) -> Contributor:
         """The part of the class that other pods' questions are about."""
@@ -89,7 +87,7 @@ def _volumes_key(pod: Pod) -> tuple[object, ...] | None:
                 break
         else:
             return None
-    return (hosted_field(pod), unsupported(pod), image_volumes(pod))
+    return (hosted_field(pod), image_volumes(pod))
 
 
 def _containers_key(containers: Iterable[Container] | None) -> tuple[object, ...]:
@@ -115,7 +113,6 @@ def read_class(pod: Pod, label_keys: frozenset[str], wanted_node: str) -> SpecCl
         ports=host_ports(pod),
         wanted_node=wanted_node,
         hosted=hosted_field(pod),
-        unsupported=unsupported(pod),
     )
 
 
@@ -197,14 +194,7 @@ def hosted_field(pod: Pod) -> str:
         for attribute, source in _VOLUMES_WITH_PLUGINS.items():
             if getattr(volume, attribute) is not None:
                 return f"spec.volumes[{index}].{source}"
-    return ""
-
-
-def unsupported(pod: Pod) -> str | None:
-    """What of the pod kcore does not schedule yet, as a sentence for the user, or None."""
-    if pod.spec.resource_claims:
-        return "devices are not supported yet: spec.resourceClaims"
-    return None
+    return "spec.resourceClaims" if pod.spec.resource_claims else ""
 
 
 def tolerates(tolerations: list[Toleration] | None, taint: tuple[str, str, str]) -> bool:

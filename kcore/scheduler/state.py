@@ -22,6 +22,7 @@ from kcore.scheduler.columns import Demands, NodeColumns, PodColumns, Ragged, Re
 from kcore.scheduler.cycle import bind, bind_many, unbind, unbind_many
 from kcore.scheduler.demand import DemandTable
 from kcore.scheduler.devices import device_mask, gpu_request
+from kcore.scheduler.dynamic.catalog import DeviceCatalog
 from kcore.scheduler.ledger import Ledger
 from kcore.scheduler.meaning import changes_meaning, selector_keys, terminating_by_preemption
 from kcore.scheduler.nodes import NodeTable
@@ -64,6 +65,7 @@ class State:
         self.hosted: dict[int, Pod] = {}
         """Pods that plugins on objects are asked about, by row in ascending order; they stay when they are gone."""
         self.storage = Storage()
+        self.devices = DeviceCatalog()
         self._class_index: dict[tuple[object, ...], int] = {}
         self._label_keys: frozenset[str] = frozenset()
         self._named: frozenset[tuple[str, str]] = frozenset()
@@ -83,6 +85,7 @@ class State:
         """The same cluster once more; objects as they were read are shared, for nobody changes them."""
         shared: list[object] = [
             *self.storage.objects(),
+            *self.devices.objects(),
             *self.nodes.nodes,
             *self.classes,
             *(source for _, source in self._sources),
@@ -106,6 +109,7 @@ class State:
             self.namespaces[namespace.metadata.name] = namespace.metadata.labels or {}
         self.owners.add(objects)
         self.storage.load(objects)
+        self.devices.load(objects)
         for budget in objects.pdbs:
             self.budgets.append(read_budget(budget))
         if len(self.demands) and changes_meaning(objects):

@@ -11,6 +11,7 @@ from kcore.api.objects import (
     CSIDriver,
     CSINode,
     CSIStorageCapacity,
+    DeviceClass,
     Labels,
     LabelSelector,
     Namespace,
@@ -22,6 +23,9 @@ from kcore.api.objects import (
     PodDisruptionBudget,
     PodSpec,
     PriorityClass,
+    ResourceClaim,
+    ResourceClaimTemplate,
+    ResourceSlice,
     Service,
     StorageClass,
     VolumeAttachment,
@@ -136,6 +140,10 @@ KINDS = (
     Kind("storage.k8s.io", "CSIDriver", CSIDriver),
     Kind("storage.k8s.io", "CSIStorageCapacity", CSIStorageCapacity),
     Kind("storage.k8s.io", "VolumeAttachment", VolumeAttachment),
+    Kind("resource.k8s.io", "ResourceSlice", ResourceSlice),
+    Kind("resource.k8s.io", "DeviceClass", DeviceClass),
+    Kind("resource.k8s.io", "ResourceClaim", ResourceClaim),
+    Kind("resource.k8s.io", "ResourceClaimTemplate", ResourceClaimTemplate),
 )
 
 # Kinds that are kept as they are, and the field of ClusterObjects that holds them.
@@ -149,9 +157,16 @@ STORAGE_KINDS = (
     ("VolumeAttachment", "volume_attachments"),
 )
 
+# The same of what devices are made of.
+DEVICE_KINDS = (
+    ("ResourceSlice", "resource_slices"),
+    ("DeviceClass", "device_classes"),
+    ("ResourceClaim", "resource_claims"),
+)
+
 CLUSTER_SCOPED = frozenset({
     "Node", "Namespace", "PriorityClass", "RuntimeClass", "PersistentVolume", "StorageClass", "CSINode", "CSIDriver",
-    "VolumeAttachment",
+    "VolumeAttachment", "ResourceSlice", "DeviceClass",
 })  # fmt: skip
 
 # Group, then kinds that hold nothing a scheduling run reads here. Source: discovery of Kubernetes 1.36.
@@ -190,7 +205,7 @@ PASSED_OVER = (
     ("rbac.authorization.k8s.io", "ClusterRole ClusterRoleBinding Role RoleBinding"),
     (
         "resource.k8s.io",
-        "DeviceClass DeviceTaintRule ResourceClaim ResourceClaimTemplate ResourcePoolStatusRequest ResourceSlice",
+        "DeviceTaintRule ResourcePoolStatusRequest",
     ),
     ("scheduling.k8s.io", "PodGroup Workload"),
     ("storage.k8s.io", "VolumeAttributesClass"),

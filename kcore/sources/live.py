@@ -47,6 +47,9 @@ LISTED = (
     Listed("CSIDriver", "/apis/storage.k8s.io/v1/csidrivers"),
     Listed("CSIStorageCapacity", "/apis/storage.k8s.io/v1/csistoragecapacities"),
     Listed("VolumeAttachment", "/apis/storage.k8s.io/v1/volumeattachments"),
+    Listed("ResourceSlice", "/apis/resource.k8s.io/v1/resourceslices"),
+    Listed("DeviceClass", "/apis/resource.k8s.io/v1/deviceclasses"),
+    Listed("ResourceClaim", "/apis/resource.k8s.io/v1/resourceclaims"),
 )
 
 

@@ -25,9 +25,16 @@ from kcore.api.objects import (
 from kcore.api.safe_names import fnv1a
 from kcore.sources import files, table_files, tables, yaml_text
 from kcore.sources.check import check_amounts, check_names
+from kcore.sources.device_claims import check_devices, make_claims
 from kcore.sources.files import Content
 from kcore.sources.intake import Intake, Origin, add_all
-from kcore.sources.kinds import CLUSTER_SCOPED, STORAGE_KINDS, ReplicationControllerWorkload, Workload
+from kcore.sources.kinds import (
+    CLUSTER_SCOPED,
+    DEVICE_KINDS,
+    STORAGE_KINDS,
+    ReplicationControllerWorkload,
+    Workload,
+)
 from kcore.sources.names import generated
 from kcore.sources.owned import Owned
 from kcore.sources.storage import check_storage
@@ -204,10 +211,12 @@ def _completed(
                 if not each.metadata.namespace:
                     each.metadata.namespace = DEFAULT_NAMESPACE
     check_storage(intake)
+    check_devices(intake)
     _collect(intake, found)
     _name_pods(found.pods)
     if expand:
         _expand(intake, found, [*(known.nodes if known is not None else ()), *found.nodes])
+    make_claims(found, intake.objects["ResourceClaimTemplate"])
     _drop_finished(found)
     check_amounts(found)
     admit(found, _rules(found, known))
@@ -235,7 +244,7 @@ def _collect(intake: Intake, found: SourceObjects) -> None:
     found.pdbs += objects["PodDisruptionBudget"]
     found.priority_classes += objects["PriorityClass"]
     found.runtime_classes += objects["RuntimeClass"]
-    for kind, name in STORAGE_KINDS:
+    for kind, name in (*STORAGE_KINDS, *DEVICE_KINDS):
         getattr(found, name).extend(objects[kind])
     found.replica_sets += [_replica_set(each) for each in objects["ReplicaSet"]]
     found.stateful_sets += [

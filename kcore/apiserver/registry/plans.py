@@ -38,6 +38,7 @@ JSON: Final = "json"
 LOCAL: Final = "local"  # JSON of a caller in this process, read by other rules than a request's
 PROTOBUF: Final = "protobuf"
 
+
 class Sample:
     """A create as the general path made it. ``answer`` has the resourceVersion; ``name`` "" was generated."""
 

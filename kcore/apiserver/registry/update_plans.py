@@ -152,7 +152,13 @@ class UpdatePlans:
         return Result(200, splice(data, revision))
 
     def _learning(
-        self, change: Write, now: str, key: Key, plan: UpdatePlan | Never | None, stored: Stored, values: list[bytes]
+        self,
+        change: Write,
+        now: str,
+        key: Key,
+        plan: UpdatePlan | Never | None,
+        stored: Stored,
+        values: list[bytes],
     ) -> Write:
         """The change for the general path; what comes out may be the beginning of a plan."""
         if isinstance(plan, Never) or (plan is None and self.shelf.is_new(key)) or change.now != now:
@@ -225,8 +231,7 @@ def is_sorted_by_value(obj: Object, values: Iterable[bytes]) -> bool:
     """
     known = {value.decode() for value in values}
     return any(
-        _sorts_by_value(entry.get("fieldsV1"), known)
-        for entry in obj["metadata"].get("managedFields") or ()
+        _sorts_by_value(entry.get("fieldsV1"), known) for entry in obj["metadata"].get("managedFields") or ()
     )
 
 
