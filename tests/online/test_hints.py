@@ -347,6 +347,7 @@ def test_until_kernels_are_compiled_few_pods_are_decided_at_once(monkeypatch: py
         monkeypatch.setattr(driver, "JIT", True)
         compiled: list[Any] = []
         monkeypatch.setattr(driver, "compile_kernels", compiled.append)
+        monkeypatch.setattr(driver, "compile_beside", lambda: asyncio.sleep(0))
         monkeypatch.setattr(driver, "Engine", lambda state, configuration, compiled: scheduler._engine)
         put(cluster, node("a", pods="99"), *(pod(f"p{number}", cpu="1m") for number in range(40)))
         assert scheduler.step()
