@@ -72,7 +72,7 @@ class Binder:
         self._plugins = plugins
         self._extenders = extenders
         self._waiting_pods = waiting_pods
-        self.asks = bool(extenders) or any(one.reserve or one.permit for one in plugins.values())
+        self.asks = bool(extenders) or any(one.decides for one in plugins.values())
         self.cycles: dict[str, tuple[BindingCycle, asyncio.Task[Any]]] = {}
 
     def cancel(self) -> None:

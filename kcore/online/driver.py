@@ -133,7 +133,7 @@ class Scheduler:
         for resource in ("nodes", "pods", *OTHERS):
             informer = self._informers.informer(resource)
             registration = informer.add_batch_listener(
-                lambda changes, resource=resource: self._noted(resource, changes)
+                lambda changes, resource=resource: self._noted(resource, changes)  # type: ignore[misc]
             )
             self._registrations.append(registration.remove)
         for recorder in self._recorders.values():

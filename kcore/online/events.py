@@ -80,7 +80,16 @@ REGISTERED: Final = {
     GATES: Event.NONE,  # nothing but a change of the pod itself
 }  # fmt: skip
 
-RESOURCES: Final = {"nodes": "Node", "namespaces": "Namespace"}
+RESOURCES: Final = {
+    "nodes": "Node", "namespaces": "Namespace", "persistentvolumes": "PersistentVolume",
+    "persistentvolumeclaims": "PersistentVolumeClaim", "csinodes.storage.k8s.io": "storage.k8s.io/CSINode",
+    "csidrivers.storage.k8s.io": "storage.k8s.io/CSIDriver", "storageclasses.storage.k8s.io": "storage.k8s.io/StorageClass",
+    "volumeattachments.storage.k8s.io": "storage.k8s.io/VolumeAttachment",
+    "csistoragecapacities.storage.k8s.io": "storage.k8s.io/CSIStorageCapacity",
+    "resourceclaims.resource.k8s.io": "resource.k8s.io/ResourceClaim",
+    "resourceslices.resource.k8s.io": "resource.k8s.io/ResourceSlice", "deviceclasses.resource.k8s.io": "resource.k8s.io/DeviceClass",
+}  # fmt: skip
+"""What upstream calls the resources whose changes may help a pod."""
 BY_NAME: Final = {
     "Node/Add": Event.NODE_ADD, "Node/Delete": Event.NODE_DELETE, "Node/UpdateNodeAllocatable": Event.NODE_ALLOCATABLE,
     "Node/UpdateNodeLabel": Event.NODE_LABEL, "Node/UpdateNodeTaint": Event.NODE_TAINT,
@@ -213,13 +222,15 @@ def of_node(old: Object | None, new: Object | None) -> Event:
 
 
 def label_of(resource: str, old: Object | None, new: Object | None) -> str:
-    """What a change that a watch shows is called in upstream's ``event_handling_duration_seconds``."""
+    """What a change that a watch shows is called in upstream's ``event_handling_duration_seconds``; empty if nothing."""
     obj = new if new is not None else old
     assert obj is not None
     if resource == "pods":
         what = "AssignedPod" if obj["spec"].get("nodeName") else "UnschedulablePod"
+    elif resource in RESOURCES:
+        what = RESOURCES[resource]
     else:
-        what = RESOURCES.get(resource, resource)
+        return ""
     return what + ("Delete" if new is None else "Add" if old is None else "Update")
 
 

@@ -106,6 +106,8 @@ class Metrics:
         """So many events were taken in, all in that time."""
         each = seconds / max(sum(events.values()), 1)
         for event, count in events.items():
+            if not event:
+                continue
             self.observe("event_handling_duration_seconds", each, event, times=count)
 
     def samples(self) -> bool:

@@ -17,7 +17,7 @@ from kcore.kernel import Kernel
 from kcore.scheduler import codes, reasons
 from kcore.scheduler.columns import Scratch, Settings
 from kcore.scheduler.cycle import bind, score_nodes, select_node
-from kcore.scheduler.decisions import Decisions, Stretch, stretches
+from kcore.scheduler.decisions import Decisions
 from kcore.scheduler.demand import NAME_CONFLICT
 from kcore.scheduler.eviction import NEVER, Preemption, Search, preempt
 from kcore.scheduler.host import CycleError
