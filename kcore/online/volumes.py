@@ -14,6 +14,7 @@ import numpy as np
 
 from kcore.api.objects import PersistentVolume, PersistentVolumeClaim
 from kcore.clock import Clock, within
+from kcore.online.binding import NotBound
 from kcore.online.mirror import Mirror
 from kcore.scheduler.host import CycleError, Reservation
 from kcore.scheduler.host_cycle import unreserve
@@ -84,7 +85,7 @@ class VolumeBinder:
             event.set()
 
     async def pre_bind(self, pod: Object, node: str) -> None:
-        """The pod's claims are bound; or NotBindable, ApiError, OSError."""
+        """The pod's claims are bound; or NotBound, ApiError, OSError."""
         for one in self._kept.get(pod["metadata"]["uid"], ()):
             if isinstance(one, VolumeReservation):
                 await self._bind(pod, one)
@@ -104,9 +105,9 @@ class VolumeBinder:
         try:
             await within(self._clock, seconds_max, self._until(pod, reserved.node, are_bound))
         except TimeoutError:
-            raise NotBindable(f"binding volumes: {TIMED_OUT}") from None
+            raise _not_bound(TIMED_OUT) from None
         except (NotBindable, CycleError) as error:
-            raise NotBindable(f"binding volumes: {error}") from error
+            raise _not_bound(str(error)) from error
 
     async def _until(self, pod: Object, node: str, are_bound: Callable[[], bool]) -> None:
         event = asyncio.Event()
@@ -206,6 +207,10 @@ class VolumeBinder:
             raise NotBindable(
                 f'pv "{volume.metadata.name}" node affinity doesn\'t match node "{node}": no matching NodeSelectorTerms'
             )
+
+
+def _not_bound(why: str) -> NotBound:
+    return NotBound(f'running PreBind plugin "{NAME}": binding volumes: {why}')
 
 
 def _number(version: str) -> int:

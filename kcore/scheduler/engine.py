@@ -6,7 +6,8 @@ is done here: the FitError sentence, preemption, nomination.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -468,10 +469,10 @@ class Engine:
         cycle = HostCycle(self.state, profile, row, self._hosts)
         return None if cycle.is_silent else cycle
 
-    def rejections(self, profile: Profile) -> dict[int, reasons.Rejection]:
-        """The words of verdicts that are not the kernels'."""
+    def rejections(self, profile: Profile) -> Mapping[int, reasons.Rejection]:
+        """The words of verdicts that are not the kernels', as they become known."""
         own = self.extension(profile).rejections
-        return own if self.cycle is None else {**own, **self.cycle.rejections}
+        return own if self.cycle is None else ChainMap(self.cycle.rejections, own)
 
     def score(self, profile: Profile, row: int) -> None:
         """Leave the totals of every score plugin of the profile in scratch."""
@@ -562,4 +563,7 @@ class Engine:
             self.state, world, self.settings(profile), self.scratch(world), self.rejections(profile), self.run
         )
         evaluate = extension.dry_run if extension.filters or self.cycle is not None else None
-        return preempt(search, row, profile.preemption, offset, evaluate)
+        try:
+            return preempt(search, row, profile.preemption, offset, evaluate)
+        except CycleError as error:
+            return Preemption(str(error), str(error), (), None, True)

@@ -15,6 +15,7 @@ from kcore.api.errors import InputError
 from kcore.kernel import compile_for
 from kcore.scheduler import codes
 from kcore.scheduler.cycle import count_feasible
+from kcore.scheduler.host import CycleError
 from kcore.scheduler.plugins.contract import NodeView, Normalize, PodView, ThirdParty, find
 from kcore.scheduler.plugins.gpu_share import SHARES, promise_devices
 from kcore.scheduler.plugins.normalize import add_default_normalized, add_min_max_normalized
@@ -281,10 +282,18 @@ class Extension:
         wanted: int, nominated: np.ndarray, allowed: np.ndarray, left: np.ndarray, scratch: Any,
         victims: np.ndarray, violating: np.ndarray, candidate: np.ndarray, bounds: np.ndarray, outcome: np.ndarray,
     ) -> int:  # fmt: skip
-        """The same as the kernel ``dry_run``, with the users' filters asked as well."""
+        """The same as the kernel ``dry_run``, with users' filters and plugins on objects asked as well.
+
+        A node on which one of these fails is no candidate; CycleError where that leaves none.
+        """
         found = clean = 0
+        failed: dict[str, None] = {}
         for index, slot in enumerate(order.tolist()):
-            chosen, violations = self._select_victims(row, slot, allowed)
+            try:
+                chosen, violations = self._select_victims(row, slot, allowed)
+            except CycleError as error:
+                failed[str(error)] = None
+                continue
             if isinstance(chosen, int):
                 outcome[index] = chosen
                 continue
@@ -298,6 +307,8 @@ class Extension:
             clean += violations == 0
             if clean and found >= wanted:
                 break
+        if failed and not found:
+            raise CycleError(next(iter(failed)) if len(failed) == 1 else f"[{', '.join(failed)}]")
         return found
 
     def _select_victims(self, row: int, slot: int, allowed: np.ndarray) -> tuple[int | list[int], int]:

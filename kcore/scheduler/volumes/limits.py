@@ -76,6 +76,13 @@ class NodeVolumeLimits:
             if driver in self._limits
         }
 
+    def limited(self, slots: set[int]) -> set[int]:
+        """Those of the nodes that limit any driver."""
+        self._refresh()
+        index = self._tables.nodes.index
+        named = {name for by_name in self._limits.values() for name in by_name}
+        return {slot for name in named if (slot := index.get(name, -1)) in slots}
+
     # -- the volumes of a pod
 
     def attachables(self, pod: Pod, *, is_new: bool, is_csi: bool = True) -> Iterator[Attachable]:
@@ -200,10 +207,10 @@ class _Limits(HostFilter):
             yield Refused(slots, Rejection(NAME, UNRESOLVABLE, (str(error.args[0]),)))
             return
         limits = self._plugin.limits({one.driver for one in new})
-        limited = {slot for by_slot in limits.values() for slot in by_slot if slot in asked}
-        if not limited:
+        if not new:
             return
-        used, attached = self._present(limited)
+        used, attached = self._present(self._plugin.limited(asked))
+        limited = {slot for by_slot in limits.values() for slot in by_slot if slot in asked}
         refused = [
             slot
             for slot in sorted(limited)

@@ -1,8 +1,9 @@
 // Command volume_verdicts says what the real kube-scheduler's plugins think of pods, node by node.
 //
 // Reads one scenario in JSON per line from standard input: {"objects": [...], "pods": [...]}; writes one line for each:
-// the PreFilter status or every node's Filter status of each pod in turn. A pod that fits somewhere is assumed on the first
-// such node by name, and its Reserve plugins are run, before the next pod is looked at.
+// the PreFilter status or every node's Filter status of each pod in turn, and what PostFilter says. A pod that fits
+// somewhere is assumed on the first such node by name, and its Reserve plugins are run, before the next pod is looked at.
+// Pods among the objects that have no node and are nominated to one count as that.
 package main
 
 import (
@@ -47,6 +48,9 @@ type verdict struct {
 	Nodes     map[string]*status `json:"nodes,omitempty"`
 	Chosen    string             `json:"chosen,omitempty"`
 	Reserve   string             `json:"reserve,omitempty"`
+	// Preempt is the node whose pods would make room, or what PostFilter says; then nothing is asked any more.
+	Preempt string `json:"preempt,omitempty"`
+	Message string `json:"message,omitempty"`
 }
 
 func main() {
@@ -74,8 +78,6 @@ func judge(line []byte) ([]verdict, error) {
 	if err := json.Unmarshal(line, &given); err != nil {
 		return nil, err
 	}
-	var nodes []*v1.Node
-	var bound []*v1.Pod
 	var others []runtime.Object
 	for _, raw := range given.Objects {
 		obj, _, err := scheme.Codecs.UniversalDeserializer().Decode(raw, nil, nil)
@@ -83,12 +85,9 @@ func judge(line []byte) ([]verdict, error) {
 			return nil, err
 		}
 		others = append(others, obj)
-		switch typed := obj.(type) {
-		case *v1.Node:
-			nodes = append(nodes, typed)
-		case *v1.Pod:
-			bound = append(bound, typed)
-		}
+	}
+	for _, pod := range given.Pods {
+		others = append(others, pod)
 	}
 	client := fake.NewSimpleClientset(others...)
 	factory := informers.NewSharedInformerFactory(client, 0)
@@ -114,6 +113,9 @@ func judge(line []byte) ([]verdict, error) {
 			return nil, err
 		}
 		told = append(told, one)
+		if one.Preempt != "" {
+			break
+		}
 	}
 	return told, nil
 }
@@ -128,8 +130,14 @@ func cycle(ctx context.Context, sched *scheduler.Scheduler, fw framework.Framewo
 	_, found, _ := fw.RunPreFilterPlugins(ctx, state, pod)
 	if !found.IsSuccess() {
 		told.PreFilter = statusOf(found)
+		if found.IsRejected() {
+			statuses := framework.NewDefaultNodeToStatus()
+			statuses.SetAbsentNodesStatus(found)
+			preempt(ctx, fw, state, pod, statuses, &told)
+		}
 		return told, nil
 	}
+	statuses := framework.NewDefaultNodeToStatus()
 	infos, err := snapshot.NodeInfos().List()
 	if err != nil {
 		return told, err
@@ -145,8 +153,13 @@ func cycle(ctx context.Context, sched *scheduler.Scheduler, fw framework.Framewo
 			continue
 		}
 		told.Nodes[name] = statusOf(found)
+		if !found.IsRejected() {
+			return told, nil
+		}
+		statuses.Set(name, found)
 	}
 	if len(names) == 0 {
+		preempt(ctx, fw, state, pod, statuses, &told)
 		return told, nil
 	}
 	sort.Strings(names)
@@ -160,6 +173,15 @@ func cycle(ctx context.Context, sched *scheduler.Scheduler, fw framework.Framewo
 		told.Reserve = found.Message()
 	}
 	return told, nil
+}
+
+func preempt(ctx context.Context, fw framework.Framework, state fwk.CycleState, pod *v1.Pod, statuses fwk.NodeToStatusReader, told *verdict) {
+	result, found := fw.RunPostFilterPlugins(ctx, state, pod, statuses)
+	if result != nil && result.NominatingInfo != nil && found.IsSuccess() {
+		told.Preempt = result.NominatingInfo.NominatedNodeName
+		return
+	}
+	told.Message = found.Message()
 }
 
 func statusOf(found *fwk.Status) *status {
