@@ -26,9 +26,9 @@ def post_filter_message(profile: Profile, found: Preemption | None, cycle: HostC
     """
     if ends_post_filter(profile, cycle):
         return reasons.NOT_FOUND
+    claims = "" if cycle is None else cycle.post_filter("DynamicResources")
     if found is not None and found.has_failed:
         return f"preemption: {found.message}"
-    claims = "" if cycle is None else cycle.post_filter("DynamicResources")
     if found is not None and found.chosen is not None:
         return ""
     parts = []

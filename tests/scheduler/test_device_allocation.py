@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 from typing import Any
 
 import pytest
 
-from kcore.scheduler.dynamic.faults import EvaluationError
-from kcore.scheduler.dynamic.objects import read_slice
+from kcore.scheduler.dynamic.allocated import Allocated
+from kcore.scheduler.dynamic.allocator import Allocator
+from kcore.scheduler.dynamic.faults import AllocationError, AllocationTimeout, EvaluationError, NodeRefused
+from kcore.scheduler.dynamic.objects import Claim, read_claim, read_class, read_slice
 from kcore.scheduler.dynamic.selection import NodeView
 from tests.naive.device_allocation import exists
 from tests.scheduler.device_objects import (
@@ -23,6 +26,7 @@ from tests.scheduler.device_objects import (
     devices_of,
     slice_of,
 )
+from tests.scheduler.device_scenarios import claim as random_claim
 from tests.scheduler.device_scenarios import scenario
 
 pytest.importorskip("cel_expr_python", reason="selectors need the extra `cel`")
@@ -388,3 +392,45 @@ def _is_plain(given: Object) -> bool:
             for found in pools.values()
         )
     )
+
+
+@pytest.mark.differential
+def test_what_is_remembered_is_what_would_be_found() -> None:
+    """One allocator for pod after pod on two nodes, beside one made anew each time; some claims are given back."""
+    kept = 0
+    for seed in range(40):
+        given, chance = scenario(seed), random.Random(seed)
+        held: list[Object] = []
+        state = Allocated()
+        lasting = _allocator(given, state)
+        wishes = [random_claim(chance, "c") for _ in range(2)]
+        for _ in range(8):
+            claims = [read_claim(chance.choice(wishes))]
+            node = NodeView(chance.choice(("node-1", "node-2")), {"zone": chance.choice("ab")})
+            steps = itertools.count()
+            lasting.begin(lambda steps=steps: next(steps) > 500)
+            found = _answer(lasting, node, claims)
+            assert found == _answer(_allocator(given, state), node, claims), f"seed {seed}"
+            if isinstance(found, list):
+                kept += 1
+                held += found
+                state.add(found[0])
+            if held and chance.random() < 0.3:
+                state.remove(held.pop(chance.randrange(len(held))))
+    assert kept > 20
+
+
+def _allocator(given: Object, state: Allocated) -> Allocator:
+    classes = {one["metadata"]["name"]: read_class(one) for one in given["classes"]}
+    steps = itertools.count()
+    return Allocator(
+        state, classes, [read_slice(one) for one in given["slices"]], SELECTORS.matches, lambda: "share",
+        lambda: next(steps) > 500,
+    )  # fmt: skip
+
+
+def _answer(allocator: Allocator, node: NodeView, claims: list[Claim]) -> Any:
+    try:
+        return allocator.allocate(node, claims)
+    except (AllocationError, AllocationTimeout, NodeRefused) as error:
+        return repr(error)

@@ -17,12 +17,14 @@ Object = Mapping[str, Any]
 class Allocated:
     """What is allocated. Devices held by administrative access are free for others, and do not count."""
 
-    __slots__ = ("capacity", "devices", "shares")
+    __slots__ = ("capacity", "devices", "shares", "versions")
 
     def __init__(self) -> None:
         self.devices: set[DeviceId] = set()
         self.shares: dict[DeviceId, set[str]] = {}
         self.capacity: dict[DeviceId, dict[str, int]] = {}
+        self.versions: dict[tuple[str, str], int] = {}
+        """By driver and pool, how often anything of the pool was allocated or given back."""
 
     def holds(self, device: DeviceId) -> bool:
         """Whether anybody has the device, or a share of it."""
@@ -31,6 +33,7 @@ class Allocated:
     def add(self, allocation: Object) -> None:
         """The results of an allocation (``status.allocation`` of a claim) count."""
         for device, share, consumed in _results(allocation):
+            self._changed(device)
             if share is None:
                 self.devices.add(device)
                 continue
@@ -41,6 +44,7 @@ class Allocated:
     def remove(self, allocation: Object) -> None:
         """They count no more."""
         for device, share, consumed in _results(allocation):
+            self._changed(device)
             if share is None:
                 self.devices.discard(device)
                 continue
@@ -50,6 +54,10 @@ class Allocated:
                 self.shares.pop(device, None)
             if consumed is not None:
                 give_back(self.capacity, device, consumed)
+
+    def _changed(self, device: DeviceId) -> None:
+        pool = (device.driver, device.pool)
+        self.versions[pool] = self.versions.get(pool, 0) + 1
 
 
 def take(capacity: dict[DeviceId, dict[str, int]], device: DeviceId, amounts: Mapping[str, int]) -> None:

@@ -7,7 +7,7 @@ with the feature gates as they are by default.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kcore.scheduler.dynamic.allocated import Allocated
 from kcore.scheduler.dynamic.constraints import Check
@@ -26,11 +26,25 @@ from kcore.scheduler.dynamic.search import (
 )
 from kcore.scheduler.dynamic.selection import NodeView
 
+ANSWERS_MAX: Final = 1_000_000  # remembered; beyond it all are forgotten
 INVALID_POOLS: Final = "invalid resource pools were encountered"
 
 
+class Answer(NamedTuple):
+    """What was found on a node: allocations, nothing, or a refusal; for pools as they were then."""
+
+    pools: Sequence[Pool]
+    state: tuple[int, ...]
+    allocations: list[dict[str, Any]] | None
+    refusal: str
+
+
 class Allocator:
-    """What is there to allocate, and what is allocated, for the nodes that one pod is tried on."""
+    """What is there to allocate, and what is allocated, for one pod after the other (:meth:`begin`) and all nodes.
+
+    What was found for claims that ask for the same is remembered while nothing of the node's pools has been allocated or
+    given back; not where devices are shared, whose shares have names of their own, nor where they share counters.
+    """
 
     def __init__(
         self,
@@ -46,7 +60,9 @@ class Allocator:
         self._every = slices
         self._matches = matches
         self._make_share_id = make_share_id
-        self._is_late = is_late
+        self.is_late = is_late
+        self._gathered: dict[str, tuple[NodeView, list[Pool], bool]] = {}
+        self._answers: dict[tuple[str, tuple[bytes, ...]], Answer] = {}
         self._of_node: dict[str, list[Slice]] = {}
         self._shared: list[Slice] = []
         self._available: dict[str, CounterUse] = {}
@@ -57,6 +73,23 @@ class Allocator:
             else:
                 self._of_node.setdefault(name, []).append(one)
 
+    def begin(self, is_late: Callable[[], bool]) -> None:
+        """Another pod's turn: what others have been given meanwhile counts."""
+        self.is_late = is_late
+        self._available = {}
+
+    def _pools(self, node: NodeView) -> tuple[list[Pool], bool]:
+        """The pools of the node, and whether what is found there may be remembered."""
+        known = self._gathered.get(node.name)
+        if known is None or known[0].labels != node.labels:
+            pools = gather_pools([*self._of_node.get(node.name, ()), *self._shared], node, self._every)
+            is_plain = not any(
+                pool.counter_sets or any(device.is_shared for one in pool.slices for device in one.devices)
+                for pool in pools
+            )
+            known = self._gathered[node.name] = (node, pools, is_plain)
+        return known[1], known[2]
+
     def allocate(self, node: NodeView, claims: Sequence[Claim]) -> list[dict[str, Any]] | None:
         """The ``status.allocation`` of every claim, were they allocated for the node; None where that cannot be.
 
@@ -65,9 +98,30 @@ class Allocator:
             AllocationError: on no node: something is wrong with a claim or a class.
             AllocationTimeout: the search took too long.
         """
-        pools = gather_pools([*self._of_node.get(node.name, ()), *self._shared], node, self._every)
+        pools, is_plain = self._pools(node)
+        if not is_plain:
+            return self._found(node, claims, pools)
+        key = (node.name, tuple(claim.wish for claim in claims))
+        versions = self._allocated.versions
+        state = tuple(versions.get((pool.driver, pool.name), 0) for pool in pools)
+        answer = self._answers.get(key)
+        if answer is None or answer.pools is not pools or answer.state != state:
+            if len(self._answers) >= ANSWERS_MAX:
+                self._answers.clear()
+            try:
+                answer = Answer(pools, state, self._found(node, claims, pools), "")
+            except NodeRefused as refused:
+                answer = Answer(pools, state, None, str(refused))
+            self._answers[key] = answer
+        if answer.refusal:
+            raise NodeRefused(answer.refusal)
+        return answer.allocations
+
+    def _found(
+        self, node: NodeView, claims: Sequence[Claim], pools: Sequence[Pool]
+    ) -> list[dict[str, Any]] | None:
         checks: list[list[Check]] = []
-        world = World(node, claims, pools, self._allocated, self._available, self._matches, self._is_late)
+        world = World(node, claims, pools, self._allocated, self._available, self._matches, self.is_late)
         search = Search(world, checks)
         for index, claim in enumerate(claims):
             self._prepare(search, index, claim, pools)

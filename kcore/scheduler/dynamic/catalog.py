@@ -5,7 +5,7 @@ Sources, Kubernetes 1.36: plugins/dynamicresources/dra_manager.go, allocateddevi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from kcore.api.errors import InputError
 from kcore.api.objects import ClusterObjects
 from kcore.scheduler.dynamic.allocated import Allocated
+from kcore.scheduler.dynamic.allocator import Allocator
 from kcore.scheduler.dynamic.expressions import Selectors
 from kcore.scheduler.dynamic.objects import Claim, DeviceClass, Slice, read_claim, read_class, read_slice
 
@@ -40,17 +41,20 @@ class DeviceCatalog:
         self._pending: dict[str, Object] = {}
         self._given_up: list[Object] = []
         self._share_count = 0
+        self._allocator: Allocator | None = None
 
     # -- what there is ----------------------------------------------------------------------------------------------
     def put_slice(self, name: str, obj: Object | None) -> None:
         """A ResourceSlice is there as it is now, or there no more; InputError where it cannot be read."""
         self._slices.pop(name, None)
+        self._allocator = None
         if obj is not None:
             self._slices[name] = read_slice(obj)
 
     def put_class(self, name: str, obj: Object | None) -> None:
         """A DeviceClass, likewise."""
         self._classes.pop(name, None)
+        self._allocator = None
         if obj is not None:
             self._classes[name] = read_class(obj)
 
@@ -100,9 +104,21 @@ class DeviceCatalog:
                     ) from None
 
     @property
-    def slices(self) -> Sequence[Slice]:
-        """All slices."""
-        return list(self._slices.values())
+    def allocator(self) -> Allocator:
+        """What allocates devices as they are now, claims as they are held now."""
+        if self._allocator is None:
+            self._allocator = Allocator(
+                self.allocated,
+                self._classes,
+                list(self._slices.values()),
+                self.selectors.matches,
+                self.new_share_id,
+            )
+        return self._allocator
+
+    def __getstate__(self) -> Object:
+        """A copy makes an allocator of its own."""
+        return {**self.__dict__, "_allocator": None}
 
     @property
     def classes(self) -> Mapping[str, DeviceClass]:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from kcore.api.objects import Toleration
 from kcore.api.quantity import canonical, parse_quantity
 
@@ -170,6 +172,8 @@ class Claim:
     requests: tuple[Asked, ...]
     constraints: tuple[Constraint, ...]
     configs: tuple[Object, ...]
+    wish: bytes
+    """What it asks for, and nothing of whose claim it is: equal for claims that get the same."""
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
@@ -324,4 +328,5 @@ def read_claim(obj: Object) -> Claim:
             for one in devices.get("constraints") or ()
         ),
         configs=tuple(devices.get("config") or ()),
+        wish=msgspec.json.encode(devices, order="sorted"),
     )

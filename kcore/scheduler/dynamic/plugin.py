@@ -12,7 +12,6 @@ import numpy as np
 
 from kcore.api.objects import Pod
 from kcore.scheduler.codes import MAX_NODE_SCORE
-from kcore.scheduler.dynamic.allocator import Allocator
 from kcore.scheduler.dynamic.catalog import DeviceCatalog, allocation_of, uid_of
 from kcore.scheduler.dynamic.faults import AllocationError, AllocationTimeout, NodeRefused
 from kcore.scheduler.dynamic.objects import Claim
@@ -95,14 +94,8 @@ class ClaimFilter(HostFilter):
         self._found: dict[int, list[Object]] = {}
         self._unavailable: set[int] = set()
         self._late_at_s = 0.0
-        self._allocator = Allocator(
-            catalog.allocated,
-            catalog.classes,
-            catalog.slices,
-            catalog.selectors.matches,
-            catalog.new_share_id,
-            self._is_late,
-        )
+        self._allocator = catalog.allocator
+        self._allocator.begin(self._is_late)
         self._is_broken = [self._check_ready(claim) for claim in claims]
 
     def _is_late(self) -> bool:
