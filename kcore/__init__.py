@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from kcore.api.errors import InputError, KcoreError, NotSupportedError
     from kcore.cluster import Cluster
     from kcore.controlplane import ControlPlane
-    from kcore.scheduler.plugins.contract import NodeView, PodView, filter_plugin, score_plugin
+    from kcore.scheduler.plugins.contract import NodeView, PodView, filter_plugin, plugin, score_plugin
+    from kcore.scheduler.plugins.lifecycle import Reject, Wait
     from kcore.scheduler.result import Result
     from kcore.sim.simulation import Simulation
 
@@ -28,11 +29,14 @@ __all__ = [
     "NodeView",
     "NotSupportedError",
     "PodView",
+    "Reject",
     "Result",
     "Simulation",
+    "Wait",
     "__version__",
     "filter_plugin",
     "gym",
+    "plugin",
     "score_plugin",
 ]
 
@@ -44,10 +48,13 @@ _HOMES = {
     "NodeView": "kcore.scheduler.plugins.contract",
     "NotSupportedError": "kcore.api.errors",
     "PodView": "kcore.scheduler.plugins.contract",
+    "Reject": "kcore.scheduler.plugins.lifecycle",
     "Result": "kcore.scheduler.result",
     "Simulation": "kcore.sim.simulation",
+    "Wait": "kcore.scheduler.plugins.lifecycle",
     "filter_plugin": "kcore.scheduler.plugins.contract",
     "gym": "kcore.gym",
+    "plugin": "kcore.scheduler.plugins.contract",
     "score_plugin": "kcore.scheduler.plugins.contract",
 }
 

@@ -20,7 +20,7 @@ from kcore.api.objects import ClusterObjects, Node, Pod
 from kcore.scheduler.config import default_configuration, load_configuration
 from kcore.scheduler.engine import INTERPRETED_MAX, Engine, Options
 from kcore.scheduler.history import History
-from kcore.scheduler.plugins.contract import OUR_POINTS, registered
+from kcore.scheduler.plugins.contract import find_class, own_points
 from kcore.scheduler.plugins.policies import DEFAULT, policy_document
 from kcore.scheduler.profile import Profile, SchedulerConfiguration
 from kcore.scheduler.result import Result, Timing
@@ -344,11 +344,6 @@ def _read(paths: list[str], known: ClusterObjects | None) -> ClusterObjects:
     return objects
 
 
-def _third_party_points() -> dict[str, frozenset[str]]:
-    """The plugins that a configuration may name beside Kubernetes' own, with their extension points."""
-    return {**OUR_POINTS, **{name: frozenset(points) for name, points in registered().items()}}
-
-
 def configuration_for(
     config: Config, profile: str | None, policy: str | None, *, has_gpus: bool = False
 ) -> tuple[SchedulerConfiguration, Profile | None]:
@@ -369,7 +364,7 @@ def configuration_for(
         if document is None:
             configuration = default_configuration()
         else:
-            configuration = load_configuration(document, third_party=_third_party_points())
+            configuration = load_configuration(document, third_party=own_points())
         for one in configuration.profiles:
             read_typical(one)
     except InputError as error:
@@ -397,7 +392,7 @@ def _policy_configuration(policy: str, *, has_gpus: bool) -> SchedulerConfigurat
                 field="policy",
                 expected="a policy that places pods; an order needs a clock: kcore simulate",
             )
-    known = _third_party_points()
+    known = own_points()
     names = sorted(name for name, points in known.items() if "score" in points)
     if policy not in (DEFAULT, *names):
         raise InputError(
@@ -411,7 +406,19 @@ def _policy_configuration(policy: str, *, has_gpus: bool) -> SchedulerConfigurat
 def _notes(configuration: SchedulerConfiguration) -> list[str]:
     shares = {configuration.percentage_of_nodes_to_score}
     shares |= {profile.percentage_of_nodes_to_score for profile in configuration.profiles}
+    around = {
+        name: point
+        for profile in configuration.profiles
+        for point, names in (
+            ("preEnqueue", profile.pre_enqueue), ("queueSort", (profile.queue_sort,)), ("reserve", profile.reserves),
+            ("permit", profile.permits), ("preBind", profile.pre_binds), ("postBind", profile.post_binds),
+        )
+        for name in names
+        if find_class(name) is not None
+    }  # fmt: skip
     return [
+        f"{name}: is asked at {point} by kcore scheduler; here it was not" for name, point in around.items()
+    ] + [
         f"percentageOfNodesToScore: {share} is accepted; every node was scored all the same"
         for share in sorted(one for one in shares if one)
     ]

@@ -27,6 +27,7 @@ class OwnerReference(_Object):
     api_version: str = ""
     kind: str = ""
     name: str = ""
+    uid: str = ""
     controller: bool | None = None
 
 
@@ -173,6 +174,7 @@ class Volume(_Object):
     gce_persistent_disk: dict[str, Any] | None = None
     aws_elastic_block_store: dict[str, Any] | None = None
     azure_disk: dict[str, Any] | None = None
+    portworx_volume: dict[str, Any] | None = None
     iscsi: dict[str, Any] | None = None
     rbd: dict[str, Any] | None = None
     cinder: dict[str, Any] | None = None
@@ -331,6 +333,142 @@ class PodColumns(Struct, gc=False, kw_only=True):
     origin: str = ""  # the file
 
 
+class StorageMeta(_Object):
+    """The metadata of the objects that volumes are made of; here annotations count."""
+
+    name: str = ""
+    generate_name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    labels: Labels | None = None
+    annotations: Labels | None = None
+    deletion_timestamp: str | None = None
+    owner_references: list[OwnerReference] | None = None
+
+
+class ClaimReference(_Object):
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+
+
+class VolumeNodeAffinity(_Object):
+    required: NodeSelector | None = None
+
+
+class PersistentVolumeSpec(_Object):
+    """Of the sources of a volume, CSI and those that CSI drivers have taken over."""
+
+    capacity: dict[str, Quantity] | None = None
+    access_modes: list[str] | None = None
+    claim_ref: ClaimReference | None = None
+    storage_class_name: str = ""
+    volume_mode: str | None = None
+    volume_attributes_class_name: str | None = None
+    node_affinity: VolumeNodeAffinity | None = None
+    csi: dict[str, Any] | None = None
+    aws_elastic_block_store: dict[str, Any] | None = None
+    gce_persistent_disk: dict[str, Any] | None = None
+    azure_disk: dict[str, Any] | None = None
+    azure_file: dict[str, Any] | None = None
+    cinder: dict[str, Any] | None = None
+    portworx_volume: dict[str, Any] | None = None
+    vsphere_volume: dict[str, Any] | None = None
+
+
+class StoragePhase(_Object):
+    phase: str = ""
+
+
+class PersistentVolume(_Object):
+    metadata: StorageMeta = field(default_factory=StorageMeta)
+    spec: PersistentVolumeSpec = field(default_factory=PersistentVolumeSpec)
+    status: StoragePhase = field(default_factory=StoragePhase)
+
+
+class PersistentVolumeClaimSpec(_Object):
+    access_modes: list[str] | None = None
+    selector: LabelSelector | None = None
+    resources: Resources | None = None
+    volume_name: str = ""
+    storage_class_name: str | None = None
+    volume_mode: str | None = None
+    volume_attributes_class_name: str | None = None
+
+
+class PersistentVolumeClaim(_Object):
+    metadata: StorageMeta = field(default_factory=StorageMeta)
+    spec: PersistentVolumeClaimSpec = field(default_factory=PersistentVolumeClaimSpec)
+    status: StoragePhase = field(default_factory=StoragePhase)
+
+
+class TopologyRequirement(_Object):
+    key: str = ""
+    values: list[str] | None = None
+
+
+class TopologyTerm(_Object):
+    match_label_expressions: list[TopologyRequirement] | None = None
+
+
+class StorageClass(_Object):
+    metadata: StorageMeta = field(default_factory=StorageMeta)
+    provisioner: str = ""
+    volume_binding_mode: str | None = None
+    allowed_topologies: list[TopologyTerm] | None = None
+
+
+class VolumeResources(_Object):
+    count: int | None = None
+
+
+class NodeDriver(_Object):
+    name: str = ""
+    allocatable: VolumeResources | None = None
+
+
+class CSINodeSpec(_Object):
+    drivers: list[NodeDriver] | None = None
+
+
+class CSINode(_Object):
+    metadata: StorageMeta = field(default_factory=StorageMeta)
+    spec: CSINodeSpec = field(default_factory=CSINodeSpec)
+
+
+class CSIDriverSpec(_Object):
+    storage_capacity: bool | None = None
+
+
+class CSIDriver(_Object):
+    metadata: StorageMeta = field(default_factory=StorageMeta)
+    spec: CSIDriverSpec = field(default_factory=CSIDriverSpec)
+
+
+class CSIStorageCapacity(_Object):
+    metadata: StorageMeta = field(default_factory=StorageMeta)
+    node_topology: LabelSelector | None = None
+    storage_class_name: str = ""
+    capacity: Quantity | None = None
+    maximum_volume_size: Quantity | None = None
+
+
+class AttachedVolume(_Object):
+    persistent_volume_name: str | None = None
+
+
+class VolumeAttachmentSpec(_Object):
+    attacher: str = ""
+    node_name: str = ""
+    source: AttachedVolume = field(default_factory=AttachedVolume)
+
+
+class VolumeAttachment(_Object):
+    metadata: StorageMeta = field(default_factory=StorageMeta)
+    spec: VolumeAttachmentSpec = field(default_factory=VolumeAttachmentSpec)
+
+
 class ClusterObjects(Struct, gc=False, kw_only=True):
     """Everything that a scheduling run is told about the cluster, decoded, in file order.
 
@@ -351,3 +489,10 @@ class ClusterObjects(Struct, gc=False, kw_only=True):
     pdbs: list[PodDisruptionBudget] = field(default_factory=list)
     priority_classes: list[PriorityClass] = field(default_factory=list)
     pod_columns: list[PodColumns] = field(default_factory=list)
+    persistent_volumes: list[PersistentVolume] = field(default_factory=list)
+    persistent_volume_claims: list[PersistentVolumeClaim] = field(default_factory=list)
+    storage_classes: list[StorageClass] = field(default_factory=list)
+    csi_nodes: list[CSINode] = field(default_factory=list)
+    csi_drivers: list[CSIDriver] = field(default_factory=list)
+    csi_storage_capacities: list[CSIStorageCapacity] = field(default_factory=list)
+    volume_attachments: list[VolumeAttachment] = field(default_factory=list)

@@ -51,11 +51,12 @@ def serve_scheduler(given: Mapping[str, str]) -> int:
     process, configuration = ProcessSettings(), default_configuration()
     if settings["config"]:
         from kcore.api.errors import InputError
+        from kcore.scheduler.plugins.contract import own_points
         from kcore.sources.configuration import read_configuration
 
         document = read_configuration(settings["config"])
         try:
-            configuration = load_configuration(document, takes_extenders=True)
+            configuration = load_configuration(document, third_party=own_points(), takes_extenders=True)
         except (InputError, NotSupportedError) as error:
             raise error.at(file=settings["config"]) if isinstance(error, InputError) else error from None
         process = process_settings(document)

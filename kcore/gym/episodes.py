@@ -99,7 +99,7 @@ class Episodes:
         """Compile what the pods demand and keep views of what stays as it is."""
         state = engine.state
         decisions = Decisions(rows, np.zeros(0), np.zeros(0))
-        runnable, profiles = engine.prepare(rows, decisions, Options(preemption="off"))
+        runnable, profiles = engine.prepare(rows, decisions, Options(preemption="off", hosts=False))
         if not len(runnable):
             why = next(iter(decisions.reason.values()), "every pod has a node")
             raise InputError(f"there is no pod to place: {why}", expected="a cluster with pending pods")

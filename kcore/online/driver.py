@@ -22,26 +22,35 @@ from kcore.client.series import SeriesRecorder
 from kcore.client.store import Change, key_of
 from kcore.clock import REAL, Clock, Timed
 from kcore.kernel import JIT, is_cached, mark_cached
+from kcore.online.binding import BindingCycle, BindingPlugins, Named, NotBound
 from kcore.online.compiling import compile_kernels
 from kcore.online.debugger import dump, mismatches
 from kcore.online.events import Event, rejectors
+from kcore.online.evictions import Evictions
 from kcore.online.extended import Extended
-from kcore.online.extenders import Extender, ExtenderError
+from kcore.online.extenders import Extender, ExtenderError, bound_by_one
 from kcore.online.metrics import ERROR, SCHEDULED, UNSCHEDULABLE, Metrics
 from kcore.online.mirror import SPREADING, Mirror, rows_of
+from kcore.online.own_plugins import DEFAULT_NAME, Handle, OwnPlugins
+from kcore.online.permits import WaitingPods
 from kcore.online.queue import ACTIVE, IN_FLIGHT, INITIAL_BACKOFF_MS, MAX_BACKOFF_MS, SchedulingQueue, Waiting
-from kcore.online.writing import bound_note, condition_patch, preempted_patch, truncated
+from kcore.online.statuses import Statuses
+from kcore.online.storage import STORAGE
+from kcore.online.volumes import VolumeBinder
+from kcore.online.writing import bound_note, nominated_of
 from kcore.scheduler.config import default_configuration
 from kcore.scheduler.engine import Decisions, Engine, Options
 from kcore.scheduler.eviction import Candidate
+from kcore.scheduler.host_cycle import unreserve
 from kcore.scheduler.profile import SchedulerConfiguration
 
 BATCH: Final = 1_000  # pods decided without giving way to what else the loop has to do
-EXTENDED_BATCH: Final = 50  # the same where there are extenders, who are asked pod by pod
+EXTENDED_BATCH: Final = (
+    50  # the same where others are asked, pod by pod: extenders, plugins at reserve and permit
+)
 COMPILED_FROM: Final = 20_000  # pods that wait times nodes, from which Numba is worth being loaded; no more are decided at once without
-OTHERS: Final = (*SPREADING, "namespaces", "poddisruptionbudgets.policy")
+OTHERS: Final = (*SPREADING, "namespaces", "poddisruptionbudgets.policy", *STORAGE)
 ENDED: Final = ("Succeeded", "Failed")
-DEFAULT_NAME: Final = "default-scheduler"
 
 log: Final = logging.getLogger("kcore.scheduler")
 
@@ -62,8 +71,10 @@ class Scheduler:
         clock: Clock = REAL,
         initial_backoff_ms: int = INITIAL_BACKOFF_MS,
         max_backoff_ms: int = MAX_BACKOFF_MS,
+        plugins: Sequence[Named] = (),
     ) -> None:
-        self._client = client
+        """``plugins``: those that have a part in binding, see ``kcore.online.binding``; profiles name them."""
+        self.client = client
         self._informers = informers if informers is not None else SharedInformers(client, clock=clock)
         self._owns_informers = informers is None
         self._configuration = configuration if configuration is not None else default_configuration()
@@ -72,15 +83,32 @@ class Scheduler:
             profile.scheduler_name: make(profile.scheduler_name) for profile in self._configuration.profiles
         }
         self._random = random
-        self._clock = clock
+        self.clock = clock
         self.metrics = Metrics()
+        self.waiting_pods = WaitingPods(clock)
+        handle = Handle(client, self._informers, clock, self.waiting_pods, self._activate)
+        self._own = OwnPlugins(self._configuration, handle)
         self.queue = SchedulingQueue(
-            initial_backoff_ms=initial_backoff_ms, max_backoff_ms=max_backoff_ms, told=self.metrics.queued
-        )
+            initial_backoff_ms=initial_backoff_ms, max_backoff_ms=max_backoff_ms, told=self.metrics.queued,
+            gate=self._own.gate, rank=self._own.rank, registered=self._own.registered,
+        )  # fmt: skip
         self.mirror = Mirror(self._unreadable)
         self._engine = Engine(self.mirror.state, self._configuration, compiled=False)
         self._extenders = tuple(Extender(one) for one in self._configuration.extenders)
-        self._held: list[Waiting] = []  # in flight, and behind one that extenders are asked about
+        self._volumes = VolumeBinder(
+            client, self.mirror, clock,
+            {one.scheduler_name: one.volume_binding.bind_timeout_seconds for one in self._configuration.profiles},
+        )  # fmt: skip
+        by_name: dict[str, Named] = {self._volumes.name: self._volumes, **{one.name: one for one in plugins}}
+        self._plugins = {
+            profile.scheduler_name: BindingPlugins(profile, {**by_name, **self._own.of(profile)})
+            for profile in self._configuration.profiles
+        }
+        self._asks = bool(self._extenders) or any(one.decides for one in self._plugins.values())
+        self.cycles: dict[str, tuple[BindingCycle, asyncio.Task[None]]] = {}  # by uid
+        self.statuses = Statuses(client, clock, self.recorder_of)
+        self._evictions = Evictions(self)
+        self._held: list[Waiting] = []  # in flight, and behind one that is decided alone
         self._changes: list[tuple[str, Change]] = []
         self._work = asyncio.Event()
         self._timer: Timed | None = None
@@ -116,6 +144,8 @@ class Scheduler:
         for task in filter(None, (self._task, self.compiling)):
             task.cancel()
             await asyncio.wait([task])
+        for _, writing in tuple(self.cycles.values()):
+            writing.cancel()
         if self._writes:
             await asyncio.wait(self._writes)
         if self._timer is not None:
@@ -127,8 +157,17 @@ class Scheduler:
         if self._owns_informers:
             await self._informers.stop()
 
+    def woken(self, event: Event, *, besides: str = "") -> None:
+        """What happened may help pods that wait, but for one of that key: they are looked at."""
+        self.queue.happened(event, self._now_ms(), besides=besides)
+        self._work.set()
+
+    def _activate(self, key: str) -> bool:
+        self._work.set()
+        return self.queue.activate(key, self._now_ms())
+
     def _now_ms(self) -> int:
-        return int(self._clock.monotonic_s() * 1000)
+        return int(self.clock.monotonic_s() * 1000)
 
     def metrics_page(self) -> bytes:
         """What ``/metrics`` answers."""
@@ -163,6 +202,7 @@ class Scheduler:
         changes, self._changes = self._changes, []
         events: set[Event] = set()
         came: list[Any] = []
+        claims: set[str] = set()
         now_ms = self._now_ms()
         # Nodes first: a pod that came with its node finds it.
         for resource, change in changes:
@@ -177,10 +217,17 @@ class Scheduler:
             elif resource != "nodes":
                 obj = change.new if change.new is not None else change.old
                 assert obj is not None
-                events.add(self.mirror.other(resource, key_of(obj), change.new))
+                key = key_of(obj)
+                if resource in STORAGE:
+                    events.add(self.mirror.storage.take(resource, key, change.old, change.new))
+                    claims |= {key} if resource == "persistentvolumeclaims" else set()
+                else:
+                    events.add(self.mirror.other(resource, key, change.new))
         event = functools.reduce(operator.or_, events, Event.NONE)
         if event:
-            self.queue.happened(event, now_ms, came)
+            self.queue.happened(event, now_ms, came, claims=frozenset(claims))
+        if changes:
+            self._volumes.look()
 
     def _pod(self, change: Change, now_ms: int) -> Event:
         event = Event.NONE
@@ -188,6 +235,7 @@ class Scheduler:
         if new is None or (old is not None and old["metadata"]["uid"] != new["metadata"]["uid"]):
             assert old is not None
             key = key_of(old)
+            self.waiting_pods.reject(old["metadata"]["uid"])
             self.queue.delete(key)
             event = self.mirror.gone(key, old["spec"].get("nodeName", ""))
             if new is None:
@@ -201,12 +249,16 @@ class Scheduler:
             self.queue.delete(key)
             return event | self.mirror.bound(key, new)
         if not self._is_ours(new) or "deletionTimestamp" in new["metadata"]:
+            self.waiting_pods.reject(new["metadata"]["uid"])
             self.queue.delete(key)
             return event | self.mirror.gone(key)
         known = self.queue.get(key)
         before = known.obj if known is not None else None
         self.queue.put(key, new, now_ms)
-        if _nominated(before) != _nominated(new) and (known is None or known.place != IN_FLIGHT):
+        was = nominated_of(before)
+        if was and was != nominated_of(new):
+            event |= Event.POD_GONE  # pods of its priority and below may take what was promised
+        if was != nominated_of(new) and (known is None or known.place != IN_FLIGHT):
             # it counts where it is nominated, also for those before it in the queue
             self.mirror.pending(key, new)
         return event
@@ -220,7 +272,7 @@ class Scheduler:
             await self._work.wait()
             self._work.clear()
             while self.step():
-                await self._ask_extenders()
+                await self._decide_held()
                 await asyncio.sleep(0)
             self._set_timer()
 
@@ -231,7 +283,7 @@ class Scheduler:
         due_ms = self.queue.next_ms()
         if due_ms is not None:
             delay_s = max(0, due_ms - self._now_ms()) / 1000
-            self._timer = self._clock.call_later(delay_s, self._work.set)
+            self._timer = self.clock.call_later(delay_s, self._work.set)
 
     def step(self) -> bool:
         """A batch was decided; False where there was none to decide."""
@@ -243,14 +295,14 @@ class Scheduler:
         batch = self._held or self.queue.pop(self._batch_max(), now_ms)
         if not batch:
             return bool(self._changes)
-        count = next((place for place, known in enumerate(batch) if self._interested(known)), len(batch))
+        count = next((place for place, known in enumerate(batch) if self._is_alone(known.obj)), len(batch))
         self._held = batch[count:]
         self._decide_all([known for known in batch[:count] if self.queue.get(known.key) is known], now_ms)
         return True
 
     def _batch_max(self) -> int:
         """Pods that are decided at once; where it is worth it, kernels begin to be compiled."""
-        if self._extenders:
+        if self._asks:
             return EXTENDED_BATCH
         if self._engine.compiled:
             return BATCH
@@ -276,13 +328,17 @@ class Scheduler:
     def _compiled(self) -> None:
         self._engine = Engine(self.mirror.state, self._configuration, compiled=True)
 
-    # -- pods that extenders are asked about --------------------------------------------------------------------------
-    def _interested(self, known: Waiting) -> list[Extender]:
-        return [one for one in self._extenders if one.is_interested(known.obj)]
+    # -- pods that are decided alone ----------------------------------------------------------------------------------
+    def _interested(self, pod: Object) -> list[Extender]:
+        return [one for one in self._extenders if one.is_interested(pod)]
 
-    async def _ask_extenders(self) -> None:
-        """The pod that is first of those held is decided, if extenders are interested in it."""
-        if not self._held or not (extenders := self._interested(self._held[0])):
+    def _is_alone(self, pod: Object) -> bool:
+        """Whether others are asked about the pod before the next is decided."""
+        return self._asks and (bool(self._interested(pod)) or self._plugins[self.name_of(pod)].decide(pod))
+
+    async def _decide_held(self) -> None:
+        """The pod that is first of those held is decided, if it is one that is decided alone."""
+        if not self._held or not self._is_alone(self._held[0].obj):
             return
         known, now_ms = self._held.pop(0), self._now_ms()
         if self.queue.get(known.key) is not known:
@@ -291,22 +347,67 @@ class Scheduler:
         if row is None:
             self.queue.unschedulable(known, (), now_ms)
             return
-        options = Options(engine="full", random=self._random, preemption="nominate")
         try:
-            decisions = await Extended(self._engine, self.mirror, row, known.obj, extenders).decide(options)
+            decisions = await self._decided_alone(row, known.obj)
         except Exception as error:
             if not isinstance(error, ExtenderError):
                 log.exception("scheduling %s failed", known.key)
             self._undecided(known, str(error), now_ms)
             return
-        if self.queue.get(known.key) is known:
-            self._follow(decisions, {row: known}, now_ms)
+        if self.queue.get(known.key) is not known:
+            unreserve(decisions.reservations.get(0, ()))
+            return
+        for one, node, seconds in self._follow(decisions, {row: known}, now_ms):
+            await self._enter(one, node, seconds)
+
+    async def _decided_alone(self, row: int, pod: Object) -> Decisions:
+        extenders = self._interested(pod)
+        if not extenders:
+            return self._decided([row])
+        options = Options(engine="full", random=self._random, preemption="nominate")
+        return await Extended(self._engine, self.mirror, row, pod, extenders).decide(options)
+
+    async def _enter(self, known: Waiting, node: str, seconds: float) -> None:
+        """What the pod needs there is reserved and it may go, or is about to be told; or it is not to go."""
+        cycle = self._cycle(known.obj, node)
+        if cycle is not None:
+            try:
+                await cycle.enter()
+            except NotBound as error:
+                self.mirror.forget(known.key, known.obj)
+                await self._not_entered(known, error, seconds)
+                return
+            if self.queue.get(known.key) is not known:  # it went meanwhile
+                self.waiting_pods.remove(known.obj["metadata"]["uid"])
+                await cycle.unreserve()
+                return
+        self._send(known, node, seconds, cycle)
+
+    async def _not_entered(self, known: Waiting, error: NotBound, seconds: float) -> None:
+        """The pod is told that it does not get to the node, and waits, or is tried again."""
+        self.metrics.attempted(
+            UNSCHEDULABLE if error.is_rejected else ERROR, self.name_of(known.obj), seconds
+        )
+        if self.queue.get(known.key) is not known:
+            return
+        if error.plugin:
+            self.queue.unschedulable(known, (error.plugin,), self._now_ms())
+        else:
+            self.queue.failed(known, self._now_ms())
+        self._spawn(self.statuses.failed(known.obj, str(error), is_rejected=error.is_rejected))
+
+    def _cycle(self, pod: Object, node: str) -> BindingCycle | None:
+        """The pod's way to the node, where a plugin has a part in it."""
+        plugins = self._plugins[self.name_of(pod)]
+        if not plugins or not plugins.concern(pod):
+            return None
+        return BindingCycle(plugins, pod, node, self.waiting_pods, self.clock, self.statuses.nominate)
 
     def _undecided(self, known: Waiting, message: str, now_ms: int) -> None:
-        self.mirror.forget(known.key)
-        self.metrics.attempted(ERROR, self._name_of(known.obj), self._since_s(now_ms))
+        self.mirror.forget(known.key, known.obj)
+        self.metrics.attempted(ERROR, self.name_of(known.obj), self._since_s(now_ms))
         self.queue.failed(known, now_ms)
-        self._spawn(self._failed(known, message))
+        self._spawn(self.statuses.failed(known.obj, message))
 
     def _decide_all(self, batch: Sequence[Waiting], now_ms: int) -> None:
         """The pods are decided; where that fails, one by one, so that the one it is about keeps no other waiting."""
@@ -324,7 +425,7 @@ class Scheduler:
             decisions = self._decided(rows)
         except Exception as error:
             for known in waiting:
-                self.mirror.forget(known.key)
+                self.mirror.forget(known.key, known.obj)
             if len(waiting) > 1:
                 for known in waiting:
                     self._decide_all([known], now_ms)
@@ -332,17 +433,21 @@ class Scheduler:
             log.exception("scheduling %s failed", waiting[0].key)
             self._undecided(waiting[0], str(error), now_ms)
             return
-        self._follow(decisions, dict(zip(rows, waiting, strict=True)), now_ms)
+        for known, node, seconds in self._follow(decisions, dict(zip(rows, waiting, strict=True)), now_ms):
+            self._send(known, node, seconds, self._cycle(known.obj, node))
 
     def _since_s(self, now_ms: int) -> float:
         return (self._now_ms() - now_ms) / 1000
 
     def _decided(self, rows: list[int]) -> Decisions:
-        options = Options(engine="auto", random=self._random, preemption="nominate")
+        options = Options(order="file", engine="auto", random=self._random, preemption="nominate")
         return self._engine.schedule(rows_of(rows), options)
 
-    def _follow(self, decisions: Decisions, by_row: dict[int, Waiting], now_ms: int) -> None:
-        """What was decided is under way: bindings, words, preemptions."""
+    def _follow(
+        self, decisions: Decisions, by_row: dict[int, Waiting], now_ms: int
+    ) -> list[tuple[Waiting, str, float]]:
+        """Those with a node, which, and the seconds that it took; words and preemptions of others are under way."""
+        placed = []
         names = self.mirror.state.nodes.name
         seconds = self._since_s(now_ms) / len(by_row)
         slots = decisions.node.tolist()
@@ -351,18 +456,22 @@ class Scheduler:
             if slot >= 0:
                 node = names(slot)
                 self.mirror.assumed(row, node)
-                self._spawn(self._bind(known, node, seconds))
+                if position in decisions.reservations:
+                    self._volumes.keep(known.obj, decisions.reservations[position])
+                placed.append((known, node, seconds))
+            elif position in decisions.failed:
+                self._undecided(known, decisions.reason[position], now_ms)
             else:
                 self._refused(known, position, decisions, now_ms)
-                self.metrics.attempted(UNSCHEDULABLE, self._name_of(known.obj), seconds)
+                self.metrics.attempted(UNSCHEDULABLE, self.name_of(known.obj), seconds)
+        return placed
 
     def _refused(self, known: Waiting, position: int, decisions: Decisions, now_ms: int) -> None:
         reason = decisions.reason.get(position, "")
         chosen = decisions.preemptions.get(position)
-        self.queue.unschedulable(known, rejectors(reason), now_ms)
-        self._recorder(known.obj).event(
-            known.obj, "Warning", "FailedScheduling", "Scheduling", truncated(reason)
-        )
+        plugins = decisions.rejectors.get(position) or rejectors(reason)
+        self.queue.unschedulable(known, plugins, now_ms)
+        self.statuses.note(known.obj, reason)
         node: str | None = None
         victims: list[str] = []
         if chosen is not None:
@@ -377,16 +486,47 @@ class Scheduler:
         self.metrics.preempted(len(chosen.victims))
         return state.nodes.name(chosen.node), [self.mirror.key_of(row) for row in chosen.victims]
 
-    def _recorder(self, pod: Object) -> SeriesRecorder:
+    def recorder_of(self, pod: Object) -> SeriesRecorder:
+        """Who notes what becomes of pods of that profile."""
         return self._recorders[pod["spec"].get("schedulerName", DEFAULT_NAME)]
 
     # -- writes -----------------------------------------------------------------------------------------------------
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Any) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
+        return task
 
-    async def _bind(self, known: Waiting, node: str, seconds: float) -> None:
+    def _send(self, known: Waiting, node: str, seconds: float, cycle: BindingCycle | None) -> None:
+        """The pod is on its way to the node: straight, or through what plugins have to do before."""
+        if cycle is None:
+            self.queue.done(known)
+            self._spawn(self._bind(known, node, seconds))
+            return
+        uid = known.obj["metadata"]["uid"]
+        task = self._spawn(self._bind_through(known, seconds, cycle))
+        self.cycles[uid] = (cycle, task)
+        task.add_done_callback(lambda _: self.cycles.pop(uid, None))
+
+    async def _bind_through(self, known: Waiting, seconds: float, cycle: BindingCycle) -> None:
+        """The pod is bound once its plugins have let it go, and they hear of it; or all is as before."""
+        try:
+            await cycle.prepare(lambda: self.queue.done(known))
+            is_bound = await self._bind(known, cycle.node, seconds, cycle)
+        except NotBound as error:
+            await cycle.unreserve()
+            await self._not_bound(known, error, seconds, cycle)
+            return
+        except asyncio.CancelledError:
+            await cycle.unreserve()
+            raise
+        if is_bound:
+            await cycle.post_bind()
+
+    async def _bind(
+        self, known: Waiting, node: str, seconds: float, cycle: BindingCycle | None = None
+    ) -> bool:
+        """Whether the pod is bound; where not, it has been told and is tried again."""
         obj = known.obj
         metadata = obj["metadata"]
         name, namespace = metadata["name"], metadata["namespace"]
@@ -396,121 +536,54 @@ class Scheduler:
             "target": {"kind": "Node", "name": node},
         }  # fmt: skip
         try:
-            if not (self._extenders and await self._bound_by_extender(known, node)):
-                await self._client.create(binding, resource="pods", name=name, subresource="binding")
+            if not (self._extenders and await bound_by_one(self._interested(obj), obj, node)):
+                await self.client.create(binding, resource="pods", name=name, subresource="binding")
         except (ApiError, OSError, ExtenderError) as error:
-            self.metrics.attempted(ERROR, self._name_of(obj), seconds)
-            await self._not_bound(known, error)
-            return
-        self.metrics.attempted(SCHEDULED, self._name_of(obj), seconds)
+            if cycle is not None:
+                await cycle.unreserve()
+            await self._not_bound(known, error, seconds, cycle)
+            return False
+        self.metrics.attempted(SCHEDULED, self.name_of(obj), seconds)
         self.metrics.bound(known.attempts, (self._now_ms() - known.first_ms) / 1000)
         self.queue.delete(known.key)
-        self._recorder(obj).event(
+        self.recorder_of(obj).event(
             obj, "Normal", "Scheduled", "Binding", bound_note(namespace, name, node)
         )  # fmt: skip
+        return True
 
-    async def _bound_by_extender(self, known: Waiting, node: str) -> bool:
-        """Whether an extender has bound the pod; ExtenderError where it failed and may not be ignored."""
-        for extender in self._interested(known):
-            if not extender.settings.bind_verb:
-                continue
-            try:
-                await extender.bind(known.obj, node)
-            except ExtenderError as error:
-                if not extender.settings.is_ignorable:
-                    raise
-                log.info("skipping extender %s: %s", extender.settings.url_prefix, error)
-                continue
-            return True
-        return False
-
-    async def _not_bound(self, known: Waiting, error: Exception) -> None:
-        self.mirror.forget(known.key)
-        is_gone = isinstance(error, ApiError) and error.code == 404
-        if is_gone or self.queue.get(known.key) is not known:
-            if self.queue.get(known.key) is known:
-                self.queue.delete(known.key)
-            return
+    async def _not_bound(
+        self, known: Waiting, error: Exception, seconds: float, cycle: BindingCycle | None
+    ) -> None:
+        """The node is free of the pod again; it is told, and waits or is tried again, unless it is gone."""
+        self.mirror.forget(known.key, known.obj)
+        is_rejected = isinstance(error, NotBound) and error.is_rejected
+        self.metrics.attempted(UNSCHEDULABLE if is_rejected else ERROR, self.name_of(known.obj), seconds)
+        is_ours = self.queue.get(known.key) is known
+        if is_ours and isinstance(error, ApiError) and error.code == 404:
+            self.queue.delete(known.key)
+            is_ours = False
         now_ms = self._now_ms()
-        self.queue.failed(known, now_ms)
-        self.queue.happened(Event.POD_GONE, now_ms)
-        self._work.set()
-        by_extender = isinstance(error, ExtenderError)
-        await self._failed(
-            known, str(error) if by_extender else f'running Bind plugin "DefaultBinder": {error}'
-        )
-
-    async def _failed(self, known: Waiting, message: str) -> None:
-        """The pod's status and an event say what went wrong with it."""
-        self._recorder(known.obj).event(
-            known.obj, "Warning", "FailedScheduling", "Scheduling", truncated(message)
-        )
-        await self._patch(
-            known.obj, condition_patch(known.obj, "SchedulerError", message, None, self._clock.time_s())
-        )
+        # Others may take the place; a pod that was rejected waits for something else than its own leaving.
+        if is_ours and isinstance(error, NotBound) and error.plugin:
+            self.queue.unschedulable(known, (error.plugin,), now_ms)
+        elif is_ours:
+            self.queue.failed(known, now_ms)
+        self.woken(Event.POD_GONE, besides=known.key)
+        if not is_ours:
+            return
+        text = str(error)
+        if not isinstance(error, NotBound | ExtenderError):
+            text = f'running Bind plugin "DefaultBinder": {error}'
+        node = cycle.node if cycle is not None and cycle.is_nominated else ""
+        await self.statuses.failed(known.obj, text, is_rejected=is_rejected, nominated=node)
 
     async def _told(self, known: Waiting, reason: str, node: str | None, victims: Sequence[str]) -> None:
         """The pod's status says why it waits and where for; what is to make room for it goes."""
-        patch = condition_patch(known.obj, "Unschedulable", reason, node, self._clock.time_s())
-        if patch is not None:
-            await self._patch(known.obj, patch)
+        await self.statuses.waits(known.obj, reason, node)
         if node and victims:
-            await asyncio.gather(*(self._passed_over(key) for key in self._outranked(known, node)))
-            left = await asyncio.gather(*(self._evict(key, known, node) for key in victims))
-            stays = [key for key, has_gone in zip(victims, left, strict=True) if not has_gone]
-            if stays:
-                # Nothing will free the node: the pod looks for room anew.
-                self.mirror.spared(stays)
-                self.queue.happened(Event.POD_GONE, self._now_ms())
-                self._work.set()
+            await self._evictions.make_room(known, node, victims)
 
-    def _outranked(self, known: Waiting, node: str) -> list[str]:
-        """Pods of lower priority that were nominated to the node, as their status still says."""
-        lesser = (each for each in self.queue.waiting() if each.priority < known.priority)
-        return [each.key for each in lesser if _nominated(each.obj) == node]
-
-    async def _passed_over(self, key: str) -> None:
-        known = self.queue.get(key)
-        if known is not None:
-            await self._patch(known.obj, {"status": {"nominatedNodeName": None}})
-
-    async def _evict(self, key: str, known: Waiting, node: str) -> bool:
-        """Whether the pod goes to make room; True, too, where it has gone by itself."""
-        victim = self.mirror.object_of(key)
-        if victim is None or "deletionTimestamp" in victim["metadata"]:
-            return True
-        metadata = victim["metadata"]
-        await self._patch(victim, preempted_patch(victim, self._name_of(known.obj), self._clock.time_s()))
-        try:
-            await self._client.delete(
-                "pods", metadata["name"], metadata["namespace"], preconditions={"uid": metadata["uid"]}
-            )
-        except (ApiError, OSError) as error:
-            if isinstance(error, ApiError) and error.code == 404:
-                return True
-            log.error("preempting %s: %s", key, error)
-            return False
-        note = f"Preempted by pod {known.obj['metadata']['uid']} on node {node}"
-        self._recorder(known.obj).event(victim, "Normal", "Preempted", "Preempting", note, related=known.obj)
-        return True
-
-    def _name_of(self, pod: Object) -> str:
+    def name_of(self, pod: Object) -> str:
+        """The scheduler of that name is to schedule the pod."""
         name: str = pod["spec"].get("schedulerName", DEFAULT_NAME)
         return name
-
-    async def _patch(self, pod: Object, patch: Object | None) -> None:
-        if patch is None:
-            return
-        metadata = pod["metadata"]
-        try:
-            await self._client.patch(
-                "pods", metadata["name"], patch, metadata["namespace"], type="strategic", subresource="status"
-            )
-        except (ApiError, OSError) as error:
-            if not (isinstance(error, ApiError) and error.code == 404):
-                log.error("status of %s/%s: %s", metadata["namespace"], metadata["name"], error)
-
-
-def _nominated(pod: Object | None) -> str:
-    name: str = ((pod or {}).get("status") or {}).get("nominatedNodeName") or ""
-    return name

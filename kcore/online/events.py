@@ -9,7 +9,7 @@ Source: EventsToRegister of pkg/scheduler/framework/plugins/*, staging kube-sche
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import IntFlag
 from typing import Any, Final
 
@@ -38,10 +38,22 @@ class Event(IntFlag):
     POD_SCALED_DOWN = 256
     NAMESPACE_LABEL = 512
     NODE_IMAGES = 1024
-    ALL = 2047
+    CLAIM_ADD = 1 << 11
+    CLAIM_UPDATE = 1 << 12
+    VOLUME = 1 << 13
+    VOLUME_ZONE = 1 << 14
+    CLASS = 1 << 15
+    CLASS_WAITS = 1 << 16
+    CSI_NODE = 1 << 17
+    CSI_LIMIT = 1 << 18
+    CSI_CAPACITY = 1 << 19
+    ATTACHMENT_GONE = 1 << 20
+    ALL = (1 << 21) - 1
 
 
+GATES: Final = "SchedulingGates"
 FREED: Final = Event.POD_GONE | Event.POD_SCALED_DOWN
+CLAIMS: Final = Event.CLAIM_ADD | Event.CLAIM_UPDATE
 REGISTERED: Final = {
     "NodeResourcesFit": FREED | Event.NODE_ADD | Event.NODE_ALLOCATABLE,
     "NodeAffinity": Event.NODE_ADD | Event.NODE_LABEL,
@@ -53,8 +65,27 @@ REGISTERED: Final = {
     | Event.NODE_LABEL | Event.NODE_TAINT,
     "InterPodAffinity": Event.POD_ASSIGNED | Event.POD_GONE | Event.POD_LABEL | Event.NODE_ADD | Event.NODE_LABEL
     | Event.NAMESPACE_LABEL,
+    "VolumeRestrictions": Event.POD_GONE | Event.NODE_ADD | Event.CLAIM_ADD,
+    "NodeVolumeLimits": Event.CSI_LIMIT | Event.POD_GONE | Event.CLAIM_ADD | Event.ATTACHMENT_GONE,
+    "VolumeBinding": Event.CLASS | CLAIMS | Event.VOLUME | Event.NODE_ADD | Event.NODE_LABEL | Event.CSI_NODE
+    | Event.CSI_CAPACITY,
+    "VolumeZone": Event.CLASS_WAITS | Event.NODE_ADD | Event.NODE_LABEL | CLAIMS | Event.VOLUME_ZONE,
     "NoNodes": Event.NODE_ADD,
+    GATES: Event.NONE,  # nothing but a change of the pod itself
 }  # fmt: skip
+
+BY_NAME: Final = {
+    "Node/Add": Event.NODE_ADD, "Node/Delete": Event.NODE_DELETE, "Node/UpdateNodeAllocatable": Event.NODE_ALLOCATABLE,
+    "Node/UpdateNodeLabel": Event.NODE_LABEL, "Node/UpdateNodeTaint": Event.NODE_TAINT,
+    "Node/Update": Event.NODE_ALLOCATABLE | Event.NODE_LABEL | Event.NODE_TAINT | Event.NODE_IMAGES,
+    "Pod/Add": Event.POD_ASSIGNED, "Pod/Delete": Event.POD_GONE, "Pod/UpdatePodLabel": Event.POD_LABEL,
+    "Pod/UpdatePodScaleDown": Event.POD_SCALED_DOWN, "Namespace/Update": Event.NAMESPACE_LABEL,
+    "PersistentVolumeClaim/Add": Event.CLAIM_ADD, "PersistentVolumeClaim/Update": Event.CLAIM_UPDATE,
+    "PersistentVolume/Add": Event.VOLUME, "PersistentVolume/Update": Event.VOLUME,
+    "StorageClass/Add": Event.CLASS, "StorageClass/Update": Event.CLASS,
+    "CSINode/Add": Event.CSI_NODE, "CSINode/Update": Event.CSI_NODE | Event.CSI_LIMIT,
+}  # fmt: skip
+"""Events as a user's plugin names them."""
 
 _WORDS: Final = (
     (re.compile(r"Insufficient |Too many pods"), "NodeResourcesFit"),
@@ -82,12 +113,16 @@ def rejectors(reason: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def awaited(plugins: Iterable[str]) -> Event:
-    """The events that may help a pod that these plugins rejected; all of them where one is not known here."""
+def awaited(plugins: Collection[str], registered: Mapping[str, Event] = REGISTERED) -> Event:
+    """The events that may help a pod that these plugins rejected; all of them where one is not known here.
+
+    ``registered``: what plugins that are not Kubernetes' own wait for.
+    """
     found = Event.NONE
     for plugin in plugins:
-        found |= REGISTERED.get(plugin, Event.ALL)
-    return found or Event.ALL
+        known = REGISTERED.get(plugin)
+        found |= registered.get(plugin, Event.ALL) if known is None else known
+    return found if plugins else Event.ALL
 
 
 _NAMES: Final = {
@@ -96,6 +131,10 @@ _NAMES: Final = {
     Event.POD_ASSIGNED: "AssignedPodAdd", Event.POD_GONE: "AssignedPodDelete",
     Event.POD_LABEL: "AssignedPodUpdatePodLabel", Event.POD_SCALED_DOWN: "AssignedPodUpdatePodScaleDown",
     Event.NAMESPACE_LABEL: "NamespaceUpdate", Event.NODE_IMAGES: "NodeUpdate",
+    Event.CLAIM_ADD: "PersistentVolumeClaimAdd", Event.CLAIM_UPDATE: "PersistentVolumeClaimUpdate",
+    Event.VOLUME: "PersistentVolumeUpdate", Event.VOLUME_ZONE: "PersistentVolumeAdd", Event.CLASS: "StorageClassAdd",
+    Event.CLASS_WAITS: "StorageClassAdd", Event.CSI_NODE: "CSINodeAdd", Event.CSI_LIMIT: "CSINodeUpdate",
+    Event.CSI_CAPACITY: "CSIStorageCapacityUpdate", Event.ATTACHMENT_GONE: "VolumeAttachmentDelete",
 }  # fmt: skip
 
 
@@ -147,6 +186,18 @@ def is_wanted(wanted: Wanted | None, namespace: str, labels: Mapping[str, str]) 
     )
 
 
+def uses_claim(pod: Object, keys: Collection[str]) -> bool:
+    """Whether the pod uses one of these claims (NAMESPACE/NAME), be it by name or made for it."""
+    metadata = pod["metadata"]
+    for volume in pod["spec"].get("volumes") or ():
+        name = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+        if name is None and "ephemeral" in volume:
+            name = f"{metadata['name']}-{volume['name']}"
+        if name is not None and f"{metadata.get('namespace')}/{name}" in keys:
+            return True
+    return False
+
+
 def of_node(old: Object | None, new: Object | None) -> Event:
     """What a change of a node is."""
     if old is None or new is None:
@@ -165,3 +216,19 @@ def of_node(old: Object | None, new: Object | None) -> Event:
     if was.get("images") != now.get("images"):
         found |= Event.NODE_IMAGES
     return found
+
+
+def of_pod(old: Object, new: Object) -> str:
+    """What a change of a pod without a node is called (PodSchedulingPropertiesChange), the first where there are several."""
+    before, after = old["spec"], new["spec"]
+    if old["metadata"].get("labels") != new["metadata"].get("labels"):
+        return "UpdatePodLabel"
+    if before.get("schedulingGates") and not after.get("schedulingGates"):
+        return "UpdatePodSchedulingGatesEliminated"
+    if len(before.get("tolerations") or ()) != len(after.get("tolerations") or ()):
+        return "UpdatePodToleration"
+    was, now = old.get("status") or {}, new.get("status") or {}
+    claims = ("resourceClaimStatuses", "extendedResourceClaimStatus")
+    return (
+        "UpdatePodGeneratedResourceClaim" if any(was.get(one) != now.get(one) for one in claims) else "Update"
+    )

@@ -15,8 +15,10 @@ import numpy as np
 from kcore.online.extenders import Extender, ExtenderError
 from kcore.online.mirror import Mirror
 from kcore.scheduler import codes, reasons
-from kcore.scheduler.engine import Decisions, Engine, Options, post_filter_message
+from kcore.scheduler.engine import Decisions, Engine, Options
 from kcore.scheduler.eviction import Candidate, Preemption, Search, best_of, preempt
+from kcore.scheduler.host import CycleError
+from kcore.scheduler.post_filter import post_filter_message
 from kcore.scheduler.profile import Profile
 
 REJECTED: Final = 252  # verdicts of extenders, beside those of codes
@@ -64,6 +66,13 @@ class Extended:
         await self._add_scores(totals)
         result.node[0] = slot = self._best(totals, options)
         result.score[0] = totals[slot]
+        try:
+            engine.reserve_hosts(slot, 0, result)
+        except CycleError as error:
+            result.node[0] = -1
+            result.reason[0] = str(error)
+            result.failed.add(0)
+            return result
         engine.state.forget_nomination(row)
         engine.state.place(row, slot)
         return result
@@ -155,7 +164,7 @@ class Extended:
         world = state.world()
         search = Search(
             state, world, engine.settings(profile), engine.scratch(world),
-            {**engine.extension(profile).rejections, **WORDS}, engine.run,
+            {**engine.rejections(profile), **WORDS}, engine.run,
         )  # fmt: skip
         offset = 0.0 if options.random is None else float(options.random.random())
         found = preempt(search, row, profile.preemption, offset, None)
@@ -164,7 +173,7 @@ class Extended:
             chosen = best_of(state, candidates) if candidates else None
             message = "" if candidates else reasons.sentence(state.nodes.alive_count, {})
             found = Preemption(None, message, candidates, chosen)
-        message = post_filter_message(profile, found)
+        message = post_filter_message(profile, found, engine.cycle)
         result.reason[0] = f"{text} {message}" if message else text
         if found.chosen is not None:
             result.preemptions[0] = found.chosen
@@ -183,7 +192,7 @@ class Extended:
         verdict[verdict >= REJECTED] = codes.DEAD
         profile = self._engine.profile_of(self._row)
         assert profile is not None
-        words = self._engine.extension(profile).rejections
+        words = self._engine.rejections(profile)
         counts = reasons.count_reasons(verdict, scratch.detail[:slots], state.nodes.resources.values, words)
         for said, _ in self._failed.values():
             counts[said] += 1

@@ -5,6 +5,7 @@ Source: pkg/scheduler/extender.go and staging kube-scheduler/extender/v1 of Kube
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ SECONDS_MAX: Final = 5.0  # that an extender may take, where the configuration d
 SCALE: Final = 10  # an extender scores from 0 to 10, the scheduler from 0 to 100
 
 Object = dict[str, Any]
+
+log: Final = logging.getLogger("kcore.scheduler")
 
 
 class ExtenderError(Exception):
@@ -171,6 +174,22 @@ class Extender:
             raise ExtenderError(
                 f"the answer of {self.settings.url_prefix}/{verb} is no JSON: {error}"
             ) from None
+
+
+async def bound_by_one(extenders: Sequence[Extender], pod: Object, node: str) -> bool:
+    """Whether one of them has bound the pod; ExtenderError where it failed and may not be ignored."""
+    for extender in extenders:
+        if not extender.settings.bind_verb:
+            continue
+        try:
+            await extender.bind(pod, node)
+        except ExtenderError as error:
+            if not extender.settings.is_ignorable:
+                raise
+            log.info("skipping extender %s: %s", extender.settings.url_prefix, error)
+            continue
+        return True
+    return False
 
 
 def _lowered(given: Mapping[str, Any]) -> Object:

@@ -97,7 +97,7 @@ class Metrics:
 
     def queued(self, queue: str, event: str) -> None:
         """A pod entered a queue."""
-        key = (event, queue)
+        key = (event, "unschedulable" if queue == "gated" else queue)
         self.incoming[key] = self.incoming.get(key, 0) + 1
 
     def attempted(self, result: str, profile: str, seconds: float) -> None:

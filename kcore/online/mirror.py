@@ -26,6 +26,7 @@ from kcore.api.objects import (
     StatefulSet,
 )
 from kcore.online.events import Event, of_node
+from kcore.online.storage import StorageMirror
 from kcore.scheduler.pods import parse_start
 from kcore.scheduler.state import State
 
@@ -61,6 +62,7 @@ class Mirror:
     def __init__(self, tell: Callable[[str, InputError], None]) -> None:
         self._tell = tell
         self.state = State()
+        self.storage = StorageMirror(self.state.storage, tell)
         self._pods: dict[str, Held] = {}
         self._by_row: dict[int, str] = {}
         self._homeless: dict[
@@ -201,7 +203,9 @@ class Mirror:
             self._templates[template] = (row, pod)
             return row
         like, exemplar = known
-        metadata = msgspec.structs.replace(exemplar.metadata, name=obj["metadata"]["name"])
+        metadata = msgspec.structs.replace(
+            exemplar.metadata, name=obj["metadata"]["name"], uid=obj["metadata"].get("uid", "")
+        )
         return self.state.add_alike(like, msgspec.structs.replace(exemplar, metadata=metadata))
 
     def _renominate(self, held: Held, obj: Object) -> None:
@@ -222,9 +226,14 @@ class Mirror:
         held = self._pods[key]
         self._pods[key] = Held(row, held.obj, node, held.template)
 
-    def forget(self, key: str) -> None:
-        """The pod waits again: its binding failed."""
-        if key in self._pods:
+    def forget(self, key: str, obj: Object) -> None:
+        """The pod waits again, as its binding failed; unless a watch has shown it bound, or another has its name by now."""
+        held = self._pods.get(key)
+        if (
+            held is not None
+            and not held.is_confirmed
+            and held.obj["metadata"]["uid"] == obj["metadata"]["uid"]
+        ):
             self._remove(key)
 
     def key_of(self, row: int) -> str:
@@ -354,6 +363,7 @@ class Mirror:
         if count - len(self._pods) <= max(GONE_ROWS_MAX, len(self._pods)):
             return False
         self.state = State()
+        self.state.storage = self.storage.storage
         for obj in self._nodes.values():
             self.state.add_node(msgspec.convert(obj, Node))
         pods, self._pods, self._by_row = self._pods, {}, {}

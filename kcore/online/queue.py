@@ -1,21 +1,36 @@
 """Pods that wait to be scheduled: those to try now, those to try after a pause, and those that wait for an event.
 
-Source: pkg/scheduler/backend/queue/scheduling_queue.go of Kubernetes 1.36 (PrioritySort; popping from backoffQ where
-activeQ is empty, KEP-5142).
+A pod that is in flight misses nothing: what happens meanwhile is kept, and looked at when it comes back.
+Source: pkg/scheduler/backend/queue (scheduling_queue.go, active_queue.go, backoff_queue.go) of Kubernetes 1.36, with
+QueueingHints and SchedulerPopFromBackoffQ (KEP-4247, KEP-5142).
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from kcore.online.events import Event, awaited, is_wanted, name_of, wanted_of
+from kcore.online.events import (
+    CLAIMS,
+    GATES,
+    Event,
+    awaited,
+    is_wanted,
+    name_of,
+    of_pod,
+    uses_claim,
+    wanted_of,
+)
 
 INITIAL_BACKOFF_MS: Final = 1_000
 MAX_BACKOFF_MS: Final = 10_000
+WINDOW_MS: Final = (
+    1_000  # pauses end with windows of this length, and in a window pods are ordered as those to try now
+)
 UNSCHEDULABLE_MS_MAX: Final = 5 * 60_000  # after which a pod is tried though nothing has happened
+FLUSH_MS: Final = 30_000  # between two looks for such pods
 
 ACTIVE: Final = "active"
 BACKOFF: Final = "backoff"
@@ -36,21 +51,52 @@ class Waiting:
     key: str
     obj: Object
     priority: int
-    since_ms: int  # when it entered activeQ for this try: the order among equals
-    first_ms: int
+    stamp_ms: int  # when it came, or came back from its last try: the order among equals
     number: int
-    place: str = ACTIVE
+    rank: float = 0
+    place: str = ""
+    entry: int = 0  # in the heap, the one that counts
+    first_ms: int = -1  # when it could first be tried
     attempts: int = 0
-    failures: int = 0  # tries in a row that ended unschedulable or in an error
-    had_error: bool = False
-    tried_ms: int = 0
+    rejected_count: int = 0  # tries that ended with a rejection
+    error_count: int = 0  # tries that ended with an error, since the last rejection
     awaits: int = int(Event.ALL)  # bits of Event
+    hurries: int = 0  # those of them after which it is tried without a pause
     plugins: frozenset[str] = field(default_factory=frozenset)
     wanted: Any = UNREAD  # the pods whose coming may help it, see ``wanted_of``
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether its last try ended with an error."""
+        return self.error_count > 0
+
+
+class Happened(NamedTuple):
+    """What happened while pods were in flight: to all that it may help, or (``key``) to one."""
+
+    bits: int
+    alike: frozenset[Kind] | None
+    key: str | None
+    claims: frozenset[str] | None = None
+
+
+def gate_of(pod: Object) -> str:
+    """The plugin that keeps the pod out of the queue; empty where none does. Here: its own scheduling gates."""
+    return GATES if pod["spec"].get("schedulingGates") else ""
+
+
+def rank_of(pod: Object) -> float:
+    """The order in which pods are tried, the lowest first: PrioritySort's."""
+    return -(pod["spec"].get("priority") or 0)
+
 
 class SchedulingQueue:
-    """See the module. All times are milliseconds of one clock that only grows."""
+    """See the module. All times are milliseconds of one clock that only grows.
+
+    ``told`` hears of each pod that enters a place, and why (an event of upstream's queue_incoming_pods_total); ``gate``
+    and ``rank`` are what the plugins at preEnqueue and queueSort say; ``registered`` are the events of plugins that are
+    not Kubernetes' own.
+    """
 
     def __init__(
         self,
@@ -58,16 +104,26 @@ class SchedulingQueue:
         initial_backoff_ms: int = INITIAL_BACKOFF_MS,
         max_backoff_ms: int = MAX_BACKOFF_MS,
         told: Callable[[str, str], None] = lambda place, event: None,
+        gate: Callable[[Object], str] = gate_of,
+        rank: Callable[[Object], float] = rank_of,
+        registered: Mapping[str, Event] | None = None,
     ) -> None:
-        """``told`` hears of each pod that enters a place, and why (an event of upstream's queue_incoming_pods_total)."""
         self._told = told
+        self._gate = gate
+        self._rank = rank
+        self._registered = registered or {}
         self._initial_ms = initial_backoff_ms
         self._max_ms = max_backoff_ms
         self._pods: dict[str, Waiting] = {}
-        self._active: list[tuple[int, int, int, Waiting]] = []
-        self._backoff: list[tuple[int, int, Waiting]] = []
-        self._unschedulable: dict[str, Waiting] = {}
+        self._active: list[tuple[float, int, int, Waiting]] = []
+        self._backoff: list[tuple[int, float, int, int, Waiting]] = []
+        self._errors: list[tuple[int, float, int, int, Waiting]] = []
+        self._unschedulable: dict[str, Waiting] = {}  # gated ones, too
         self._number = 0
+        self._flush_ms: int | None = None
+        self._flying: dict[str, int] = {}  # by key, in the order in which they left: what happened before
+        self._happened: list[Happened] = []
+        self._forgotten_count = 0  # of what happened
         self._counts = dict.fromkeys((ACTIVE, BACKOFF, UNSCHEDULABLE, GATED, IN_FLIGHT), 0)
 
     def __len__(self) -> int:
@@ -78,6 +134,11 @@ class SchedulingQueue:
         """Pods by where they are (upstream's ``scheduler_pending_pods``)."""
         return dict(self._counts)
 
+    @property
+    def kept_count(self) -> int:
+        """How much of what happened is kept for pods in flight."""
+        return len(self._happened)
+
     def get(self, key: str) -> Waiting | None:
         """The pod of that key."""
         return self._pods.get(key)
@@ -86,21 +147,24 @@ class SchedulingQueue:
     def put(self, key: str, obj: Object, now_ms: int) -> None:
         """A pod without a node is there, or is other than it was: a change of its own may let it fit."""
         known = self._pods.get(key)
-        gated = bool(obj["spec"].get("schedulingGates"))
         priority: int = obj["spec"].get("priority") or 0
         if known is None:
             self._number += 1
-            known = self._pods[key] = Waiting(key, obj, priority, now_ms, now_ms, self._number, place="")
-            self._enter(known, GATED if gated else ACTIVE, now_ms, "PodAdd")
+            known = self._pods[key] = Waiting(key, obj, priority, now_ms, self._number, self._rank(obj))
+            self._enter(known, ACTIVE, now_ms, "UnschedulablePodAdd")
             return
         before, known.obj = known.obj, obj
         known.priority = priority
-        if known.place == GATED and not gated:
-            self._enter(known, ACTIVE, now_ms, "PodUpdate")
-        elif known.place != IN_FLIGHT and gated:
-            self._enter(known, GATED, now_ms, "PodUpdate")
-        elif known.place == UNSCHEDULABLE and is_other(before, obj):
-            self._wake(known, now_ms, "PodUpdate")
+        if known.place == IN_FLIGHT:
+            if key in self._flying and may_help_itself(before, obj, known):
+                self._happened.append(Happened(0, None, key))
+        elif known.place == GATED or (known.place == UNSCHEDULABLE and may_help_itself(before, obj, known)):
+            self._requeue(known, now_ms, f"UnschedulablePod{of_pod(before, obj)}")
+        elif known.place in (ACTIVE, BACKOFF):
+            rank = self._rank(obj)
+            if rank != known.rank:
+                known.rank = rank
+                self._push(known)
 
     def waiting(self) -> list[Waiting]:
         """All of them, in the order in which they came."""
@@ -113,116 +177,207 @@ class SchedulingQueue:
             self._leave(known)
             known.place = ""
 
-    def happened(self, event: Event, now_ms: int, came: Iterable[Object] | None = None) -> None:
+    def happened(
+        self, event: Event, now_ms: int, came: Iterable[Object] | None = None, *, besides: str = "",
+        claims: frozenset[str] | None = None,
+    ) -> None:  # fmt: skip
         """Pods that such an event may help are tried again, once their pause is over.
 
-        ``came``: the pods that got a node, where POD_ASSIGNED is among it; None: any may be.
+        ``came``: the pods that got a node, where POD_ASSIGNED is among it; None: any may be. ``besides``: the key of a pod
+        that it cannot help. ``claims``: those that came or changed, where such events are among it; None: any may have.
         """
         bits = int(event)
-        rest = bits & ~int(Event.POD_ASSIGNED)
-        alike = None if came is None else {_kind(pod) for pod in came}
+        alike = None if came is None else frozenset(_kind(pod) for pod in came)
+        if self._flying:
+            self._happened.append(Happened(bits, alike, None, claims))
         for known in [each for each in self._unschedulable.values() if each.awaits & bits]:
-            if known.awaits & rest or alike is None or _wants(known, alike):
-                self._wake(known, now_ms, name_of(event))
+            if known.key != besides and _helps(known, bits, alike, claims):
+                self._requeue(known, now_ms, name_of(event), hurries=bool(known.hurries & bits))
+
+    def activate(self, key: str, now_ms: int) -> bool:
+        """The pod is tried now, as a plugin wants; one in flight once it has come back. False where there is none."""
+        known = self._pods.get(key)
+        if known is None:
+            return False
+        if known.place == IN_FLIGHT and key in self._flying:
+            self._happened.append(Happened(0, None, key))
+        elif known.place == BACKOFF:
+            self._put_into(known, ACTIVE, now_ms, "ForceActivate")
+        elif known.place in (UNSCHEDULABLE, GATED):
+            self._enter(known, ACTIVE, now_ms, "ForceActivate")
+        return True
 
     # -- the scheduler's side ---------------------------------------------------------------------------------------
     def pop(self, count: int, now_ms: int) -> list[Waiting]:
-        """The next pods, highest priority first, the longest waiting first among equals; they are in flight now."""
+        """The next pods, the lowest rank first, the longest waiting first among equals; they are in flight now.
+
+        Where none is to be tried now, those are that were rejected and pause, the pause that ends first first.
+        """
         self._ripen(now_ms)
         taken: list[Waiting] = []
         while self._active and len(taken) < count:
-            _, since_ms, _, known = heapq.heappop(self._active)
-            if known.place == ACTIVE and known.since_ms == since_ms:
+            _, _, entry, known = heapq.heappop(self._active)
+            if known.entry == entry and known.place == ACTIVE:
                 taken.append(known)
-                self._fly(known, now_ms)
-        if not taken:
-            waiting = sorted(
-                (each for _, _, each in self._backoff if each.place == BACKOFF and not each.had_error),
-                key=lambda each: (-each.priority, each.since_ms, each.number),
-            )
-            for known in waiting[:count]:
-                if known.place == BACKOFF:  # it may be in the heap twice
-                    taken.append(known)
-                    self._fly(known, now_ms)
+                self._fly(known)
+        if taken:
+            return taken
+        while self._backoff and len(taken) < count:
+            *_, entry, known = heapq.heappop(self._backoff)
+            if known.entry == entry and known.place == BACKOFF:
+                self._told(ACTIVE, "PopFromBackoffQ")
+                taken.append(known)
+                self._fly(known)
         return taken
 
-    def _fly(self, known: Waiting, now_ms: int) -> None:
+    def _fly(self, known: Waiting) -> None:
         self._leave(known)
         known.place = IN_FLIGHT
         self._counts[IN_FLIGHT] += 1
+        self._flying[known.key] = self._forgotten_count + len(self._happened)
         known.attempts += 1
-        known.tried_ms = now_ms
 
-    def unschedulable(self, known: Waiting, plugins: Iterable[str], now_ms: int) -> None:
-        """It fits nowhere, as these plugins say: it waits for what may change their minds."""
-        if self._pods.get(known.key) is known:
-            known.failures += 1
-            known.had_error = False
-            known.plugins = frozenset(plugins)
-            known.awaits = int(awaited(known.plugins))
-            known.wanted = UNREAD
-            self._enter(known, UNSCHEDULABLE, now_ms, "ScheduleAttemptFailure")
+    def done(self, known: Waiting) -> None:
+        """Whatever becomes of the pod in flight, nobody will ask what happened meanwhile."""
+        if self._flying.pop(known.key, None) is None or not self._happened:
+            return
+        if not self._flying:
+            self._forgotten_count += len(self._happened)
+            self._happened.clear()
+            return
+        unseen = next(iter(self._flying.values())) - self._forgotten_count
+        if unseen:
+            del self._happened[:unseen]
+            self._forgotten_count += unseen
+
+    def unschedulable(
+        self, known: Waiting, plugins: Iterable[str], now_ms: int, pending: Iterable[str] = ()
+    ) -> None:
+        """It fits nowhere, as these plugins say: it waits for what may change their minds.
+
+        ``pending`` are those among them that only wait for somebody to act: then it is tried without a pause.
+        """
+        if self._pods.get(known.key) is not known:
+            return
+        known.rejected_count += 1
+        known.error_count = 0
+        known.stamp_ms = now_ms
+        known.plugins = frozenset(plugins)
+        known.awaits = int(awaited(known.plugins, self._registered))
+        known.hurries = int(awaited(one, self._registered)) if (one := tuple(pending)) else 0
+        known.wanted = UNREAD
+        helps, hurries = self._met(known)
+        if helps:
+            self._requeue(known, now_ms, "ScheduleAttemptFailure", hurries=hurries)
+        else:
+            self._put_into(known, UNSCHEDULABLE, now_ms, "ScheduleAttemptFailure")
+
+    def _met(self, known: Waiting) -> tuple[bool, bool]:
+        """Whether something that may help it happened while it was in flight, and whether it is to be tried at once."""
+        start = self._flying.get(known.key)
+        if start is None or start == self._forgotten_count + len(self._happened):
+            return False, False
+        found = [
+            one for one in self._happened[start - self._forgotten_count :] if one.key in (None, known.key)
+        ]
+        bits = [
+            one.bits for one in found if one.key is not None or _helps(known, one.bits, one.alike, one.claims)
+        ]
+        return bool(bits), any(one & known.hurries for one in bits)
 
     def failed(self, known: Waiting, now_ms: int) -> None:
         """An error kept it from being bound: it is tried again after a pause."""
         if self._pods.get(known.key) is known:
-            known.failures += 1
-            known.had_error = True
-            self._enter(known, BACKOFF, now_ms, "ScheduleAttemptFailure")
+            known.error_count += 1
+            known.stamp_ms = now_ms
+            known.plugins = frozenset()
+            self._requeue(known, now_ms, "ScheduleAttemptFailure")
 
     def next_ms(self) -> int | None:
         """When the next pod is due, by its pause or by having waited too long; None where none is."""
-        due = [self._backoff[0][0]] if self._backoff else []
-        if self._unschedulable:
-            due.append(min(each.since_ms for each in self._unschedulable.values()) + UNSCHEDULABLE_MS_MAX)
+        due = []
+        for heap in (self._backoff, self._errors):
+            while heap and not _is_current(heap[0]):
+                heapq.heappop(heap)
+            if heap:
+                due.append((heap[0][0] + 1) * WINDOW_MS)
+        if self._unschedulable and self._flush_ms is not None:
+            due.append(self._flush_ms)
         return min(due) if due else None
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a pod could be popped now."""
-        return self._counts[ACTIVE] > 0 or any(
-            each.place == BACKOFF and not each.had_error for _, _, each in self._backoff
-        )
-
     # -- inside -----------------------------------------------------------------------------------------------------
-    def _backoff_until_ms(self, known: Waiting) -> int:
-        if not known.failures:
-            return known.tried_ms
-        doubled = self._initial_ms << min(known.failures - 1, 30)
-        return known.tried_ms + min(doubled, self._max_ms)
+    def _window(self, known: Waiting) -> int:
+        """The window with which its pause ends; -1 where it has none."""
+        count = known.error_count or known.rejected_count
+        if not count or not self._max_ms:
+            return -1
+        pause_ms = min(self._initial_ms << min(count - 1, 62), self._max_ms)
+        return (known.stamp_ms + pause_ms) // WINDOW_MS
 
-    def _wake(self, known: Waiting, now_ms: int, event: str) -> None:
-        self._enter(known, BACKOFF if self._backoff_until_ms(known) > now_ms else ACTIVE, now_ms, event)
+    def _requeue(self, known: Waiting, now_ms: int, event: str, *, hurries: bool = False) -> None:
+        pauses = not hurries and self._window(known) >= now_ms // WINDOW_MS
+        self._enter(known, BACKOFF if pauses else ACTIVE, now_ms, event)
 
     def _ripen(self, now_ms: int) -> None:
-        while self._backoff and self._backoff[0][0] <= now_ms:
-            due_ms, _, known = heapq.heappop(self._backoff)
-            if known.place == BACKOFF and self._backoff_until_ms(known) == due_ms:
-                self._enter(known, ACTIVE, now_ms, "BackoffComplete")
-        limit_ms = now_ms - UNSCHEDULABLE_MS_MAX
-        for known in [each for each in self._unschedulable.values() if each.since_ms <= limit_ms]:
-            self._wake(known, now_ms, "UnschedulableTimeout")
+        window = now_ms // WINDOW_MS
+        for heap in (self._backoff, self._errors):
+            while heap and heap[0][0] < window:
+                item = heapq.heappop(heap)
+                if _is_current(item):
+                    self._put_into(item[-1], ACTIVE, now_ms, "BackoffComplete")
+        if self._flush_ms is None:
+            self._flush_ms = now_ms + FLUSH_MS
+        elif now_ms >= self._flush_ms:
+            self._flush_ms = now_ms + FLUSH_MS
+            stale_ms = now_ms - UNSCHEDULABLE_MS_MAX
+            for known in [
+                one for one in self._unschedulable.values() if one.stamp_ms < stale_ms and one.awaits
+            ]:
+                self._requeue(known, now_ms, "UnschedulableTimeout")
 
     def _enter(self, known: Waiting, place: str, now_ms: int, event: str) -> None:
+        """The pod is there now, unless a plugin keeps it out."""
+        gate = self._gate(known.obj)
+        if not gate:
+            self._put_into(known, place, now_ms, event)
+            return
+        known.plugins |= {gate}
+        known.awaits = int(awaited((gate,), self._registered))
+        if known.place != GATED:
+            self._put_into(known, GATED, now_ms, event)
+
+    def _put_into(self, known: Waiting, place: str, now_ms: int, event: str) -> None:
         self._told(place, event)
         self._leave(known)
         known.place = place
         self._counts[place] += 1
-        if place == ACTIVE:
-            known.since_ms = now_ms
-            heapq.heappush(self._active, (-known.priority, now_ms, known.number, known))
-        elif place == BACKOFF:
-            known.since_ms = now_ms
-            heapq.heappush(self._backoff, (self._backoff_until_ms(known), known.number, known))
-        elif place == UNSCHEDULABLE:
-            known.since_ms = now_ms
+        if place in (UNSCHEDULABLE, GATED):
             self._unschedulable[known.key] = known
+            return
+        if place == ACTIVE and known.first_ms < 0:
+            known.first_ms = now_ms
+        self._push(known)
+
+    def _push(self, known: Waiting) -> None:
+        self._number += 1
+        known.entry = self._number
+        if known.place == ACTIVE:
+            heapq.heappush(self._active, (known.rank, known.stamp_ms, known.entry, known))
+            return
+        heap = self._errors if known.has_failed else self._backoff
+        heapq.heappush(heap, (self._window(known), known.rank, known.stamp_ms, known.entry, known))
 
     def _leave(self, known: Waiting) -> None:
         if known.place:
             self._counts[known.place] -= 1
-        if known.place == UNSCHEDULABLE:
+        if known.place in (UNSCHEDULABLE, GATED):
             del self._unschedulable[known.key]
+        elif known.place == IN_FLIGHT:
+            self.done(known)
+
+
+def _is_current(item: tuple[int, float, int, int, Waiting]) -> bool:
+    return item[4].place == BACKOFF and item[4].entry == item[3]
 
 
 def _kind(pod: Object) -> Kind:
@@ -230,16 +385,31 @@ def _kind(pod: Object) -> Kind:
     return metadata.get("namespace") or "", tuple(sorted((metadata.get("labels") or {}).items()))
 
 
-def _wants(known: Waiting, alike: Iterable[Kind]) -> bool:
-    """Whether a pod of one of these kinds may help it."""
+def _helps(known: Waiting, bits: int, alike: Iterable[Kind] | None, claims: frozenset[str] | None) -> bool:
+    """Whether it waits for one of these events; where only for pods to come, whether one of these kinds may help it."""
+    if known.awaits & bits & int(CLAIMS) and claims is not None and not uses_claim(known.obj, claims):
+        bits &= ~int(CLAIMS)
+    if not known.awaits & bits:
+        return False
+    if alike is None or known.awaits & bits & ~int(Event.POD_ASSIGNED):
+        return True
     if known.wanted is UNREAD:
         known.wanted = wanted_of(known.obj, known.plugins)
     return any(is_wanted(known.wanted, namespace, dict(labels)) for namespace, labels in alike)
 
 
-def is_other(old: Object, new: Object) -> bool:
-    """Whether a pod asks for something else than before; its status alone does not count, but for its resources."""
+def may_help_itself(old: Object, new: Object, known: Waiting) -> bool:
+    """Whether a pod asks for something else than before; its status alone does not count, but for its resources.
+
+    A plugin that is not known here may look at annotations, too.
+    """
     if old["spec"] != new["spec"] or old["metadata"].get("labels") != new["metadata"].get("labels"):
         return True
-    was, now = old.get("status") or {}, new.get("status") or {}
-    return bool(was.get("resources") != now.get("resources"))
+    was, now = old["metadata"].get("annotations"), new["metadata"].get("annotations")
+    if known.awaits == int(Event.ALL) and was != now:
+        return True
+    before, after = old.get("status") or {}, new.get("status") or {}
+    return any(
+        before.get(field) != after.get(field)
+        for field in ("resources", "resourceClaimStatuses", "extendedResourceClaimStatus")
+    )

@@ -57,3 +57,9 @@ def preempted_patch(pod: Object, scheduler: str, time_s: float) -> Object:
     if generation:
         condition["observedGeneration"] = generation
     return {"status": {"conditions": [condition]}}
+
+
+def nominated_of(pod: Object | None) -> str:
+    """The node that a pod is nominated to; empty where there is none, or no pod."""
+    name: str = ((pod or {}).get("status") or {}).get("nominatedNodeName") or ""
+    return name

@@ -52,6 +52,9 @@ REJECT_GPU_MODEL = 13
 REJECT_GPU_COUNT = 14
 REJECT_GPU = 15
 REJECT_THIRD_PARTY = 64
+HOST_FIRST = 128
+"""The first of the verdicts of plugins on objects, whose words are those of one cycle."""
+HOST_LAST = 249
 OUTSIDE = 250
 """Not in the node set that a PreFilter plugin asked for."""
 NOT_TRIED = 251

@@ -32,7 +32,16 @@ from kcore.scheduler.config_plugins import (
 from kcore.scheduler.profile import Profile, SchedulerConfiguration
 
 DEFAULT_SCHEDULER_NAME = "default-scheduler"
-THIRD_PARTY_POINTS = frozenset({"filter", "score"})
+THIRD_PARTY_POINTS = (
+    "filter",
+    "score",
+    "preEnqueue",
+    "queueSort",
+    "reserve",
+    "permit",
+    "preBind",
+    "postBind",
+)
 
 _SECOND_NS = 10**9
 _LEASE_DURATION_NS = 15 * _SECOND_NS
@@ -55,8 +64,7 @@ def load_configuration(
 ) -> SchedulerConfiguration:
     """What ``document``, a parsed kubescheduler.config.k8s.io/v1 KubeSchedulerConfiguration, says; None: the defaults.
 
-    ``third_party`` names the plugins that are not Kubernetes' own, with the extension points they implement (of
-    "filter" and "score"). Raises InputError naming the first wrong field by its full path, NotSupportedError for
+    ``third_party`` names the plugins that are not Kubernetes' own, with the extension points they implement. Raises InputError naming the first wrong field by its full path, NotSupportedError for
     extenders unless the caller ``takes_extenders``.
     """
     registry = _registry(third_party)
@@ -88,9 +96,11 @@ def _registry(third_party: Mapping[str, frozenset[str]]) -> Registry:
             raise InputError(
                 f'a plugin cannot be called "{name}"', expected="a name that Kubernetes does not use"
             )
-        if not points or not points <= THIRD_PARTY_POINTS:
+        if not points or not points <= {*THIRD_PARTY_POINTS}:
             what = ", ".join(sorted(points)) or "nothing"
-            raise InputError(f'plugin "{name}" implements {what}', expected="filter, score or both")
+            raise InputError(
+                f'plugin "{name}" implements {what}', expected=f"some of {', '.join(THIRD_PARTY_POINTS)}"
+            )
     return {**IN_TREE, **third_party}
 
 
@@ -245,6 +255,10 @@ def _profile(
         _require(
             bool(running[point]), "no plugin is enabled", f"{field}.plugins.{point}", f"one, such as {usual}"
         )
+    _require(
+        len(running["queueSort"]) == 1,
+        f"has {' and '.join(running['queueSort'])}", f"{field}.plugins.queueSort", "one plugin that sorts the queue",
+    )  # fmt: skip
     return Profile(
         scheduler_name=scheduler_name,
         pre_filters=running["preFilter"],
@@ -254,6 +268,11 @@ def _profile(
         scores=running["score"],
         weights=score_weights(running["score"], lists["score"], multi_point),
         pre_enqueue=running["preEnqueue"],
+        queue_sort=running["queueSort"][0],
+        reserves=running["reserve"],
+        permits=running["permit"],
+        pre_binds=running["preBind"],
+        post_binds=running["postBind"],
         percentage_of_nodes_to_score=spec.percentage_of_nodes_to_score,
         **arguments,
     )

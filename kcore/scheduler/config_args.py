@@ -23,6 +23,7 @@ from kcore.scheduler.profile import (
     PodTopologySpreadArgs,
     ResourceSpec,
     ScoringStrategy,
+    VolumeBindingArgs,
 )
 
 HARD_POD_AFFINITY_WEIGHT_MAX = 100
@@ -286,14 +287,17 @@ def _field_requirement(
     return objects.NodeSelectorRequirement(key=requirement.key or "", operator=operator, values=values)
 
 
-def _volume_binding(args: schema.VolumeBindingArgs) -> None:
-    _range(args.bind_timeout_seconds or 0, "bindTimeoutSeconds", 0)
+def _volume_binding(args: schema.VolumeBindingArgs) -> VolumeBindingArgs:
+    seconds = args.bind_timeout_seconds
+    seconds = VolumeBindingArgs().bind_timeout_seconds if seconds is None else seconds
+    _range(seconds, "bindTimeoutSeconds", 0)
     _require(
         args.shape is None,
         "is set",
         "shape",
         "no shape: the feature gate StorageCapacityScoring is off in 1.36",
     )
+    return VolumeBindingArgs(seconds)
 
 
 def _dynamic_resources(args: schema.DynamicResourcesArgs) -> None:
@@ -346,6 +350,6 @@ _READERS: Mapping[str, _Reader] = {
     ),
     "NodeResourcesFit": _Reader(schema.NodeResourcesFitArgs, _node_resources_fit, "fit"),
     "PodTopologySpread": _Reader(schema.PodTopologySpreadArgs, _pod_topology_spread, "topology_spread"),
-    "VolumeBinding": _Reader(schema.VolumeBindingArgs, _volume_binding, None),
+    "VolumeBinding": _Reader(schema.VolumeBindingArgs, _volume_binding, "volume_binding"),
     "DynamicResources": _Reader(schema.DynamicResourcesArgs, _dynamic_resources, None),
 }

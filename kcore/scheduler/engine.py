@@ -6,40 +6,39 @@ is done here: the FitError sentence, preemption, nomination.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from kcore.kernel import Kernel, compile_for
-from kcore.scheduler import reasons
+from kcore.kernel import Kernel
+from kcore.scheduler import codes, reasons
 from kcore.scheduler.columns import Scratch, Settings
-from kcore.scheduler.cycle import account_many, bind, count_feasible, run_score, score_nodes, select_node
+from kcore.scheduler.cycle import bind, score_nodes, select_node
 from kcore.scheduler.demand import NAME_CONFLICT
 from kcore.scheduler.eviction import NEVER, Candidate, Preemption, Search, preempt
+from kcore.scheduler.fields import HAS_NAMES
+from kcore.scheduler.host import CycleError, Reservation
+from kcore.scheduler.host_cycle import HostCycle
+from kcore.scheduler.hosts import host_plugins
 from kcore.scheduler.incremental.batch import KEEP_MIN, POLICY_KEEP_MIN, Batch
 from kcore.scheduler.incremental.refuser import Means
 from kcore.scheduler.plugins.gpu_share import needs_devices
 from kcore.scheduler.plugins.gpu_share import reserve as reserve_devices
-from kcore.scheduler.plugins.normalize import add_default_normalized, add_min_max_normalized
 from kcore.scheduler.plugins.policies import BY_NAME
-from kcore.scheduler.preemption import (
-    dry_run,
-    filter_cluster,
-    fits_node,
-    schedule_range,
-    shift,
-    sort_by_importance,
-    violates_budget,
-)
+from kcore.scheduler.post_filter import ends_post_filter, post_filter_message
+from kcore.scheduler.preemption import filter_cluster, schedule_range
 from kcore.scheduler.profile import Profile, SchedulerConfiguration
 from kcore.scheduler.settings import fits, make_scratch, profile_settings, shares_gpus
 from kcore.scheduler.settling import settle
 from kcore.scheduler.state import State, World, distinct
+from kcore.scheduler.stretches import Stretch, stretches
 from kcore.scheduler.third_party import Extension
 from kcore.scheduler.typical import FGD, NO_TYPICAL, Typical, count_kinds, read_typical, typical_pods
-from kcore.scheduler.vocab import is_contiguous, members_of, positions_of, taken, window
+from kcore.scheduler.vocab import members_of, positions_of, taken, window
+from kcore.scheduler.warming import warm_profile
 
 Progress = Callable[[int, int], None]
 
@@ -69,6 +68,8 @@ class Options:
     """Pods of a shape from which the incremental engine keeps it; None leaves it to the engine."""
     waits: bool = False
     """Where there are no nodes, pods enter the queue all the same: nodes may come."""
+    hosts: bool = True
+    """Pods with volumes are decided; where False they are told that this is not supported."""
 
 
 @dataclass(slots=True)
@@ -85,33 +86,12 @@ class Decisions:
     """Positions of pods whose nomination was taken back because preemption cannot help."""
     preemptions: dict[int, Candidate] = field(default_factory=dict)
     """What preemption chose for pods that fitted nowhere."""
-
-
-class Stretch(NamedTuple):
-    """Pods of one profile that follow each other in the queue, and what they get, by place in the stretch."""
-
-    queue: np.ndarray  # int32[place] rows of the pods
-    draws: np.ndarray  # float64[place]
-    positions: np.ndarray  # int64[place] in the whole queue, ascending
-    placed: np.ndarray  # int32[place] slot, -1
-    score: np.ndarray  # int64[place]
-
-    @classmethod
-    def of(cls, rows: np.ndarray, draws: np.ndarray, positions: np.ndarray, result: Decisions) -> Stretch:
-        """The pods at ascending positions; where these follow each other, results are written where they belong."""
-        if is_contiguous(positions):
-            placed, score = window(result.node, positions), window(result.score, positions)
-        else:
-            placed = np.full(len(positions), -1, dtype=np.int32)
-            score = np.zeros(len(positions), dtype=np.int64)
-        return cls(window(rows, positions), window(draws, positions), positions, placed, score)
-
-    def hand_over(self, result: Decisions) -> None:
-        """Put what was placed into the decisions; the others keep what they have there."""
-        if not is_contiguous(self.positions):
-            ours = self.placed >= 0
-            result.node[self.positions[ours]] = self.placed[ours]
-            result.score[self.positions[ours]] = self.score[ours]
+    failed: set[int] = field(default_factory=set)
+    """Positions of pods whose cycle failed, which is no verdict on them; ``reason`` says how."""
+    reservations: dict[int, tuple[Reservation, ...]] = field(default_factory=dict)
+    """What plugins on objects have set aside for pods that were placed."""
+    rejectors: dict[int, frozenset[str]] = field(default_factory=dict)
+    """Of pods that plugins on objects were asked about and that fitted nowhere: all that rejected a node of theirs."""
 
 
 class Engine:
@@ -134,6 +114,8 @@ class Engine:
         self._scratch: tuple[World, Scratch] | None = None
         self._batch: Batch | None = None
         self.kind = "full"
+        self.cycle: HostCycle | None = None
+        self._hosts = host_plugins(state)
         self._typical: dict[int, Typical] = {}
         for profile in configuration.profiles:
             profile_settings(profile, state.nodes)
@@ -165,42 +147,9 @@ class Engine:
 
     def warm(self, *, explain: bool = False) -> None:
         """Compile, or load from the cache, every kernel that scheduling (and explaining) may need."""
-        if not self.compiled or not self.state.pods.count:
-            return
-        world = self.state.world()
-        nodes, pods, demands, requests = world
-        scratch = self.scratch(world)
-        none, counts = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
-        verdict, total, row = scratch.verdict, scratch.total, 0
-        for profile in self.configuration.profiles:
-            settings = self.settings(profile)
-            common = (nodes, pods, demands, requests, settings)
-            tail = (none, np.zeros(0, dtype=np.uint8), np.zeros((0, 2), dtype=np.int64), counts, counts)
-            extension = self.extension(profile)
-            compile_for(schedule_range, *common, none, np.zeros(0), 0, 0, none, scratch, none, counts)
-            compile_for(account_many, nodes, pods, requests, none, none, 1)
-            Batch(self.state, world, scratch, self.run, none, none).warm(settings)
-            if settings.gpu[0]:
-                compile_for(reserve_devices, nodes, pods, requests, settings, row, 0, np.float64(0))
-            if extension or explain:
-                compile_for(filter_cluster, *common, row, none, scratch)
-                one = (nodes, demands, requests, settings, 0, 0, scratch)
-                compile_for(run_score, 0, 1, *one)
-            if extension:
-                compile_for(score_nodes, *one)
-                compile_for(count_feasible, verdict, 0)
-                compile_for(select_node, verdict, total, nodes.rank, np.float64(0), 0)
-                compile_for(bind, nodes, pods, requests, row, 0)
-                compile_for(add_min_max_normalized, verdict, total, 1, 0, total)
-                compile_for(add_default_normalized, verdict, total, True, 1, 0, total)
-                extension.warm(row)
-            if extension.filters:
-                compile_for(fits_node, *common, row, 0, none, True, scratch)
-                compile_for(shift, nodes, pods, demands, requests, 0, row, 0, 1, scratch)
-                compile_for(sort_by_importance, pods, none, 0, 0)
-                compile_for(violates_budget, pods, row, counts)
-            else:
-                compile_for(dry_run, *common, row, none, 0, none, counts, counts, scratch, *tail)
+        if self.compiled and self.state.pods.count:
+            for profile in self.configuration.profiles:
+                warm_profile(self, self.settings(profile), self.extension(profile), explain=explain)
 
     # -- a queue
 
@@ -216,10 +165,11 @@ class Engine:
         result = Decisions(rows, np.full(count, -1, dtype=np.int32), np.zeros(count, dtype=np.int64))
         draws = np.full(count, -1.0) if options.random is None else options.random.random(count)
         runnable, profiles = self.prepare(rows, result, options)
-        self._batch = self._make_batch(rows, runnable, options)
+        hosted = self._hosted(rows, runnable)
+        self._batch = self._make_batch(rows, runnable[~hosted] if hosted.any() else runnable, options)
         self.kind = "full" if self._batch is None else "incremental"
         chunk_max = options.report_every or (CHUNK_MAX if self._batch is None else BATCH_CHUNK_MAX)
-        for profile, positions in _stretches(runnable, profiles):
+        for profile, positions in stretches(runnable, profiles, hosted):
             stretch = Stretch.of(rows, draws, positions, result)
             start = 0
             while start < len(positions):
@@ -232,8 +182,15 @@ class Engine:
                 if options.progress is not None:
                     options.progress(int(positions[start - 1]) + 1, count)
             stretch.hand_over(result)
-        self._batch = None
+        self._batch, self.cycle = None, None
         return result
+
+    def _hosted(self, rows: np.ndarray, runnable: np.ndarray) -> np.ndarray:
+        """``bool[place]``: which of the pods to try are decided one at a time, with plugins on objects."""
+        hosted = self.state.hosted
+        if not hosted:
+            return np.zeros(len(runnable), dtype=bool)
+        return np.isin(rows[runnable], np.fromiter(hosted, dtype=np.int64, count=len(hosted)))
 
     def _place(
         self, profile: Profile, stretch: Stretch, start: int, stop: int, options: Options, result: Decisions
@@ -301,7 +258,7 @@ class Engine:
         state = self.state
         self._forget_gated_nominations()
         classes = taken(state.pods.spec_class, rows)
-        verdicts = {number: self._judge_class(number, options.waits) for number in distinct(classes)}
+        verdicts = {number: self._judge_class(number, options) for number in distinct(classes)}
         profiles: dict[str, tuple[Profile, list[int]]] = {}
         for number, (profile, _) in verdicts.items():
             if profile is not None:
@@ -371,7 +328,7 @@ class Engine:
         spec = self.state.classes[self.state.pods.spec_class[row]].exemplar.spec
         return self.forced or self.configuration.profile(spec.scheduler_name or "default-scheduler")
 
-    def _judge_class(self, number: int, waits: bool) -> tuple[Profile | None, str]:
+    def _judge_class(self, number: int, options: Options) -> tuple[Profile | None, str]:
         spec_class = self.state.classes[number]
         spec = spec_class.exemplar.spec
         name = spec.scheduler_name or "default-scheduler"
@@ -385,7 +342,9 @@ class Engine:
             return None, f"waiting for scheduling gates: [{gates}]"
         if spec_class.unsupported is not None:
             return None, spec_class.unsupported
-        if self.state.nodes.alive_count == 0 and not waits:
+        if spec_class.hosted and not options.hosts:
+            return None, f"not supported here: {spec_class.hosted}"
+        if self.state.nodes.alive_count == 0 and not options.waits:
             return None, reasons.NO_NODES
         return profile, ""
 
@@ -415,8 +374,8 @@ class Engine:
         """
         state = self.state
         queue, draws, _, placed, score = stretch
-        if self.extension(profile):
-            position = self._stretch_extended(profile, stretch, start, stop)
+        if self.extension(profile) or int(queue[start]) in state.hosted:
+            position = self._stretch_extended(profile, stretch, start, stop, result)
             if self._batch is not None:
                 self._batch.note(queue[start:position], placed[start:position], 1)
             return position, position < stop
@@ -432,27 +391,42 @@ class Engine:
         state.forget_ended_nominations()
         return position, rejected
 
-    def _stretch_extended(self, profile: Profile, stretch: Stretch, start: int, stop: int) -> int:
-        """The same for a profile with users' plugins, pod by pod."""
+    def _stretch_extended(
+        self, profile: Profile, stretch: Stretch, start: int, stop: int, result: Decisions
+    ) -> int:
+        """The same for pods that plugins outside the kernels are asked about, pod by pod."""
         state = self.state
-        queue, draws, _, placed, score = stretch
+        queue, draws, positions, placed, score = stretch
         world = state.world()
         scratch = self.scratch(world)
         slots = int(world.nodes.slots[0])
-        for position in range(start, stop):
-            row = int(queue[position])
-            if self.filter(profile, row) == 0:
-                return position
-            self.score(profile, row)
-            node: int = self.run(select_node)(
-                scratch.verdict, scratch.total, world.nodes.rank, draws[position], slots
-            )
-            placed[position] = node
-            score[position] = scratch.total[node]
+        for place in range(start, stop):
+            row, position = int(queue[place]), int(positions[place])
+            try:
+                if self.filter(profile, row) == 0:
+                    return place
+                self.score(profile, row)
+                node: int = self.run(select_node)(
+                    scratch.verdict, scratch.total, world.nodes.rank, draws[place], slots
+                )
+                self.reserve_hosts(node, position, result)
+            except CycleError as error:
+                result.reason[position] = str(error)
+                result.failed.add(position)
+                result.untried.add(position)
+                continue
+            placed[place] = node
+            score[place] = scratch.total[node]
             state.forget_nomination(row)
-            self.reserve(profile, row, node, draws[position])
+            self.reserve(profile, row, node, draws[place])
             self.run(bind)(world.nodes, world.pods, world.requests, row, node)
         return stop
+
+    def reserve_hosts(self, node: int, position: int, result: Decisions) -> None:
+        """Let the plugins on objects set aside what the pod that was filtered last needs on the node; or CycleError."""
+        made = self.cycle.reserve(node) if self.cycle is not None else ()
+        if made:
+            result.reservations[position] = made
 
     def reserve(self, profile: Profile, row: int, node: int, draw: float) -> None:
         """Choose the devices of a pod that is about to get a node, where the profile shares GPUs."""
@@ -464,6 +438,7 @@ class Engine:
         """Leave the verdict of every filter of the profile in scratch; return the number of feasible nodes."""
         world = self.state.world()
         scratch = self.scratch(world)
+        self.cycle = self._begin(profile, row)
         feasible: int = self.run(filter_cluster)(
             world.nodes,
             world.pods,
@@ -475,17 +450,31 @@ class Engine:
             scratch,
         )
         extension = self.extension(profile)
-        if not extension.filters:
+        if not extension.filters and self.cycle is None:
             return feasible
         left = extension.filter(row, scratch.verdict)
         slot = int(world.pods.nominated[row])
-        if left or slot < 0:
+        if left or slot < 0 or (self.cycle is not None and self.cycle.turned is not None):
             return left
         # the nominated node passed the in-tree filters, so no other was looked at: do so now
         world.pods.nominated[row] = -1
-        left = self.filter(profile, row)
-        world.pods.nominated[row] = slot
+        try:
+            left = self.filter(profile, row)
+        finally:
+            world.pods.nominated[row] = slot
         return left
+
+    def _begin(self, profile: Profile, row: int) -> HostCycle | None:
+        """The plugins on objects that the pod is asked about by; None for almost all pods."""
+        if row not in self.state.hosted:
+            return None
+        cycle = HostCycle(self.state, profile, row, self._hosts)
+        return None if cycle.is_silent else cycle
+
+    def rejections(self, profile: Profile) -> Mapping[int, reasons.Rejection]:
+        """The words of verdicts that are not the kernels', as they become known."""
+        own = self.extension(profile).rejections
+        return own if self.cycle is None else ChainMap(self.cycle.rejections, own)
 
     def score(self, profile: Profile, row: int) -> None:
         """Leave the totals of every score plugin of the profile in scratch."""
@@ -498,6 +487,12 @@ class Engine:
         extension = self.extension(profile)
         for plugin, weight in extension.scores:
             extension.add_score(plugin, weight, row, scratch)
+        if self.cycle is not None:
+            slots = np.flatnonzero(scratch.verdict[: int(world.nodes.slots[0])] == codes.PASS)
+            for name, weight in zip(profile.scores, profile.weights, strict=True):
+                found = self.cycle.score(name, slots)
+                if found is not None:
+                    scratch.total[slots] += weight * found[1]
 
     # -- a pod that fits nowhere
 
@@ -506,11 +501,21 @@ class Engine:
         world = self.state.world()
         slots = int(world.nodes.slots[0])
         scratch = self.scratch(world)
+        if self.cycle is not None and self.cycle.turned is not None:
+            message = ", ".join(self.cycle.turned.reasons)
+            return reasons.prefilter_sentence(self.state.nodes.alive_count, message)
         names = self.state.nodes.resources.values
         counts = reasons.count_reasons(
-            scratch.verdict[:slots], scratch.detail[:slots], names, self.extension(profile).rejections
+            scratch.verdict[:slots], scratch.detail[:slots], names, self.rejections(profile)
         )
         return reasons.sentence(self.state.nodes.alive_count, counts)
+
+    def _rejectors(self, profile: Profile, row: int) -> frozenset[str]:
+        world = self.state.world()
+        verdict = self.scratch(world).verdict[: int(world.nodes.slots[0])]
+        names, words = self.state.nodes.resources.values, self.rejections(profile)
+        restricted = bool(world.demands.fixed[world.pods.demand[row], HAS_NAMES])
+        return frozenset(reasons.plugins_of(verdict, names, words, restricted=restricted))
 
     def reject(
         self, profile: Profile, row: int, position: int, draw: float, options: Options, result: Decisions
@@ -518,11 +523,13 @@ class Engine:
         """Record why the pod fits nowhere and, where it may, preempt for it."""
         state = self.state
         text = self.fit_error(profile)
+        if self.cycle is not None:
+            result.rejectors[position] = self._rejectors(profile, row)
         if options.preemption == "off":
             result.reason[position] = text
             return
         found = self.post_filter(profile, row, max(draw, 0.0))
-        message = post_filter_message(profile, found)
+        message = post_filter_message(profile, found, self.cycle)
         result.reason[position] = f"{text} {message}" if message else text
         if found is not None and found.chosen is None and found.ineligible is None:
             # preemption cannot help: a nomination of earlier is taken back
@@ -535,6 +542,9 @@ class Engine:
         if options.preemption == "evict":
             for victim in found.chosen.victims:
                 state.remove_pod(victim)
+            if self.cycle is not None:
+                self.filter(profile, row)  # what is set aside depends on who has gone
+                self.reserve_hosts(found.chosen.node, position, result)
             self.reserve(profile, row, found.chosen.node, draw)
             state.place(row, found.chosen.node)
             result.node[position] = found.chosen.node
@@ -547,41 +557,15 @@ class Engine:
 
     def post_filter(self, profile: Profile, row: int, offset: float) -> Preemption | None:
         """What preemption could do for the pod whose verdicts are in scratch; None if the profile has it disabled."""
-        if "DefaultPreemption" not in profile.post_filters:
+        if "DefaultPreemption" not in profile.post_filters or ends_post_filter(profile, self.cycle):
             return None
         world = self.state.world()
         extension = self.extension(profile)
         search = Search(
-            self.state, world, self.settings(profile), self.scratch(world), extension.rejections, self.run
+            self.state, world, self.settings(profile), self.scratch(world), self.rejections(profile), self.run
         )
-        evaluate = extension.dry_run if extension.filters else None
-        return preempt(search, row, profile.preemption, offset, evaluate)
-
-
-def post_filter_message(profile: Profile, found: Preemption | None) -> str:
-    """What the PostFilter plugins say together; nothing where preemption found a node."""
-    if found is not None and found.chosen is not None:
-        return ""
-    parts = []
-    for name in profile.post_filters:
-        if name == "DynamicResources":
-            parts.append(reasons.NO_CLAIMS)
-        elif name == "DefaultPreemption" and found is not None:
-            parts.append(f"preemption: {found.message}")
-    return ", ".join(parts)
-
-
-def _stretches(
-    runnable: np.ndarray, profiles: list[tuple[Profile, np.ndarray]]
-) -> Iterator[tuple[Profile, np.ndarray]]:
-    """Runs of consecutive positions that share a profile."""
-    if len(profiles) == 1:
-        yield profiles[0][0], runnable
-        return
-    owner = np.zeros(int(runnable.max(initial=-1)) + 1, dtype=np.int64)
-    for number, (_, positions) in enumerate(profiles):
-        owner[positions] = number
-    owner = owner[runnable]
-    bounds = np.flatnonzero(np.diff(owner)) + 1
-    for part in np.split(runnable, bounds) if len(runnable) else ():
-        yield profiles[int(owner[np.searchsorted(runnable, part[0])])][0], part
+        evaluate = extension.dry_run if extension.filters or self.cycle is not None else None
+        try:
+            return preempt(search, row, profile.preemption, offset, evaluate)
+        except CycleError as error:
+            return Preemption(str(error), str(error), (), None, True)

@@ -37,12 +37,16 @@ class Candidate(NamedTuple):
 
 
 class Preemption(NamedTuple):
-    """What preemption found; ``chosen`` is the best candidate, ``message`` upstream's where there is none."""
+    """What preemption found; ``chosen`` is the best candidate, ``message`` upstream's where there is none.
+
+    ``has_failed``: it could not be told whether there is one.
+    """
 
     ineligible: str | None
     message: str
     candidates: tuple[Candidate, ...]
     chosen: Candidate | None
+    has_failed: bool = False
 
 
 class Search(NamedTuple):

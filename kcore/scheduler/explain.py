@@ -79,19 +79,27 @@ def explain(engine: Engine, row: int, profile: Profile) -> Explanation:
     settings = engine.settings(profile)
     slots = int(world.nodes.slots[0])
     engine.filter(profile, row)
-    extension = engine.extension(profile)
+    extension, words = engine.extension(profile), engine.rejections(profile)
     names = state.nodes.resources.values
     rejections: dict[int, Rejection | None] = {}
     for slot in state.nodes.index.values():
         verdict = int(scratch.verdict[slot])
         rejections[slot] = None
         if verdict:
-            rejections[slot] = rejection(verdict, int(scratch.detail[slot]), names, extension.rejections)
+            rejections[slot] = rejection(verdict, int(scratch.detail[slot]), names, words)
     scores: dict[str, PluginScore] = {}
     skipped: list[str] = []
     total = np.zeros(slots, dtype=np.int64)
+    feasible = np.array([slot for slot, found in rejections.items() if found is None], dtype=np.int64)
     demand, request = int(world.pods.demand[row]), int(world.pods.request[row])
     for name, weight in zip(profile.scores, profile.weights, strict=True):
+        hosted = None if engine.cycle is None else engine.cycle.score(name, feasible)
+        if hosted is not None:
+            raw, normalized = (np.zeros(slots, dtype=np.int64) for _ in range(2))
+            raw[feasible], normalized[feasible] = hosted
+            scores[name] = PluginScore(weight, raw, normalized)
+            total += weight * normalized
+            continue
         if name in ALWAYS_LISTED:
             zeros = np.zeros(slots, dtype=np.int64)
             scores[name] = PluginScore(weight, zeros, zeros)

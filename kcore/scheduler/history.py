@@ -132,6 +132,13 @@ class History:
     def _place(self, start: int, stop: int, sign: int) -> None:
         decisions = self.decisions
         self._account(decisions.rows[start:stop], decisions.node[start:stop], sign)
+        made = [position for position in sorted(decisions.reservations) if start <= position < stop]
+        for position in made if sign > 0 else reversed(made):
+            for one in decisions.reservations[position][::sign]:
+                if sign > 0:
+                    one.redo()
+                else:
+                    one.undo()
 
     def _evict(self, position: int, sign: int) -> None:
         found = self.decisions.preemptions[position]
@@ -140,5 +147,9 @@ class History:
             self._account(victims, np.full(len(victims), found.node, dtype=np.int32), sign)
 
     def _account(self, rows: np.ndarray, slots: np.ndarray, sign: int) -> None:
-        world = self._world
+        world, hosted = self._world, self._engine.state.hosted
         self._engine.run(account_many)(world.nodes, world.pods, world.requests, rows, slots, sign)
+        for row, slot in zip(rows.tolist(), slots.tolist(), strict=True) if hosted else ():
+            # plugins on objects look at where such pods are themselves
+            if slot >= 0 and row in hosted:
+                self._engine.state.pods.node[row] = slot if sign > 0 else -1

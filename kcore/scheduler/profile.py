@@ -70,11 +70,16 @@ class DefaultPreemptionArgs:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeBindingArgs:
+    bind_timeout_seconds: int = 600
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """One scheduler profile, fully expanded.
 
-    ``filters``, ``scores`` and ``post_filters`` are plugin names in the order in which they run; ``weights`` is
-    parallel to ``scores``. A plugin that is enabled at several extension points appears in each list.
+    ``filters``, ``scores``, ``post_filters``, ``reserves``, ``permits``, ``pre_binds`` and ``post_binds`` are plugin names
+    in the order in which they run; ``weights`` is parallel to ``scores``. A plugin that is enabled at several extension points appears in each list.
     ``pre_filters`` and ``pre_scores`` tell which plugins' PreFilter/PreScore run (upstream lets them be disabled).
     ``plugin_args`` holds the arguments of third-party plugins by name. ``percentage_of_nodes_to_score`` is recorded
     only, None where the profile leaves it to the file.
@@ -88,12 +93,18 @@ class Profile:
     scores: tuple[str, ...]
     weights: tuple[int, ...]
     pre_enqueue: tuple[str, ...] = ("SchedulingGates",)
+    queue_sort: str = "PrioritySort"
+    reserves: tuple[str, ...] = ()
+    permits: tuple[str, ...] = ()
+    pre_binds: tuple[str, ...] = ()
+    post_binds: tuple[str, ...] = ()
     fit: NodeResourcesFitArgs = NodeResourcesFitArgs()
     balanced: BalancedAllocationArgs = BalancedAllocationArgs()
     inter_pod_affinity: InterPodAffinityArgs = InterPodAffinityArgs()
     node_affinity: NodeAffinityArgs = NodeAffinityArgs()
     topology_spread: PodTopologySpreadArgs = PodTopologySpreadArgs()
     preemption: DefaultPreemptionArgs = DefaultPreemptionArgs()
+    volume_binding: VolumeBindingArgs = VolumeBindingArgs()
     plugin_args: dict[str, Any] = field(default_factory=dict)
     percentage_of_nodes_to_score: int | None = None
 

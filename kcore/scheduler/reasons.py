@@ -89,6 +89,14 @@ def rejection(verdict: int, detail: int, resources: Sequence[str], third_party: 
     return _REJECTIONS.get(verdict) or third_party[verdict]
 
 
+def plugin_of(verdict: int) -> str:
+    """The in-tree plugin whose kernel gives the verdict; empty where none does."""
+    if verdict == codes.REJECT_FIT:
+        return "NodeResourcesFit"
+    words = _REJECTIONS.get(verdict)
+    return "" if words is None else words.plugin
+
+
 def count_reasons(
     verdict: U8, detail: I64, resources: Sequence[str], third_party: ThirdParty
 ) -> Counter[str]:

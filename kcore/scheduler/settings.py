@@ -30,7 +30,9 @@ _STRATEGIES = {
     "MostAllocated": MOST_ALLOCATED,
     "RequestedToCapacityRatio": REQUESTED_TO_CAPACITY_RATIO,
 }
-_NEED_PRE_FILTER = ("NodePorts", "NodeResourcesFit", "PodTopologySpread", "InterPodAffinity")
+_NEED_PRE_FILTER = (
+    "NodePorts", "NodeResourcesFit", "VolumeRestrictions", "VolumeBinding", "PodTopologySpread", "InterPodAffinity",
+)  # fmt: skip
 _NEED_PRE_SCORE = ("TaintToleration", "PodTopologySpread", "InterPodAffinity")
 
 

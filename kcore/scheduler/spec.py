@@ -21,15 +21,15 @@ CORDON_TAINT = ("node.kubernetes.io/unschedulable", "", "NoSchedule")
 _VOLUMES_WITH_PLUGINS = {
     "persistent_volume_claim": "persistentVolumeClaim",
     "ephemeral": "ephemeral",
-    "csi": "csi",
     "gce_persistent_disk": "gcePersistentDisk",
     "aws_elastic_block_store": "awsElasticBlockStore",
     "azure_disk": "azureDisk",
+    "portworx_volume": "portworxVolume",
     "iscsi": "iscsi",
     "rbd": "rbd",
     "cinder": "cinder",
 }
-"""Volume sources that VolumeBinding, VolumeZone, VolumeRestrictions or NodeVolumeLimits would judge."""
+"""Volume sources that VolumeBinding, VolumeZone, VolumeRestrictions or NodeVolumeLimits judges."""
 _NO_SOURCE = msgspec.structs.astuple(Volume())[1:]
 """All fields of a volume but its name, where none of these sources is set."""
 
@@ -46,6 +46,8 @@ class SpecClass:
     ports: tuple[Port, ...]
     wanted_node: str
     """spec.nodeName of a pod that is pending all the same; empty for almost all."""
+    hosted: str
+    """The field for which plugins on objects are asked about the pods; empty for almost all."""
     unsupported: str | None
     """What kcore does not schedule yet, as a sentence; None for almost all."""
 
@@ -87,7 +89,7 @@ def _volumes_key(pod: Pod) -> tuple[object, ...] | None:
                 break
         else:
             return None
-    return (unsupported(pod), image_volumes(pod))
+    return (hosted_field(pod), unsupported(pod), image_volumes(pod))
 
 
 def _containers_key(containers: Iterable[Container] | None) -> tuple[object, ...]:
@@ -112,6 +114,7 @@ def read_class(pod: Pod, label_keys: frozenset[str], wanted_node: str) -> SpecCl
         terms=own_terms(pod),
         ports=host_ports(pod),
         wanted_node=wanted_node,
+        hosted=hosted_field(pod),
         unsupported=unsupported(pod),
     )
 
@@ -186,14 +189,19 @@ def image_volumes(pod: Pod) -> tuple[str, ...]:
     )
 
 
-def unsupported(pod: Pod) -> str | None:
-    """What of the pod kcore does not schedule yet, as a sentence for the user, or None."""
+def hosted_field(pod: Pod) -> str:
+    """The first field of the pod that a plugin on objects has something to say about; empty where there is none."""
     for index, volume in enumerate(pod.spec.volumes or ()):
         if msgspec.structs.astuple(volume)[1:] == _NO_SOURCE:
             continue
         for attribute, source in _VOLUMES_WITH_PLUGINS.items():
             if getattr(volume, attribute) is not None:
-                return f"volumes are not supported yet: spec.volumes[{index}].{source}"
+                return f"spec.volumes[{index}].{source}"
+    return ""
+
+
+def unsupported(pod: Pod) -> str | None:
+    """What of the pod kcore does not schedule yet, as a sentence for the user, or None."""
     if pod.spec.resource_claims:
         return "devices are not supported yet: spec.resourceClaims"
     return None

@@ -17,20 +17,21 @@ from kcore.api.errors import InputError
 from kcore.api.objects import ClusterObjects, Node, Pod
 from kcore.api.objects import PodColumns as PodSource
 from kcore.scheduler.budgets import Budget, read_budget, rows_by_class
-from kcore.scheduler.codes import CPU, MEMORY, QUANTITY_MAX
+from kcore.scheduler.column_requests import column_requests
 from kcore.scheduler.columns import Demands, NodeColumns, PodColumns, Ragged, Requests, ragged
 from kcore.scheduler.cycle import bind, bind_many, unbind
 from kcore.scheduler.demand import DemandTable
-from kcore.scheduler.devices import device_mask, gpu_columns, gpu_request
+from kcore.scheduler.devices import device_mask, gpu_request
 from kcore.scheduler.ledger import Ledger
 from kcore.scheduler.meaning import changes_meaning, selector_keys, terminating_by_preemption
 from kcore.scheduler.nodes import NodeTable
 from kcore.scheduler.owners import Owners
 from kcore.scheduler.pods import START_UNKNOWN, PodTable, RequestTable, parse_start
 from kcore.scheduler.profile import Profile
-from kcore.scheduler.requests import DEFAULT_CPU, DEFAULT_MEMORY, NANO, pod_request, request_key
+from kcore.scheduler.requests import pod_request, request_key
 from kcore.scheduler.spec import SpecClass, class_key, read_class
 from kcore.scheduler.vocab import only, taken
+from kcore.scheduler.volumes.storage import Storage
 
 
 class World(NamedTuple):
@@ -60,6 +61,9 @@ class State:
         """Grows with every change of pods and their places, so that a result knows that the cluster has moved on."""
         self.preempting: set[int] = set()
         """Pods that are terminating because the scheduler preempted them."""
+        self.hosted: dict[int, Pod] = {}
+        """Pods that plugins on objects are asked about, by row in ascending order; they stay when they are gone."""
+        self.storage = Storage()
         self._class_index: dict[tuple[object, ...], int] = {}
         self._label_keys: frozenset[str] = frozenset()
         self._named: frozenset[tuple[str, str]] = frozenset()
@@ -76,7 +80,12 @@ class State:
 
     def copy(self) -> State:
         """The same cluster once more; objects as they were read are shared, for nobody changes them."""
-        shared: list[object] = [*self.nodes.nodes, *self.classes, *(source for _, source in self._sources)]
+        shared: list[object] = [
+            *self.storage.objects(),
+            *self.nodes.nodes,
+            *self.classes,
+            *(source for _, source in self._sources),
+        ]
         memo: dict[int, object] = {id(one): one for one in shared if one is not None}
         world, self._world = self._world, None
         try:
@@ -95,6 +104,7 @@ class State:
         for namespace in objects.namespaces:
             self.namespaces[namespace.metadata.name] = namespace.metadata.labels or {}
         self.owners.add(objects)
+        self.storage.load(objects)
         for budget in objects.pdbs:
             self.budgets.append(read_budget(budget))
         if len(self.demands) and changes_meaning(objects):
@@ -200,10 +210,15 @@ class State:
             meta.name, int(pods.spec_class[like]), int(pods.request[like]), int(pods.priority[like]),
             int(pods.start[like]),
         )  # fmt: skip
-        self._sources.append((row, pod))
+        self._keep(row, pod)
         if self._index is not None:
             self._index[(meta.namespace, meta.name)] = row
         return row
+
+    def _keep(self, row: int, pod: Pod) -> None:
+        self._sources.append((row, pod))
+        if self.classes[self.pods.spec_class[row]].hosted:
+            self.hosted[row] = pod
 
     def _add_pod(self, pod: Pod, pending: bool) -> int:
         meta = pod.metadata
@@ -222,7 +237,7 @@ class State:
                 self.preempting.add(row)
         elif pod.status.nominated_node_name and not pod.spec.node_name:
             self._nominate_by_name(row, pod.status.nominated_node_name)
-        self._sources.append((row, pod))
+        self._keep(row, pod)
         return row
 
     def _bound_slot(self, pod: Pod) -> int:
@@ -253,9 +268,12 @@ class State:
         started = np.full(count, START_UNKNOWN, dtype=np.int64)
         if start is not None:
             started = np.where(start >= 0, start * 1000, START_UNKNOWN)
-        rows = self.pods.extend(
-            source.names, classes[source.exemplar], self._column_requests(source), priority, started
-        )
+        if source.requests is None:
+            own_requests = [self._request(pod, bound=False) for pod in source.exemplars]
+            requests = np.array(own_requests, dtype=np.int32)[source.exemplar]
+        else:
+            requests = column_requests(source, self.nodes, self.requests)
+        rows = self.pods.extend(source.names, classes[source.exemplar], requests, priority, started)
         if source.node is not None and source.node_names:
             slots = np.array([self.nodes.index.get(name, -2) for name in source.node_names], dtype=np.int32)
             bound = np.flatnonzero(source.node >= 0)
@@ -273,39 +291,6 @@ class State:
         self._index = None
         self._sources.append((rows.start, source))
         return rows
-
-    def _column_requests(self, source: PodSource) -> np.ndarray:
-        if source.requests is None:
-            own = [self._request(pod, bound=False) for pod in source.exemplars]
-            shared: np.ndarray = np.array(own, dtype=np.int32)[source.exemplar]
-            return shared
-        for name, values in source.requests.items():
-            if len(values) and int(values.max()) > QUANTITY_MAX:
-                raise InputError(
-                    f"{int(values.max())} is more than a pod can ask for",
-                    document=f"row {int(values.argmax()) + 1}",
-                    field=f"requests of {name}",
-                    expected=f"at most {QUANTITY_MAX}",
-                )
-        code = np.zeros(len(source.exemplar), dtype=np.int64)
-        gpus = gpu_columns(source, self.requests.model_set)
-        for values in (*source.requests.values(), *(gpus.T if gpus.any() else ())):
-            _, inverse = np.unique(values, return_inverse=True)
-            code, inverse = code * (int(inverse.max(initial=0)) + 1) + inverse, code
-            _, code = np.unique(code, return_inverse=True)
-        distinct, first, inverse = np.unique(code, return_index=True, return_inverse=True)
-        names = list(source.requests)
-        resources = [self.nodes.resource_row(name) for name in names]
-        amount = np.zeros((len(distinct), len(self.nodes.resources)), dtype=np.int64)
-        for name, row in zip(names, resources, strict=True):
-            amount[:, row] = source.requests[name][first]
-        nonzero = amount[:, (CPU, MEMORY)].copy()
-        defaults = (DEFAULT_CPU * 1000 // NANO, DEFAULT_MEMORY // NANO)
-        for column, default in enumerate(defaults):
-            nonzero[nonzero[:, column] == 0, column] = default
-        rows = self.requests.extend(amount, nonzero, gpus[first])
-        result: np.ndarray = (inverse + rows.start).astype(np.int32)
-        return result
 
     def _class(self, pod: Pod, *, pending: bool) -> int:
         named = (pod.metadata.namespace, pod.metadata.name) in self._named
@@ -371,6 +356,8 @@ class State:
         for row in self.nominated[self.nominated >= first].tolist():
             self.forget_nomination(row)
         self.pods.gone[first : self.pods.count] = 1
+        for row in range(first, self.pods.count):
+            self.hosted.pop(row, None)
         self._index = None
 
     # -- names

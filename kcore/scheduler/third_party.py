@@ -15,7 +15,9 @@ from kcore.api.errors import InputError
 from kcore.kernel import compile_for
 from kcore.scheduler import codes
 from kcore.scheduler.cycle import count_feasible
+from kcore.scheduler.host import CycleError
 from kcore.scheduler.plugins.contract import NodeView, Normalize, PodView, ThirdParty, find
+from kcore.scheduler.plugins.gpu_share import SHARES, promise_devices
 from kcore.scheduler.plugins.normalize import add_default_normalized, add_min_max_normalized
 from kcore.scheduler.preemption import (
     NO_VICTIMS,
@@ -31,8 +33,11 @@ from kcore.scheduler.reasons import UNRESOLVABLE, UNSCHEDULABLE, Rejection
 if TYPE_CHECKING:
     from kcore.kernel import Kernel
     from kcore.scheduler.columns import Scratch, Settings
+    from kcore.scheduler.host_cycle import HostCycle
     from kcore.scheduler.state import State, World
 
+_NOBODY = np.zeros(0, dtype=np.int32)
+_UNASKED = (codes.OUTSIDE, codes.NOT_TRIED, codes.DEAD)
 _ERROR_CHARS_MAX = 300
 """So much of an exception's text is shown for a user's function that fails."""
 
@@ -41,6 +46,8 @@ class Host(Protocol):
     """What the extension asks of the engine that it belongs to."""
 
     state: State
+    cycle: HostCycle | None
+    """The plugins on objects that are asked about the pod that is being decided, where there are any."""
 
     def run(self, kernel: Kernel) -> Callable[..., Any]:
         """The form of a kernel to call."""
@@ -148,9 +155,15 @@ class Extension:
     # -- the cycle
 
     def filter(self, row: int, verdict: np.ndarray) -> int:
-        """Ask the users' filters about the nodes that passed so far; return how many are left."""
+        """Ask plugins on objects about the nodes, then users' filters about those that pass; return how many are left."""
         world = self._engine.state.world()
         slots = int(world.nodes.slots[0])
+        cycle = self._engine.cycle
+        if cycle is not None and cycle.turned is not None:
+            cycle.judge(np.flatnonzero(verdict[:slots] != codes.DEAD), verdict)
+            return 0
+        if cycle is not None:
+            cycle.judge(np.flatnonzero(~np.isin(verdict[:slots], _UNASKED)), verdict)
         for index, plugin in enumerate(self.filters):
             out = self._ask(plugin, row, np.zeros(slots, dtype=np.uint8))
             rejected = (verdict[:slots] == codes.PASS) & (out != 0)
@@ -162,7 +175,9 @@ class Extension:
         """Nodes with nominated pods must pass with these pods on them, too."""
         state = self._engine.state
         for slot in {int(state.pods.nominated[other]) for other in state.nominated.tolist()}:
-            if slot >= 0 and verdict[slot] == codes.PASS:
+            if slot < 0 or verdict[slot] in _UNASKED:
+                continue
+            if verdict[slot] == codes.PASS or self._engine.cycle is not None:
                 self.fits(row, slot)
 
     def raw(self, plugin: ThirdParty, row: int) -> np.ndarray:
@@ -208,13 +223,7 @@ class Extension:
         The verdict that is left in scratch says why not.
         """
         engine, state = self._engine, self._engine.state
-        world, scratch = state.world(), engine.scratch(state.world())
-        settings = engine.settings_of(row)
-        nominated = state.nominated
-        if not engine.run(fits_node)(
-            world.nodes, world.pods, world.demands, world.requests, settings, row, slot, nominated, True, scratch
-        ):  # fmt: skip
-            return False
+        world, settings = state.world(), engine.settings_of(row)
         others = [
             other
             for other in state.nominated.tolist()
@@ -223,18 +232,21 @@ class Extension:
             and state.pods.priority[other] >= state.pods.priority[row]
         ]
         if others:
-            ledger = world.nodes.ledger[:, slot].copy()
+            ledger, devices = world.nodes.ledger[:, slot].copy(), world.nodes.gpu_left[:, slot].copy()
             for other in others:
                 self._move(row, other, slot, 1)
+                if settings.gpu[SHARES] != 0:
+                    engine.run(promise_devices)(world.nodes, world.requests, world.pods.request[other], slot)
             try:
-                passes = self._passes(row, slot, scratch.verdict)
+                passes = self._passes(row, slot, settings)
             finally:
                 for other in others:
                     self._move(row, other, slot, -1)
                 world.nodes.ledger[:, slot] = ledger
+                world.nodes.gpu_left[:, slot] = devices
             if not passes:
                 return False
-        return self._passes(row, slot, scratch.verdict)
+        return self._passes(row, slot, settings)
 
     def _move(self, row: int, other: int, slot: int, sign: int) -> None:
         """Put another pod on the node (sign 1) or take it off (-1), as the pod ``row`` sees it."""
@@ -243,9 +255,22 @@ class Extension:
             world.nodes, world.pods, world.demands, world.requests, int(world.pods.demand[row]), other, slot, sign,
             self._engine.scratch(world),
         )  # fmt: skip
+        if self._engine.cycle is not None:
+            self._engine.cycle.shift(other, slot, sign)
 
-    def _passes(self, row: int, slot: int, verdict: np.ndarray) -> bool:
-        slots = int(self._engine.state.world().nodes.slots[0])
+    def _passes(self, row: int, slot: int, settings: Settings) -> bool:
+        """Whether the node passes as it is now."""
+        world = self._engine.state.world()
+        scratch = self._engine.scratch(world)
+        verdict = scratch.verdict
+        self._engine.run(fits_node)(
+            world.nodes, world.pods, world.demands, world.requests, settings, row, slot, _NOBODY, True, scratch
+        )  # fmt: skip
+        if self._engine.cycle is not None:
+            self._engine.cycle.judge(np.array([slot]), verdict)
+        if verdict[slot] != codes.PASS:
+            return False
+        slots = int(world.nodes.slots[0])
         for index, plugin in enumerate(self.filters):
             if self._ask(plugin, row, np.zeros(slots, dtype=np.uint8))[slot]:
                 verdict[slot] = codes.REJECT_THIRD_PARTY + index
@@ -257,10 +282,18 @@ class Extension:
         wanted: int, nominated: np.ndarray, allowed: np.ndarray, left: np.ndarray, scratch: Any,
         victims: np.ndarray, violating: np.ndarray, candidate: np.ndarray, bounds: np.ndarray, outcome: np.ndarray,
     ) -> int:  # fmt: skip
-        """The same as the kernel ``dry_run``, with the users' filters asked as well."""
+        """The same as the kernel ``dry_run``, with users' filters and plugins on objects asked as well.
+
+        A node on which one of these fails is no candidate; CycleError where that leaves none.
+        """
         found = clean = 0
+        failed: dict[str, None] = {}
         for index, slot in enumerate(order.tolist()):
-            chosen, violations = self._select_victims(row, slot, allowed)
+            try:
+                chosen, violations = self._select_victims(row, slot, allowed)
+            except CycleError as error:
+                failed[str(error)] = None
+                continue
             if isinstance(chosen, int):
                 outcome[index] = chosen
                 continue
@@ -274,6 +307,8 @@ class Extension:
             clean += violations == 0
             if clean and found >= wanted:
                 break
+        if failed and not found:
+            raise CycleError(next(iter(failed)) if len(failed) == 1 else f"[{', '.join(failed)}]")
         return found
 
     def _select_victims(self, row: int, slot: int, allowed: np.ndarray) -> tuple[int | list[int], int]:
@@ -299,6 +334,8 @@ class Extension:
             for pod in evicted:
                 self._move(row, pod, slot, 1)
             world.nodes.ledger[:, slot] = ledger
+            if engine.cycle is not None:
+                engine.cycle.settle()
         chosen = [pod for pod in potential.tolist() if pod not in kept]
         return chosen, sum(
             bad for pod, bad in zip(potential.tolist(), violating, strict=True) if pod not in kept

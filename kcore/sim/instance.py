@@ -150,7 +150,7 @@ def instance_of(
 def _read(engine: Engine, rows: np.ndarray, device: str | None) -> Instance:
     state = engine.state
     decisions = Decisions(rows, np.zeros(0), np.zeros(0))
-    runnable, _ = engine.prepare(rows, decisions, Options(preemption="off"))
+    runnable, _ = engine.prepare(rows, decisions, Options(preemption="off", hosts=False))
     queue = rows[runnable]
     state.world()
     left_out = tuple(_left_out(engine, queue))

@@ -75,11 +75,7 @@ def load_plugins(plugins: Sequence[Plugin]) -> None:
 
 def _registered_functions() -> list[tuple[str, Any]]:
     """Every registered plugin's name with its function."""
-    return [
-        (name, plugin.kernel.__wrapped__)
-        for name, points in registered().items()
-        for plugin in points.values()
-    ]
+    return [(name, plugin.function) for name, points in registered().items() for plugin in points.values()]
 
 
 def _file_of(function: Any) -> str | None:

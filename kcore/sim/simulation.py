@@ -193,7 +193,9 @@ class Simulation:
         result = self._decisions
         result.reason.clear()
         result.untried.clear()
-        runnable, found = self._engine.prepare(self.jobs.rows, result, Options(preemption="off", waits=True))
+        runnable, found = self._engine.prepare(
+            self.jobs.rows, result, Options(preemption="off", waits=True, hosts=False)
+        )
         self._engine.compile_demands(self.jobs.rows)
         used = [profile for profile, positions in found if len(positions)]
         if len(used) > 1:

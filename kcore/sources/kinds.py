@@ -8,16 +8,23 @@ from msgspec import Struct, field
 
 from kcore.api.admission import RuntimeClass
 from kcore.api.objects import (
+    CSIDriver,
+    CSINode,
+    CSIStorageCapacity,
     Labels,
     LabelSelector,
     Namespace,
     Node,
     ObjectMeta,
+    PersistentVolume,
+    PersistentVolumeClaim,
     Pod,
     PodDisruptionBudget,
     PodSpec,
     PriorityClass,
     Service,
+    StorageClass,
+    VolumeAttachment,
 )
 
 
@@ -122,16 +129,37 @@ KINDS = (
     Kind("policy", "PodDisruptionBudget", PodDisruptionBudget),
     Kind("scheduling.k8s.io", "PriorityClass", PriorityClass),
     Kind("node.k8s.io", "RuntimeClass", RuntimeClass),
+    Kind("", "PersistentVolume", PersistentVolume),
+    Kind("", "PersistentVolumeClaim", PersistentVolumeClaim),
+    Kind("storage.k8s.io", "StorageClass", StorageClass),
+    Kind("storage.k8s.io", "CSINode", CSINode),
+    Kind("storage.k8s.io", "CSIDriver", CSIDriver),
+    Kind("storage.k8s.io", "CSIStorageCapacity", CSIStorageCapacity),
+    Kind("storage.k8s.io", "VolumeAttachment", VolumeAttachment),
 )
 
-CLUSTER_SCOPED = frozenset({"Node", "Namespace", "PriorityClass", "RuntimeClass"})
+# Kinds that are kept as they are, and the field of ClusterObjects that holds them.
+STORAGE_KINDS = (
+    ("PersistentVolume", "persistent_volumes"),
+    ("PersistentVolumeClaim", "persistent_volume_claims"),
+    ("StorageClass", "storage_classes"),
+    ("CSINode", "csi_nodes"),
+    ("CSIDriver", "csi_drivers"),
+    ("CSIStorageCapacity", "csi_storage_capacities"),
+    ("VolumeAttachment", "volume_attachments"),
+)
+
+CLUSTER_SCOPED = frozenset({
+    "Node", "Namespace", "PriorityClass", "RuntimeClass", "PersistentVolume", "StorageClass", "CSINode", "CSIDriver",
+    "VolumeAttachment",
+})  # fmt: skip
 
 # Group, then kinds that hold nothing a scheduling run reads here. Source: discovery of Kubernetes 1.36.
 PASSED_OVER = (
     (
         "",
         (
-            "Binding ComponentStatus ConfigMap Endpoints Event LimitRange PersistentVolume PersistentVolumeClaim PodTemplate "
+            "Binding ComponentStatus ConfigMap Endpoints Event LimitRange PodTemplate "
             "ResourceQuota Secret ServiceAccount Status"
         ),
     ),
@@ -165,10 +193,7 @@ PASSED_OVER = (
         "DeviceClass DeviceTaintRule ResourceClaim ResourceClaimTemplate ResourcePoolStatusRequest ResourceSlice",
     ),
     ("scheduling.k8s.io", "PodGroup Workload"),
-    (
-        "storage.k8s.io",
-        "CSIDriver CSINode CSIStorageCapacity StorageClass VolumeAttachment VolumeAttributesClass",
-    ),
+    ("storage.k8s.io", "VolumeAttributesClass"),
     ("storagemigration.k8s.io", "StorageVersionMigration"),
 )
 

@@ -40,6 +40,13 @@ LISTED = (
     Listed("StatefulSet", "/apis/apps/v1/statefulsets"),
     Listed("PodDisruptionBudget", "/apis/policy/v1/poddisruptionbudgets"),
     Listed("PriorityClass", "/apis/scheduling.k8s.io/v1/priorityclasses"),
+    Listed("PersistentVolume", "/api/v1/persistentvolumes"),
+    Listed("PersistentVolumeClaim", "/api/v1/persistentvolumeclaims"),
+    Listed("StorageClass", "/apis/storage.k8s.io/v1/storageclasses"),
+    Listed("CSINode", "/apis/storage.k8s.io/v1/csinodes"),
+    Listed("CSIDriver", "/apis/storage.k8s.io/v1/csidrivers"),
+    Listed("CSIStorageCapacity", "/apis/storage.k8s.io/v1/csistoragecapacities"),
+    Listed("VolumeAttachment", "/apis/storage.k8s.io/v1/volumeattachments"),
 )
 
 

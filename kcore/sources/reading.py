@@ -27,9 +27,10 @@ from kcore.sources import files, table_files, tables, yaml_text
 from kcore.sources.check import check_amounts, check_names
 from kcore.sources.files import Content
 from kcore.sources.intake import Intake, Origin, add_all
-from kcore.sources.kinds import CLUSTER_SCOPED, ReplicationControllerWorkload, Workload
+from kcore.sources.kinds import CLUSTER_SCOPED, STORAGE_KINDS, ReplicationControllerWorkload, Workload
 from kcore.sources.names import generated
 from kcore.sources.owned import Owned
+from kcore.sources.storage import check_storage
 from kcore.sources.workloads import (
     daemon_set_pods,
     job_of,
@@ -202,6 +203,7 @@ def _completed(
             for each in objects:
                 if not each.metadata.namespace:
                     each.metadata.namespace = DEFAULT_NAMESPACE
+    check_storage(intake)
     _collect(intake, found)
     _name_pods(found.pods)
     if expand:
@@ -233,6 +235,8 @@ def _collect(intake: Intake, found: SourceObjects) -> None:
     found.pdbs += objects["PodDisruptionBudget"]
     found.priority_classes += objects["PriorityClass"]
     found.runtime_classes += objects["RuntimeClass"]
+    for kind, name in STORAGE_KINDS:
+        getattr(found, name).extend(objects[kind])
     found.replica_sets += [_replica_set(each) for each in objects["ReplicaSet"]]
     found.stateful_sets += [
         StatefulSet(metadata=each.metadata, spec=SelectorSpec(selector=each.spec.selector))

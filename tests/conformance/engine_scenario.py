@@ -11,9 +11,10 @@ from kcore.api import objects
 from kcore.scheduler import fields, reasons
 from kcore.scheduler.config import load_configuration
 from kcore.scheduler.demand import NAME_CONFLICT
-from kcore.scheduler.engine import Decisions, Engine, Options, post_filter_message
+from kcore.scheduler.engine import Decisions, Engine, Options
 from kcore.scheduler.explain import Explanation, explain
 from kcore.scheduler.pods import parse_start
+from kcore.scheduler.post_filter import post_filter_message
 from kcore.scheduler.profile import Profile
 from kcore.scheduler.state import State
 

@@ -18,6 +18,7 @@ from kcore.api.objects import (
 )
 from tests.naive.cluster import NodeInfo, PodInfo, pod_key
 from tests.naive.selectors import Labels
+from tests.naive.storage import Storage
 
 TERMINAL_PHASES = ("Succeeded", "Failed")
 
@@ -37,6 +38,7 @@ class ClusterState:
         self.replica_sets: list[ReplicaSet] = []
         self.stateful_sets: list[StatefulSet] = []
         self.pdbs: list[PodDisruptionBudget] = []
+        self.storage = Storage()
         # pod key -> (node name, pod), in order of nomination
         self.nominated: dict[str, tuple[str, PodInfo]] = {}
         self.image_sizes: dict[str, int] = {}  # image name -> size on the first node that had it

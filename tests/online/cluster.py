@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kcore.api.status import ApiError
 from kcore.client.store import Change, key_of
-from kcore.clock import VirtualClock
+from kcore.clock import VirtualClock, settle
+from kcore.online.binding import Named
 from kcore.online.driver import Scheduler
 from kcore.scheduler.profile import SchedulerConfiguration
 
@@ -68,13 +69,15 @@ class Writes:
 class Cluster:
     """See the module. The clock stands still until ``later`` moves it."""
 
-    def __init__(self, configuration: SchedulerConfiguration | None = None) -> None:
+    def __init__(
+        self, configuration: SchedulerConfiguration | None = None, plugins: Sequence[Named] = ()
+    ) -> None:
         self.writes = Writes()
         self.notes = Notes()
         self.clock = VirtualClock()
         self.scheduler = Scheduler(
             self.writes, informers=object(), configuration=configuration,  # type: ignore[arg-type]
-            recorder=lambda name: self.notes, clock=self.clock,  # type: ignore[arg-type,return-value]
+            recorder=lambda name: self.notes, clock=self.clock, plugins=plugins,  # type: ignore[arg-type,return-value]
         )  # fmt: skip
         self.objects: dict[tuple[str, str], Object] = {}
 
@@ -103,6 +106,15 @@ class Cluster:
         """Everything has been decided and written."""
         while self.scheduler.step() or self.scheduler._writes:
             await asyncio.sleep(0)
+
+    async def turn(self) -> None:
+        """Everything has been decided, and what has to be written has been, but for pods that wait for leave."""
+        while True:
+            decided = self.scheduler.step()
+            await self.scheduler._decide_held()
+            await settle()
+            if not decided and not self.scheduler._held:
+                return
 
     def waits(self, key: str) -> str:
         """Where in the queue the pod is; empty where it is not."""

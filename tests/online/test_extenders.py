@@ -79,7 +79,7 @@ def played(answers: Answers, settings: Object, play: Callable[[Cluster, Server],
 async def settled(cluster: Cluster) -> None:
     scheduler = cluster.scheduler
     while scheduler.step() or scheduler._writes or scheduler._held:
-        await scheduler._ask_extenders()
+        await scheduler._decide_held()
         await asyncio.sleep(0)
 
 

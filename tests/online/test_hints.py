@@ -272,7 +272,7 @@ def test_a_binding_that_fails_frees_the_node_and_comes_again_after_a_pause() -> 
         assert cluster.waits("default/p") == "backoff"
         assert cluster.notes.last("p", "FailedScheduling") == 'running Bind plugin "DefaultBinder": cut off'
         cluster.writes.answer = lambda verb, key: None
-        await cluster.later(1)
+        await cluster.later(2)
         await cluster.settle()
         assert cluster.writes.bound == {"default/p": "a"}
         assert cluster.scheduler.mirror.requested("a")["cpu"] == 1000
@@ -327,7 +327,7 @@ def test_metrics_count_by_upstreams_names() -> None:
             'scheduler_schedule_attempts_total{profile="default-scheduler",result="scheduled"} 1',
             'scheduler_schedule_attempts_total{profile="default-scheduler",result="unschedulable"} 1',
             'scheduler_pending_pods{queue="unschedulable"} 1',
-            'scheduler_queue_incoming_pods_total{event="PodAdd",queue="active"} 2',
+            'scheduler_queue_incoming_pods_total{event="UnschedulablePodAdd",queue="active"} 2',
             'scheduler_pod_scheduling_attempts_bucket{le="1"} 1',
             'scheduler_cache_size{type="nodes"} 1',
         ):

@@ -55,7 +55,7 @@ def test_pods_are_bound_and_those_that_fit_nowhere_are_told_why_and_wait() -> No
             assert await refused(it, "early") == "no nodes available to schedule pods"
             await node(it, "small", cpu="2")
             assert await placed(it, "early") == "small"
-            assert "Successfully assigned default/early to small" in it.told.said("Pod")
+            await it.until(lambda: "Successfully assigned default/early to small" in it.told.said("Pod"))
             await it.client.create(pod("big", cpu="3"))
             assert await refused(it, "big") == (
                 "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are "

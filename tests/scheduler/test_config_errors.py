@@ -264,8 +264,8 @@ def test_extenders_are_refused_by_name() -> None:
         ({"NodeName": frozenset({"filter"})}, 'cannot be called "NodeName"'),
         ({"*": frozenset({"filter"})}, "cannot be called"),
         (
-            {"Mine": frozenset({"preBind"})},
-            'plugin "Mine" implements preBind (expected filter, score or both)',
+            {"Mine": frozenset({"bind"})},
+            'plugin "Mine" implements bind (expected some of filter, score, preEnqueue, ',
         ),
         ({"Mine": frozenset()}, "implements nothing"),
     ],

@@ -15,7 +15,7 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -24,7 +24,10 @@ from kcore.kernel import Kernel
 from kcore.scheduler import codes
 from kcore.scheduler.columns import F64, I32, I64
 from kcore.scheduler.config_plugins import IN_TREE as UPSTREAM
+from kcore.scheduler.plugins.lifecycle import CyclePlugin
 from kcore.scheduler.plugins.policies import DEFAULT, POLICIES
+
+T = TypeVar("T")
 
 
 class Depends(Enum):
@@ -188,8 +191,8 @@ class ThirdParty:
         """
         given = {key: value for key, value in (args or {}).items() if key not in ("apiVersion", "kind")}
         known = dict(self.parameters)
-        # one plugin may be two functions, one for each point, with different parameters
-        both = {key for one in _registered.get(self.name, {}).values() for key, _ in one.parameters}
+        # one plugin may be two functions, one for each point, and a class, with different parameters
+        both = _parameters_of(self.name)
         for key, value in given.items():
             field = f"pluginConfig[name={self.name}].args.{key}"
             if key not in known and key not in both:
@@ -197,19 +200,25 @@ class ThirdParty:
                 raise InputError(
                     f"{self.name} has no parameter {key!r}", field=field, expected=f"one of: {names}"
                 )
-            if isinstance(value, bool) or not isinstance(value, int | float):
+            if key in known and (isinstance(value, bool) or not isinstance(value, int | float)):
                 raise InputError(f"{value!r} is not a number", field=field, expected="a number")
         return np.array([float(given.get(key, default)) for key, default in known.items()], dtype=np.float64)
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The user's function."""
+        function: Callable[..., Any] = self.kernel.__wrapped__
+        return function
 
     def __call__(self, pod: PodView, nodes: NodeView, out: Any) -> None:
         """Run the function in the interpreter, as a test does."""
         self.kernel(pod, nodes, out)
 
 
-_registered: dict[str, dict[str, ThirdParty]] = {}
+_registered: dict[str, dict[str, ThirdParty | CyclePlugin]] = {}
 
 
-def registered() -> dict[str, dict[str, ThirdParty]]:
+def registered() -> dict[str, dict[str, ThirdParty | CyclePlugin]]:
     """Every user's plugin by name and extension point, entry points included.
 
     Raises:
@@ -224,7 +233,30 @@ def find(name: str, point: str) -> ThirdParty | None:
     if name in UPSTREAM or name in OUR_POINTS:
         return None
     known = _registered if name in _registered else registered()
-    return known.get(name, {}).get(point)
+    plugin = known.get(name, {}).get(point)
+    return plugin if isinstance(plugin, ThirdParty) else None
+
+
+def find_class(name: str) -> CyclePlugin | None:
+    """The user's class of that name; entry points are loaded only for names that are unknown."""
+    if name in UPSTREAM or name in OUR_POINTS:
+        return None
+    known = _registered if name in _registered else registered()
+    return next((one for one in known.get(name, {}).values() if isinstance(one, CyclePlugin)), None)
+
+
+def made(plugin: CyclePlugin, scheduler: Any, args: Any) -> Any:
+    """One object of the class; see :meth:`CyclePlugin.made`."""
+    return plugin.made(scheduler, args, _parameters_of(plugin.name))
+
+
+def own_points() -> dict[str, frozenset[str]]:
+    """The plugins that a configuration may name beside Kubernetes' own, with their extension points."""
+    return {**OUR_POINTS, **{name: frozenset(points) for name, points in registered().items()}}
+
+
+def _parameters_of(name: str) -> set[str]:
+    return {key for one in _registered.get(name, {}).values() for key, _ in one.parameters}
 
 
 @functools.cache
@@ -239,24 +271,45 @@ def _load_entry_points() -> None:
             raise InputError(problem, field=f"entry point {entry.name} of kcore.plugins") from error
 
 
-def _register(plugin: ThirdParty) -> ThirdParty:
-    if not plugin.name or plugin.name == "*":
-        raise ValueError(f"{plugin.name!r} cannot be the name of a plugin")
-    if plugin.name in UPSTREAM:
-        raise ValueError(f"{plugin.name} is the name of an in-tree plugin")
-    if plugin.name in OUR_POINTS or plugin.name == DEFAULT:
-        raise ValueError(f"{plugin.name} is the name of a policy or plugin of kcore")
-    points = _registered.setdefault(plugin.name, {})
-    before = points.get(plugin.point)
-    if before is not None and _home(before) != _home(plugin):
-        raise ValueError(f"{plugin.name} is registered already, by {'.'.join(_home(before))}")
-    points[plugin.point] = plugin
-    return plugin
+def _register(name: str, points: Sequence[str], plugin: ThirdParty | CyclePlugin) -> None:
+    if not name or name == "*":
+        raise ValueError(f"{name!r} cannot be the name of a plugin")
+    if name in UPSTREAM:
+        raise ValueError(f"{name} is the name of an in-tree plugin")
+    if name in OUR_POINTS or name == DEFAULT:
+        raise ValueError(f"{name} is the name of a policy or plugin of kcore")
+    known = _registered.setdefault(name, {})
+    for point in points:
+        before = known.get(point)
+        if before is not None and _home(before) != _home(plugin):
+            raise ValueError(f"{name} is registered already, by {'.'.join(_home(before))}")
+    for point in points:
+        known[point] = plugin
 
 
-def _home(plugin: ThirdParty) -> tuple[str, str]:
-    function = plugin.kernel.__wrapped__
-    return (function.__module__, function.__qualname__)
+def _home(plugin: ThirdParty | CyclePlugin) -> tuple[str, str]:
+    return (plugin.function.__module__, plugin.function.__qualname__)
+
+
+def plugin(name: str, *, events: Sequence[str] = ()) -> Callable[[type[T]], type[T]]:
+    """Register a class whose methods are asked around the decision, by the scheduler online (``kcore scheduler``).
+
+    Methods, any of them: ``pre_enqueue(pod)``, ``sort_key(pod)``, ``reserve(pod, node)`` and ``unreserve(pod, node)``,
+    ``permit(pod, node)``, ``pre_bind(pod, node)``, ``post_bind(pod, node)``, and ``concerns(pod)``. See docs/plugins.md.
+
+    Args:
+        name: the name in a KubeSchedulerConfiguration, under the points of its methods or ``multiPoint``.
+        events: what may change its mind about a pod that it rejected, by upstream's names ("Node/Add", "Pod/Delete");
+            anything, where none is named.
+    """
+
+    def decorate(kind: type[T]) -> type[T]:
+        made = CyclePlugin.of(name, kind, events)
+        _register(name, sorted(made.points), made)
+        kind.name = name  # type: ignore[attr-defined]
+        return kind
+
+    return decorate
 
 
 def filter_plugin(
@@ -283,11 +336,12 @@ def filter_plugin(
     """
 
     def decorate(function: PluginFunction) -> ThirdParty:
-        plugin = ThirdParty(
+        made = ThirdParty(
             name, "filter", Kernel(function, cache=False), Depends(depends), Normalize.NONE, reason, resolvable,
             tuple(resources), tuple(labels), tuple((parameters or {}).items()),
         )  # fmt: skip
-        return _register(plugin)
+        _register(name, [made.point], made)
+        return made
 
     return decorate
 
@@ -308,10 +362,11 @@ def score_plugin(
     """
 
     def decorate(function: PluginFunction) -> ThirdParty:
-        plugin = ThirdParty(
+        made = ThirdParty(
             name, "score", Kernel(function, cache=False), Depends(depends), Normalize(normalize), "", True,
             tuple(resources), tuple(labels), tuple((parameters or {}).items()),
         )  # fmt: skip
-        return _register(plugin)
+        _register(name, [made.point], made)
+        return made
 
     return decorate

@@ -24,7 +24,7 @@ class ImageLocality(Plugin):
     def score(self, state: CycleState, pod: Pod, node_info: NodeInfo) -> int:
         containers = (pod.spec.init_containers or []) + (pod.spec.containers or [])
         images = [container.image for container in containers]
-        volumes = [volume["image"] for volume in pod.spec.volumes or () if volume.get("image")]
+        volumes = [volume.image for volume in pod.spec.volumes or () if volume.image]
         images += [image_volume.get("reference", "") for image_volume in volumes]
         total = sum(self._image_score(normalized_image_name(image), node_info) for image in images)
         highest = THRESHOLD_MAX_PER_CONTAINER * len(containers)
