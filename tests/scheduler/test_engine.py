@@ -90,19 +90,6 @@ GATES = [{"name": "example.com/a"}, {"name": "example.com/b"}]
     ("fields", "reason"),
     [
         ({"schedulingGates": GATES}, "waiting for scheduling gates: [example.com/a example.com/b]"),
-        (
-            {
-                "volumes": [
-                    {"name": "x", "emptyDir": {}},
-                    {"name": "v", "persistentVolumeClaim": {"claimName": "c"}},
-                ]
-            },
-            "volumes are not supported yet: spec.volumes[1].persistentVolumeClaim",
-        ),
-        (
-            {"volumes": [{"name": "v", "ephemeral": {"volumeClaimTemplate": {}}}]},
-            "volumes are not supported yet: spec.volumes[0].ephemeral",
-        ),
         ({"resourceClaims": [{"name": "gpu"}]}, "devices are not supported yet: spec.resourceClaims"),
         (
             {"schedulerName": "other"},

@@ -76,16 +76,12 @@ class _Maker:
         }  # fmt: skip
 
     def csi(self, volumes: list[Object]) -> list[Object]:
-        found: list[Object] = []
-        for name in self.nodes:
-            if self.maybe(0.7):
-                found.append(self.csi_node(name))
+        found = [self.csi_node(name) for name in self.nodes if self.maybe(0.7)]
         for driver in DRIVERS[:2]:
             if self.maybe(0.7):
                 spec = {"storageCapacity": True} if self.maybe(0.6) else {}
                 found.append({"apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": self.meta(driver), "spec": spec})  # fmt: skip
-        for index in range(self.chance.randint(0, 4)):
-            found.append(self.capacity(index))
+        found += [self.capacity(index) for index in range(self.chance.randint(0, 4))]
         for index, volume in enumerate(volumes):
             if self.maybe(0.3):
                 spec = {
