@@ -64,9 +64,9 @@ def settings_of(flags: Flags, access: Access) -> Settings:
         keys = TokenKeys(_read(flags, "service-account-private-key-file"))
         try:
             _ = keys.keys  # one that cannot be read is said now
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError):
             raise InputError(
-                f"{flags['service-account-private-key-file']}: {error}", field="--service-account-private-key-file",
+                f"{flags['service-account-private-key-file']}: cannot be read as a key", field="--service-account-private-key-file",
                 expected="a private key, RSA or ECDSA, in PEM",
             ) from None  # fmt: skip
         make_token = legacy_tokens(keys)

@@ -62,6 +62,11 @@ class QueueMetrics:
         self.adds = self.retries = 0
         self.waits, self.works = Histogram(BOUNDS), Histogram(BOUNDS)
 
+    def restart(self) -> None:
+        """Nothing waits, and nobody works; the counts go on."""
+        self._waiting.clear()
+        self._working.clear()
+
     def added(self, key: Any) -> None:
         """The key waits."""
         self.adds += 1
@@ -105,8 +110,7 @@ class Queues:
         queue = self._queues.get(queue_of(controller))
         if queue is None:
             queue = self._queues[queue_of(controller)] = QueueMetrics(self._now_s)
-        queue._waiting.clear()
-        queue._working.clear()
+        queue.restart()
         return queue
 
     def lines(self) -> Iterator[str]:

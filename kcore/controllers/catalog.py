@@ -130,7 +130,8 @@ def _node_ipam(settings: Settings) -> Controller | None:
         or flags["node-cidr-mask-size"]
         for each in clusters
     ]
-    return NodeIpam(clusters, mask_bits=bits if all(bits) else ())
+    services = [each.strip() for each in flags["service-cluster-ip-range"].split(",") if each.strip()]
+    return NodeIpam(clusters, services, bits if all(bits) else ())
 
 
 def _tokens(settings: Settings) -> Controller | None:
@@ -142,6 +143,16 @@ def _tokens(settings: Settings) -> Controller | None:
 def _token_cleaner(settings: Settings) -> Controller:
     seconds = settings.flags.get("legacy-service-account-token-clean-up-period")
     return LegacyTokenCleaner() if seconds is None else LegacyTokenCleaner(seconds / 86400)
+
+
+def _binder(settings: Settings) -> Controller:
+    sync_s = settings.flags.get("pvclaimbinder-sync-period")
+    return PersistentVolumeBinder() if sync_s is None else PersistentVolumeBinder(round(sync_s * 1000))
+
+
+def _quota(settings: Settings) -> Controller:
+    recount_s = settings.flags.get("resource-quota-sync-period")
+    return ResourceQuota() if recount_s is None else ResourceQuota(round(recount_s * 1000))
 
 
 def _pod_gc(settings: Settings) -> Controller:
@@ -173,12 +184,12 @@ ENTRIES: Final = (
     Entry(NodeIpam, _node_ipam),
     Entry(NodeLifecycle, _node_lifecycle),
     Entry(NodeTtl, lambda settings: NodeTtl()),
-    Entry(PersistentVolumeBinder, lambda settings: PersistentVolumeBinder()),
+    Entry(PersistentVolumeBinder, _binder),
     Entry(PodGC, _pod_gc),
     Entry(ReplicaSet, lambda settings: ReplicaSet()),
     Entry(ReplicationController, lambda settings: ReplicationController()),
     Entry(ResourceClaim, lambda settings: ResourceClaim()),
-    Entry(ResourceQuota, lambda settings: ResourceQuota()),
+    Entry(ResourceQuota, _quota),
     Entry(RootCertificate, _root_certificate),
     Entry(ServiceAccount, lambda settings: ServiceAccount()),
     Entry(ServiceAccountTokens, _tokens),

@@ -11,7 +11,9 @@ from typing import ClassVar, Final, NamedTuple
 from kcore.controllers.contract import Controller, Key, Later, Object, Patch, Steps, View, Watched, done
 
 ANNOTATION: Final = "node.alpha.kubernetes.io/ttl"
-SETTLE_MS: Final = 1_000  # nodes that come together are counted first, and written once
+SETTLE_MS: Final = (
+    10_000  # nodes that come together are counted first, and written once, when they have work behind them
+)
 
 
 class Step(NamedTuple):

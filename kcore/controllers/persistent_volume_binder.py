@@ -57,6 +57,9 @@ class PersistentVolumeBinder(Controller):
     component: ClassVar = "persistentvolume-controller"
     workers: ClassVar[int] = 1
 
+    def __init__(self, sync_ms: int = SYNC_MS) -> None:
+        self._sync_ms = sync_ms
+
     @property
     def watches(self) -> Sequence[Watched]:
         """Claims and volumes; classes and pods are only looked up."""
@@ -82,7 +85,9 @@ class PersistentVolumeBinder(Controller):
             return None
         yield from _unbound_claim(claim, view)
         after = view.get(CLAIMS, key.namespace, key.name)
-        return None if after is None or matching.BIND_COMPLETED in matching.notes_of(after) else SYNC_MS
+        if after is None or matching.BIND_COMPLETED in matching.notes_of(after):
+            return None
+        return self._sync_ms
 
 
 def _unbound(claim: Object) -> Iterable[str]:

@@ -60,7 +60,8 @@ class ResourceQuota(FollowsAll):
     component: ClassVar = "resourcequota-controller"
     workers: ClassVar[int] = 5
 
-    def __init__(self) -> None:
+    def __init__(self, recount_ms: int = RECOUNT_MS) -> None:
+        self._recount_ms = recount_ms
         self._measured = {of: evaluator_of(*of) for of in MEASURED}
         self._counted: dict[Served, Evaluator] = {}
         self._counts: dict[Served, Counter[str]] = {}  # by namespace
@@ -171,7 +172,7 @@ class ResourceQuota(FollowsAll):
         ):
             told = {"hard": dict(hard), "used": {name: amount.text for name, amount in used.items()}}
             done((yield [Update("resourcequotas", {**quota, "status": told}, "status")]), gone_is_fine=False)
-        return RECOUNT_MS
+        return self._recount_ms
 
     def usage(self, quota: Object, view: View, now: str) -> Usage:
         """How much there is of what the quota limits and somebody can count (CalculateUsage)."""

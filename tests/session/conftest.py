@@ -10,7 +10,7 @@ from tests.apiserver.kubectl_suite.session import kubectl_binary
 from tests.session.user import NODES, User, cluster, is_ready
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
     with cluster(kubectl_binary(), tmp_path_factory.mktemp("session")) as made:
         made.until("nodes", lambda nodes: sum(map(is_ready, nodes)) == NODES)

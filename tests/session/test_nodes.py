@@ -86,7 +86,8 @@ def test_the_pods_of_an_ill_node_are_evicted(user: User) -> None:
 
 
 def test_nodes_get_what_controllers_give_them(user: User) -> None:
-    nodes = user.items("nodes")
-    ranges = {each["spec"].get("podCIDR") for each in nodes}
-    assert len(ranges) == len(nodes) and all(text.startswith("10.200.") for text in ranges)
-    assert {each["metadata"]["annotations"]["node.alpha.kubernetes.io/ttl"] for each in nodes} == {"0"}
+    ttl = "node.alpha.kubernetes.io/ttl"
+    nodes = user.until("nodes", lambda found: all(ttl in each["metadata"]["annotations"] for each in found))
+    assert {each["metadata"]["annotations"][ttl] for each in nodes} == {"0"}
+    ranges = {each["spec"]["podCIDR"] for each in nodes}
+    assert len(ranges) == NODES and all(text.startswith("10.200.") for text in ranges)

@@ -1,7 +1,4 @@
-"""Volumes and claims that are bound at once, kept while they are used and released; claims that pods bring.
-
-Pods name their node: what a scheduler has to say of volumes is told elsewhere.
-"""
+"""Volumes and claims that are bound, at once or late, kept while they are used and released; claims that pods bring."""
 
 from __future__ import annotations
 
@@ -30,8 +27,8 @@ def claim(name: str, **spec: Any) -> Object:
 
 def pod(name: str, source: Object, **spec: Any) -> Object:
     volumes = [{"name": "data", **source}]
-    placed = pod_spec(nodeName="node-000001", volumes=volumes, **spec)
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": placed}
+    made = pod_spec(volumes=volumes, **spec)
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": made}
 
 
 def test_a_claim_is_bound_protected_and_released(user: User) -> None:
@@ -54,6 +51,30 @@ def test_a_claim_is_bound_protected_and_released(user: User) -> None:
     user.run("delete pod uses")
     user.wait("pvc/data", "delete")
     user.wait("pv/disk", "delete")
+
+
+def on(node: str) -> Object:
+    """A volume's affinity to one node."""
+    term = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+    return {"required": {"nodeSelectorTerms": [{"matchExpressions": [term]}]}}
+
+
+def test_a_claim_is_bound_late_where_its_pod_goes(user: User) -> None:
+    late = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "late"}}
+    user.apply(
+        {**late, "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"},
+        volume("local-3", storageClassName="late", nodeAffinity=on("node-000003")),
+        claim("late", storageClassName="late"),
+    )
+    user.until("events --field-selector reason=WaitForFirstConsumer", len)
+    assert user.get("pvc late")["status"]["phase"] == "Pending"
+    user.apply(pod("local", {"persistentVolumeClaim": {"claimName": "late"}}))
+    user.wait("pod/local", "condition=Ready")
+    assert user.get("pod local")["spec"]["nodeName"] == "node-000003"
+    assert user.get("pvc late")["spec"]["volumeName"] == "local-3"
+    user.run("delete pod/local pvc/late")
+    user.wait("pv/local-3", "jsonpath={.status.phase}=Released")
+    user.run("delete pv/local-3 storageclass/late")
 
 
 def test_an_attributes_class_stays_while_a_claim_names_it(user: User) -> None:

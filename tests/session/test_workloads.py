@@ -70,7 +70,6 @@ def test_a_stateful_set_goes_one_by_one_and_keeps_its_claims(user: User) -> None
         "StatefulSet", "db", replicas=3, serviceName="db", volumeClaimTemplates=[claim],
         updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"partition": 2}},
         persistentVolumeClaimRetentionPolicy={"whenScaled": "Delete", "whenDeleted": "Retain"},
-        pod={"nodeName": "node-000001"},
     )  # fmt: skip
     volumes = [
         {
