@@ -283,7 +283,9 @@ class Driver:
             if isinstance(action, Renew):
                 left = await self._leases.renew(action, self._now_ms())
                 if left.names:  # a node must not be taken for dead because one renewal was lost
-                    self._clock.call_later(LEASE_RETRY_SECONDS, functools.partial(self._work.put_nowait, left))
+                    self._clock.call_later(
+                        LEASE_RETRY_SECONDS, functools.partial(self._work.put_nowait, left)
+                    )
             else:
                 self.take((await self._played(action),))
 

@@ -80,7 +80,9 @@ class Judge:
             dict
         )  # by namespace, then uid: who had to make room
         self.unknown: set[str] = set()  # uids of pods whose makers were not told of them
-        self.maybe: collections.Counter[str] = collections.Counter()  # by namespace: likewise, nobody knows which
+        self.maybe: collections.Counter[str] = (
+            collections.Counter()
+        )  # by namespace: likewise, nobody knows which
         self.revision = 0
         self.digest = hashlib.sha256()  # of all that was written: equal where runs are
         self.tell: Callable[[Any], None] | None = None  # of every write

@@ -55,7 +55,9 @@ class Link:
 
     is_local = False
 
-    def __init__(self, host: Host, process: Process, *, user: str = "kcore-admin", is_calm: bool = False) -> None:
+    def __init__(
+        self, host: Host, process: Process, *, user: str = "kcore-admin", is_calm: bool = False
+    ) -> None:
         self._host = host
         self._user = user
         self._process = process
@@ -176,7 +178,9 @@ class Link:
             lambda to: to.patch(row, namespace, name, subresource, kind, body, query, warnings),
         )  # fmt: skip
 
-    async def delete(self, row: Row, namespace: str, name: str, options: Object, warnings: Warnings) -> Object:
+    async def delete(
+        self, row: Row, namespace: str, name: str, options: Object, warnings: Warnings
+    ) -> Object:
         """DELETE."""
         return await self._asked(
             "delete", row, namespace, name, lambda to: to.delete(row, namespace, name, options, warnings)
@@ -216,7 +220,9 @@ class Link:
 def _refusal(chance: random.Random) -> ApiError:
     kind = chance.randrange(3)
     if kind == 0:
-        return ApiError(429, "TooManyRequests", "the server has received too many requests", {"retryAfterSeconds": 1})
+        return ApiError(
+            429, "TooManyRequests", "the server has received too many requests", {"retryAfterSeconds": 1}
+        )
     if kind == 1:
         return ApiError(500, "InternalError", "Internal error occurred: nobody knows why")
     return ApiError(503, "ServiceUnavailable", "the server is currently unable to handle the request")

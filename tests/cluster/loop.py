@@ -116,7 +116,6 @@ def _made(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> asyncio.Ta
     return task
 
 
-
 def wall_s() -> float:
     """The wall clock of the process that asks."""
     process = PROCESS.get()

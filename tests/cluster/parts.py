@@ -181,5 +181,3 @@ class Server:
         """Somebody sets the clock of its machine."""
         self.skew_s += seconds
         self.process.skew_s = self.skew_s
-
-

@@ -26,7 +26,9 @@ def shape_of(judge: Judge, namespace: str) -> dict[str, Any]:
     shape["pods"] = dict(sorted(pods.items()))
     for (folder, space, name), obj in sorted(judge.objects.items()):
         if space == namespace and folder in PARTS and name != "kube-root-ca.crt":
-            if folder == "replicasets":  # the hash in its name may be another: of an owner's that was gone a moment before
+            if (
+                folder == "replicasets"
+            ):  # the hash in its name may be another: of an owner's that was gone a moment before
                 image = obj["spec"]["template"]["spec"]["containers"][0]["image"]
                 name = f"{name.rpartition('-')[0] or name} {image}"
             shape[f"{folder}/{name}"] = _object(obj)
@@ -68,7 +70,9 @@ def _object(obj: Object) -> Object:
         name: value for name, value in status.items() if name not in LEFT_OUT and value not in (0, None, {})
     }
     conditions = sorted(
-        f"{each['type']}={each['status']}" for each in status.get("conditions") or () if each["type"] != "Progressing"
+        f"{each['type']}={each['status']}"
+        for each in status.get("conditions") or ()
+        if each["type"] != "Progressing"
     )
     if conditions:
         made["conditions"] = conditions

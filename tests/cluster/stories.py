@@ -204,7 +204,8 @@ class Batch:
                     if index and len(uids - judge.unknown) > 1 + judge.maybe[self.name]:
                         return f"index {index} was finished {len(uids)} times"
             return judge.doubled(
-                self.name, lambda pod: pod["metadata"].get("annotations", {}).get(INDEX) or pod["metadata"]["name"]
+                self.name,
+                lambda pod: pod["metadata"].get("annotations", {}).get(INDEX) or pod["metadata"]["name"],
             )
 
         judge.rules[self.name].append(once)
@@ -245,9 +246,7 @@ class Daemon:
 
     def watch(self, judge: Judge) -> None:
         """One live pod on a node."""
-        judge.rules[self.name].append(
-            lambda: judge.doubled(self.name, _target_node)
-        )
+        judge.rules[self.name].append(lambda: judge.doubled(self.name, _target_node))
 
     async def act(self, user: User) -> None:
         """Two nodes, three, another image, two again."""
@@ -421,7 +420,10 @@ class Quota:
         """Never more pods than the quota has."""
 
         def within() -> str:
-            count = sum(pod["status"].get("phase") not in ("Succeeded", "Failed") for pod in judge.pods[self.name].values())
+            count = sum(
+                pod["status"].get("phase") not in ("Succeeded", "Failed")
+                for pod in judge.pods[self.name].values()
+            )
             return f"{count} pods, {self.count_max} are allowed" if count > self.count_max else ""
 
         judge.rules[self.name].append(within)
@@ -453,5 +455,3 @@ SPACES: Final = {Leave.name: (Leave.name, "gone")}
 def spaces_of(name: str) -> tuple[str, ...]:
     """The namespaces of a story."""
     return SPACES.get(name, (name,))
-
-

@@ -49,7 +49,9 @@ class Scenario:
 class World:
     """See the module. ``run`` returns the shape of every namespace; Violation where something must not be."""
 
-    def __init__(self, scenario: Scenario, expected: dict[str, Any] | None = None, *, verbose: bool = False) -> None:
+    def __init__(
+        self, scenario: Scenario, expected: dict[str, Any] | None = None, *, verbose: bool = False
+    ) -> None:
         self.scenario = scenario
         self.expected = expected
         self.chance = random.Random(f"world {scenario.seed}")
@@ -107,7 +109,9 @@ class World:
             return
         client = AsyncClient(self.calls("somebody"), field_manager="somebody")
         with contextlib.suppress(ApiError):
-            await self.process.spawn(client.patch(row.plural, name, body, namespace, api_version=row.api_version))
+            await self.process.spawn(
+                client.patch(row.plural, name, body, namespace, api_version=row.api_version)
+            )
 
     # -- the run ------------------------------------------------------------------------------------------------------
     async def _main(self) -> dict[str, Any]:
@@ -202,7 +206,9 @@ class World:
                     return now
             before = now
             if waited_s > REST_S_MAX:
-                raise Violation(f"{REST_S_MAX:.0f} s after the last fault: {difference(self.expected or {}, now)}")
+                raise Violation(
+                    f"{REST_S_MAX:.0f} s after the last fault: {difference(self.expected or {}, now)}"
+                )
 
 
 def difference(expected: dict[str, Any], found: dict[str, Any]) -> str:
@@ -214,6 +220,3 @@ def difference(expected: dict[str, Any], found: dict[str, Any]) -> str:
             if was.get(name) != now.get(name):
                 lines.append(f"{space} {name}: {now.get(name)}, expected {was.get(name)}")
     return "\n  ".join(lines) or "it does not rest"
-
-
-

@@ -84,7 +84,14 @@ FAULTS: Final = {"kill": kill, "stop": stop, "outage": outage}
 
 
 async def run(
-    folder: Path, rounds: int, seed: int, *, pods: int = 100, is_whole: bool = False, fault: str = "", tell: Tell = print
+    folder: Path,
+    rounds: int,
+    seed: int,
+    *,
+    pods: int = 100,
+    is_whole: bool = False,
+    fault: str = "",
+    tell: Tell = print,
 ) -> None:
     """So many rounds on one cluster; raises Wrong with what is wrong. A seed repeats the faults, not the moments."""
     chance = random.Random(seed)
@@ -106,7 +113,9 @@ async def run(
                             await _round(cluster, user, informer, daemon, FAULTS[name], chance, number, pods)
                     except TimeoutError:
                         state = f"{await _state(client)}; {_wrong(informer.list(), f'job-{number}', number, pods)}"
-                        raise Wrong(f"round {number}: {name} {daemon.name}: {state}\n{daemon.said()}") from None
+                        raise Wrong(
+                            f"round {number}: {name} {daemon.name}: {state}\n{daemon.said()}"
+                        ) from None
                     except BaseExceptionGroup as failed:
                         raise failed.exceptions[0] from None
                     if watcher.wrong:
@@ -125,7 +134,10 @@ def _template(app: str, image: str, **spec: Any) -> Object:
         "pod-complete.stage.kwok.x-k8s.io/delay": "500ms", "pod-complete.stage.kwok.x-k8s.io/jitter-delay": "2s",
     }  # fmt: skip
     container = {"name": "main", "image": image, "resources": {"requests": {"cpu": "100m"}}}
-    return {"metadata": {"labels": {"app": app}, "annotations": annotations}, "spec": {"containers": [container], **spec}}
+    return {
+        "metadata": {"labels": {"app": app}, "annotations": annotations},
+        "spec": {"containers": [container], **spec},
+    }
 
 
 async def _begun(cluster: Cluster, user: User, pods: int) -> None:
@@ -165,7 +177,9 @@ async def _round(
         while not await _is_done(user, job):
             await asyncio.sleep(STEP_S)
         while _wrong(pods.list(), job, number, count):
-            await asyncio.sleep(STEP_S)  # what is too many is about to go; the round's time says when it should have
+            await asyncio.sleep(
+                STEP_S
+            )  # what is too many is about to go; the round's time says when it should have
         await user.delete("jobs", job, SPACE, propagation_policy="Background")
         reviving.cancel()
 
@@ -182,8 +196,13 @@ async def _is_done(user: User, job: str) -> bool:
     if web is None or batch is None or not is_rolled_out(web):
         return False
     status = batch.get("status") or {}
-    complete = any(each["type"] == "Complete" and each["status"] == "True" for each in status.get("conditions") or ())
-    if complete and (status.get("succeeded"), status.get("completedIndexes")) != (INDEXES, f"0-{INDEXES - 1}"):
+    complete = any(
+        each["type"] == "Complete" and each["status"] == "True" for each in status.get("conditions") or ()
+    )
+    if complete and (status.get("succeeded"), status.get("completedIndexes")) != (
+        INDEXES,
+        f"0-{INDEXES - 1}",
+    ):
         raise Wrong(f"{job}: {status}")
     return complete
 
