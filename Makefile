@@ -10,6 +10,7 @@ SOAK_SEED ?= 1
 SOAK_SIM_MINUTES ?= 30
 SOAK_SEEDS ?= 10000
 SOAK_FAULT_ROUNDS ?= 100
+SOAK_CLUSTERS ?= 500
 GO ?= go
 PEER_ROUNDS ?= 3
 BIN := $(VENV)/bin
@@ -68,6 +69,8 @@ soak: $(READY)
 	$(BIN)/python -m tests.simulation --members 5 --seeds $(SOAK_SEEDS) --jobs $(WORKERS)
 	$(BIN)/python -m tests.simulation --seeds $(SOAK_SEEDS) --jobs $(WORKERS)
 	$(BIN)/python -m tests.store.faults --rounds $(SOAK_FAULT_ROUNDS) --seed $(SOAK_SEED)
+	$(BIN)/python -m tests.cluster --first $(SOAK_SEED) --seeds $(SOAK_CLUSTERS)
+	$(BIN)/python -m tests.cluster.faults --rounds $(SOAK_FAULT_ROUNDS) --seed $(SOAK_SEED)
 	set -e; for seed in $$(seq $(SOAK_ROUNDS)); do echo "seed $$seed"; \
 	    $(PYTEST) -q $(PARALLEL) -m 'slow or differential' --hypothesis-seed=$$seed; done
 

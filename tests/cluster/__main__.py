@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 
+from tests.cluster import planted
 from tests.cluster.loop import Stuck
 from tests.cluster.swarm import expected_of, scenario
 from tests.cluster.world import World
@@ -23,12 +24,14 @@ def command(given: argparse.Namespace, seed: int) -> str:
     words = [f"python -m tests.cluster --seed {seed}"]
     words += [f"--story {name}" for name in given.story]
     words += [f"--strike {name}" for name in given.strike]
+    words += [f"--planted {name}" for name in given.planted]
     return " ".join([*words, "-v"])
 
 
 def run(given: argparse.Namespace, seed: int) -> tuple[str, str]:
     """What went wrong (empty: nothing), and a digest of what happened."""
-    chosen = scenario(seed, only_stories=given.story, only_strikes=given.strike)
+    bugs = [planted.ALL[name] for name in given.planted]
+    chosen = scenario(seed, only_stories=given.story, only_strikes=given.strike, planted=bugs)
     world = World(chosen, expected_of(chosen), verbose=given.verbose)
     try:
         world.run()
@@ -50,6 +53,9 @@ def main() -> int:
     )
     parser.add_argument(
         "--strike", action="append", default=[], help="only this fault; may be given several times"
+    )
+    parser.add_argument(
+        "--planted", action="append", default=[], choices=[*planted.ALL], help="a bug to be caught"
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="print what happens")
     parser.add_argument("--log", action="store_true", help="print what components log, too")

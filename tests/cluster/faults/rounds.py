@@ -112,10 +112,12 @@ async def run(
                         async with asyncio.timeout(ROUND_SECONDS_MAX + (OUTAGE_S if name == "outage" else 0)):
                             await _round(cluster, user, informer, daemon, FAULTS[name], chance, number, pods)
                     except TimeoutError:
-                        state = await _state(client)
+                        state = f"{await _state(client)}; {_wrong(informer.list(), f'job-{number}', number, pods)}"
                         raise Wrong(
                             f"round {number}: {name} {daemon.name}: {state}\n{daemon.said()}"
                         ) from None
+                    except BaseExceptionGroup as failed:
+                        raise failed.exceptions[0] from None
                     if watcher.wrong:
                         raise Wrong(f"round {number}: {name} {daemon.name}: {watcher.wrong}")
                     took_s = asyncio.get_running_loop().time() - begun_s
@@ -170,17 +172,23 @@ async def _round(
     while loop.time() < until_s:
         await asyncio.sleep(min(STEP_S, max(0.0, until_s - loop.time())))
     daemon.pause(on=False)
-    while not await _is_done(user, job):
+    async with asyncio.TaskGroup() as tasks:
+        reviving = tasks.create_task(_revived(cluster))
+        while not await _is_done(user, job):
+            await asyncio.sleep(STEP_S)
+        while _wrong(pods.list(), job, number, count):
+            await asyncio.sleep(
+                STEP_S
+            )  # what is too many is about to go; the round's time says when it should have
+        await user.delete("jobs", job, SPACE, propagation_policy="Background")
+        reviving.cancel()
+
+
+async def _revived(cluster: Cluster) -> None:
+    """Whatever ends is started again, as an init system would."""
+    while True:
         cluster.revive()
         await asyncio.sleep(STEP_S)
-    while wrong := _wrong(pods.list(), job, number, count):
-        await asyncio.sleep(
-            STEP_S
-        )  # what is too many is about to go; the round's time says when it should have
-        cluster.revive()
-    if wrong:
-        raise Wrong(wrong)
-    await user.delete("jobs", job, SPACE, propagation_policy="Background")
 
 
 async def _is_done(user: User, job: str) -> bool:
