@@ -49,6 +49,7 @@ from kcore.apiserver.request import RequestInfo
 from kcore.apiserver.reviews import Reviews
 from kcore.apiserver.served import served
 from kcore.apiserver.server import ApiServer, Guards, Settings
+from kcore.apiserver.services.repair import AddressRepair
 from kcore.apiserver.storage import Storage
 from kcore.apiserver.tracing import TracedView, Tracing
 from kcore.apiserver.user import UserInfo
@@ -161,6 +162,7 @@ class Assembly:
         self._forgetting = self._run(local_groups.forget_others(self.view, self.catalog, writer))
         if options.root_ca:
             self._namespaces = self._run(NamespaceObjects(self.view, writer, options.root_ca).run())
+        self._run(AddressRepair(self.view, writer, self.registry.core.now_seconds).run())
         if options.compaction_seconds:
             compactor = Compactor(self.kv, self.cacher.before_compaction, options.compaction_seconds)
             self._run(compactor.run())

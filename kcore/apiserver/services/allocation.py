@@ -260,7 +260,9 @@ class ServiceAllocation:
         self._taken.add(text)
         self._claiming.add(text)
         try:
-            await create(self.core, self._operation("networking.k8s.io", "ipaddresses"), _claim(obj, text))
+            await create(
+                self.core, self._operation("networking.k8s.io", "ipaddresses"), address_of(obj, text)
+            )
         except ApiError as error:
             if error.reason == "AlreadyExists":
                 return TAKEN  # by another server: it stays in ``_taken``
@@ -353,7 +355,7 @@ class ServiceAllocation:
             taken.ports.release(old.get("healthCheckNodePort") or 0)
 
 
-def _claim(obj: Object, address: str) -> Object:
+def address_of(obj: Object, address: str) -> Object:
     """The IPAddress that says whose the address is."""
     metadata = obj["metadata"]
     return {
