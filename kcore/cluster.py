@@ -18,6 +18,7 @@ from kcore.api.admission import Rules, admit
 from kcore.api.errors import InputError
 from kcore.api.objects import ClusterObjects, Node, Pod
 from kcore.scheduler.config import default_configuration, load_configuration
+from kcore.scheduler.decisions import Decisions
 from kcore.scheduler.engine import INTERPRETED_MAX, Engine, Options
 from kcore.scheduler.history import History
 from kcore.scheduler.plugins.contract import find_class, own_points
@@ -56,6 +57,7 @@ class Cluster:
             sources.validate_read(self._objects)
         else:
             sources.validate(self._objects)
+        self._added: list[ClusterObjects] = []
         self.state = State()
         self.state.load(self._objects)
 
@@ -249,10 +251,12 @@ class Cluster:
                 raise InputError(
                     f"{value!r} is not a choice", field=name, expected=" or ".join(_CHOICES[name])
                 )
-        configuration_for(config, profile, policy)
-        added = self._add(pods)
+        checked, _ = configuration_for(config, profile, policy, takes_extenders=True)
+        if checked.extenders and preemption == "evict":
+            raise InputError("cannot go with extenders", field="preemption", expected="off or nominate")
+        added = self._add(pods, keeps=bool(checked.extenders))
         configuration, forced = configuration_for(
-            config, profile, policy, has_gpus=self.state.requests.has_gpus
+            config, profile, policy, has_gpus=self.state.requests.has_gpus, takes_extenders=True
         )
         rows = self._pending() if added is None else added
         compiled = len(rows) * (self.node_count + 1) > INTERPRETED_MAX
@@ -260,7 +264,7 @@ class Cluster:
         options = Options(order, engine, random, preemption, progress, report_every)
         return self._run(rows, configuration, forced, options, compiled, explain, stage or _quiet)
 
-    def _add(self, pods: Pods) -> np.ndarray | None:
+    def _add(self, pods: Pods, *, keeps: bool) -> np.ndarray | None:
         if pods is None:
             return None
         if isinstance(pods, ClusterObjects):
@@ -278,6 +282,8 @@ class Cluster:
         except InputError:
             self.state.drop_since(first)
             raise
+        if keeps:
+            self._added.append(objects)
         rows = self._pending()
         return rows[rows >= first]
 
@@ -303,7 +309,10 @@ class Cluster:
             kernel.mark_cached()
         stage("scheduling")
         started = time.perf_counter()
-        decisions = engine.schedule(rows, options)
+        if configuration.extenders:
+            decisions = self._decided_with_extenders(engine, rows, options)
+        else:
+            decisions = engine.schedule(rows, options)
         seconds = time.perf_counter() - started
         history.finish(decisions)
         kind = engine.kind if engine.compiled else f"{engine.kind}, interpreted"
@@ -315,6 +324,12 @@ class Cluster:
                 wanted = [self._row(pod) for pod in explain]
             result.explanations = result.explain_rows(wanted)
         return result
+
+    def _decided_with_extenders(self, engine: Engine, rows: np.ndarray, options: Options) -> Decisions:
+        from kcore.online.extended_files import FileObjects, decide  # few have any
+
+        files = FileObjects(self.state, (self._objects, *self._added))
+        return decide(engine, files, rows, options, engine.configuration.extenders)
 
     def _row(self, pod: str) -> int:
         namespace, _, name = pod.rpartition("/")
@@ -345,11 +360,16 @@ def _read(paths: list[str], known: ClusterObjects | None) -> ClusterObjects:
 
 
 def configuration_for(
-    config: Config, profile: str | None, policy: str | None, *, has_gpus: bool = False
+    config: Config,
+    profile: str | None,
+    policy: str | None,
+    *,
+    has_gpus: bool = False,
+    takes_extenders: bool = False,
 ) -> tuple[SchedulerConfiguration, Profile | None]:
     """The configuration, and the profile that is forced on every pod, if one is.
 
-    ``has_gpus``: there are pods that ask for GPU devices, which policies share.
+    ``has_gpus``: there are pods that ask for GPU devices, which policies share. ``takes_extenders``: they will be asked.
 
     Raises:
         InputError: anything wrong with the three, by name.
@@ -364,7 +384,9 @@ def configuration_for(
         if document is None:
             configuration = default_configuration()
         else:
-            configuration = load_configuration(document, third_party=own_points())
+            configuration = load_configuration(
+                document, third_party=own_points(), takes_extenders=takes_extenders
+            )
         for one in configuration.profiles:
             read_typical(one)
     except InputError as error:

@@ -291,7 +291,10 @@ class Scheduler:
 
     def _gate(self, pod: Object) -> str:
         """The plugin at preEnqueue that keeps the pod from being tried; empty where none does."""
-        return self._own.gate(pod) or self._claims.gate(pod, self._configuration.profile(self.name_of(pod)))
+        found = self._own.gate(pod)
+        if found or not pod["spec"].get("resourceClaims"):
+            return found
+        return self._claims.gate(pod, self._configuration.profile(self.name_of(pod)))
 
     # -- the loop ---------------------------------------------------------------------------------------------------
     async def _run(self) -> None:

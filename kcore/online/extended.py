@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 from kcore.online.extenders import Extender, ExtenderError, as_int64
-from kcore.online.mirror import Mirror
 from kcore.scheduler import codes, reasons
 from kcore.scheduler.decisions import Decisions
 from kcore.scheduler.engine import Engine, Options
@@ -34,14 +33,24 @@ Object = dict[str, Any]
 log: Final = logging.getLogger("kcore.scheduler")
 
 
+class Objects(Protocol):
+    """Nodes and pods as an extender is told of them."""
+
+    def node_object(self, name: str) -> Object:
+        """The node."""
+
+    def pod_at(self, row: int) -> Object:
+        """The pod of that row."""
+
+
 class Extended:
     """One pod, and the extenders that are interested in it."""
 
     def __init__(
-        self, engine: Engine, mirror: Mirror, row: int, pod: Object, extenders: Sequence[Extender]
+        self, engine: Engine, objects: Objects, row: int, pod: Object, extenders: Sequence[Extender]
     ) -> None:
         self._engine = engine
-        self._mirror = mirror
+        self._objects = objects
         self._row = row
         self._pod = pod
         self._extenders = extenders
@@ -80,7 +89,7 @@ class Extended:
 
     def _names(self, slots: Sequence[int]) -> dict[str, Object]:
         state = self._engine.state
-        return {name: self._mirror.node_object(name) for name in map(state.nodes.name, slots)}
+        return {name: self._objects.node_object(name) for name in map(state.nodes.name, slots)}
 
     async def _left(self, profile: Profile) -> list[int]:
         """The slots of the nodes that engine and extenders leave; the engine's verdicts are in scratch."""
@@ -221,17 +230,17 @@ class Extended:
         return candidates
 
     def _told(self, candidates: Sequence[Candidate]) -> dict[str, tuple[list[Object], int]]:
-        mirror, name = self._mirror, self._engine.state.nodes.name
+        pod_at, name = self._objects.pod_at, self._engine.state.nodes.name
         return {
             name(one.node): (
-                [mirror.object_of(mirror.key_of(row)) or {} for row in one.victims],
+                [pod_at(row) for row in one.victims],
                 one.violations,
             )
             for one in candidates
         }
 
     def _read(self, extender: Extender, said: dict[str, tuple[list[str], int]]) -> tuple[Candidate, ...]:
-        state, mirror = self._engine.state, self._mirror
+        state, pod_at = self._engine.state, self._objects.pod_at
         found = []
         for name, (uids, violations) in said.items():
             slot = state.nodes.index.get(name)
@@ -241,10 +250,7 @@ class Extended:
                 if extender.settings.is_ignorable:
                     continue
                 raise ExtenderError(f'expected at least one victim pod on node "{name}"')
-            rows = {
-                (mirror.object_of(mirror.key_of(row)) or {"metadata": {"uid": ""}})["metadata"]["uid"]: row
-                for row in state.pods_on(slot)
-            }
+            rows = {pod_at(row)["metadata"]["uid"]: row for row in state.pods_on(slot)}
             for uid in uids:
                 if uid not in rows:
                     raise ExtenderError(

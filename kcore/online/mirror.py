@@ -252,6 +252,10 @@ class Mirror:
         """The key of the pod in that row."""
         return self._by_row[row]
 
+    def pod_at(self, row: int) -> Object:
+        """The pod in that row as it was read last."""
+        return self._pods[self._by_row[row]].obj
+
     def object_of(self, key: str) -> Object | None:
         """The pod as it was read last."""
         held = self._pods.get(key)

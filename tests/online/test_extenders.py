@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+import kcore
 from kcore.api.errors import InputError, NotSupportedError
 from kcore.apiserver.pki import Pki
 from kcore.http.http1 import Http1Connection
@@ -317,3 +318,70 @@ def test_a_wrong_extender_is_named(settings: Object, said: str) -> None:
     assert str(raised.value) == said
     with pytest.raises(NotSupportedError):
         load_configuration(document(1, filterVerb="f"))
+
+
+def test_files_are_decided_as_the_scheduler_online_decides() -> None:
+    gpu = {"container": {"resources": {"requests": {"example.com/gpu": "1", "cpu": "1"}}}}
+    objects = [
+        node("a", cpu="2", **{"example.com/gpu": "1"}), node("b", cpu="3", **{"example.com/gpu": "2"}),
+        node("c", cpu="8", **{"example.com/gpu": "8"}), pod("plain"), pod("first", **gpu), pod("second", **gpu),
+        pod("late", **gpu), pod("big", cpu="99"), pod("urgent", priority=9, **gpu),
+    ]  # fmt: skip
+    answers: Answers = {
+        "f": left("a", "b", FailedNodes={"c": "too dear"}),
+        "p": lambda said: [
+            {"Host": one["metadata"]["name"], "Score": 9 * (one["metadata"]["name"] == "a")}
+            for one in said["Nodes"]["items"]
+        ],
+    }
+    settings = {
+        "filterVerb": "f", "prioritizeVerb": "p", "weight": 5, "bindVerb": "b",
+        "managedResources": [{"name": "example.com/gpu"}],
+    }  # fmt: skip
+
+    async def run() -> None:
+        async with Server({**answers, "b": lambda said: {}}) as server:
+            config = document(server.port, **settings)
+            cluster = Cluster(load_configuration(config, takes_extenders=True))
+            put(cluster, *objects)
+            await settled(cluster)
+            asked = [(verb, said["Pod"]["metadata"]["name"]) for verb, said in server.asked if verb != "b"]
+            bound = {one["PodName"]: one["Node"] for verb, one in server.asked if verb == "b"}
+            bound |= {key.partition("/")[2]: name for key, name in cluster.writes.bound.items()}
+            server.asked.clear()
+            made = [
+                {"apiVersion": "v1", "kind": "Pod" if "containers" in one["spec"] else "Node", **one}
+                for one in objects
+            ]
+            result = await asyncio.to_thread(
+                lambda: kcore.Cluster.from_objects(made).schedule(config=config, tie_break="first")
+            )
+            rows = {row["name"]: row for row in result.placements.to_pylist()}
+            assert {name: row["node"] for name, row in rows.items() if row["node"]} == bound
+            assert [(verb, said["Pod"]["metadata"]["name"]) for verb, said in server.asked] == asked
+            assert rows["late"]["reason"].startswith("0/3 nodes are available: ")
+            assert "1 too dear" in rows["late"]["reason"]
+            await asyncio.gather(*(one.close() for one in cluster.scheduler._extenders))
+
+    asyncio.run(run())
+
+
+def test_in_files_one_that_fails_is_the_reason_of_its_pods_and_evictions_are_not_made() -> None:
+    async def run() -> None:
+        async with Server({}) as server:
+            config = document(server.port, filterVerb="f")
+            made = [
+                {"apiVersion": "v1", "kind": "Node", **node("a")},
+                {"apiVersion": "v1", "kind": "Pod", **pod("p")},
+            ]
+
+            def schedule(**options: Any) -> Any:
+                return kcore.Cluster.from_objects(made).schedule(config=config, **options)
+
+            (row,) = (await asyncio.to_thread(schedule)).placements.to_pylist()
+            url = f"http://127.0.0.1:{server.port}/x/f"
+            assert (row["node"], row["reason"]) == (None, f"failed f with extender at URL {url}, code 500")
+            with pytest.raises(InputError, match="preemption: cannot go with extenders"):
+                schedule(preemption="evict")
+
+    asyncio.run(run())
