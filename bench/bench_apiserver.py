@@ -19,14 +19,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parent.parent
 CONNECTIONS = 50
 LOADED = (
     "create", "create_distinct", "get", "patch", "bind", "status", "delete", "list", "watch", "memory",
 )  # fmt: skip
-READY_SECONDS_MAX = 60.0
+STOP_SECONDS_MAX = 30.0
 UP = "import sys; from kcore.__main__ import main; sys.exit(main())"
 
 IN_PROCESS = """
@@ -108,14 +108,16 @@ plane.stop()
 
 
 class Server:
-    """``kcore up`` in a process of its own, until ``close``."""
+    """``kcore up`` in a process of its own, until ``close``; the API server alone unless ``flags`` say otherwise."""
 
-    def __init__(self, tree: Path, folder: str, cpu: int | None) -> None:
+    def __init__(
+        self, tree: Path, folder: str, cpu: int | None, *flags: str, log: IO[str] | None = None
+    ) -> None:
         began = time.perf_counter()
+        flags = flags or ("--components=apiserver",)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", UP, "up", "--components=apiserver", "--data-dir", os.path.abspath(folder), "--port", "0"],
-            cwd=tree, env=environment(tree), stdout=subprocess.PIPE,
-            text=True,
+            [sys.executable, "-c", UP, "up", *flags, "--data-dir", os.path.abspath(folder), "--port", "0"],
+            cwd=tree, env=environment(tree), stdout=subprocess.PIPE, stderr=log, text=True,
         )  # fmt: skip
         if cpu is not None:
             os.sched_setaffinity(self.process.pid, {cpu})
@@ -129,18 +131,21 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Processor time spent so far, by the threads that there are."""
-        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+        return cpu_seconds(self.process.pid)
 
     def resident_mib(self) -> float:
         """What it holds in memory."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+        return resident_mib(self.process.pid)
 
     def close(self) -> None:
-        """It has ended."""
+        """It has ended; TimeoutExpired where it had to be killed."""
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
+        try:
+            self.process.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
 
 
 class Client:
@@ -176,6 +181,18 @@ class Client:
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait(30)
+
+
+def cpu_seconds(process: int) -> float:
+    """Processor time that the process has spent, by the threads that there are."""
+    tasks = Path(f"/proc/{process}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def resident_mib(process: int) -> float:
+    """What the process holds in memory."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
 def environment(tree: Path) -> dict[str, str]:

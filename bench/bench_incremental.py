@@ -16,7 +16,8 @@ from bench.clusters import Run, plain_pods
 from bench.figures import Figures, stopwatch
 from kcore import traces
 from kcore.api.objects import ClusterObjects
-from kcore.scheduler.engine import Decisions, Options
+from kcore.scheduler.decisions import Decisions
+from kcore.scheduler.engine import Options
 
 ROUNDS = 7
 COMPARED = 200

@@ -19,7 +19,8 @@ from kcore.api.objects import (
     TopologySpreadConstraint,
 )
 from kcore.scheduler.config import default_configuration
-from kcore.scheduler.engine import Decisions, Engine, Options
+from kcore.scheduler.decisions import Decisions
+from kcore.scheduler.engine import Engine, Options
 from kcore.scheduler.profile import SchedulerConfiguration
 from kcore.scheduler.state import State
 

@@ -57,6 +57,7 @@ class Connection(asyncio.Protocol):
     def use(self, requests: Iterator[bytes], took: list[float], failed: list[bytes]) -> None:
         """What is to be sent; how long each answer took and those that were none go into the lists."""
         self.requests, self.took, self.failed = requests, took, failed
+        self.done = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -277,7 +278,10 @@ class Load:
 
     async def many(self, what: str, first: int, count: int) -> dict[str, Any]:
         """So many requests over the connections that are open; they are closed."""
-        requests = iter(self.requests(what, first, count))
+        return await self.send(iter(self.requests(what, first, count)))
+
+    async def send(self, requests: Iterator[bytes]) -> dict[str, Any]:
+        """All of them over the connections that are open, each taken from the iterator right before it is sent."""
         took: list[float] = []
         failed: list[bytes] = []
         opened, self.opened = self.opened, []
@@ -300,7 +304,7 @@ class Load:
 
     async def watch(self, count: int, wanted: int, http2: bool = False) -> dict[str, Any]:
         """So many watches are open; each waits for so many events."""
-        version = await self._version(self.request("GET", f"{PODS}?limit=1"))
+        version = (await self.answer(self.request("GET", f"{PODS}?limit=1")))["metadata"]["resourceVersion"]
         target = f"{PODS}?watch=1&timeoutSeconds=600&resourceVersion={version}"
         request = self.request("GET", target)
         self.watchers = []
@@ -338,16 +342,26 @@ class Load:
         await asyncio.gather(*(each.whole for each in self.watchers), return_exceptions=True)
         return {"closed": len(self.watchers)}
 
-    async def _version(self, request: bytes) -> str:
+    async def answer(self, request: bytes) -> dict[str, Any]:
+        """What one request on a connection of its own is answered with, an object; ConnectionError for a Status of failure."""
         reader, writer = await asyncio.open_connection(self.host, self.port, ssl=self.tls)
         writer.write(request)
-        head = await reader.readuntil(HEAD_END)
-        size = int(head.lower().split(LENGTH, 1)[1].split(b"\r", 1)[0])
-        body = await reader.readexactly(size)
-        writer.close()
+        head = (await reader.readuntil(HEAD_END)).lower()
+        if LENGTH in head:
+            body = await reader.readexactly(int(head.split(LENGTH, 1)[1].split(b"\r", 1)[0]))
+        else:
+            chunks = []
+            while size := int(await reader.readline(), 16):
+                chunks.append(await reader.readexactly(size))
+                await reader.readline()
+            body = b"".join(chunks)
+        writer.transport.abort()
         if b"content-encoding: gzip" in head:
             body = gzip.decompress(body)
-        return str(orjson.loads(body)["metadata"]["resourceVersion"])
+        if head[9:10] != b"2":
+            raise ConnectionError(body.decode(errors="replace"))
+        found: dict[str, Any] = orjson.loads(body)
+        return found
 
     async def watched(self) -> dict[str, Any]:
         """All events have come; the watches are closed."""

@@ -88,6 +88,10 @@ class Strategy:
     # whether nothing of this object follows from its name, as long as that is a DNS label, but what is equal to it or to
     # its uid: another of the same template comes out alike. None: it has not been looked into, or never so
     only_named: Callable[[Object], bool] | None = None
+    # Subresources ("" the object itself) through which an update does nothing with times (of now, too), addresses of
+    # hosts, uids, ids of containers, the object's name and its node's but to move them, to ask which are equal, and to
+    # order times and addresses: what it does to one object it does to any with other such values in the same order.
+    moves_values: frozenset[str] = frozenset()
     # Members that a new object may have from the old one as they are (the same dict): after ``default_changed`` nothing
     # here changes such a member in place, though it may put another in its stead.
     shares: tuple[str, ...] = ()

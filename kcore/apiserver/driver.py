@@ -37,7 +37,7 @@ from kcore.store.kv import KV
 
 # Containers made before the youngest, the middle and all of them are looked through for cycles, of which there are few:
 # Python's own 700, 10 and 10 cost a sixth of a write, whose objects are still alive then.
-GC_THRESHOLDS: Final = (20_000, 20, 50)
+GC_THRESHOLDS: Final = (100_000, 20, 50)
 STOP_SECONDS_MAX: Final = 10.0  # that requests under way may take to finish
 WATCHES_END_SECONDS_MAX: Final = 1.0  # that clients may take to read the end of their watches
 PROTOCOLS: Final = ["h2", "http/1.1"]

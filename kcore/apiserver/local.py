@@ -29,6 +29,8 @@ AGENT = "kcore"
 class LocalCalls:
     """See ``kcore.client.calls.Calls``. Everything is asked as ``user``, past authorization."""
 
+    is_local = True
+
     def __init__(self, registry: Any, cacher: Any, catalog: Any, user: UserInfo = ADMIN) -> None:
         self._registry = registry
         self._cacher = cacher

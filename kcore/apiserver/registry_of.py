@@ -13,8 +13,10 @@ from kcore.apiserver.registry import Registry
 from kcore.apiserver.registry.core import Chance, Core, Hooks, SystemChance
 from kcore.apiserver.registry.issuing import TokenIssuer
 from kcore.apiserver.registry.objects import Objects
-from kcore.apiserver.registry.plans import Plans, StampedView
+from kcore.apiserver.registry.plans import Plans
 from kcore.apiserver.registry.seams import Admission, Catalog
+from kcore.apiserver.registry.shelf import StampedView
+from kcore.apiserver.registry.update_plans import UpdatePlans
 from kcore.apiserver.services.allocation import SERVICE_CIDR, ServiceAllocation, service_hooks
 from kcore.apiserver.storage import Storage
 
@@ -39,7 +41,7 @@ def make_registry(
 ) -> Registry:
     """The registry over that store, which ``cacher`` watches; ``node_ports``: first and last.
 
-    ``view``: what admission sees, where creates that repeat may be made by plan.
+    ``view``: what admission sees, where writes that repeat may be made by plan.
     """
     core = Core(
         Objects(storage),
@@ -56,5 +58,6 @@ def make_registry(
         ("", "services"): service_hooks(allocation),
         ("", "namespaces"): Hooks(ends_by_update=finalized),
     }
-    core.plans = None if view is None else Plans(view)
+    if view is not None:
+        core.plans, core.update_plans = Plans(view), UpdatePlans(view)
     return Registry(core)

@@ -10,7 +10,6 @@ from kcore.cli.go_flags import command_of, takes, texts_of
 from kcore.online.flags import BY_NAME, FLAGS, WITHOUT_EFFECT
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Mapping
 
     from kcore.client.kubeconfig import Access
@@ -48,7 +47,7 @@ def serve_scheduler(given: Mapping[str, str]) -> int:
     for flag in WITHOUT_EFFECT:
         if settings[flag.name] != flag.default:
             logging.getLogger("kcore.scheduler").warning("--%s has no effect here", flag.name)
-    process, configuration = ProcessSettings(), default_configuration()
+    process, configuration, document = ProcessSettings(), default_configuration(), None
     if settings["config"]:
         from kcore.api.errors import InputError
         from kcore.scheduler.plugins.contract import own_points
@@ -60,7 +59,7 @@ def serve_scheduler(given: Mapping[str, str]) -> int:
         except (InputError, NotSupportedError) as error:
             raise error.at(file=settings["config"]) if isinstance(error, InputError) else error from None
         process = process_settings(document)
-    return _run(settings, merged(process, settings, given), configuration)
+    return _run(settings, merged(process, settings, given), configuration, document)
 
 
 def access_of(settings: Settings, process: ProcessSettings) -> Access:
@@ -75,7 +74,9 @@ def access_of(settings: Settings, process: ProcessSettings) -> Access:
     return replace(access, server=settings["master"]) if settings["master"] else access
 
 
-def _run(settings: Settings, process: ProcessSettings, configuration: Any) -> int:
+def _run(
+    settings: Settings, process: ProcessSettings, configuration: Any, document: Mapping[str, Any] | None
+) -> int:
     import socket
     import uuid
 
@@ -84,6 +85,7 @@ def _run(settings: Settings, process: ProcessSettings, configuration: Any) -> in
 
     from kcore.apiserver.driver import bind
     from kcore.client.remote import connect
+    from kcore.online.port import client_authorities, known_by, server_tls
     from kcore.online.service import Service, serve
 
     access = access_of(settings, process)
@@ -97,41 +99,20 @@ def _run(settings: Settings, process: ProcessSettings, configuration: Any) -> in
     async def run() -> int:
         client = connect(access, field_manager="kube-scheduler", qps=process.qps, burst=process.burst)
         async with client:
+            tls, client_ca = None, ""
+            if bound is not None:
+                client_ca = await client_authorities(client, settings["client-ca-file"])
+                tls = server_tls(
+                    settings["tls-cert-file"],
+                    settings["tls-private-key-file"],
+                    settings["cert-dir"],
+                    client_ca,
+                )
             service = Service(
                 client, configuration, process, identity=f"{socket.gethostname()}_{uuid.uuid4()}",
-                random=np.random.default_rng(),
+                random=np.random.default_rng(), document=document, certificates=known_by(client_ca),
             )  # fmt: skip
-            tls = _tls(settings) if bound is not None else None
             return await serve(service, bound, tls, settings["authorization-always-allow-paths"], said)
 
     code: int = uvloop.run(run())
     return code
-
-
-def _tls(settings: Settings) -> ssl.SSLContext:
-    """The port's context, with the certificate given or one made here."""
-    import ssl
-    import tempfile
-    from pathlib import Path
-
-    from kcore.api.errors import InputError
-    from kcore.apiserver.pki import Pki
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    if settings["tls-cert-file"]:
-        try:
-            context.load_cert_chain(settings["tls-cert-file"], settings["tls-private-key-file"])
-        except OSError as error:
-            raise InputError(
-                f"cannot use {settings['tls-cert-file']}: {error}", field="--tls-cert-file"
-            ) from None
-        return context
-    with tempfile.TemporaryDirectory() as folder:
-        kept = Path(settings["cert-dir"] or folder)
-        pki = Pki(kept)
-        pki.server(
-            "kube-scheduler", pki.authority("kube-scheduler-ca", "kube-scheduler"), ["localhost", "127.0.0.1"]
-        )
-        context.load_cert_chain(kept / "kube-scheduler.crt", kept / "kube-scheduler.key")
-    return context

@@ -12,11 +12,12 @@ answer. A resource is named as kubectl names it: ``pods``, ``po``, ``Pod``, ``de
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 
@@ -24,6 +25,9 @@ from kcore.api import status
 from kcore.api.rows import GroupVersionKind, Row
 from kcore.client.calls import Calls, Object, Warnings
 from kcore.client.thread import ended
+from kcore.http.turn import together
+
+T = TypeVar("T")
 
 Warn = Callable[[str], None]
 DEFAULT_NAMESPACE: Final = "default"
@@ -63,6 +67,12 @@ class AsyncClient:
     async def close(self) -> None:
         """Nothing of it is left open; a server in this process goes on."""
         await self._calls.close()
+
+    async def together(self, works: Sequence[Coroutine[Any, Any, T]]) -> list[T | BaseException]:
+        """What each of the coroutines, which ask this client, returns or raises; they run at the same time."""
+        if self._calls.is_local:
+            return [*await together(works)]
+        return await asyncio.gather(*works, return_exceptions=True)
 
     async def discover(self) -> None:
         """``rows`` are what the server serves now."""

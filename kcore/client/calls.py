@@ -14,8 +14,12 @@ Warnings = list[str]
 class Calls(Protocol):
     """What can be asked of a server. Answers are JSON; ``warnings`` is filled also where a call raises.
 
-    ``discover`` is whether ``rows`` may have become others; ``close`` lets go of what the transport holds.
+    ``discover`` is whether ``rows`` may have become others; ``close`` lets go of what the transport holds. ``is_local``:
+    a call waits for nothing but the store, and needs no task of its own.
     """
+
+    @property
+    def is_local(self) -> bool: ...
 
     @property
     def rows(self) -> tuple[Row, ...]: ...

@@ -148,9 +148,9 @@ class Credentials:
         context.set_alpn_protocols(ALPN)
         try:
             if self._credential is not None and self._credential.certificate:
-                _show(context, self._credential.certificate, self._credential.key)
+                show_certificate(context, self._credential.certificate, self._credential.key)
             elif access.certificate:
-                _show(context, access.certificate.read(), access.key.read())
+                show_certificate(context, access.certificate.read(), access.key.read())
         except (OSError, ValueError) as error:
             raise self._wrong("client-certificate", error) from None
         return context
@@ -160,7 +160,7 @@ class Credentials:
         return InputError(f"cannot be used: {said}", file=self._access.source, field=field, expected="PEM")
 
 
-def _show(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+def show_certificate(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
     """The context shows the certificate. Python takes it from a file only, which is there for a moment and for us alone."""
     handle, path = tempfile.mkstemp(prefix="kcore-")
     try:

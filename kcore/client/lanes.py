@@ -1,6 +1,7 @@
 """Work that nobody waits for: several lanes, in each of which one thing is done after the other.
 
-What concerns the same thing goes into the same lane, in order. All lanes together hold ``queued_max``; more is refused.
+What concerns the same thing goes into the same lane, in order. All lanes together hold ``queued_max``; more is refused,
+and once a second the log says how much was.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, Generic, TypeVar
@@ -18,6 +20,7 @@ T = TypeVar("T")
 
 LANES: Final = 16
 QUEUED_MAX: Final = 1000
+SAID_SECONDS: Final = 1.0  # between two lines about what was refused
 
 log: Final = logging.getLogger("kcore.client")
 
@@ -35,6 +38,7 @@ class Lanes(Generic[T]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self.queued_count = 0
         self.dropped_count = 0
+        self._said_s = -SAID_SECONDS
 
     def start(self) -> None:
         """What was put and what will be is done, in the running loop."""
@@ -47,6 +51,10 @@ class Lanes(Generic[T]):
         """It will be done behind what has the same key; False where there is no room."""
         if self.queued_count >= self._queued_max:
             self.dropped_count += 1
+            now_s = time.monotonic()
+            if now_s - self._said_s >= SAID_SECONDS:
+                self._said_s = now_s
+                log.warning("too many queued events: %d dropped so far", self.dropped_count)
             return False
         self.queued_count += 1
         index = hash(key) % len(self._lanes)

@@ -232,8 +232,7 @@ class EventRecorder:
             "type": type, "reportingComponent": self._source["component"],
             "reportingInstance": self._source.get("host", ""),
         }  # fmt: skip
-        if not self._lanes.put(_spam_key(made)[:-1], made):
-            log.warning("too many queued events, dropped event %s about %s", reason, involved.get("name"))
+        self._lanes.put(_spam_key(made)[:-1], made)
 
     async def _record(self, event: Object) -> None:
         """The event is written, or given up."""

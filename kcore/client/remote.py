@@ -78,6 +78,8 @@ def connect(
 class RemoteCalls:
     """See ``kcore.client.calls.Calls``."""
 
+    is_local = False
+
     def __init__(
         self,
         access: Access,

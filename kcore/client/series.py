@@ -137,10 +137,7 @@ class SeriesRecorder:
 
     def _put(self, key: Key, event: Object) -> bool:
         copy = {**event, "series": dict(event["series"])} if "series" in event else dict(event)
-        taken = self._lanes.put(key, (key, copy))
-        if not taken:
-            log.warning("too many queued events, dropped event %s", event["reason"])
-        return taken
+        return self._lanes.put(key, (key, copy))
 
     def _refresh(self) -> None:
         """Every series is written as it stands, so that the server keeps it."""

@@ -82,6 +82,8 @@ class ServerLoop:
 class Elsewhere:
     """``Calls`` of a server in another thread, for a client in any loop."""
 
+    is_local = False
+
     def __init__(self, calls: Calls, loop: ServerLoop) -> None:
         self._calls = calls
         self._loop = loop

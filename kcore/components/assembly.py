@@ -132,7 +132,7 @@ class Components:
             client_ca_file=str(self._running.identity.folder / AUTHORITY_FILE),
         )
         client = self._client("kubelet", "system:node:kcore")
-        hollow = HollowNodes(client, settings, impersonate=self._as)
+        hollow = HollowNodes(client, settings, impersonate=self._as, informers=self._informers)
         try:
             await hollow.start()
             await self._reachable(client, hollow.port)

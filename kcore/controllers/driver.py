@@ -118,7 +118,12 @@ class Driver:
         """What became of each; what was written is added to ``written``."""
         if len(actions) == 1:
             return [await self._one(actions[0], recorder, written)]
-        return list(await asyncio.gather(*(self._one(action, recorder, written) for action in actions)))
+        outcomes: list[Outcome] = []
+        for outcome in await self._client.together([self._one(each, recorder, written) for each in actions]):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, ApiError):
+                raise outcome
+            outcomes.append(outcome)
+        return outcomes
 
     async def _one(self, action: Action, recorder: EventRecorder, written: list[Write]) -> Outcome:
         if type(action) is Tell:

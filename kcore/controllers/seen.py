@@ -73,7 +73,7 @@ class Sights:
     async def wait(self, writes: Sequence[Write]) -> None:
         """All are seen, or it has taken too long."""
         futures = []
-        for write in writes:
+        for write in _telling(writes):
             if not self.is_seen(write):
                 future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 self._waiting.setdefault(write.informer, []).append((write, future))
@@ -87,6 +87,15 @@ class Sights:
         finally:
             for informer, waiting in self._waiting.items():
                 self._waiting[informer] = [each for each in waiting if not each[1].done()]
+
+
+def _telling(writes: Sequence[Write]) -> list[Write]:
+    """Those that are seen no sooner than the others: the last version of each informer, and deletions."""
+    last: dict[Informer, Write] = {}
+    for write in writes:
+        if write.version and (write.informer not in last or last[write.informer].version < write.version):
+            last[write.informer] = write
+    return [*last.values(), *(write for write in writes if not write.version)]
 
 
 async def _all(futures: Sequence[asyncio.Future[None]]) -> None:

@@ -17,7 +17,8 @@ from kcore.gym import stepping
 from kcore.gym.rewards import Columns, Reward, coefficients, typical_requests
 from kcore.gym.stepping import Aim, Copies, Lens
 from kcore.scheduler import settings as plugin_numbers
-from kcore.scheduler.engine import Decisions, Options
+from kcore.scheduler.decisions import Decisions
+from kcore.scheduler.engine import Options
 from kcore.scheduler.settings import make_scratch, shares_gpus
 
 if TYPE_CHECKING:

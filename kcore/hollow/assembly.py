@@ -10,6 +10,7 @@ from typing import Any, Final
 from kcore.api.errors import InputError
 from kcore.api.status import ApiError
 from kcore.client.asynchronous import AsyncClient
+from kcore.client.informer import SharedInformers
 from kcore.client.recorder import EventRecorder
 from kcore.clock import REAL, Clock
 from kcore.hollow import builtin_stages
@@ -64,6 +65,7 @@ class HollowNodes:
         settings: Settings,
         *,
         impersonate: Callable[[str], AsyncClient] | None = None,
+        informers: SharedInformers | None = None,
         clock: Clock = REAL,
     ) -> None:
         self._client = client
@@ -83,7 +85,7 @@ class HollowNodes:
         self._recorder = EventRecorder(client, COMPONENT, clock=clock)
         self.driver = Driver(
             client, self.core, others=[each for each in lifecycles if each not in (NODE, POD)], impersonate=impersonate,
-            recorder=self._recorder, lease_seconds=settings.lease_seconds, clock=clock,
+            recorder=self._recorder, informers=informers, lease_seconds=settings.lease_seconds, clock=clock,
         )  # fmt: skip
         self.kubelet = Kubelet(self._pod_of, chosen.answers, ResourceMetrics(self._list_all, chosen.usages))
 

@@ -164,8 +164,12 @@ class Core:
         step = stage.steps[0]
         if not isinstance(step, Patch) or step.root != "status":
             return obj
-        functions = functions_of(self._nodes, self._random, now_ms, self._started_ms, obj["metadata"]["name"])
-        status = patch_value(step, MERGE, obj, functions)["status"]
+        if (make := self._makers.get(step.template.text)) is not None:
+            status = orjson.loads(make(obj, self._nodes, now_ms))["status"]
+        else:
+            name = obj["metadata"]["name"]
+            functions = functions_of(self._nodes, self._random, now_ms, self._started_ms, name)
+            status = patch_value(step, MERGE, obj, functions)["status"]
         return {**obj, "status": {**(obj.get("status") or {}), **status}} if isinstance(status, dict) else obj
 
     # -- changes

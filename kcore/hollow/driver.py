@@ -1,6 +1,6 @@
 """The core's hands: watches in, writes out, all in one event loop and with no task for any object.
 
-One ``Reflector`` a kind tells what changes; one loop steps the core; ``workers_count`` workers perform what it says, as
+Shared informers tell what changes, or where there are none to share one ``Reflector`` a kind; one loop steps the core; ``workers_count`` workers perform what it says, as
 many writes at once and no more. What fails is the core's to try again.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,8 +18,10 @@ import orjson
 
 from kcore.api.status import ApiError
 from kcore.client.asynchronous import AsyncClient
+from kcore.client.informer import SharedInformers
 from kcore.client.recorder import EventRecorder
 from kcore.client.reflector import Reflector
+from kcore.client.store import Change as Step
 from kcore.clock import REAL, Clock
 from kcore.hollow.actions import (
     Action,
@@ -48,6 +51,7 @@ LEASES_MAX: Final = (
 )
 CREATES_COUNT: Final = 64  # nodes registered at once
 BOUND: Final = "spec.nodeName!="  # the pods that have a node
+SHARED: Final[Mapping[ResourceRef, str]] = {NODE: "nodes", POD: "pods"}  # as others name them
 AGAIN: Final = frozenset({429, 503, 504})  # codes after which the same may be asked again
 SERVER_TIMEOUT: Final = "ServerTimeout"
 
@@ -89,7 +93,8 @@ class Driver:
     """See the module; ``async with`` starts and stops it.
 
     ``others``: further kinds that have stages, by the name and apiVersion that the client knows them under.
-    ``impersonate``: the client that writes as that user, for stages that ask for one.
+    ``impersonate``: the client that writes as that user, for stages that ask for one. ``informers``: those of nodes and
+    pods, where the process has them anyway.
     """
 
     def __init__(
@@ -100,6 +105,7 @@ class Driver:
         others: Iterable[ResourceRef] = (),
         impersonate: Callable[[str], AsyncClient] | None = None,
         recorder: EventRecorder | None = None,
+        informers: SharedInformers | None = None,
         lease_seconds: int = 40,
         workers_count: int = WORKERS_COUNT,
         clock: Clock = REAL,
@@ -108,6 +114,8 @@ class Driver:
         self._core = core
         self._impersonate = impersonate
         self._recorder = recorder
+        self._informers = informers
+        self._registrations: list[Callable[[], None]] = []
         self._clock = clock
         self._leases = Leases(client, lease_seconds)
         self._workers_count = workers_count
@@ -130,6 +138,12 @@ class Driver:
         """It watches and works from now on, in the running loop."""
         make = asyncio.get_running_loop().create_task
         for resource in self._kinds:
+            if self._informers is not None and resource in SHARED:
+                informer = self._informers.informer(SHARED[resource])
+                hear = functools.partial(self._heard, resource)
+                self._registrations.append(informer.add_batch_listener(hear).remove)
+                self._informers.start()
+                continue
             feed = _Feed(self, resource)
             self._feeds.append(feed)
             selector = BOUND if resource == POD else ""
@@ -143,6 +157,8 @@ class Driver:
 
     async def stop(self) -> None:
         """It does nothing more; a write under way may or may not have happened."""
+        for remove in self._registrations:
+            remove()
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -152,6 +168,9 @@ class Driver:
         """The first lists are there."""
         for feed in self._feeds:
             await feed.synced.wait()
+        if self._informers is not None:
+            for name in SHARED.values():
+                await self._informers.informer(name).synced()
 
     @property
     def statistics(self) -> Statistics:
@@ -161,6 +180,17 @@ class Driver:
     def take(self, changes: Iterable[Change]) -> None:
         """They are the core's, soon."""
         self._inbox.extend(changes)
+        self._wake.set()
+
+    def _heard(self, resource: ResourceRef, steps: Sequence[Step]) -> None:
+        """What shared informers tell."""
+        is_pod = resource == POD
+        for old, new, _ in steps:
+            if new is None:
+                assert old is not None
+                self._inbox.append(Gone(resource, old))
+            elif not is_pod or new["spec"].get("nodeName"):
+                self._inbox.append(Changed(resource, new))
         self._wake.set()
 
     async def register(self, nodes: Iterable[Object]) -> int:

@@ -1,4 +1,4 @@
-"""Statuses made without a template: what the templates of ``stages/pod-fast.yaml`` write, fifty times as fast.
+"""Statuses made without a template: what those of ``stages/node.yaml`` and ``pod-fast.yaml`` write, fifty times as fast.
 
 A maker stands for a template's exact text: a stage file that has the same text is played by it, any other text by
 ``gotemplate``, which is the makers' slow twin.
@@ -13,11 +13,18 @@ import orjson
 
 from kcore.hollow.builtin_stages import builtin_documents
 from kcore.hollow.durations import time_text
-from kcore.hollow.functions import World
+from kcore.hollow.functions import World, node_conditions, quoted
 
 Object = dict[str, Any]
 Maker = Callable[[Object, World, int], bytes]
 
+ROOM: Final = {"cpu": "32", "memory": "256Gi", "pods": "110", "ephemeral-storage": "1Ti"}
+NODE_INFO: Final = {
+    "architecture": "amd64", "bootID": "", "containerRuntimeVersion": "kcore://", "kernelVersion": "kcore-",
+    "kubeProxyVersion": "", "kubeletVersion": "v1.36.0-kcore", "machineID": "", "operatingSystem": "linux",
+    "osImage": "kcore", "systemUUID": "",
+}  # fmt: skip
+VERSIONED: Final = ("containerRuntimeVersion", "kernelVersion")  # the version follows
 RUNNING: Final = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")
 
 
@@ -87,14 +94,56 @@ def _initialized(container: Object, now: str) -> Object:
     return _container(container, True, 0, False, {"terminated": ended})
 
 
-def _texts() -> dict[str, str]:
-    documents = builtin_documents("pod-fast")
+def node_ready(node: Object, world: World, now_ms: int) -> bytes:
+    """The patch of a node that is there from now on."""
+    now, status = time_text(now_ms), node.get("status") or {}
+    info = status.get("nodeInfo") or {}
+    made: Object = {
+        "conditions": [
+            {**each, "lastHeartbeatTime": now, "lastTransitionTime": now} for each in node_conditions()
+        ],
+        "addresses": [dict(sorted(each.items())) for each in status.get("addresses") or ()]
+        or [{"type": "InternalIP", "address": next(iter(world.node_ips(node["metadata"]["name"])), "")}],
+    }
+    if port := world.node_port():
+        made["daemonEndpoints"] = {"kubeletEndpoint": {"Port": port}}
+    capacity = status.get("capacity")
+    made["capacity"] = _room(capacity)
+    made["allocatable"] = _room(status.get("allocatable") or capacity)
+    said = {name: info.get(name) or default for name, default in NODE_INFO.items()}
+    said = {
+        name: f"{text}{world.version}" if name in VERSIONED and not info.get(name) else text
+        for name, text in said.items()
+    }
+    made["nodeInfo"] = {
+        name: text if isinstance(text, str) else orjson.loads(quoted(text)) for name, text in said.items()
+    }
+    made["phase"] = "Running"
+    return orjson.dumps({"status": made})
+
+
+def node_alive(node: Object, world: World, now_ms: int) -> bytes:
+    """The patch of a node that is there still."""
+    now = time_text(now_ms)
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    beats = [{"type": each["type"], "lastHeartbeatTime": now} for each in conditions]
+    return orjson.dumps({"status": {"conditions": beats or None}})
+
+
+def _room(said: Object | None) -> Object:
+    return dict(sorted(said.items())) if said else dict(ROOM)
+
+
+def _texts(name: str) -> dict[str, str]:
+    documents = builtin_documents(name)
     return {
         each["metadata"]["name"]: each["spec"]["next"].get("statusTemplate", "").strip() for each in documents
     }
 
 
 MAKERS: Final[Mapping[str, Maker]] = {
-    _texts()["pod-ready"]: pod_running,
-    _texts()["pod-complete"]: pod_succeeded,
+    _texts("pod-fast")["pod-ready"]: pod_running,
+    _texts("pod-fast")["pod-complete"]: pod_succeeded,
+    _texts("node")["node-initialize"]: node_ready,
+    _texts("node")["node-heartbeat"]: node_alive,
 }

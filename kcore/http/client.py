@@ -55,24 +55,29 @@ class HttpClient:
         body: bytes | None = None,
         *,
         seconds_max: float | None = None,
+        bytes_max: int = 0,
     ) -> Answer:
-        """The whole answer. DialError or RefusedError: nothing was done; LostError: perhaps; TimeoutError: perhaps."""
+        """The whole answer. DialError or RefusedError: nothing was done; LostError: perhaps; TimeoutError: perhaps.
+
+        A body of more than ``bytes_max`` bytes (0: no bound) is not read on: TooLongError.
+        """
         for left in range(REFUSED_MAX, -1, -1):
             try:
                 if seconds_max is None:
-                    return await self._answer(method, target, headers, body)
+                    return await self._answer(method, target, headers, body, bytes_max)
                 async with asyncio.timeout(seconds_max):
-                    return await self._answer(method, target, headers, body)
+                    return await self._answer(method, target, headers, body, bytes_max)
             except RefusedError:
                 if not left:
                     raise
         raise RefusedError("the server takes no requests")
 
     async def _answer(
-        self, method: bytes, target: bytes, headers: Sequence[Header], body: bytes | None
+        self, method: bytes, target: bytes, headers: Sequence[Header], body: bytes | None, bytes_max: int
     ) -> Answer:
         connection = self._free(for_stream=False) or await self._found(for_stream=False)
         call = Call(asyncio.get_running_loop(), is_whole=True)
+        call.bytes_max = bytes_max
         connection.start(call, method, target, headers, body)
         return await call.answer()
 

@@ -23,6 +23,10 @@ class RefusedError(LostError):
     """The server has not looked at the request: it may be made again, whatever it asks."""
 
 
+class TooLongError(LostError):
+    """The answer is longer than the caller takes."""
+
+
 class Answer(NamedTuple):
     """A whole answer. Names of headers are in lower case where the connection is HTTP/2."""
 
@@ -51,6 +55,7 @@ class Call:
 
     __slots__ = (
         "_waiter",
+        "bytes_max",
         "carrier",
         "failure",
         "head",
@@ -72,6 +77,7 @@ class Call:
         self.headers: Sequence[Header] = ()
         self.pieces: list[bytes] = []
         self.size = 0  # of the pieces
+        self.bytes_max = 0  # of a whole answer; 0: no bound
         self.is_over = False
         self.failure: Exception | None = None
         self.carrier: Carrier | None = None
@@ -91,6 +97,11 @@ class Call:
         """A piece of the body is there."""
         self.pieces.append(data)
         self.size += len(data)
+        if self.bytes_max and self.size > self.bytes_max:
+            self.pieces.clear()
+            if self.carrier is not None:
+                self.carrier.abandon(self)
+            self.failed(TooLongError(f"the answer is longer than {self.bytes_max} bytes"))
         self._wake()
 
     def ended(self) -> None:

@@ -1,8 +1,8 @@
-"""A coroutine that is run at once as far as it goes; the rest, where it waits, is for a task."""
+"""Coroutines that are run at once as far as they go; the rest, where one waits, is for a task."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Sequence
 from types import coroutine
 from typing import Any, TypeVar
 
@@ -32,3 +32,29 @@ def _rest(work: Coroutine[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T
 async def resumed(work: Coroutine[Any, Any, T], waits_for: Any) -> T:
     """The rest of ``work`` as a coroutine that a task can run."""
     return await _rest(work, waits_for)
+
+
+async def together(works: Sequence[Coroutine[Any, Any, T]]) -> list[T | Exception]:
+    """What each returns or raises. All are run to where they first wait, in order, then one after the other to the end.
+
+    Without a task for each: for work that waits once, for what many can wait for at the same time.
+    """
+    outcomes: list[Any] = [None] * len(works)
+    waiting: list[tuple[int, Any]] = []
+    try:
+        for place, work in enumerate(works):
+            try:
+                waiting.append((place, work.send(None)))
+            except StopIteration as end:
+                outcomes[place] = end.value
+            except Exception as error:  # noqa: BLE001 - the caller is given it
+                outcomes[place] = error
+        for place, waits_for in waiting:
+            try:
+                outcomes[place] = await resumed(works[place], waits_for)
+            except Exception as error:  # noqa: BLE001 - the caller is given it
+                outcomes[place] = error
+    finally:
+        for work in works:
+            work.close()  # of those that have ended nothing is left to close
+    return outcomes

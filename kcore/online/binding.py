@@ -23,13 +23,15 @@ pods_in_prebind_map.go of Kubernetes 1.36.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from kcore.api.status import ApiError
 from kcore.clock import Clock, within
+from kcore.online.metrics import Metrics
 from kcore.online.permits import WaitingPods
 from kcore.scheduler import reasons
 from kcore.scheduler.plugins.lifecycle import Reject, Wait
@@ -75,6 +77,7 @@ class BindingPlugins:
             found = (plugins[name] for name in names if name in plugins)
             return tuple(one for one in found if any(hasattr(one, point) for point in points))
 
+        self.profile = profile.scheduler_name
         self.reserve = those(profile.reserves, "reserve", "unreserve")
         self.permit = those(profile.permits, "permit")
         self.pre_bind = those(profile.pre_binds, "pre_bind")
@@ -117,7 +120,8 @@ class BindingCycle:
     """One pod on its way. ``enter`` is the scheduling cycle's part, ``prepare`` what stands before the binding."""
 
     def __init__(
-        self, plugins: BindingPlugins, pod: Object, node: str, waiting: WaitingPods, clock: Clock, nominate: Nominate
+        self, plugins: BindingPlugins, pod: Object, node: str, waiting: WaitingPods, clock: Clock, nominate: Nominate,
+        metrics: Metrics,
     ) -> None:  # fmt: skip
         self.pod = pod
         self.node = node
@@ -126,9 +130,24 @@ class BindingCycle:
         self._waiting = waiting
         self._clock = clock
         self._nominate = nominate
+        self._metrics = metrics
+        self._is_sampled = metrics.samples()
         self._pre_binding: asyncio.Task[None] | None = None
         self._is_prebound = False
         self._preempted = ""
+
+    @contextlib.contextmanager
+    def _timed(self, point: str) -> Iterator[None]:
+        """How long all plugins of a point take is noted, and how that ends."""
+        started_s, status = self._clock.monotonic_s(), "Success"
+        try:
+            yield
+        except NotBound as error:
+            status = "Unschedulable" if error.is_rejected else "Error"
+            raise
+        finally:
+            took_s = self._clock.monotonic_s() - started_s
+            self._metrics.ran(point, self._plugins.profile, status, took_s)
 
     def _concerned(self, plugins: Iterable[Named]) -> list[Named]:
         return [one for one in plugins if concerns(one, self.pod)]
@@ -137,11 +156,13 @@ class BindingCycle:
     async def enter(self) -> None:
         """Everything is reserved, and permits are given or waited for. NotBound where not; nothing is reserved then."""
         try:
-            for plugin in self._concerned(self._plugins.reserve):
-                answer = await self._answer(plugin, "reserve", "Reserve", ANSWER_SECONDS_MAX)
-                if isinstance(answer, Reject):
-                    raise rejected(plugin.name, answer.reason)
-            await self._permit()
+            with self._timed("Reserve"):
+                for plugin in self._concerned(self._plugins.reserve):
+                    answer = await self._answer(plugin, "reserve", "Reserve", ANSWER_SECONDS_MAX)
+                    if isinstance(answer, Reject):
+                        raise rejected(plugin.name, answer.reason)
+            with self._timed("Permit"):
+                await self._permit()
         except NotBound:
             await self.unreserve()
             raise
@@ -159,9 +180,14 @@ class BindingCycle:
 
     async def unreserve(self) -> None:
         """What was reserved is free again."""
-        for plugin in reversed(self._concerned(self._plugins.reserve)):
+        with self._timed("Unreserve"):
+            await self._told(reversed(self._concerned(self._plugins.reserve)), "unreserve", "Unreserve")
+
+    async def _told(self, plugins: Iterable[Named], method: str, point: str) -> None:
+        """They have heard of it; what they answer changes nothing."""
+        for plugin in plugins:
             try:
-                await self._answer(plugin, "unreserve", "Unreserve", None)
+                await self._answer(plugin, method, point, None)
             except NotBound as error:
                 log.error("%s", error)
 
@@ -176,17 +202,23 @@ class BindingCycle:
             self.is_nominated = True
             await self._nominate(self.pod, self.node)
         if waiting is not None:
+            started_s = self._clock.monotonic_s()
             try:
                 outcome = await waiting.ended
             finally:
                 self._waiting.remove(uid)
+            result = "Success" if outcome.is_allowed else "Error" if outcome.is_preempted else "Unschedulable"
+            self._metrics.observe(
+                "permit_wait_duration_seconds", self._clock.monotonic_s() - started_s, result
+            )
             if outcome.is_preempted:
                 raise NotBound(f"waiting on permit for pod: {outcome.message}")
             if not outcome.is_allowed:
                 raise rejected(outcome.plugin, outcome.message)
         permitted()
         if pre_bind:
-            await self._pre_bind(pre_bind)
+            with self._timed("PreBind"):
+                await self._pre_bind(pre_bind)
 
     async def _pre_bind(self, plugins: Sequence[Named]) -> None:
         self._pre_binding = asyncio.get_running_loop().create_task(self._run_pre_bind(plugins))
@@ -247,20 +279,31 @@ class BindingCycle:
 
     async def post_bind(self) -> None:
         """Plugins have heard that the pod is bound."""
-        for plugin in self._concerned(self._plugins.post_bind):
-            try:
-                await self._answer(plugin, "post_bind", "PostBind", None)
-            except NotBound as error:
-                log.error("%s", error)
+        with self._timed("PostBind"):
+            await self._told(self._concerned(self._plugins.post_bind), "post_bind", "PostBind")
 
     # -- one plugin -------------------------------------------------------------------------------------------------
     async def _answer(
         self, plugin: Named, method: str, point: str, seconds_max: float | None
     ) -> Reject | Wait | None:
         """What the plugin answers. NotBound, in upstream's words, where it raises or answers something else."""
-        asked = getattr(plugin, method, None)
-        if asked is None:
+        if not hasattr(plugin, method):
             return None
+        if not self._is_sampled:
+            return await self._asked(plugin, method, point, seconds_max)
+        started_s, status = self._clock.monotonic_s(), "Error"
+        try:
+            answer = await self._asked(plugin, method, point, seconds_max)
+            status = "Success" if answer is None else "Wait" if isinstance(answer, Wait) else "Unschedulable"
+        finally:
+            took_s = self._clock.monotonic_s() - started_s
+            self._metrics.observe("plugin_execution_duration_seconds", took_s, point, plugin.name, status)
+        return answer
+
+    async def _asked(
+        self, plugin: Named, method: str, point: str, seconds_max: float | None
+    ) -> Reject | Wait | None:
+        asked = getattr(plugin, method)
         try:
             answer = asked(self.pod, self.node)
             if inspect.isawaitable(answer):

@@ -9,29 +9,30 @@ import asyncio
 import functools
 import logging
 import operator
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from kcore.api.errors import InputError
-from kcore.api.status import ApiError
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.informer import SharedInformers
 from kcore.client.series import SeriesRecorder
 from kcore.client.store import Change, key_of
 from kcore.clock import REAL, Clock, Timed
 from kcore.kernel import JIT, is_cached, mark_cached
-from kcore.online.binding import BindingCycle, BindingPlugins, Named, NotBound
+from kcore.online.binder import Binder, Placed
+from kcore.online.binding import BindingPlugins, Named
 from kcore.online.claims import ClaimBinder
-from kcore.online.compiling import compile_kernels
+from kcore.online.compiling import compile_beside, compile_kernels
 from kcore.online.debugger import dump, mismatches
 from kcore.online.devices import DEVICES
-from kcore.online.events import Event, rejectors
+from kcore.online.events import Event, label_of
 from kcore.online.evictions import Evictions
 from kcore.online.extended import Extended
-from kcore.online.extenders import Extender, ExtenderError, bound_by_one
-from kcore.online.metrics import ERROR, SCHEDULED, UNSCHEDULABLE, Metrics
+from kcore.online.extenders import Extender, ExtenderError
+from kcore.online.metrics import ERROR, QUEUES, UNSCHEDULABLE, Gauges, Metrics
 from kcore.online.mirror import CLAIM_RESOURCES, SPREADING, Mirror, rows_of
 from kcore.online.own_plugins import DEFAULT_NAME, Handle, OwnPlugins
 from kcore.online.permits import WaitingPods
@@ -39,14 +40,16 @@ from kcore.online.queue import ACTIVE, IN_FLIGHT, INITIAL_BACKOFF_MS, MAX_BACKOF
 from kcore.online.statuses import Statuses
 from kcore.online.storage import STORAGE
 from kcore.online.volumes import VolumeBinder
-from kcore.online.writing import bound_note, nominated_of
+from kcore.online.writing import nominated_of
 from kcore.scheduler.config import default_configuration
-from kcore.scheduler.engine import Decisions, Engine, Options
+from kcore.scheduler.decisions import Decisions
+from kcore.scheduler.engine import Engine, Options
 from kcore.scheduler.eviction import Candidate
 from kcore.scheduler.host_cycle import unreserve
 from kcore.scheduler.profile import SchedulerConfiguration
 
 BATCH: Final = 1_000  # pods decided without giving way to what else the loop has to do
+LOADED_FROM: Final = 500  # nodes, from which kernels that are there already are loaded before anything waits
 EXTENDED_BATCH: Final = (
     50  # the same where others are asked, pod by pod: extenders, plugins at reserve and permit
 )
@@ -104,12 +107,11 @@ class Scheduler:
         self._claims = ClaimBinder(client, self.mirror.state.devices, clock, self._waits_for_devices)
         in_tree: tuple[Named, ...] = (self._volumes, self._claims)
         by_name = {one.name: one for one in (*in_tree, *plugins)}
-        self._plugins = {
+        binding = {
             profile.scheduler_name: BindingPlugins(profile, {**by_name, **self._own.of(profile)})
             for profile in self._configuration.profiles
         }
-        self._asks = bool(self._extenders) or any(one.decides for one in self._plugins.values())
-        self.cycles: dict[str, tuple[BindingCycle, asyncio.Task[None]]] = {}  # by uid
+        self.binder = Binder(self, binding, self._extenders, self.waiting_pods)
         self.statuses = Statuses(client, clock, self.recorder_of)
         self._evictions = Evictions(self)
         self._held: list[Waiting] = []  # in flight, and behind one that is decided alone
@@ -148,8 +150,7 @@ class Scheduler:
         for task in filter(None, (self._task, self.compiling)):
             task.cancel()
             await asyncio.wait([task])
-        for _, writing in tuple(self.cycles.values()):
-            writing.cancel()
+        self.binder.cancel()
         if self._writes:
             await asyncio.wait(self._writes)
         if self._timer is not None:
@@ -173,13 +174,24 @@ class Scheduler:
     def _now_ms(self) -> int:
         return int(self.clock.monotonic_s() * 1000)
 
-    def metrics_page(self) -> bytes:
-        """What ``/metrics`` answers."""
+    def metrics_page(self, more: Gauges | None = None) -> bytes:
+        """What ``/metrics`` answers, with these gauges besides."""
+        counts, reasons = self.queue.counts, Counter[tuple[str, ...]]()
+        for known in self.queue.waiting():
+            if known.place != IN_FLIGHT:
+                reasons.update((plugin, self.name_of(known.obj)) for plugin in known.plugins)
         mirror = self.mirror
-        cached = {
-            "nodes": len(mirror.node_names), "pods": mirror.pod_count, "assumed_pods": mirror.assumed_count,
-        }  # fmt: skip
-        return self.metrics.page(self.queue.counts, cached)
+        return self.metrics.page({
+            **(more or {}),
+            "scheduler_pending_pods": {(name,): counts[name] for name in QUEUES},
+            "scheduler_unschedulable_pods": reasons,
+            "scheduler_goroutines": {("binding",): counts[IN_FLIGHT] - len(self._held)},
+            "scheduler_inflight_events": {(event,): count for event, count in self.queue.kept().items()},
+            "scheduler_cache_size": {
+                ("nodes",): len(mirror.node_names), ("pods",): mirror.pod_count,
+                ("assumed_pods",): mirror.assumed_count,
+            },
+        })  # fmt: skip
 
     def compare(self) -> list[str]:
         """How its picture differs from what its informers see; nothing where it does not."""
@@ -204,6 +216,9 @@ class Scheduler:
     def _take_in(self) -> None:
         """The state and the queue are what was last seen."""
         changes, self._changes = self._changes, []
+        if not changes:
+            return
+        started_s = self.clock.monotonic_s()
         events: set[Event] = set()
         came: list[Any] = []
         claims: set[str] = set()
@@ -225,8 +240,9 @@ class Scheduler:
         event = functools.reduce(operator.or_, events, Event.NONE)
         if event:
             self.queue.happened(event, now_ms, came, claims=frozenset(claims))
-        if changes:
-            self._volumes.look()
+        self._volumes.look()
+        labels = Counter(label_of(resource, change.old, change.new) for resource, change in changes)
+        self.metrics.handled(self.clock.monotonic_s() - started_s, labels)
 
     def _pod(self, change: Change, now_ms: int) -> Event:
         event = Event.NONE
@@ -298,28 +314,35 @@ class Scheduler:
         batch = self._held or self.queue.pop(self._batch_max(), now_ms)
         if not batch:
             return bool(self._changes)
-        count = next((place for place, known in enumerate(batch) if self._is_alone(known.obj)), len(batch))
+        count = next(
+            (place for place, known in enumerate(batch) if self.binder.is_alone(known.obj)), len(batch)
+        )
         self._held = batch[count:]
         self._decide_all([known for known in batch[:count] if self.queue.get(known.key) is known], now_ms)
         return True
 
     def _batch_max(self) -> int:
         """Pods that are decided at once; where it is worth it, kernels begin to be compiled."""
-        if self._asks:
+        if self.binder.asks:
             return EXTENDED_BATCH
         if self._engine.compiled:
             return BATCH
         node_count = self.mirror.state.nodes.alive_count + 1
-        if self.compiling is None and JIT and self.queue.counts[ACTIVE] * node_count > COMPILED_FROM:
-            if is_cached():  # a second, less than it costs to go on without meanwhile
-                compile_kernels(self._configuration)
-                self._compiled()
-                return BATCH
-            self.compiling = asyncio.get_running_loop().create_task(self._compile())
+        if self.compiling is None and JIT:
+            if self.queue.counts[ACTIVE] * node_count > COMPILED_FROM:
+                if is_cached():  # a second, less than it costs to go on without meanwhile
+                    compile_kernels(self._configuration)
+                    self._compiled()
+                    return BATCH
+                self.compiling = asyncio.get_running_loop().create_task(self._compile())
+            elif node_count > LOADED_FROM and is_cached():
+                self.compiling = asyncio.get_running_loop().create_task(self._compile())
         return max(1, COMPILED_FROM // node_count)
 
     async def _compile(self) -> None:
         try:
+            if not is_cached():
+                await compile_beside()
             await asyncio.to_thread(compile_kernels, self._configuration)
         except Exception:
             log.exception("kernels cannot be compiled; scheduling goes on without")
@@ -332,89 +355,46 @@ class Scheduler:
         self._engine = Engine(self.mirror.state, self._configuration, compiled=True)
 
     # -- pods that are decided alone ----------------------------------------------------------------------------------
-    def _interested(self, pod: Object) -> list[Extender]:
-        return [one for one in self._extenders if one.is_interested(pod)]
-
-    def _is_alone(self, pod: Object) -> bool:
-        """Whether others are asked about the pod before the next is decided."""
-        return self._asks and (bool(self._interested(pod)) or self._plugins[self.name_of(pod)].decide(pod))
-
     async def _decide_held(self) -> None:
         """The pod that is first of those held is decided, if it is one that is decided alone."""
-        if not self._held or not self._is_alone(self._held[0].obj):
+        if not self._held or not self.binder.is_alone(self._held[0].obj):
             return
-        known, now_ms = self._held.pop(0), self._now_ms()
+        known, began_s = self._held.pop(0), self.clock.monotonic_s()
         if self.queue.get(known.key) is not known:
             return
         row = self.mirror.pending(known.key, known.obj)
         if row is None:
-            self.queue.unschedulable(known, (), now_ms)
+            self.queue.unschedulable(known, (), self._now_ms())
             return
         try:
             decisions = await self._decided_alone(row, known.obj)
         except Exception as error:
             if not isinstance(error, ExtenderError):
                 log.exception("scheduling %s failed", known.key)
-            self._undecided(known, str(error), now_ms)
+            self._undecided(known, str(error), began_s)
             return
         if self.queue.get(known.key) is not known:
             unreserve(decisions.reservations.get(0, ()))
             return
-        for one, node, seconds in self._follow(decisions, {row: known}, now_ms):
-            await self._enter(one, node, seconds)
+        for placed in self._follow(decisions, {row: known}, began_s):
+            await self.binder.enter(placed)
 
     async def _decided_alone(self, row: int, pod: Object) -> Decisions:
-        extenders = self._interested(pod)
+        extenders = self.binder.interested(pod)
         if not extenders:
             return self._decided([row])
         options = Options(engine="full", random=self._random, preemption="nominate")
         return await Extended(self._engine, self.mirror, row, pod, extenders).decide(options)
 
-    async def _enter(self, known: Waiting, node: str, seconds: float) -> None:
-        """What the pod needs there is reserved and it may go, or is about to be told; or it is not to go."""
-        cycle = self._cycle(known.obj, node)
-        if cycle is not None:
-            try:
-                await cycle.enter()
-            except NotBound as error:
-                self.mirror.forget(known.key, known.obj)
-                await self._not_entered(known, error, seconds)
-                return
-            if self.queue.get(known.key) is not known:  # it went meanwhile
-                self.waiting_pods.remove(known.obj["metadata"]["uid"])
-                await cycle.unreserve()
-                return
-        self._send(known, node, seconds, cycle)
-
-    async def _not_entered(self, known: Waiting, error: NotBound, seconds: float) -> None:
-        """The pod is told that it does not get to the node, and waits, or is tried again."""
-        self.metrics.attempted(
-            UNSCHEDULABLE if error.is_rejected else ERROR, self.name_of(known.obj), seconds
-        )
-        if self.queue.get(known.key) is not known:
-            return
-        if error.plugin:
-            self.queue.unschedulable(known, (error.plugin,), self._now_ms())
-        else:
-            self.queue.failed(known, self._now_ms())
-        self._spawn(self.statuses.failed(known.obj, str(error), is_rejected=error.is_rejected))
-
-    def _cycle(self, pod: Object, node: str) -> BindingCycle | None:
-        """The pod's way to the node, where a plugin has a part in it."""
-        plugins = self._plugins[self.name_of(pod)]
-        if not plugins or not plugins.concern(pod):
-            return None
-        return BindingCycle(plugins, pod, node, self.waiting_pods, self.clock, self.statuses.nominate)
-
-    def _undecided(self, known: Waiting, message: str, now_ms: int) -> None:
+    def _undecided(self, known: Waiting, message: str, began_s: float) -> None:
         self.mirror.forget(known.key, known.obj)
-        self.metrics.attempted(ERROR, self.name_of(known.obj), self._since_s(now_ms))
-        self.queue.failed(known, now_ms)
-        self._spawn(self.statuses.failed(known.obj, message))
+        self.metrics.attempted(ERROR, self.name_of(known.obj), self.clock.monotonic_s() - began_s)
+        self.queue.failed(known, self._now_ms())
+        self.spawn(self.statuses.failed(known.obj, message))
 
     def _decide_all(self, batch: Sequence[Waiting], now_ms: int) -> None:
         """The pods are decided; where that fails, one by one, so that the one it is about keeps no other waiting."""
-        rows, waiting = [], []
+        rows, waiting, began_s = [], [], self.clock.monotonic_s()
         for known in batch:
             row = self.mirror.pending(known.key, known.obj)
             if row is None:
@@ -434,25 +414,22 @@ class Scheduler:
                     self._decide_all([known], now_ms)
                 return
             log.exception("scheduling %s failed", waiting[0].key)
-            self._undecided(waiting[0], str(error), now_ms)
+            self._undecided(waiting[0], str(error), began_s)
             return
-        for known, node, seconds in self._follow(decisions, dict(zip(rows, waiting, strict=True)), now_ms):
-            self._send(known, node, seconds, self._cycle(known.obj, node))
-
-    def _since_s(self, now_ms: int) -> float:
-        return (self._now_ms() - now_ms) / 1000
+        self.binder.send_all(self._follow(decisions, dict(zip(rows, waiting, strict=True)), began_s))
 
     def _decided(self, rows: list[int]) -> Decisions:
         options = Options(order="file", engine="auto", random=self._random, preemption="nominate")
         return self._engine.schedule(rows_of(rows), options)
 
-    def _follow(
-        self, decisions: Decisions, by_row: dict[int, Waiting], now_ms: int
-    ) -> list[tuple[Waiting, str, float]]:
-        """Those with a node, which, and the seconds that it took; words and preemptions of others are under way."""
+    def _follow(self, decisions: Decisions, by_row: dict[int, Waiting], began_s: float) -> list[Placed]:
+        """Those with a node, and which; words and preemptions of others are under way."""
         placed = []
+        now_s = self.clock.monotonic_s()
+        now_ms = int(now_s * 1000)
         names = self.mirror.state.nodes.name
-        seconds = self._since_s(now_ms) / len(by_row)
+        seconds = (now_s - began_s) / len(by_row)
+        self.metrics.decided(seconds, len(by_row))
         slots = decisions.node.tolist()
         for position, row in enumerate(decisions.rows.tolist()):
             known, slot = by_row[row], slots[position]
@@ -462,9 +439,9 @@ class Scheduler:
                 if position in decisions.reservations:
                     rest = self._claims.keep(known.obj, decisions.reservations[position])
                     self._volumes.keep(known.obj, rest)
-                placed.append((known, node, seconds))
+                placed.append(Placed(known, node, now_s - seconds))
             elif position in decisions.failed:
-                self._undecided(known, decisions.reason[position], now_ms)
+                self._undecided(known, decisions.reason[position], began_s)
             else:
                 self._refused(known, position, decisions, now_ms)
                 self.metrics.attempted(UNSCHEDULABLE, self.name_of(known.obj), seconds)
@@ -473,8 +450,7 @@ class Scheduler:
     def _refused(self, known: Waiting, position: int, decisions: Decisions, now_ms: int) -> None:
         reason = decisions.reason.get(position, "")
         chosen = decisions.preemptions.get(position)
-        plugins = decisions.rejectors.get(position) or rejectors(reason)
-        self.queue.unschedulable(known, plugins, now_ms)
+        self.queue.unschedulable(known, decisions.rejectors.get(position, ()), now_ms)
         self.statuses.note(known.obj, reason)
         node: str | None = None
         victims: list[str] = []
@@ -482,9 +458,9 @@ class Scheduler:
             node, victims = self._victims(chosen)
         elif position in decisions.denied:
             node = ""
-        self._spawn(self._told(known, reason, node, victims))
+        self.spawn(self._told(known, reason, node, victims))
         for claim in self.mirror.state.devices.taken_up():
-            self._spawn(self._claims.deallocate(claim))
+            self.spawn(self._claims.deallocate(claim))
 
     def _victims(self, chosen: Candidate) -> tuple[str, list[str]]:
         state = self.mirror.state
@@ -501,91 +477,12 @@ class Scheduler:
         self.recorder_of(pod).event(pod, "Normal", "BindingConditionsPending", "Scheduling", note)
 
     # -- writes -----------------------------------------------------------------------------------------------------
-    def _spawn(self, work: Any) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """The work is under way; the scheduler does not stop before it has ended."""
         task = asyncio.get_running_loop().create_task(work)
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
         return task
-
-    def _send(self, known: Waiting, node: str, seconds: float, cycle: BindingCycle | None) -> None:
-        """The pod is on its way to the node: straight, or through what plugins have to do before."""
-        if cycle is None:
-            self.queue.done(known)
-            self._spawn(self._bind(known, node, seconds))
-            return
-        uid = known.obj["metadata"]["uid"]
-        task = self._spawn(self._bind_through(known, seconds, cycle))
-        self.cycles[uid] = (cycle, task)
-        task.add_done_callback(lambda _: self.cycles.pop(uid, None))
-
-    async def _bind_through(self, known: Waiting, seconds: float, cycle: BindingCycle) -> None:
-        """The pod is bound once its plugins have let it go, and they hear of it; or all is as before."""
-        try:
-            await cycle.prepare(lambda: self.queue.done(known))
-            is_bound = await self._bind(known, cycle.node, seconds, cycle)
-        except NotBound as error:
-            await cycle.unreserve()
-            await self._not_bound(known, error, seconds, cycle)
-            return
-        except asyncio.CancelledError:
-            await cycle.unreserve()
-            raise
-        if is_bound:
-            await cycle.post_bind()
-
-    async def _bind(
-        self, known: Waiting, node: str, seconds: float, cycle: BindingCycle | None = None
-    ) -> bool:
-        """Whether the pod is bound; where not, it has been told and is tried again."""
-        obj = known.obj
-        metadata = obj["metadata"]
-        name, namespace = metadata["name"], metadata["namespace"]
-        binding = {
-            "apiVersion": "v1", "kind": "Binding",
-            "metadata": {"name": name, "namespace": namespace, "uid": metadata["uid"]},
-            "target": {"kind": "Node", "name": node},
-        }  # fmt: skip
-        try:
-            if not (self._extenders and await bound_by_one(self._interested(obj), obj, node)):
-                await self.client.create(binding, resource="pods", name=name, subresource="binding")
-        except (ApiError, OSError, ExtenderError) as error:
-            if cycle is not None:
-                await cycle.unreserve()
-            await self._not_bound(known, error, seconds, cycle)
-            return False
-        self.metrics.attempted(SCHEDULED, self.name_of(obj), seconds)
-        self.metrics.bound(known.attempts, (self._now_ms() - known.first_ms) / 1000)
-        self.queue.delete(known.key)
-        self.recorder_of(obj).event(
-            obj, "Normal", "Scheduled", "Binding", bound_note(namespace, name, node)
-        )  # fmt: skip
-        return True
-
-    async def _not_bound(
-        self, known: Waiting, error: Exception, seconds: float, cycle: BindingCycle | None
-    ) -> None:
-        """The node is free of the pod again; it is told, and waits or is tried again, unless it is gone."""
-        self.mirror.forget(known.key, known.obj)
-        is_rejected = isinstance(error, NotBound) and error.is_rejected
-        self.metrics.attempted(UNSCHEDULABLE if is_rejected else ERROR, self.name_of(known.obj), seconds)
-        is_ours = self.queue.get(known.key) is known
-        if is_ours and isinstance(error, ApiError) and error.code == 404:
-            self.queue.delete(known.key)
-            is_ours = False
-        now_ms = self._now_ms()
-        # Others may take the place; a pod that was rejected waits for something else than its own leaving.
-        if is_ours and isinstance(error, NotBound) and error.plugin:
-            self.queue.unschedulable(known, (error.plugin,), now_ms)
-        elif is_ours:
-            self.queue.failed(known, now_ms)
-        self.woken(Event.POD_GONE, besides=known.key)
-        if not is_ours:
-            return
-        text = str(error)
-        if not isinstance(error, NotBound | ExtenderError):
-            text = f'running Bind plugin "DefaultBinder": {error}'
-        node = cycle.node if cycle is not None and cycle.is_nominated else ""
-        await self.statuses.failed(known.obj, text, is_rejected=is_rejected, nominated=node)
 
     async def _told(self, known: Waiting, reason: str, node: str | None, victims: Sequence[str]) -> None:
         """The pod's status says why it waits and where for; what is to make room for it goes."""

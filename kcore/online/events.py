@@ -8,7 +8,6 @@ Source: EventsToRegister of pkg/scheduler/framework/plugins/*, staging kube-sche
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from enum import IntFlag
 from typing import Any, Final
@@ -81,6 +80,7 @@ REGISTERED: Final = {
     GATES: Event.NONE,  # nothing but a change of the pod itself
 }  # fmt: skip
 
+RESOURCES: Final = {"nodes": "Node", "namespaces": "Namespace"}
 BY_NAME: Final = {
     "Node/Add": Event.NODE_ADD, "Node/Delete": Event.NODE_DELETE, "Node/UpdateNodeAllocatable": Event.NODE_ALLOCATABLE,
     "Node/UpdateNodeLabel": Event.NODE_LABEL, "Node/UpdateNodeTaint": Event.NODE_TAINT,
@@ -96,31 +96,6 @@ BY_NAME: Final = {
     "CSINode/Add": Event.CSI_NODE, "CSINode/Update": Event.CSI_NODE | Event.CSI_LIMIT,
 }  # fmt: skip
 """Events as a user's plugin names them."""
-
-_WORDS: Final = (
-    (re.compile(r"Insufficient |Too many pods"), "NodeResourcesFit"),
-    (re.compile(r"affinity/selector|scheduler-enforced node affinity|conflict|plugin\(s\) \[NodeAffinity\]"), "NodeAffinity"),
-    (re.compile(r"requested node name"), "NodeName"),
-    (re.compile(r"were unschedulable"), "NodeUnschedulable"),
-    (re.compile(r"untolerated taint"), "TaintToleration"),
-    (re.compile(r"free ports"), "NodePorts"),
-    (re.compile(r"topology spread"), "PodTopologySpread"),
-    (re.compile(r"pod affinity rules|anti-affinity rules"), "InterPodAffinity"),
-    (re.compile(r"no nodes available"), "NoNodes"),
-)  # fmt: skip
-_PART: Final = re.compile(r", (?=\d+ )")  # between two reasons; what a reason says may hold a comma
-
-
-def rejectors(reason: str) -> frozenset[str]:
-    """The plugins whose words are in a FitError; none where some are somebody else's, who may be waiting for anything."""
-    sentence = reason.partition(" preemption: ")[0].partition(" no new claims to deallocate,")[0]
-    found = set()
-    for part in _PART.split(sentence.partition(" nodes are available: ")[2] or sentence):
-        plugin = next((plugin for words, plugin in _WORDS if words.search(part)), None)
-        if plugin is None:
-            return frozenset()
-        found.add(plugin)
-    return frozenset(found)
 
 
 def awaited(plugins: Collection[str], registered: Mapping[str, Event] = REGISTERED) -> Event:
@@ -235,6 +210,17 @@ def of_node(old: Object | None, new: Object | None) -> Event:
     if was.get("images") != now.get("images"):
         found |= Event.NODE_IMAGES
     return found
+
+
+def label_of(resource: str, old: Object | None, new: Object | None) -> str:
+    """What a change that a watch shows is called in upstream's ``event_handling_duration_seconds``."""
+    obj = new if new is not None else old
+    assert obj is not None
+    if resource == "pods":
+        what = "AssignedPod" if obj["spec"].get("nodeName") else "UnschedulablePod"
+    else:
+        what = RESOURCES.get(resource, resource)
+    return what + ("Delete" if new is None else "Add" if old is None else "Update")
 
 
 def of_pod(old: Object, new: Object) -> str:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from kcore.api.status import ApiError
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.series import SeriesRecorder
 from kcore.clock import Clock
-from kcore.online.binding import BindingCycle
+from kcore.online.binder import Binder
 from kcore.online.events import Event
+from kcore.online.metrics import Metrics
 from kcore.online.mirror import Mirror
 from kcore.online.queue import SchedulingQueue, Waiting
 from kcore.online.statuses import Statuses
@@ -33,13 +34,14 @@ class Host(Protocol):
 
     client: AsyncClient
     clock: Clock
+    metrics: Metrics
     mirror: Mirror
     queue: SchedulingQueue
     statuses: Statuses
 
     @property
-    def cycles(self) -> Mapping[str, tuple[BindingCycle, Any]]:
-        """Pods on their way to a node, by uid."""
+    def binder(self) -> Binder:
+        """Who has pods that are on their way to a node."""
 
     def name_of(self, pod: Object) -> str:
         """The scheduler of that name is to schedule the pod."""
@@ -60,9 +62,11 @@ class Evictions:
     async def make_room(self, known: Waiting, node: str, victims: Sequence[str]) -> None:
         """The victims go, and pods of lower priority are nominated to the node no more."""
         host = self._host
+        started_s = host.clock.monotonic_s()
         await asyncio.gather(*(self._passed_over(key) for key in self._outranked(known, node)))
         left = await asyncio.gather(*(self._evict(key, known, node) for key in victims))
         stays = [key for key, has_gone in zip(victims, left, strict=True) if not has_gone]
+        host.metrics.made_room(host.clock.monotonic_s() - started_s, is_whole=not stays)
         if stays:
             # Nothing will free the node: the pod looks for room anew.
             host.mirror.spared(stays)
@@ -85,7 +89,7 @@ class Evictions:
         if victim is None or "deletionTimestamp" in victim["metadata"]:
             return True
         metadata = victim["metadata"]
-        on_its_way = host.cycles.get(metadata["uid"])
+        on_its_way = host.binder.cycles.get(metadata["uid"])
         if on_its_way is not None and on_its_way[0].preempt(PREEMPTOR):
             self._note(victim, known, node, " (in kube-scheduler memory).")
             return True

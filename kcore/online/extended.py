@@ -12,10 +12,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from kcore.online.extenders import Extender, ExtenderError
+from kcore.online.extenders import Extender, ExtenderError, as_int64
 from kcore.online.mirror import Mirror
 from kcore.scheduler import codes, reasons
-from kcore.scheduler.engine import Decisions, Engine, Options
+from kcore.scheduler.decisions import Decisions
+from kcore.scheduler.engine import Engine, Options
 from kcore.scheduler.eviction import Candidate, Preemption, Search, best_of, preempt
 from kcore.scheduler.host import CycleError
 from kcore.scheduler.post_filter import post_filter_message
@@ -141,12 +142,12 @@ class Extended:
                 continue
             try:
                 scores = await extender.prioritize(self._pod, nodes)
-            except (ExtenderError, TypeError, ValueError) as error:
+            except ExtenderError as error:
                 log.info("extender %s gives no scores: %s", extender.settings.url_prefix, error)
                 continue
             for name, score in scores.items():
                 if name in nodes:
-                    totals[index[name]] += score
+                    totals[index[name]] = as_int64(totals[index[name]] + score)
 
     def _best(self, totals: dict[int, int], options: Options) -> int:
         most = max(totals.values())
@@ -159,6 +160,7 @@ class Extended:
         engine, state, row = self._engine, self._engine.state, self._row
         text = self._sentence()
         result.reason[0] = text
+        result.rejectors[0] = self._rejectors(profile)
         if options.preemption == "off" or "DefaultPreemption" not in profile.post_filters:
             return
         world = state.world()
@@ -182,6 +184,11 @@ class Extended:
         elif found.ineligible is None:
             state.forget_nomination(row)
             result.denied.add(0)
+
+    def _rejectors(self, profile: Profile) -> frozenset[str]:
+        world = self._engine.state.world()
+        verdict = self._engine.scratch(world).verdict[: int(world.nodes.slots[0])]
+        return reasons.rejectors(verdict, {**self._engine.extension(profile).rejections, **WORDS})
 
     def _sentence(self) -> str:
         state = self._engine.state

@@ -9,26 +9,91 @@ import logging
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
 import orjson
 
 from kcore.api.errors import InputError
+from kcore.client.credentials import show_certificate
 from kcore.http.client import HttpClient
 from kcore.http.dial import PORTS, Endpoint
 from kcore.scheduler.profile import ExtenderSettings
 
 SECONDS_MAX: Final = 5.0  # that an extender may take, where the configuration does not say
+ANSWER_BYTES_MAX: Final = 64 << 20  # of one answer: 5,000 nodes of 13 KiB; a longer one is an error
 SCALE: Final = 10  # an extender scores from 0 to 10, the scheduler from 0 to 100
 
 Object = dict[str, Any]
+T = TypeVar("T")
 
 log: Final = logging.getLogger("kcore.scheduler")
 
 
 class ExtenderError(Exception):
     """An extender did not answer, or says that it failed."""
+
+
+class Named(msgspec.Struct):
+    """The metadata of a node in an answer."""
+
+    name: str = ""
+
+
+class NodeSaid(msgspec.Struct):
+    """A node in an answer; nothing else of it counts."""
+
+    metadata: Named = msgspec.field(default_factory=Named)
+
+
+class NodeListSaid(msgspec.Struct):
+    """The nodes that are left."""
+
+    items: list[NodeSaid] | None = None
+
+
+class FilterAnswer(msgspec.Struct):
+    """ExtenderFilterResult."""
+
+    nodes: dict[str, Any] | None = None
+    nodenames: list[str] | None = None
+    failednodes: dict[str, str] | None = None
+    failedandunresolvablenodes: dict[str, str] | None = None
+    error: str | None = None
+
+
+class HostPriority(msgspec.Struct):
+    """One node's score."""
+
+    host: str = ""
+    score: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] = 0
+
+
+class MetaPod(msgspec.Struct):
+    """A victim by its uid."""
+
+    uid: str = ""
+
+
+class MetaVictims(msgspec.Struct):
+    """The victims on one node."""
+
+    pods: list[dict[str, Any]] | None = None
+    numpdbviolations: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] = 0
+
+
+class PreemptAnswer(msgspec.Struct):
+    """ExtenderPreemptionResult."""
+
+    nodenametometavictims: dict[str, dict[str, Any]] | None = None
+
+
+class BindAnswer(msgspec.Struct):
+    """ExtenderBindingResult."""
+
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,33 +146,42 @@ class Extender:
 
     async def filter(self, pod: Object, nodes: Mapping[str, Object]) -> Verdict:
         """Which of the nodes the pod may go to."""
-        answer = await self._asked(self.settings.filter_verb, {"Pod": pod, **self._nodes(nodes)})
-        if error := answer.get("error"):
-            raise ExtenderError(str(error))
-        names, listed = answer.get("nodenames"), answer.get("nodes")
+        answer = await self._asked(
+            self.settings.filter_verb, {"Pod": pod, **self._nodes(nodes)}, FilterAnswer
+        )
+        if answer.error:
+            raise ExtenderError(answer.error)
         left: list[str] = []
-        if self.settings.node_cache_capable and names is not None:
-            left = [str(name) for name in names]
+        if self.settings.node_cache_capable and answer.nodenames is not None:
+            left = answer.nodenames
             for name in left:
                 if name not in nodes:
                     raise ExtenderError(
                         f'extender "{self.settings.url_prefix}" claims a filtered node "{name}" which is not found in '
                         "the input node list"
                     )
-        elif listed is not None:
-            left = [item["metadata"]["name"] for item in _lowered(listed).get("items") or ()]
+        elif answer.nodes is not None:
+            listed = self._read(self.settings.filter_verb, answer.nodes, NodeListSaid)
+            left = [one.metadata.name for one in listed.items or ()]
         return Verdict(
-            [name for name in left if name in nodes],
-            dict(answer.get("failednodes") or {}),
-            dict(answer.get("failedandunresolvablenodes") or {}),
+            list(dict.fromkeys(name for name in left if name in nodes)),
+            answer.failednodes or {},
+            answer.failedandunresolvablenodes or {},
         )
 
     async def prioritize(self, pod: Object, nodes: Mapping[str, Object]) -> dict[str, int]:
         """What is to be added to the nodes' scores."""
-        answer = await self._sent(self.settings.prioritize_verb, {"Pod": pod, **self._nodes(nodes)})
-        found = [_lowered(one) for one in answer or ()]
-        weight = self.settings.weight * SCALE
-        return {str(one.get("host", "")): int(one.get("score", 0)) * weight for one in found}
+        verb = self.settings.prioritize_verb
+        added: dict[str, int] = {}
+        said = await self._sent(verb, {"Pod": pod, **self._nodes(nodes)})
+        if said is not None and not isinstance(said, list):
+            raise self._unreadable(verb, "Expected `array`")
+        for one in said or ():
+            found = self._read(verb, one, HostPriority)
+            added[found.host] = added.get(found.host, 0) + as_int64(
+                found.score * self.settings.weight * SCALE
+            )
+        return added
 
     async def preempt(
         self, pod: Object, victims: Mapping[str, tuple[Sequence[Object], int]]
@@ -128,12 +202,13 @@ class Extender:
                 },
                 "NodeNameToMetaVictims": None,
             }  # fmt: skip
-        answer = await self._asked(self.settings.preempt_verb, {"Pod": pod, **said})
+        verb = self.settings.preempt_verb
+        answer = await self._asked(verb, {"Pod": pod, **said}, PreemptAnswer)
         found = {}
-        for name, given in (answer.get("nodenametometavictims") or {}).items():
-            one = _lowered(given or {})
-            uids = [str(_lowered(each).get("uid", "")) for each in one.get("pods") or ()]
-            found[name] = (uids, int(one.get("numpdbviolations") or 0))
+        for name, given in (answer.nodenametometavictims or {}).items():
+            one = self._read(verb, given, MetaVictims)
+            uids = [self._read(verb, each, MetaPod).uid for each in one.pods or ()]
+            found[name] = (uids, one.numpdbviolations)
         return found
 
     async def bind(self, pod: Object, node: str) -> None:
@@ -142,38 +217,49 @@ class Extender:
         said = {
             "PodName": metadata["name"], "PodNamespace": metadata["namespace"], "PodUID": metadata["uid"], "Node": node,
         }  # fmt: skip
-        answer = await self._asked(self.settings.bind_verb, said)
-        if error := answer.get("error"):
-            raise ExtenderError(str(error))
+        answer = await self._asked(self.settings.bind_verb, said, BindAnswer)
+        if answer.error:
+            raise ExtenderError(answer.error)
 
-    async def _asked(self, verb: str, said: Object) -> Object:
+    async def _asked(self, verb: str, said: Object, kind: type[T]) -> T:
         answer = await self._sent(verb, said)
-        if answer is not None and not isinstance(answer, dict):
-            raise ExtenderError(f"the answer of {self.settings.url_prefix}/{verb} is no object")
-        return _lowered(answer or {})
+        return self._read(verb, {} if answer is None else answer, kind)
+
+    def _read(self, verb: str, answer: Any, kind: type[T]) -> T:
+        """The answer, as Go would read it: names in any case, unknown ones passed over."""
+        if isinstance(answer, dict):
+            answer = {name.lower(): value for name, value in answer.items()}
+        try:
+            return msgspec.convert(answer, kind)
+        except msgspec.ValidationError as error:
+            raise self._unreadable(verb, str(error)) from None
+
+    def _unreadable(self, verb: str, why: str) -> ExtenderError:
+        return ExtenderError(
+            f"the answer of {self.settings.url_prefix.rstrip('/')}/{verb} cannot be read: {why}"
+        )
 
     async def _sent(self, verb: str, said: Object) -> Any:
         target = f"{self._prefix}/{verb}"
         headers = ((b"host", self._host), (b"content-type", b"application/json"))
         seconds_max = self.settings.seconds_max or SECONDS_MAX
+        url = f"{self.settings.url_prefix.rstrip('/')}/{verb}"
         try:
             answer = await self._http.request(
-                b"POST", target.encode(), headers, orjson.dumps(said), seconds_max=seconds_max
-            )
+                b"POST", target.encode(), headers, orjson.dumps(said), seconds_max=seconds_max,
+                bytes_max=ANSWER_BYTES_MAX,
+            )  # fmt: skip
         except TimeoutError:
-            url = self.settings.url_prefix.rstrip("/")
-            raise ExtenderError(f'Post "{url}/{verb}": context deadline exceeded') from None
+            late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+            raise ExtenderError(f'Post "{url}": {late}') from None
         except OSError as error:
-            raise ExtenderError(f'Post "{self.settings.url_prefix.rstrip("/")}/{verb}": {error}') from None
+            raise ExtenderError(f'Post "{url}": {error}') from None
         if answer.status != 200:
-            url = self.settings.url_prefix.rstrip("/")
-            raise ExtenderError(f"failed {verb} with extender at URL {url}/{verb}, code {answer.status}")
+            raise ExtenderError(f"failed {verb} with extender at URL {url}, code {answer.status}")
         try:
             return orjson.loads(answer.body)
         except ValueError as error:
-            raise ExtenderError(
-                f"the answer of {self.settings.url_prefix}/{verb} is no JSON: {error}"
-            ) from None
+            raise self._unreadable(verb, str(error)) from None
 
 
 async def bound_by_one(extenders: Sequence[Extender], pod: Object, node: str) -> bool:
@@ -192,9 +278,9 @@ async def bound_by_one(extenders: Sequence[Extender], pod: Object, node: str) ->
     return False
 
 
-def _lowered(given: Mapping[str, Any]) -> Object:
-    """By names in lower case, for Go reads JSON so."""
-    return {name.lower(): value for name, value in given.items()}
+def as_int64(number: int) -> int:
+    """The number as 64 bits hold it, which is what Go's arithmetic leaves."""
+    return (number + 2**63) % 2**64 - 2**63
 
 
 def _tls(settings: ExtenderSettings) -> ssl.SSLContext:
@@ -204,8 +290,9 @@ def _tls(settings: ExtenderSettings) -> ssl.SSLContext:
             context = ssl.create_default_context(cadata=settings.ca.decode())
         elif settings.ca_path:
             context = ssl.create_default_context(cafile=settings.ca_path)
-        if settings.cert_path:
-            context.load_cert_chain(settings.cert_path, settings.key_path or None)
+        if settings.cert or settings.cert_path:
+            certificate = settings.cert or Path(settings.cert_path).read_bytes()
+            show_certificate(context, certificate, settings.key or Path(settings.key_path).read_bytes())
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be used: {error}", field=f"{settings.place}.tlsConfig") from None
     if settings.is_insecure:

@@ -33,7 +33,7 @@ ELECTION: Final = (
     Flag("leader-elect-resource-namespace", "text", LEASE_NAMESPACE, "Its namespace."),
 )  # fmt: skip
 SERVING: Final = (
-    Flag("bind-address", "text", "0.0.0.0", "Address to listen on for /healthz, /livez, /readyz and /metrics."),
+    Flag("bind-address", "text", "0.0.0.0", "Address to listen on for /healthz, /livez, /readyz, /metrics and /configz."),
     Flag("secure-port", "count", SECURE_PORT, "Port to listen on with TLS; 0: none."),
     Flag("cert-dir", "text", "", "Where a certificate is kept that is made here; a new one each time if not given."),
     Flag("tls-cert-file", "text", "", "Certificate shown to clients; made if not given."),
@@ -41,6 +41,10 @@ SERVING: Final = (
     Flag(
         "authorization-always-allow-paths", "texts", ("/healthz", "/readyz", "/livez"),
         "Paths that anybody may ask for; for others the cluster is asked.",
+    ),
+    Flag(
+        "client-ca-file", "text", "",
+        "Clients with a certificate of these authorities are its common name; if not given, the cluster says which.",
     ),
     Flag("v", "count", 0, "How much is logged; 4 and more: everything."),
 )  # fmt: skip
@@ -53,7 +57,7 @@ WITHOUT_EFFECT: Final = tuple(
         "authentication-skip-lookup", "authentication-token-webhook-cache-ttl",
         "authentication-tolerate-lookup-failure", "authorization-kubeconfig",
         "authorization-webhook-cache-authorized-ttl", "authorization-webhook-cache-unauthorized-ttl",
-        "client-ca-file", "contention-profiling", "disable-http2-serving", "disabled-metrics", "emulated-version",
+        "contention-profiling", "disable-http2-serving", "disabled-metrics", "emulated-version",
         "emulation-forward-compatible", "feature-gates", "http2-max-streams-per-connection",
         "kube-api-content-type", "log-flush-frequency", "log-json-info-buffer-size", "log-json-split-stream",
         "log-text-info-buffer-size", "log-text-split-stream", "logging-format", "min-compatibility-version",

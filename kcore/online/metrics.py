@@ -1,25 +1,26 @@
-"""What the scheduler's ``/metrics`` says, under upstream's names, stability levels and help texts.
-
-Source: pkg/scheduler/metrics/metrics.go of Kubernetes 1.36.
-"""
+"""What the scheduler's ``/metrics`` says: counted as it happens, in Prometheus' text."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Final
+
+from kcore.online.metric_families import FAMILIES
 
 KIND: Final = b"text/plain; version=0.0.4; charset=utf-8"
 SCHEDULED: Final = "scheduled"
 UNSCHEDULABLE: Final = "unschedulable"
 ERROR: Final = "error"
-DURATIONS: Final = tuple(0.001 * 2**power for power in range(15))
-SLI_DURATIONS: Final = tuple(0.01 * 2**power for power in range(20))
-ATTEMPTS: Final = tuple(float(2**power) for power in range(5))
-VICTIMS: Final = tuple(float(2**power) for power in range(7))
-QUEUES: Final = {
-    "active": "active", "backoff": "backoff", "unschedulable": "unschedulable", "gated": "gated",
-}  # fmt: skip
+ATTEMPTS_TOLD: Final = 15  # tries from which pods are counted together
+SAMPLE_OF: Final = 10  # binding cycles; of one the time of each plugin is taken
+LEAST_PLAIN_EXPONENT: Final = -4  # of numbers that Go prints without an exponent
+PLAIN_EXPONENTS_END: Final = 6
+QUEUES: Final = ("active", "backoff", "gated", "unschedulable")
+
+Key = tuple[str, ...]
+Gauges = Mapping[str, Mapping[Key, float]]
 
 
 class Histogram:
@@ -32,134 +33,131 @@ class Histogram:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
-    def observe(self, value: float) -> None:
-        """One more."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-
-class Family(NamedTuple):
-    """One metric: its Prometheus type, stability, help, and the names of its labels."""
-
-    kind: str
-    stability: str
-    help: str
-    labels: tuple[str, ...] = ()
-
-
-FAMILIES: Final = {
-    "scheduler_pending_pods": Family(
-        "gauge", "STABLE",
-        "Number of pending pods, by the queue type. 'active' means number of pods in activeQ; 'backoff' means number of pods in backoffQ; 'unschedulable' means number of pods in unschedulablePods that the scheduler attempted to schedule and failed; 'gated' is the number of unschedulable pods that the scheduler never attempted to schedule because they are gated.",
-        ("queue",),
-    ),
-    "scheduler_queue_incoming_pods_total": Family(
-        "counter", "STABLE", "Number of pods added to scheduling queues by event and queue type.", ("event", "queue"),
-    ),
-    "scheduler_schedule_attempts_total": Family(
-        "counter", "STABLE",
-        "Number of attempts to schedule pods, by the result. 'unschedulable' means a pod could not be scheduled, while 'error' means an internal scheduler problem.",
-        ("profile", "result"),
-    ),
-    "scheduler_scheduling_attempt_duration_seconds": Family(
-        "histogram", "STABLE", "Scheduling attempt latency in seconds (scheduling algorithm + binding)",
-        ("profile", "result"),
-    ),
-    "scheduler_pod_scheduling_sli_duration_seconds": Family(
-        "histogram", "BETA",
-        "E2e latency for a pod being scheduled, from the time the pod enters the scheduling queue and might involve multiple scheduling attempts.",
-        ("attempts",),
-    ),
-    "scheduler_pod_scheduling_attempts": Family(
-        "histogram", "STABLE", "Number of attempts to successfully schedule a pod.",
-    ),
-    "scheduler_preemption_attempts_total": Family(
-        "counter", "STABLE", "Total preemption attempts in the cluster till now",
-    ),
-    "scheduler_preemption_victims": Family("histogram", "STABLE", "Number of selected preemption victims"),
-    "scheduler_cache_size": Family(
-        "gauge", "ALPHA", "Number of nodes, pods, and assumed (bound) pods in the scheduler cache.", ("type",),
-    ),
-}  # fmt: skip
+    def observe(self, value: float, times: int = 1) -> None:
+        """One more, or so many."""
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.total += value * times
 
 
 class Metrics:
-    """Counted as it happens; ``page`` is the whole text."""
+    """Counters and histograms; ``page`` is the whole text."""
 
     def __init__(self) -> None:
-        self.attempts: dict[tuple[str, ...], int] = {}
-        self.incoming: dict[tuple[str, ...], int] = {}
-        self.durations: dict[tuple[str, ...], Histogram] = {}
-        self.sli: dict[tuple[str, ...], Histogram] = {}
-        self.tries = Histogram(ATTEMPTS)
-        self.victims = Histogram(VICTIMS)
-        self.preemptions = 0
+        self._counters: dict[str, dict[Key, float]] = {}
+        self._histograms: dict[str, dict[Key, Histogram]] = {}
+        for name, family in FAMILIES.items():
+            if family.kind == "counter":
+                self._counters[name] = {} if family.labels else {(): 0}
+            elif family.kind == "histogram":
+                self._histograms[name] = {} if family.labels else {(): Histogram(family.bounds)}
+        self._cycles = 0
 
+    def count(self, name: str, *labels: str, by: int = 1) -> None:
+        """So many more of that counter (named without ``scheduler_``)."""
+        values = self._counters[f"scheduler_{name}"]
+        values[labels] = values.get(labels, 0) + by
+
+    def observe(self, name: str, value: float, *labels: str, times: int = 1) -> None:
+        """One more observation of that histogram (named without ``scheduler_``), or so many."""
+        full = f"scheduler_{name}"
+        histogram = self._histograms[full].get(labels)
+        if histogram is None:
+            histogram = self._histograms[full][labels] = Histogram(FAMILIES[full].bounds)
+        histogram.observe(value, times)
+
+    # -- what happens -----------------------------------------------------------------------------------------------
     def queued(self, queue: str, event: str) -> None:
         """A pod entered a queue."""
-        key = (event, "unschedulable" if queue == "gated" else queue)
-        self.incoming[key] = self.incoming.get(key, 0) + 1
+        self.count("queue_incoming_pods_total", event, "unschedulable" if queue == "gated" else queue)
 
     def attempted(self, result: str, profile: str, seconds: float) -> None:
         """A pod was tried, and what came of it."""
-        key = (profile, result)
-        self.attempts[key] = self.attempts.get(key, 0) + 1
-        histogram = self.durations.get(key)
-        if histogram is None:
-            histogram = self.durations[key] = Histogram(DURATIONS)
-        histogram.observe(seconds)
+        self.count("schedule_attempts_total", profile, result)
+        self.observe("scheduling_attempt_duration_seconds", seconds, profile, result)
 
-    def bound(self, attempts: int, seconds: float) -> None:
+    def bound(self, attempts: int, seconds: float, *, was_flushed: bool = False) -> None:
         """A pod has got its node, after that many tries and that time in the queue."""
-        self.tries.observe(attempts)
-        key = (str(attempts) if attempts < 16 else "15+",)
-        histogram = self.sli.get(key)
-        if histogram is None:
-            histogram = self.sli[key] = Histogram(SLI_DURATIONS)
-        histogram.observe(seconds)
+        self.observe("pod_scheduling_attempts", attempts)
+        label = str(attempts) if attempts < ATTEMPTS_TOLD else f"{ATTEMPTS_TOLD}+"
+        self.observe("pod_scheduling_sli_duration_seconds", seconds, label)
+        if was_flushed:
+            self.count("pod_scheduled_after_flush_total")
 
     def preempted(self, victim_count: int) -> None:
         """Preemption chose a node."""
-        self.preemptions += 1
-        self.victims.observe(victim_count)
+        self.count("preemption_attempts_total")
+        self.observe("preemption_victims", victim_count)
 
-    def page(self, pending: Mapping[str, int], cached: Mapping[str, int]) -> bytes:
-        """All of it; ``pending`` are the pods by queue, ``cached`` what the scheduler knows of, by type."""
-        values: dict[str, Mapping[tuple[str, ...], float]] = {
-            "scheduler_pending_pods": {(queue,): pending.get(queue, 0) for queue in QUEUES},
-            "scheduler_queue_incoming_pods_total": self.incoming,
-            "scheduler_schedule_attempts_total": self.attempts,
-            "scheduler_preemption_attempts_total": {(): self.preemptions},
-            "scheduler_cache_size": {(name,): count for name, count in cached.items()},
-        }
-        histograms: dict[str, Mapping[tuple[str, ...], Histogram]] = {
-            "scheduler_scheduling_attempt_duration_seconds": self.durations,
-            "scheduler_pod_scheduling_sli_duration_seconds": self.sli,
-            "scheduler_pod_scheduling_attempts": {(): self.tries},
-            "scheduler_preemption_victims": {(): self.victims},
-        }
+    def ran(self, point: str, profile: str, status: str, seconds: float) -> None:
+        """The plugins of that point have been asked about one pod."""
+        self.observe("framework_extension_point_duration_seconds", seconds, point, profile, status)
+
+    def decided(self, seconds: float, pod_count: int) -> None:
+        """So many pods were decided, in that time each."""
+        self.observe("scheduling_algorithm_duration_seconds", seconds, times=pod_count)
+
+    def made_room(self, seconds: float, *, is_whole: bool) -> None:
+        """The victims of one preemption have gone, or some stay."""
+        result = "success" if is_whole else "error"
+        self.observe("preemption_goroutines_duration_seconds", seconds, result)
+        self.count("preemption_goroutines_execution_total", result)
+
+    def handled(self, seconds: float, events: Mapping[str, int]) -> None:
+        """So many events were taken in, all in that time."""
+        each = seconds / max(sum(events.values()), 1)
+        for event, count in events.items():
+            self.observe("event_handling_duration_seconds", each, event, times=count)
+
+    def samples(self) -> bool:
+        """Whether the times of single plugins are taken in the binding cycle that begins."""
+        self._cycles += 1
+        return self._cycles % SAMPLE_OF == 1
+
+    # -- the page ---------------------------------------------------------------------------------------------------
+    def page(self, gauges: Gauges) -> bytes:
+        """All of it, with what there is of everything now."""
         lines: list[str] = []
-        for name, family in sorted(FAMILIES.items()):
+        for name, family in FAMILIES.items():
+            values = gauges.get(name) or self._counters.get(name) or {}
+            histograms = self._histograms.get(name) or {}
+            if not values and not histograms:
+                continue
             lines.append(f"# HELP {name} [{family.stability}] {family.help}")
             lines.append(f"# TYPE {name} {family.kind}")
-            for key, value in sorted(values.get(name, {}).items()):
-                lines.append(f"{name}{_labels(family.labels, key)} {value:g}")
-            for key, histogram in sorted(histograms.get(name, {}).items()):
+            for key, value in sorted(values.items()):
+                lines.append(f"{name}{_labels(family.labels, key)} {go_float(value)}")
+            for key, histogram in sorted(histograms.items()):
                 lines += _buckets(name, family.labels, key, histogram)
         return ("\n".join(lines) + "\n").encode()
 
 
 def _labels(names: Sequence[str], values: Sequence[str]) -> str:
-    pairs = ",".join(f'{name}="{value}"' for name, value in zip(names, values, strict=True))
+    pairs = ",".join(f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True))
     return f"{{{pairs}}}" if pairs else ""
 
 
-def _buckets(name: str, labels: Sequence[str], key: Sequence[str], histogram: Histogram) -> list[str]:
-    lines, count = [], 0
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def _buckets(name: str, labels: Sequence[str], key: Sequence[str], histogram: Histogram) -> Iterable[str]:
+    count = 0
     for bound, number in zip((*histogram.bounds, float("inf")), histogram.counts, strict=True):
         count += number
-        text = "+Inf" if bound == float("inf") else f"{bound:g}"
-        lines.append(f"{name}_bucket{_labels((*labels, 'le'), (*key, text))} {count}")
-    lines.append(f"{name}_sum{_labels(labels, key)} {histogram.total:g}")
-    lines.append(f"{name}_count{_labels(labels, key)} {count}")
-    return lines
+        yield f"{name}_bucket{_labels((*labels, 'le'), (*key, go_float(bound)))} {count}"
+    yield f"{name}_sum{_labels(labels, key)} {go_float(histogram.total)}"
+    yield f"{name}_count{_labels(labels, key)} {count}"
+
+
+def go_float(value: float) -> str:
+    """The number as Go prints it with ``'g', -1``: the shortest text that reads back as it, 1e+06 from a million on."""
+    if value != value or value in (float("inf"), float("-inf")):
+        return "NaN" if value != value else "+Inf" if value > 0 else "-Inf"
+    number = Decimal(repr(float(value))).normalize()
+    exponent = number.adjusted()
+    if not number or LEAST_PLAIN_EXPONENT <= exponent < PLAIN_EXPONENTS_END:
+        return f"{number:f}"
+    sign, digits, _ = number.as_tuple()
+    text = "".join(map(str, digits))
+    mantissa = text[0] + (f".{text[1:]}" if len(text) > 1 else "")
+    return f"{'-' if sign else ''}{mantissa}e{'-' if exponent < 0 else '+'}{abs(exponent):02d}"

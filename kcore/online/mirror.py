@@ -42,6 +42,8 @@ CLAIM_RESOURCES: Final = ("persistentvolumeclaims", CLAIMS)
 
 TEMPLATES_MAX: Final = 10_000  # pods that are alike but for their names are read once; then all are forgotten
 
+CONTAINERS: Final = ("containers", "initContainers")
+
 SPREADING: Final[dict[str, tuple[str, type[Any]]]] = {
     "services": ("services", Service),
     "replicationcontrollers": ("replication_controllers", ReplicationController),
@@ -315,7 +317,7 @@ class Mirror:
         held = self._pods.pop(key)
         del self._by_row[held.row]
         self.state.preempting.discard(held.row)
-        self.state.remove_pod(held.row)
+        self.state.remove_soon(held.row)
 
     # -- everything else --------------------------------------------------------------------------------------------
     def changed(self, resource: str, old: Object | None, new: Object | None) -> Event:
@@ -403,9 +405,21 @@ def _template(obj: Object) -> bytes:
     status = obj.get("status") or {}
     return orjson.dumps((
         metadata.get("namespace"), metadata.get("labels"), metadata.get("annotations"),
-        metadata.get("ownerReferences"), metadata.get("deletionTimestamp"), obj["spec"], status.get("startTime"),
-        status.get("resources"), status.get("resourceClaimStatuses"),
+        metadata.get("ownerReferences"), metadata.get("deletionTimestamp"), _unnamed(obj["spec"]),
+        status.get("startTime"), status.get("resources"), status.get("resourceClaimStatuses"),
     ))  # fmt: skip
+
+
+def _unnamed(spec: Object) -> Object:
+    """The spec without what names the volume of a service account's token, which admission draws for each pod anew."""
+    volumes = spec.get("volumes")
+    if not volumes or not any("projected" in one for one in volumes):
+        return spec
+    made = {**spec, "volumes": [{**one, "name": ""} if "projected" in one else one for one in volumes]}
+    for field in CONTAINERS:
+        if found := spec.get(field):
+            made[field] = [{**one, "volumeMounts": None} for one in found]
+    return made
 
 
 def _on(obj: Object, node: str) -> Object:

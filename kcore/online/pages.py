@@ -19,12 +19,19 @@ from kcore.http.message import Request, Response
 from kcore.online.metrics import KIND
 
 ANONYMOUS: Final = {"username": "system:anonymous", "groups": ["system:unauthenticated"]}
+JSON: Final = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
 TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
+Certificates = Callable[
+    [bytes], Mapping[str, Any] | None
+]  # the user of a certificate (DER); ApiError where it does not hold
 Check = Callable[[], str]  # what is wrong; empty where nothing is
 
 
 class Pages:
-    """One port's answers. ``checks`` are those behind each path, by name."""
+    """One port's answers. ``checks`` are those behind each path, by name; ``configz`` is what that path answers.
+
+    ``certificates`` knows clients by theirs; without it none counts.
+    """
 
     def __init__(
         self,
@@ -32,11 +39,16 @@ class Pages:
         checks: Mapping[str, Mapping[str, Check]],
         metrics: Callable[[], bytes],
         open_paths: tuple[str, ...],
+        *,
+        configz: Callable[[], Any] | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
         self._client = client
         self._checks = checks
         self._metrics = metrics
         self._open = open_paths
+        self._configz = configz
+        self._certificates = certificates
 
     async def answer(self, request: Request) -> Response:
         """The answer to a request."""
@@ -46,6 +58,8 @@ class Pages:
                 await self._admit(request, path)
             if path == "/metrics":
                 return Response(200, [(b"content-type", KIND)], self._metrics())
+            if path == "/configz" and self._configz is not None:
+                return Response(200, JSON, orjson.dumps({"componentconfig": self._configz()}))
             root, _, name = path[1:].partition("/")
             if f"/{root}" in self._checks:
                 return self._health(root, name, request.query)
@@ -89,6 +103,7 @@ class Pages:
             "spec": {
                 "user": user["username"], "groups": user.get("groups") or [],
                 "nonResourceAttributes": {"path": path, "verb": verb},
+                **{name: user[name] for name in ("uid", "extra") if user.get(name)},
             },
         }  # fmt: skip
         try:
@@ -101,7 +116,11 @@ class Pages:
     async def _user(self, request: Request) -> Mapping[str, Any]:
         given = (request.header(b"authorization") or b"").decode("latin-1")
         kind, _, token = given.partition(" ")
-        if kind.lower() != "bearer" or not token.strip():
+        has_token = kind.lower() == "bearer" and bool(token.strip())
+        known = self._known(request.peer.certificate, has_token=has_token)
+        if known is not None:
+            return known
+        if not has_token:
             return ANONYMOUS
         review = {
             "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token.strip()},
@@ -115,3 +134,14 @@ class Pages:
             raise status.unauthorized()
         user: Mapping[str, Any] = found["user"]
         return user
+
+    def _known(self, der: bytes | None, *, has_token: bool) -> Mapping[str, Any] | None:
+        """Whose certificate that is; one that does not hold is refused, unless there is a token to go by."""
+        if der is None or self._certificates is None:
+            return None
+        try:
+            return self._certificates(der)
+        except ApiError:
+            if has_token:
+                return None
+            raise

@@ -60,6 +60,7 @@ class Waiting:
     attempts: int = 0
     rejected_count: int = 0  # tries that ended with a rejection
     error_count: int = 0  # tries that ended with an error, since the last rejection
+    was_flushed: bool = False  # it is tried because it had waited too long
     awaits: int = int(Event.ALL)  # bits of Event
     hurries: int = 0  # those of them after which it is tried without a pause
     plugins: frozenset[str] = field(default_factory=frozenset)
@@ -138,6 +139,14 @@ class SchedulingQueue:
     def kept_count(self) -> int:
         """How much of what happened is kept for pods in flight."""
         return len(self._happened)
+
+    def kept(self) -> dict[str, int]:
+        """The same by upstream's names of events, with the pods that it is kept for (``scheduler_inflight_events``)."""
+        found = {"PodPopped": len(self._flying)} if self._flying else {}
+        for one in self._happened:
+            event = "ForceActivate" if one.key is not None else name_of(Event(one.bits))
+            found[event] = found.get(event, 0) + 1
+        return found
 
     def get(self, key: str) -> Waiting | None:
         """The pod of that key."""
@@ -261,6 +270,7 @@ class SchedulingQueue:
             return
         known.rejected_count += 1
         known.error_count = 0
+        known.was_flushed = False
         known.stamp_ms = now_ms
         known.plugins = frozenset(plugins)
         known.awaits = int(awaited(known.plugins, self._registered))
@@ -289,6 +299,7 @@ class SchedulingQueue:
         """An error kept it from being bound: it is tried again after a pause."""
         if self._pods.get(known.key) is known:
             known.error_count += 1
+            known.was_flushed = False
             known.stamp_ms = now_ms
             known.plugins = frozenset()
             self._requeue(known, now_ms, "ScheduleAttemptFailure")
@@ -333,6 +344,7 @@ class SchedulingQueue:
             for known in [
                 one for one in self._unschedulable.values() if one.stamp_ms < stale_ms and one.awaits
             ]:
+                known.was_flushed = True
                 self._requeue(known, now_ms, "UnschedulableTimeout")
 
     def _enter(self, known: Waiting, place: str, now_ms: int, event: str) -> None:

@@ -11,7 +11,7 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from kcore.client.asynchronous import AsyncClient
@@ -21,8 +21,9 @@ from kcore.http.http1 import Http1Connection
 from kcore.http.http2 import Http2Connection
 from kcore.http.listener import Listener
 from kcore.http.message import Peer
+from kcore.online.configz import shown
 from kcore.online.driver import Scheduler
-from kcore.online.pages import Check, Pages
+from kcore.online.pages import Certificates, Check, Pages
 from kcore.online.settings import ProcessSettings
 from kcore.scheduler.profile import SchedulerConfiguration
 
@@ -43,8 +44,13 @@ class Service:
         *,
         identity: str,
         random: Any = None,
+        document: Mapping[str, Any] | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
+        """``document``: the file that the configuration is from; ``certificates``: how clients of the port are known."""
         self._client = client
+        self._shown = shown(document, settings)
+        self._certificates = certificates
         self.scheduler = Scheduler(
             client, configuration=configuration, random=random,
             recorder=lambda name: SeriesRecorder(client, name, instance=f"{name}-{identity.partition('_')[0]}"),
@@ -52,6 +58,7 @@ class Service:
             max_backoff_ms=settings.max_backoff_seconds * 1000,
         )  # fmt: skip
         election = settings.election
+        self._election_name = election.name
         self.elector = (
             LeaderElector(
                 client, election.namespace, election.name, identity, lease_seconds=election.lease_seconds,
@@ -105,7 +112,16 @@ class Service:
 
     def pages(self, open_paths: tuple[str, ...]) -> Pages:
         """What its port answers."""
-        return Pages(self._client, self.checks, self.scheduler.metrics_page, open_paths)
+        return Pages(
+            self._client, self.checks, self._metrics, open_paths, configz=lambda: self._shown,
+            certificates=self._certificates,
+        )  # fmt: skip
+
+    def _metrics(self) -> bytes:
+        if self.elector is None:
+            return self.scheduler.metrics_page()
+        leads: dict[tuple[str, ...], float] = {(self._election_name,): self.elector.is_leader}
+        return self.scheduler.metrics_page({"leader_election_master_status": leads})
 
 
 class Led(Protocol):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kcore.api.errors import InputError, NotSupportedError
+from kcore.api.errors import InputError
 from kcore.scheduler import config_schema as schema
 from kcore.scheduler.profile import ExtenderSettings
 
@@ -48,11 +48,22 @@ def read_extenders(given: Sequence[schema.Extender]) -> tuple[ExtenderSettings, 
 
 def _settings(place: str, given: schema.Extender) -> ExtenderSettings:
     tls = given.tls_config or schema.ExtenderTLSConfig()
-    if tls.cert_data or tls.key_data:
-        raise NotSupportedError(
-            f"{place}.tlsConfig: certData and keyData are not supported (expected certFile, keyFile)"
-        )
     has_authority = bool(tls.ca_data or tls.ca_file)
+    is_insecure = bool(tls.insecure) or (bool(given.enable_https) and not has_authority)
+    if is_insecure and has_authority:
+        raise InputError(
+            "is true beside a certificate authority",
+            field=f"{place}.tlsConfig.insecure",
+            expected="one of the two",
+        )
+    for one, other, names in (
+        (tls.cert_data or tls.cert_file, tls.key_data or tls.key_file, ("keyData", "keyFile")),
+        (tls.key_data or tls.key_file, tls.cert_data or tls.cert_file, ("certData", "certFile")),
+    ):
+        if one and not other:
+            raise InputError(
+                "is missing", field=f"{place}.tlsConfig.{names[0]}", expected=f"{' or '.join(names)}"
+            )
     return ExtenderSettings(
         place=place,
         url_prefix=given.url_prefix or "",
@@ -65,10 +76,12 @@ def _settings(place: str, given: schema.Extender) -> ExtenderSettings:
         node_cache_capable=bool(given.node_cache_capable),
         managed_resources=frozenset(one.name or "" for one in given.managed_resources or ()),
         is_ignorable=bool(given.ignorable),
-        is_insecure=bool(tls.insecure) or (bool(given.enable_https) and not has_authority),
+        is_insecure=is_insecure,
         server_name=tls.server_name or "",
         ca=tls.ca_data or b"",
         ca_path=tls.ca_file or "",
+        cert=tls.cert_data or b"",
+        key=tls.key_data or b"",
         cert_path=tls.cert_file or "",
         key_path=tls.key_file or "",
     )

@@ -559,6 +559,14 @@ def unbind(nodes, pods, requests, pod):
 
 
 @kernel
+def unbind_many(nodes, pods, requests, rows):
+    """Take the pods off their nodes; those that have none are passed over."""
+    for row in rows:
+        if pods.node[row] >= 0:
+            unbind(nodes, pods, requests, row)
+
+
+@kernel
 def bind_many(nodes, pods, requests, chosen, target):
     """Bind ``chosen[i]`` to ``target[i]`` in order; -1 targets are passed over."""
     for index in range(chosen.shape[0]):

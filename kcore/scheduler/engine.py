@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,10 @@ from kcore.kernel import Kernel
 from kcore.scheduler import codes, reasons
 from kcore.scheduler.columns import Scratch, Settings
 from kcore.scheduler.cycle import bind, score_nodes, select_node
+from kcore.scheduler.decisions import Decisions, Stretch, stretches
 from kcore.scheduler.demand import NAME_CONFLICT
-from kcore.scheduler.eviction import NEVER, Candidate, Preemption, Search, preempt
-from kcore.scheduler.fields import HAS_NAMES
-from kcore.scheduler.host import CycleError, Reservation
+from kcore.scheduler.eviction import NEVER, Preemption, Search, preempt
+from kcore.scheduler.host import CycleError
 from kcore.scheduler.host_cycle import HostCycle
 from kcore.scheduler.hosts import host_plugins
 from kcore.scheduler.incremental.batch import KEEP_MIN, POLICY_KEEP_MIN, Batch
@@ -34,7 +34,6 @@ from kcore.scheduler.profile import Profile, SchedulerConfiguration
 from kcore.scheduler.settings import fits, make_scratch, profile_settings, shares_gpus
 from kcore.scheduler.settling import settle
 from kcore.scheduler.state import State, World, distinct
-from kcore.scheduler.stretches import Stretch, stretches
 from kcore.scheduler.third_party import Extension
 from kcore.scheduler.typical import FGD, NO_TYPICAL, Typical, count_kinds, read_typical, typical_pods
 from kcore.scheduler.vocab import members_of, positions_of, taken, window
@@ -46,6 +45,8 @@ INTERPRETED_MAX = 20_000
 """Pods times (nodes + 1) up to which the interpreter answers sooner than Numba can be loaded."""
 CHUNK_MAX = 2_000
 """Pods between two reports of progress."""
+NO_NODES_PLUGIN = "NoNodes"
+"""Who rejects pods where there are no nodes; no plugin of Kubernetes is called so."""
 BATCH_CHUNK_MAX = 50_000
 """The same where pods are decided incrementally."""
 
@@ -70,28 +71,6 @@ class Options:
     """Where there are no nodes, pods enter the queue all the same: nodes may come."""
     hosts: bool = True
     """Pods with volumes are decided; where False they are told that this is not supported."""
-
-
-@dataclass(slots=True)
-class Decisions:
-    """What was decided, by position in ``rows`` (the pods in the order in which they were tried)."""
-
-    rows: np.ndarray  # int32[position]
-    node: np.ndarray  # int32[position] slot, -1 not placed
-    score: np.ndarray  # int64[position]
-    reason: dict[int, str] = field(default_factory=dict)
-    untried: set[int] = field(default_factory=set)
-    """Positions of pods that never entered the queue (gated, not supported, no profile)."""
-    denied: set[int] = field(default_factory=set)
-    """Positions of pods whose nomination was taken back because preemption cannot help."""
-    preemptions: dict[int, Candidate] = field(default_factory=dict)
-    """What preemption chose for pods that fitted nowhere."""
-    failed: set[int] = field(default_factory=set)
-    """Positions of pods whose cycle failed, which is no verdict on them; ``reason`` says how."""
-    reservations: dict[int, tuple[Reservation, ...]] = field(default_factory=dict)
-    """What plugins on objects have set aside for pods that were placed."""
-    rejectors: dict[int, frozenset[str]] = field(default_factory=dict)
-    """Of pods that plugins on objects were asked about and that fitted nowhere: all that rejected a node of theirs."""
 
 
 class Engine:
@@ -206,6 +185,7 @@ class Engine:
         count, refusals, rejected = self._batch.place(self.settings(profile), means, *part)
         for one in refusals:
             row, position = int(part.queue[one.place]), int(part.positions[one.place])
+            result.rejectors[position] = one.rejectors
             found = None
             if enabled:
                 spec = self.state.classes[self.state.pods.spec_class[row]].exemplar.spec
@@ -275,7 +255,7 @@ class Engine:
                 for number in numbers
                 if state.demands.demands[state.demands.find(number, state.classes[number], profile)].conflict
             }
-            self._set_aside(classes, conflicts, result)
+            self._set_aside(classes, conflicts, result, "NodeAffinity")
             kept = [number for number in numbers if number not in conflicts]
             if conflicts:
                 positions = positions_of(classes, kept, len(verdicts))
@@ -294,10 +274,14 @@ class Engine:
             if spec.scheduling_gates and profile is not None and "SchedulingGates" in profile.pre_enqueue:
                 state.forget_nomination(row)
 
-    def _set_aside(self, classes: np.ndarray, reason: dict[int, str], result: Decisions) -> None:
-        """Give all pods of some classes their reason; they are not tried."""
+    def _set_aside(
+        self, classes: np.ndarray, reason: dict[int, str], result: Decisions, plugin: str = ""
+    ) -> None:
+        """Give all pods of some classes their reason, and the plugin that rejected them; they are not tried."""
         for position in np.flatnonzero(members_of(classes, list(reason))).tolist() if reason else ():
-            result.reason[position] = reason[int(classes[position])]
+            text = result.reason[position] = reason[int(classes[position])]
+            if rejector := NO_NODES_PLUGIN if text == reasons.NO_NODES else plugin:
+                result.rejectors[position] = frozenset((rejector,))
             result.untried.add(position)
 
     def compile_demands(self, rows: np.ndarray) -> None:
@@ -508,12 +492,13 @@ class Engine:
         )
         return reasons.sentence(self.state.nodes.alive_count, counts)
 
-    def _rejectors(self, profile: Profile, row: int) -> frozenset[str]:
+    def rejectors(self, profile: Profile) -> frozenset[str]:
+        """The plugins whose verdicts are in scratch."""
         world = self.state.world()
         verdict = self.scratch(world).verdict[: int(world.nodes.slots[0])]
-        names, words = self.state.nodes.resources.values, self.rejections(profile)
-        restricted = bool(world.demands.fixed[world.pods.demand[row], HAS_NAMES])
-        return frozenset(reasons.plugins_of(verdict, names, words, restricted=restricted))
+        if self.cycle is not None and self.cycle.turned is not None:
+            return frozenset((self.cycle.turned.plugin,))
+        return reasons.rejectors(verdict, self.rejections(profile))
 
     def reject(
         self, profile: Profile, row: int, position: int, draw: float, options: Options, result: Decisions
@@ -521,8 +506,7 @@ class Engine:
         """Record why the pod fits nowhere and, where it may, preempt for it."""
         state = self.state
         text = self.fit_error(profile)
-        if self.cycle is not None:
-            result.rejectors[position] = self._rejectors(profile, row)
+        result.rejectors[position] = self.rejectors(profile)
         if options.preemption == "off":
             result.reason[position] = text
             return

@@ -12,7 +12,8 @@ import numpy as np
 
 from kcore.api.errors import KcoreError
 from kcore.scheduler.cycle import account_many
-from kcore.scheduler.engine import Decisions, Engine, Options
+from kcore.scheduler.decisions import Decisions
+from kcore.scheduler.engine import Engine, Options
 from kcore.scheduler.explain import Explanation, explain
 from kcore.scheduler.settings import shares_gpus
 

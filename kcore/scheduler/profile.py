@@ -128,6 +128,8 @@ class ExtenderSettings:
     server_name: str = ""
     ca: bytes = b""
     ca_path: str = ""
+    cert: bytes = b""
+    key: bytes = b""
     cert_path: str = ""
     key_path: str = ""
 

@@ -133,6 +133,15 @@ def helpful(third_party: ThirdParty) -> list[int]:
     return [code for code, words in {**_REJECTIONS, **third_party}.items() if words.code == UNSCHEDULABLE]
 
 
+def rejectors(verdict: U8, third_party: ThirdParty) -> frozenset[str]:
+    """The plugins that rejected nodes, as a queue is to know them: who restricted the node set is NodeAffinity."""
+    found = set()
+    for code in np.flatnonzero(np.bincount(verdict, minlength=256)).tolist():
+        if code not in (codes.PASS, codes.DEAD):
+            found.add("NodeAffinity" if code == codes.OUTSIDE else rejection(code, 0, (), third_party).plugin)
+    return frozenset(found)
+
+
 def plugins_of(
     verdict: U8, resources: Sequence[str], third_party: ThirdParty, *, restricted: bool
 ) -> list[str]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kcore.scheduler.decisions import Decisions
 from kcore.scheduler.devices import device_lists
-from kcore.scheduler.engine import Decisions
 from kcore.scheduler.history import History
 from kcore.scheduler.state import State
 

@@ -19,7 +19,7 @@ from kcore.api.objects import PodColumns as PodSource
 from kcore.scheduler.budgets import Budget, read_budget, rows_by_class
 from kcore.scheduler.column_requests import column_requests
 from kcore.scheduler.columns import Demands, NodeColumns, PodColumns, Ragged, Requests, ragged
-from kcore.scheduler.cycle import bind, bind_many, unbind
+from kcore.scheduler.cycle import bind, bind_many, unbind, unbind_many
 from kcore.scheduler.demand import DemandTable
 from kcore.scheduler.devices import device_mask, gpu_request
 from kcore.scheduler.dynamic.catalog import DeviceCatalog
@@ -71,6 +71,7 @@ class State:
         self._named: frozenset[tuple[str, str]] = frozenset()
         self._index: dict[tuple[str, str], int] | None = None
         self._bound: list[tuple[int, int]] = []
+        self._leaving: list[int] = []
         self._sources: list[tuple[int, Pod | PodSource]] = []
         self._recount_all = False
         self._policies = 0
@@ -181,7 +182,8 @@ class State:
         slot = self.nodes.find(name)
         rows = self.pods_on(slot)
         for row in rows:
-            self.remove_pod(row)
+            self.remove_soon(row)
+        self.world()
         for row in [row for row in self.nominated.tolist() if self.pods.nominated[row] == slot]:
             self.forget_nomination(row)
         self.nodes.remove(name)
@@ -433,10 +435,13 @@ class State:
 
     def remove_pod(self, row: int) -> None:
         """Take a pod out of the cluster, off its node if it has one."""
-        world = self.world()
+        self.remove_soon(row)
+        self.world()
+
+    def remove_soon(self, row: int) -> None:
+        """The same; its node is rid of it once ``world`` is asked for, of many pods at once."""
         self.version += 1
-        if self.pods.node[row] >= 0:
-            unbind(world.nodes, world.pods, world.requests, row)
+        self._leaving.append(row)
         self.pods.gone[row] = 1
         self.forget_nomination(row)
         if self._index is not None:
@@ -493,7 +498,7 @@ class State:
 
     def world(self) -> World:
         """Bring everything derived up to date and return the kernels' view."""
-        if self._world is not None and self._stamp() == self._built and not self._bound:
+        if self._world is not None and self._stamp() == self._built and not self._bound and not self._leaving:
             return self._world
         fresh = self.ledger.link()
         self.demands.link()
@@ -519,6 +524,12 @@ class State:
             self._bound.clear()
             run = bind_many.compiled if len(pairs) > _INTERPRETED_MAX else bind_many
             run(world.nodes, world.pods, world.requests, pairs[:, 0].copy(), pairs[:, 1].copy())
+        if self._leaving:
+            rows = np.array(self._leaving, dtype=np.int32)
+            self._leaving.clear()
+            (unbind_many.compiled if len(rows) > _INTERPRETED_MAX else unbind_many)(
+                world.nodes, world.pods, world.requests, rows
+            )
         self._world = world
         self._built = self._stamp()
         return world

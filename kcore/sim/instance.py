@@ -17,7 +17,8 @@ import numpy as np
 from kcore.api.errors import InputError
 from kcore.scheduler import fields
 from kcore.scheduler.cycle import account_many
-from kcore.scheduler.engine import Decisions, Engine, Options
+from kcore.scheduler.decisions import Decisions
+from kcore.scheduler.engine import Engine, Options
 from kcore.scheduler.ledger import Port
 from kcore.scheduler.plugins.contract import IN_TREE, Depends
 from kcore.scheduler.profile import Profile, SchedulerConfiguration

@@ -18,7 +18,8 @@ from kcore.api.errors import InputError
 from kcore.cluster import CLOCK_ORDERS, Cluster, Config, configuration_for
 from kcore.scheduler import reasons
 from kcore.scheduler.cycle import bind, select_node, unbind
-from kcore.scheduler.engine import INTERPRETED_MAX, Decisions, Engine, Options
+from kcore.scheduler.decisions import Decisions
+from kcore.scheduler.engine import INTERPRETED_MAX, Engine, Options
 from kcore.scheduler.incremental.batch import KEEP_MIN, POLICY_KEEP_MIN
 from kcore.scheduler.incremental.columns import Touched
 from kcore.scheduler.incremental.placing import REJECTED

@@ -8,6 +8,7 @@ whether any key stands twice: the text has one colon for each.
 from cpython.dict cimport PyDict_GetItem, PyDict_Next
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
+from libc.string cimport memcpy
 
 from kcore_native.quantity_text cimport canonical
 
@@ -72,23 +73,62 @@ cdef Py_ssize_t members_of(object value, int depth) except -1:
     return count
 
 
-cdef bint plain_time(str text):
-    """True for a time that Go writes as it stands: ``2026-01-02T03:04:05Z``, a day that every month has."""
-    cdef Py_ssize_t length = 0
-    cdef const char *c
-    cdef int i
+cdef enum:
+    TIME_SIZE = 20
+    MICRO_TIME_SIZE = 27
+    FINER_SIZE_MIN = 22
+    FINER_SIZE_MAX = 30
+
+cdef int *MONTH_DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+
+
+cdef bint plain_clock(const char *c, Py_ssize_t length) noexcept nogil:
+    """True for a time as Go writes it: ``2026-01-02T03:04:05Z``, or with six places; of leap days the slow way knows."""
+    cdef Py_ssize_t i
     cdef int month, day
-    c = PyUnicode_AsUTF8AndSize(text, &length)
-    if length != 20 or c[4] != c'-' or c[7] != c'-' or c[10] != c'T' or c[13] != c':' or c[16] != c':' or c[19] != c'Z':
+    if length != TIME_SIZE and length != MICRO_TIME_SIZE:
         return False
+    if c[4] != c'-' or c[7] != c'-' or c[10] != c'T' or c[13] != c':' or c[16] != c':' or c[length - 1] != c'Z':
+        return False
+    if length == MICRO_TIME_SIZE:
+        if c[19] != c'.':
+            return False
+        for i in range(20, 26):
+            if c[i] < c'0' or c[i] > c'9':
+                return False
     for i in range(19):
         if (c[i] < c'0' or c[i] > c'9') and i != 4 and i != 7 and i != 10 and i != 13 and i != 16:
             return False
     month = (c[5] - c'0') * 10 + c[6] - c'0'
     day = (c[8] - c'0') * 10 + c[9] - c'0'
-    if month < 1 or month > 12 or day < 1 or day > 28 or c[0] == c'0':
+    if month < 1 or month > 12 or day < 1 or day > MONTH_DAYS[month - 1] or c[0] == c'0':
         return False
     return (c[11] - c'0') * 10 + c[12] - c'0' < 24 and c[14] < c'6' and c[17] < c'6'
+
+
+cdef bint finer_clock(const char *c, Py_ssize_t length) noexcept nogil:
+    """True for such a time with one to nine places behind the seconds."""
+    cdef char[TIME_SIZE] whole
+    cdef Py_ssize_t i
+    if length < FINER_SIZE_MIN or length > FINER_SIZE_MAX or c[19] != c'.' or c[length - 1] != c'Z':
+        return False
+    for i in range(20, length - 1):
+        if c[i] < c'0' or c[i] > c'9':
+            return False
+    memcpy(whole, c, 19)
+    whole[19] = c'Z'
+    return plain_clock(whole, TIME_SIZE)
+
+
+cdef str known_time(str text, bint micro):
+    """The text that Go writes for a time in one of the common forms; None for any other."""
+    cdef Py_ssize_t length = 0
+    cdef const char *c = PyUnicode_AsUTF8AndSize(text, &length)
+    if length == (MICRO_TIME_SIZE if micro else TIME_SIZE) and plain_clock(c, length):
+        return text
+    if not micro and finer_clock(c, length):
+        return text[:19] + "Z"
+    return None
 
 
 cdef bint plain_base64(str text):

@@ -17,7 +17,7 @@ from libc.math cimport isinf
 from kcore_native.schema import literals
 from kcore_native.schema.leaves import DEPTH_MAX, QUANTITIES_MAX, TypeMismatch, count_members
 from kcore_native.schema.leaves cimport (
-    depth_max, is_number, members_of, number_of, plain_base64, plain_time, quantity_of, word_of
+    depth_max, is_number, known_time, members_of, number_of, plain_base64, quantity_of, word_of
 )
 
 STRICT_ERRORS_MAX = 100  # reported unknown and duplicate fields of one document, as upstream
@@ -476,8 +476,9 @@ cdef object walk_special(int code, Node node, object value, Frame *frame, Walk w
     if code == TIME or code == MICRO_TIME:
         if type(value) is not str:
             raise mismatch(word_of(value), "string", frame)
-        if code == TIME and plain_time(<str>value):
-            return value
+        known = known_time(<str>value, code == MICRO_TIME)
+        if known is not None:
+            return known
         try:
             return literals.time(value, code == MICRO_TIME)
         except ValueError as error:

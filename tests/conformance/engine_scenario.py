@@ -10,8 +10,9 @@ import numpy as np
 from kcore.api import objects
 from kcore.scheduler import fields, reasons
 from kcore.scheduler.config import load_configuration
+from kcore.scheduler.decisions import Decisions
 from kcore.scheduler.demand import NAME_CONFLICT
-from kcore.scheduler.engine import Decisions, Engine, Options
+from kcore.scheduler.engine import Engine, Options
 from kcore.scheduler.explain import Explanation, explain
 from kcore.scheduler.pods import parse_start
 from kcore.scheduler.post_filter import post_filter_message

@@ -15,7 +15,7 @@ from kcore.hollow.builtin_stages import builtin_documents
 from kcore.hollow.expressions import compile_jq
 from kcore.hollow.functions import FUNCTION_NAMES, functions_of
 from kcore.hollow.gotemplate.template import compile_template
-from kcore.hollow.makers import MAKERS
+from kcore.hollow.makers import MAKERS, NODE_INFO
 from kcore.hollow.patches import rendered
 from kcore.hollow.paths import compile_path
 
@@ -77,17 +77,48 @@ PODS = st.fixed_dictionaries({
 @settings(max_examples=40)
 @given(PODS)
 def test_makers_make_what_the_templates_write(pod: dict[str, Any]) -> None:
+    _compare("pod-fast", pod, "")
+
+
+QUANTITIES = st.dictionaries(
+    st.sampled_from(["cpu", "memory", "pods"]), st.sampled_from(["8", "16Gi", "110"])
+)
+NODES = st.fixed_dictionaries({
+    "metadata": st.fixed_dictionaries({"name": st.sampled_from(["n", "two", "none"])}),
+}, optional={"status": st.fixed_dictionaries({}, optional={
+    "capacity": QUANTITIES,
+    "allocatable": QUANTITIES,
+    "addresses": st.lists(st.fixed_dictionaries({"type": st.just("Hostname"), "address": TEXTS}), max_size=2),
+    "nodeInfo": st.dictionaries(st.sampled_from(sorted(NODE_INFO)), TEXTS),
+    "conditions": st.lists(
+        st.fixed_dictionaries({"type": st.sampled_from(["Ready", "DiskPressure"]), "status": NAMES}), max_size=3
+    ),
+})})  # fmt: skip
+
+
+@settings(max_examples=40)
+@given(NODES)
+def test_makers_make_what_the_templates_of_nodes_write(node: dict[str, Any]) -> None:
+    _compare("node", node, node["metadata"]["name"])
+
+
+def _compare(stages: str, obj: dict[str, Any], node: str) -> None:
     world = World()
-    functions = functions_of(world, Random(0), NOW_MS, 0, "")
-    for text, make in MAKERS.items():
+    functions = functions_of(world, Random(0), NOW_MS, 0, node)
+    for text in _texts(stages) & set(MAKERS):
         template = compile_template(text, FUNCTION_NAMES)
-        assert orjson.loads(make(pod, world, NOW_MS)) == {"status": rendered(template, pod, functions)}
+        assert orjson.loads(MAKERS[text](obj, world, NOW_MS)) == {
+            "status": rendered(template, obj, functions)
+        }
+
+
+def _texts(stages: str) -> set[str]:
+    return {each["spec"]["next"].get("statusTemplate", "").strip() for each in builtin_documents(stages)}
 
 
 def test_every_maker_has_its_template() -> None:
-    texts = {each["spec"]["next"].get("statusTemplate", "").strip() for each in builtin_documents("pod-fast")}
-    assert len(MAKERS) == 2
-    assert set(MAKERS) <= texts
+    assert len(MAKERS) == 4
+    assert set(MAKERS) <= _texts("pod-fast") | _texts("node")
 
 
 PATHS = (

@@ -55,6 +55,10 @@ class Writes:
         self._answered("bind", key)
         self.bound[key] = obj["target"]["name"]
 
+    async def together(self, works: Sequence[Any]) -> list[Any]:
+        """All of them."""
+        return await asyncio.gather(*works, return_exceptions=True)
+
     async def patch(self, resource: str, name: str, patch: Object, namespace: str, **more: Any) -> None:
         """A status."""
         self._answered("patch", f"{namespace}/{name}")

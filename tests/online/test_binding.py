@@ -54,7 +54,7 @@ def played(plugins: list[Any], play: Callable[[Cluster], Any]) -> Cluster:
         cluster = Cluster(configuration(*(one.name for one in plugins)), plugins)
         put(cluster, node("n", cpu="4"))
         await play(cluster)
-        for _, task in tuple(cluster.scheduler.cycles.values()):
+        for _, task in tuple(cluster.scheduler.binder.cycles.values()):
             task.cancel()
         await asyncio.gather(*cluster.scheduler._writes, return_exceptions=True)
         return cluster
@@ -189,7 +189,7 @@ def test_a_pod_that_is_deleted_while_it_waits_frees_its_place() -> None:
         await cluster.turn()
         cluster.drop("pods", "default/a")
         await cluster.turn()
-        assert notes[-1] == "unreserve One a n" and not cluster.scheduler.cycles
+        assert notes[-1] == "unreserve One a n" and not cluster.scheduler.binder.cycles
         assert cluster.scheduler.mirror.assumed_count == 0 and len(cluster.scheduler.queue) == 0
 
     played([Noting("One", notes, permit=Wait(60))], play)

@@ -34,7 +34,10 @@ async def _begin(cluster: Living) -> None:
         given = slice_of(one, name=name, pool=name, nodeName=name)
         await client.create({"apiVersion": GROUP, "kind": "ResourceSlice", **given})
     await client.create({"apiVersion": GROUP, "kind": "DeviceClass", **device_class("fast", FAST)})
-    template = {"metadata": {"name": "one", "namespace": "default"}, "spec": {"spec": claim("x", asks("fast"))["spec"]}}
+    template = {
+        "metadata": {"name": "one", "namespace": "default"},
+        "spec": {"spec": claim("x", asks("fast"))["spec"]},
+    }
     await client.create({"apiVersion": GROUP, "kind": "ResourceClaimTemplate", **template})
 
 

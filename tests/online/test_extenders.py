@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
 from kcore.api.errors import InputError, NotSupportedError
+from kcore.apiserver.pki import Pki
 from kcore.http.http1 import Http1Connection
 from kcore.http.listener import Listener
 from kcore.http.message import Peer, Request, Response
+from kcore.online.extenders import Extender
 from kcore.scheduler.config import load_configuration
 from tests.online.cluster import Cluster
 from tests.online.test_hints import node, pod, put
@@ -53,8 +57,14 @@ class Server:
         said = orjson.loads(request.body)
         self.asked.append((verb, said))
         made = self.answers[verb](said) if verb in self.answers else None
+        if asyncio.isfuture(made):
+            made = await made
         status = 200 if verb in self.answers else 500
-        return Response(status, [(b"content-type", b"application/json")], orjson.dumps(made))
+        return Response(
+            status,
+            [(b"content-type", b"application/json")],
+            made if isinstance(made, bytes) else orjson.dumps(made),
+        )
 
 
 def document(port: int, **settings: Any) -> Object:
@@ -189,6 +199,105 @@ def test_it_chooses_among_the_candidates_of_preemption() -> None:
 
     answers: Answers = {"e": lambda said: {"NodeNameToMetaVictims": {"b": {"Pods": [{"UID": "y"}]}}}}
     played(answers, {"preemptVerb": "e"}, play)
+
+
+LIES: dict[str, tuple[Any, str]] = {
+    "no JSON": (b"NaN", "unexpected character"),
+    "a number": (7, "Expected `object`, got `int`"),
+    "names that are numbers": ({"NodeNames": [1]}, "Expected `str`, got `int` - at `$.nodenames[0]`"),
+    "nodes that are texts": ({"Nodes": {"Items": ["a"]}}, "Expected `object`, got `str` - at `$.items[0]`"),
+    "reasons that are lists": ({"FailedNodes": {"a": []}}, "Expected `str`, got `array`"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_an_answer_that_cannot_be_read_is_an_error_of_the_attempt(lie: str) -> None:
+    made, said = LIES[lie]
+
+    async def play(cluster: Cluster, server: Server) -> None:
+        put(cluster, node("a"), pod("p"))
+        await settled(cluster)
+        message = cluster.notes.last("p", "FailedScheduling")
+        assert (
+            f"the answer of http://127.0.0.1:{server.port}/x/f cannot be read: " in message
+            and said in message
+        )
+        assert cluster.waits("default/p") == "backoff" and cluster.writes.bound == {}
+
+    played({"f": lambda _: made}, {"filterVerb": "f", "nodeCacheCapable": True}, play)
+
+
+@pytest.mark.parametrize(
+    ("scores", "chosen"),
+    [
+        ([{"Host": "b", "Score": 1}], "b"),
+        ([{"Host": "b", "Score": 1.5}], "a"),  # Go reads no integer there: it gives no scores
+        (b'[{"Host": "b", "Score": NaN}]', "a"),
+        ([{"Host": "nobody", "Score": 10}], "a"),
+        ([{"Host": "b", "Score": 10**20}], "a"),
+        ([{"Host": "b", "Score": 2**63 - 1}], "a"),  # times ten, as 64 bits hold it: below nothing
+        ([{"Host": "b", "Score": -1}], "a"),
+        ({"b": 10}, "a"),
+        ([{"Host": "b", "Score": 1}, {"Host": "b", "Score": -2}], "a"),
+    ],
+)
+def test_scores_are_what_go_makes_of_them(scores: Any, chosen: str) -> None:
+    async def play(cluster: Cluster, server: Server) -> None:
+        put(cluster, node("a"), node("b"), pod("p"))
+        await settled(cluster)
+        assert cluster.writes.bound == {"default/p": chosen}
+
+    played({"p": lambda said: scores}, {"prioritizeVerb": "p", "weight": 1}, play)
+
+
+def test_one_that_hangs_and_one_that_does_not_end_hold_nobody_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from kcore.online import extenders
+
+    async def hangs(cluster: Cluster, server: Server) -> None:
+        put(cluster, node("a"), pod("p"))
+        await settled(cluster)
+        url = f"http://127.0.0.1:{server.port}/x/f"
+        late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+        assert cluster.notes.last("p", "FailedScheduling") == f'Post "{url}": {late}'
+
+    async def floods(cluster: Cluster, server: Server) -> None:
+        put(cluster, node("a"), pod("p"))
+        await settled(cluster)
+        assert cluster.notes.last("p", "FailedScheduling").endswith(": the answer is longer than 65536 bytes")
+
+    never = lambda said: asyncio.get_running_loop().create_future()  # noqa: E731
+    played({"f": never}, {"filterVerb": "f", "httpTimeout": "20ms"}, hangs)
+    monkeypatch.setattr(extenders, "ANSWER_BYTES_MAX", 1 << 16)
+    played({"f": lambda said: {"Error": "x" * (1 << 20)}}, {"filterVerb": "f"}, floods)
+
+
+def test_certificates_may_stand_in_the_file(tmp_path: Path) -> None:
+    pki = Pki(tmp_path)
+    pki.server("extender", pki.authority("ca", "ca"), ["localhost"])
+    text = {
+        name: b64encode((tmp_path / name).read_bytes()).decode()
+        for name in ("ca.crt", "extender.crt", "extender.key")
+    }
+    tls = {"certData": text["extender.crt"], "keyData": text["extender.key"], "caData": text["ca.crt"]}
+    given = {"urlPrefix": "https://localhost:1", "filterVerb": "f", "tlsConfig": tls}
+    (settings,) = load_configuration(document(1, **given), takes_extenders=True).extenders
+    assert Extender(settings)._http.endpoint.tls is not None
+    for key, said in (
+        ("keyData", "keyData: is missing (expected keyData or keyFile)"),
+        ("certData", "certData: is missing"),
+    ):
+        less = {name: value for name, value in tls.items() if name != key}
+        with pytest.raises(InputError) as raised:
+            load_configuration(document(1, **{**given, "tlsConfig": less}), takes_extenders=True)
+        assert said in str(raised.value)
+    broken = {**tls, "certData": b64encode(b"none").decode()}
+    (settings,) = load_configuration(
+        document(1, **{**given, "tlsConfig": broken}), takes_extenders=True
+    ).extenders
+    with pytest.raises(InputError, match=r"extenders\[0\].tlsConfig: cannot be used"):
+        Extender(settings)
 
 
 @pytest.mark.parametrize(

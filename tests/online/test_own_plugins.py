@@ -45,7 +45,7 @@ def played(make: Callable[[], Cluster], play: Callable[[Cluster], Any]) -> None:
     async def run() -> None:
         cluster = make()
         await play(cluster)
-        for _, task in tuple(cluster.scheduler.cycles.values()):
+        for _, task in tuple(cluster.scheduler.binder.cycles.values()):
             task.cancel()
         await asyncio.gather(*cluster.scheduler._writes, return_exceptions=True)
 

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import pytest
-
-from kcore.online.events import REGISTERED, Event, awaited, of_node, rejectors
+from kcore.online.events import REGISTERED, Event, awaited, of_node
 from kcore.online.queue import SchedulingQueue
 
 
@@ -204,27 +202,6 @@ def test_what_is_deleted_is_nowhere() -> None:
     assert len(queue) == 1 and popped(queue, 0) == ["c"]
     queue.delete("c")
     assert not any(queue.counts.values())
-
-
-@pytest.mark.parametrize(
-    ("reason", "plugins"),
-    [
-        (
-            ("0/5 nodes are available: 2 Insufficient cpu, 3 node(s) had untolerated taint(s). preemption: 0/5 nodes are "
-            "available: 5 Preemption is not helpful for scheduling."),
-            {"NodeResourcesFit", "TaintToleration"},
-        ),
-        ("0/3 nodes are available: 3 node(s) didn't match pod topology spread constraints.", {"PodTopologySpread"}),
-        ("0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.", {"NodeAffinity"}),
-        ("0/3 nodes are available: 3 node(s) didn't satisfy existing pods anti-affinity rules.", {"InterPodAffinity"}),
-        ("0/3 nodes are available: 3 node(s) didn't have free ports for the requested pod ports.", {"NodePorts"}),
-        ("0/1 nodes are available: 1 Too many pods.", {"NodeResourcesFit"}),
-        ("no nodes available to schedule pods", {"NoNodes"}),
-        ("something else", set()),
-    ],
-)  # fmt: skip
-def test_who_rejected_a_pod_is_read_off_the_sentence(reason: str, plugins: set[str]) -> None:
-    assert rejectors(reason) == plugins
 
 
 def test_a_plugin_that_is_not_known_here_may_wait_for_anything() -> None:

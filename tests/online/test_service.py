@@ -12,8 +12,11 @@ from kcore.api.errors import InputError
 from kcore.api.status import ApiError
 from kcore.cli.scheduler import access_of
 from kcore.http.message import Peer, Request, Response
+from kcore.online.configz import shown
 from kcore.online.flags import WITHOUT_EFFECT, gather, merged
+from kcore.online.metrics import go_float
 from kcore.online.pages import Pages
+from kcore.online.port import known_by
 from kcore.online.service import Service
 from kcore.online.settings import Election, ProcessSettings, process_settings
 from kcore.scheduler.config import default_configuration
@@ -86,6 +89,9 @@ def test_the_master_takes_the_place_of_the_kubeconfigs_server(tmp_path: Path) ->
     assert (access.server, access.token) == ("https://b:2", "t")
 
 
+users: dict[bytes, Object] = {b"prometheus": {"username": "prometheus"}}
+
+
 class Reviews:
     """A cluster that knows one token, whose owner may read /metrics."""
 
@@ -100,11 +106,16 @@ class Reviews:
         return {"status": {"allowed": allowed}}
 
 
-async def answered(path: bytes, token: bytes = b"", query: bytes = b"", wrong: str = "") -> Response:
+async def answered(
+    path: bytes, token: bytes = b"", query: bytes = b"", wrong: str = "", certificate: bytes | None = None
+) -> Response:
     checks = {"/healthz": {"ping": lambda: "", "leaderElection": lambda: wrong}}
-    pages = Pages(Reviews(), checks, lambda: b"metrics\n", ("/healthz", "/readyz", "/livez"))  # type: ignore[arg-type]
+    pages = Pages(
+        Reviews(), checks, lambda: b"metrics\n", ("/healthz", "/readyz", "/livez"),  # type: ignore[arg-type]
+        configz=lambda: {"kind": "K"}, certificates=users.get,
+    )  # fmt: skip
     headers = ((b"authorization", b"Bearer " + token),) if token else ()
-    return await pages.answer(Request(b"GET", path, query, headers, b"", Peer("x")))
+    return await pages.answer(Request(b"GET", path, query, headers, b"", Peer("x", certificate=certificate)))
 
 
 def test_health_is_for_everybody_and_metrics_for_those_whom_the_cluster_lets() -> None:
@@ -173,3 +184,88 @@ def test_unreadable_authorization_is_an_error_of_the_server() -> None:
         assert said.status == 500
 
     asyncio.run(run())
+
+
+def test_a_client_is_known_by_its_certificate_before_its_token() -> None:
+    async def run() -> None:
+        assert (await answered(b"/metrics", certificate=b"prometheus")).status == 200
+        assert (await answered(b"/metrics", certificate=b"nobody")).status == 403
+        assert (await answered(b"/metrics", b"good", certificate=b"nobody")).status == 200
+        assert (await answered(b"/configz", certificate=b"prometheus")).status == 403
+
+    asyncio.run(run())
+
+
+def test_certificates_of_the_authorities_name_users_and_others_are_refused(tmp_path: Path) -> None:
+    import ssl
+
+    from kcore.apiserver.pki import Pki
+
+    ours, theirs = Pki(tmp_path / "a"), Pki(tmp_path / "b")
+    ders = []
+    for pki in (ours, theirs):
+        authority = pki.authority("ca", "ca")
+        pki.client("monitor", authority, "prometheus", "g")
+        ders.append(ssl.PEM_cert_to_DER_cert((pki.folder / "monitor.crt").read_text()))
+    user_of = known_by((tmp_path / "a" / "ca.crt").read_text())
+    assert user_of is not None and known_by("") is None
+    found = user_of(ders[0]) or {}
+    assert found["username"] == "prometheus" and found["groups"] == ["g", "system:authenticated"]
+    assert "authentication.kubernetes.io/credential-id" in found["extra"]
+    with pytest.raises(ApiError) as raised:
+        user_of(ders[1])
+    assert raised.value.code == 401
+
+
+def test_configz_has_every_default_in_its_place() -> None:
+    document: Object = {
+        **FILE, "extenders": [{"urlPrefix": "http://x", "filterVerb": "f", "httpTimeout": "1500ms", "weight": 0}],
+        "profiles": [
+            {
+                "plugins": {"score": {"disabled": [{"name": "ImageLocality"}], "enabled": [{"name": "NodeAffinity", "weight": 5}]}},
+                "pluginConfig": [
+                    {"name": "NodeResourcesFit", "args": {"scoringStrategy": {"type": "MostAllocated", "resources": [{"name": "cpu"}]}}},
+                    {"name": "GpuShare", "args": {"not": "enabled"}},
+                ],
+            },
+            {"schedulerName": "other", "percentageOfNodesToScore": 40},
+        ],
+    }  # fmt: skip
+    found = shown(document, process_settings(document))
+    assert found["leaderElection"] == {
+        "leaderElect": True, "leaseDuration": "30s", "renewDeadline": "20s", "retryPeriod": "2s",
+        "resourceLock": "leases", "resourceName": "mine", "resourceNamespace": "kube-system",
+    }  # fmt: skip
+    assert (found["parallelism"], found["podMaxBackoffSeconds"], found["enableProfiling"]) == (16, 20, True)
+    assert found["extenders"] == [{"urlPrefix": "http://x", "filterVerb": "f", "httpTimeout": "1.5s"}]
+    first, second = found["profiles"]
+    assert first["schedulerName"] == "default-scheduler" and second["percentageOfNodesToScore"] == 40
+    assert first["plugins"]["score"] == {
+        "enabled": [{"name": "NodeAffinity", "weight": 5}], "disabled": [{"name": "ImageLocality", "weight": 0}],
+    }  # fmt: skip
+    assert first["plugins"]["bind"] == {}
+    assert [one["name"] for one in first["plugins"]["multiPoint"]["enabled"]][-1] == "NodeDeclaredFeatures"
+    args = {one["name"]: one["args"] for one in first["pluginConfig"]}
+    assert args["NodeResourcesFit"]["scoringStrategy"] == {
+        "type": "MostAllocated", "resources": [{"name": "cpu", "weight": 1}],
+    }  # fmt: skip
+    assert args["NodeResourcesFit"]["kind"] == "NodeResourcesFitArgs" and "GpuShare" not in args
+    assert list(args) == sorted(args) and len(args) == 8
+
+
+def test_numbers_are_printed_as_go_prints_them() -> None:
+    printed = [
+        go_float(one) for one in (0, 1, 0.1, 999_999, 1e6, 123456789.5, 1e-4, 1e-5, 2621.44, float("inf"))
+    ]
+    assert printed == [
+        "0",
+        "1",
+        "0.1",
+        "999999",
+        "1e+06",
+        "1.234567895e+08",
+        "0.0001",
+        "1e-05",
+        "2621.44",
+        "+Inf",
+    ]

@@ -21,7 +21,8 @@ from kcore.api.objects import (
     StatefulSet,
 )
 from kcore.scheduler.config import load_configuration
-from kcore.scheduler.engine import Decisions, Engine, Options
+from kcore.scheduler.decisions import Decisions
+from kcore.scheduler.engine import Engine, Options
 from kcore.scheduler.explain import Explanation, explain
 from kcore.scheduler.ledger import PortRow, Row
 from kcore.scheduler.pods import parse_start

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from kcore.scheduler.config import load_configuration
-from kcore.scheduler.engine import Decisions, Engine, Options
+from kcore.scheduler.decisions import Decisions
+from kcore.scheduler.engine import Engine, Options
 from tests.conformance.engine_scenario import load
 from tests.naive.scenarios import random_scenario
 

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from kcore.api.objects import Node, Pod
 from kcore.scheduler.cycle import select_node
-from kcore.scheduler.engine import Decisions, Engine, Options
+from kcore.scheduler.decisions import Decisions
+from kcore.scheduler.engine import Engine, Options
 from kcore.scheduler.profile import Profile
 from kcore.scheduler.state import State
 from tests.naive.cluster import pod_name

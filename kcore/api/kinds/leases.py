@@ -56,4 +56,5 @@ LEASE: Final = Strategy(
     allow_create_on_update=True,
     allow_unconditional_update=False,
     only_named=always,
+    moves_values=frozenset({""}),
 )

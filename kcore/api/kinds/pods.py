@@ -464,4 +464,5 @@ POD: Final = Strategy(
         }
     ),
     only_named=_only_named,
+    moves_values=frozenset({"", "status"}),
 )

@@ -207,6 +207,7 @@ class Core:
     )  # what is wrong, "" nothing
     kinds: dict[int, Kind] = field(default_factory=dict)
     plans: Any = None  # kcore.apiserver.registry.plans.Plans
+    update_plans: Any = None  # kcore.apiserver.registry.update_plans.UpdatePlans
     _second: int = 0
     _text: str = ""
 

@@ -76,10 +76,13 @@ async def patch(core: Core, op: Operation, patch_type: str, body: bytes) -> Resu
     if op.subresource == "scale":
         return await patch_scale(core, op, patch_type, body)
     if patch_type == APPLY_YAML:
-        change = applying(core, kind, op, body)
-    else:
-        change = patching(core, kind, op, patch_type, body)
-    return await write(core, change)
+        return await write(core, applying(core, kind, op, body))
+    if core.update_plans is None:
+        return await write(core, patching(core, kind, op, patch_type, body))
+    made: Result = await core.update_plans.patch(
+        core, op, patch_type, body, lambda: patching(core, kind, op, patch_type, body)
+    )
+    return made
 
 
 async def patch_scale(core: Core, op: Operation, patch_type: str, body: bytes) -> Result:

@@ -12,8 +12,8 @@ say that nothing depends on such a name. A quota is counted by a plugin that wai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from kcore.api.status import ApiError
 from kcore.apiserver.operation import CREATE, Object, Operation, Result
@@ -22,10 +22,10 @@ from kcore.apiserver.registry.core import Core, Kind
 from kcore.apiserver.registry.managers import manager_of
 from kcore.apiserver.registry.metadata import generate_name, is_too_large
 from kcore.apiserver.registry.pieces import Pieces, Undecided, Unlike, Values, pieces_of
+from kcore.apiserver.registry.shelf import Key, Shelf, Sight, StampedView
 from kcore.apiserver.registry.stored_form import dumps, loads, splice
-from kcore.apiserver.tracing import Read, Trace
+from kcore.apiserver.tracing import Trace
 from kcore.apiserver.user import UserInfo, is_label
-from kcore.apiserver.view import View
 from kcore_native.cacher.naming import without_name, without_name_protobuf
 
 ENTRIES_MAX: Final = 512  # templates that are known at one time; what was not used for longest is forgotten
@@ -37,23 +37,6 @@ ATTEMPTS_MAX: Final = 3  # to find two creates alike, before it is taken that th
 JSON: Final = "json"
 LOCAL: Final = "local"  # JSON of a caller in this process, read by other rules than a request's
 PROTOBUF: Final = "protobuf"
-
-Key = tuple[Any, ...]
-Stamp = tuple[int, int]
-UNKNOWN: Final[Stamp] = (0, 0)  # of a resource that is not in memory
-
-
-class StampedView(View, Protocol):
-    """A view that says whether anything of a resource has changed."""
-
-    def folder(self, group: str, plural: str) -> str:
-        """By which ``stamps`` names the resource."""
-        ...
-
-    def stamps(self, folders: Iterable[str]) -> list[Stamp]:
-        """For each resource another one after every change to any object of it."""
-        ...
-
 
 class Sample:
     """A create as the general path made it. ``answer`` has the resourceVersion; ``name`` "" was generated."""
@@ -81,21 +64,9 @@ class Sample:
 
 
 class Plan:
-    """How a create comes out. ``base`` is what names are generated from; ``reads`` is what admission saw."""
+    """How a create comes out. ``base`` is what names are generated from; ``sight`` is what admission saw."""
 
-    __slots__ = (
-        "_folders",
-        "_holes",
-        "_stamps",
-        "_texts",
-        "base",
-        "drawn_count",
-        "kind",
-        "reads",
-        "size",
-        "used",
-        "user",
-    )
+    __slots__ = ("_holes", "_texts", "base", "drawn_count", "kind", "sight", "size", "used", "user")
 
     def __init__(self, sample: Sample, pieces: Pieces, base: str) -> None:
         self.kind = sample.kind
@@ -104,9 +75,7 @@ class Plan:
         self._holes = [(at, piece) for at, piece in enumerate(pieces) if isinstance(piece, int)]
         self.base = base
         self.drawn_count = len(sample.trace.drawn)
-        self.reads: tuple[Read, ...] = tuple(sample.trace.reads)
-        self._folders: tuple[str, ...] = ()
-        self._stamps: list[Stamp] = []
+        self.sight = Sight(sample.trace.reads)
         self.size = sample.size
         self.used = False
 
@@ -117,18 +86,6 @@ class Plan:
         for at, which in self._holes:
             texts[at] = given[which]
         return b"".join(texts)
-
-    def sees_the_same(self, view: StampedView) -> bool:
-        """Admission would see what it saw."""
-        stamps = view.stamps(self._folders)
-        if stamps == self._stamps and (stamps or not self.reads):
-            return True
-        folders = tuple({view.folder(read.arguments[0], read.arguments[1]): None for read in self.reads})
-        stamps = view.stamps(folders)
-        if UNKNOWN in stamps or not all(read.holds(view) for read in self.reads):
-            return False
-        self._folders, self._stamps = folders, stamps
-        return True
 
 
 class Never:
@@ -151,13 +108,11 @@ class Plans:
 
     def __init__(self, view: StampedView) -> None:
         self._view = view
-        self._known: dict[Key, Entry] = {}
-        self._once: dict[int, None] = {}  # hashes of keys
-        self._bytes = 0
+        self.shelf: Shelf[Entry] = Shelf(ENTRIES_MAX, BYTES_MAX, ONCE_MAX)
         self.planned_count = 0
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self.shelf)
 
     async def create(
         self, core: Core, op: Operation, form: str, body: bytes, read: Callable[[], Object]
@@ -174,32 +129,22 @@ class Plans:
         key = (
             rest, id(kind), op.namespace, op.user.name, manager_of(options), options.field_validation, form, not name,
         )  # fmt: skip
-        entry = self._known.get(key)
+        entry = self.shelf.get(key)
         if entry is None:
-            if self._is_new(key):
+            if self.shelf.is_new(key):
                 return await creating.create(core, op, read())
         elif entry.kind is not kind or not (entry.user is op.user or entry.user == op.user):
-            self._forget(key)
+            self.shelf.forget(key)
         elif isinstance(entry, Never):
             entry.used = True
             return await creating.create(core, op, read())
         elif isinstance(entry, Plan):
-            if entry.sees_the_same(self._view):
+            if entry.sight.is_the_same(self._view):
                 entry.used = True
                 result = await self._planned(core, op, entry, name)
                 return result if result is not None else await creating.create(core, op, read())
-            self._forget(key)
+            self.shelf.forget(key)
         return await self._learned(core, op, key, name, read)
-
-    def _is_new(self, key: Key) -> bool:
-        """True at first sight of the key: most objects that are not of a template are seen once."""
-        number = hash(key)
-        if number in self._once:
-            return False
-        if len(self._once) >= ONCE_MAX:
-            del self._once[next(iter(self._once))]
-        self._once[number] = None
-        return True
 
     async def _planned(self, core: Core, op: Operation, plan: Plan, name: str) -> Result | None:
         """The object is stored; None where the general path has to see to it. ApiError 409."""
@@ -246,9 +191,9 @@ class Plans:
 
     def _compared(self, key: Key, sample: Sample) -> None:
         """The sample, and one before it where there is one, is what is known of the key."""
-        before = self._known.get(key)
+        before = self.shelf.get(key)
         if before is None:
-            self._keep(key, sample)
+            self.shelf.keep(key, sample)
         if not isinstance(before, Sample) or (before.waits and before.now == sample.now):
             return
         made: Entry
@@ -261,28 +206,9 @@ class Plans:
             sample.attempts = before.attempts + 1
             made = sample if sample.attempts < ATTEMPTS_MAX else Never(sample.kind, sample.user)
         else:
-            if not made.sees_the_same(self._view):
+            if not made.sight.is_the_same(self._view):
                 made = sample
-        self._forget(key)
-        self._keep(key, made)
-
-    def _keep(self, key: Key, entry: Entry) -> None:
-        entry.size += len(key[0])
-        self._known[key] = entry
-        self._bytes += entry.size
-        while len(self._known) > ENTRIES_MAX or self._bytes > BYTES_MAX:
-            oldest = next(iter(self._known))
-            kept = self._known.pop(oldest)
-            if kept.used:  # since it was looked at last
-                kept.used = False
-                self._known[oldest] = kept
-            else:
-                self._bytes -= kept.size
-
-    def _forget(self, key: Key) -> None:
-        entry = self._known.pop(key, None)
-        if entry is not None:
-            self._bytes -= entry.size
+        self.shelf.keep(key, made)
 
 
 def _may_be_planned(kind: Kind, op: Operation) -> bool:

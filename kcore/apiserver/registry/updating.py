@@ -66,6 +66,7 @@ class Write:
 
     ``uid``: what it must have ("" any). ``creates``: it may be made where there is none. ``view``: what of the object
     the subresource shows (None: itself), where it is written under the rules of the resource itself (scale).
+    ``learn`` is told the stored form of the object before and after, once all is judged and before it is stored.
     """
 
     kind: Kind
@@ -78,6 +79,7 @@ class Write:
     admits: bool = True  # validating admission is asked
     owns: bool = True  # managed fields are kept; False once the store has found the object too large
     view: Callable[[Object], Object] | None = None
+    learn: Callable[[bytes, bytes], None] | None = None
 
     @property
     def strategy(self) -> Strategy | UpdateStrategy:
@@ -264,8 +266,12 @@ async def _swap(
             answered = revision
         elif same(obj, live):
             stored_revision = answered = revision
+            if change.learn is not None:
+                change.learn(data, data)
         else:
-            data = kind.encode_changed(obj, _kept(change, obj, live), data)
+            before, data = data, kind.encode_changed(obj, _kept(change, obj, live), data)
+            if change.learn is not None:
+                change.learn(before, data)
             if op.options.dry_run:
                 stored_revision = answered = revision
             else:

@@ -23,12 +23,13 @@ NODE_BYTES = 64
 
 
 class Refusal(NamedTuple):
-    """A pod that fits nowhere: its place in the queue, why, what preemption says, and what it chose."""
+    """A pod that fits nowhere: its place in the queue, why, what preemption says, what it chose, and who rejected it."""
 
     place: int
     text: str
     message: str
     chosen: Candidate | None
+    rejectors: frozenset[str]
 
 
 class Means(NamedTuple):
@@ -50,7 +51,7 @@ class Refuser:
         rows = min(shapes, KEPT_BYTES_MAX // (NODE_BYTES * capacity))
         self.trials = _trials(shapes, max(rows, 1) + 1, capacity)
         self.refusals = self._make()
-        self._texts: dict[bytes, tuple[str, str]] = {}
+        self._texts: dict[bytes, tuple[str, str, frozenset[str]]] = {}
 
     def _make(self) -> Refusals:
         nodes = self._world.nodes
@@ -92,15 +93,15 @@ class Refuser:
         refusals.used[:] = 0
         return told
 
-    def _told(self, entry: list[int], words: tuple[str, str]) -> Refusal:
-        text, message = words
+    def _told(self, entry: list[int], words: tuple[str, str, frozenset[str]]) -> Refusal:
+        text, message, rejectors = words
         place, _, node, first, last, violations = entry
         if node < 0:
-            return Refusal(place, text, message, None)
+            return Refusal(place, text, message, None, rejectors)
         victims = tuple(self.refusals.victims[first:last].tolist())
-        return Refusal(place, text, "", Candidate(node, victims, violations))
+        return Refusal(place, text, "", Candidate(node, victims, violations), rejectors)
 
-    def _words(self, record: np.ndarray) -> tuple[str, str]:
+    def _words(self, record: np.ndarray) -> tuple[str, str, frozenset[str]]:
         key = record.tobytes() + bytes(self.refusals.option[refusing.PREEMPTS : refusing.PREEMPTS + 1])
         known = self._texts.get(key)
         if known is None:
@@ -111,8 +112,13 @@ class Refuser:
                 counts[reasons.NO_VICTIMS_FOUND] += int(record[1, refusing.NO_VICTIMS_TALLY])
                 counts[reasons.NOT_HELPFUL] += alive - int(record[0, refusing.CANDIDATES_TALLY])
                 message = reasons.sentence(alive, counts)
-            known = self._texts[key] = (text, message)
+            known = self._texts[key] = (text, message, self._rejectors(record[0]))
         return known
+
+    def _rejectors(self, tally: np.ndarray) -> frozenset[str]:
+        places = np.flatnonzero(tally[: refusing.NO_VICTIMS_TALLY])
+        fits = places >= refusing.FIT_BITS
+        return reasons.rejectors(np.where(fits, codes.REJECT_FIT, places), {})
 
     def _count(self, tally: np.ndarray) -> Counter[str]:
         counts: Counter[str] = Counter()

@@ -396,7 +396,7 @@ def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             if number % 5 == 0:
                 await server.create(named(template, f"often-again-{number}"))
         assert len(server.plans) == 10
-        assert len(server.plans._once) == 5
+        assert server.plans.shelf.once_count == 5
         assert server.plans.planned_count == 6
         large = "x" * 20_000
         for number in range(8):
@@ -404,7 +404,7 @@ def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
                 await server.create(
                     {**named(template, f"big-{number}{twice}"), "data": {"n": f"{number}{large}"}}
                 )
-        assert 0 < server.plans._bytes <= 100_000
+        assert 0 < server.plans.shelf.byte_count <= 100_000
 
     run(work, monkeypatch)
 

@@ -1,21 +1,39 @@
-"""The queue in stretches: pods that follow each other and are decided alike."""
+"""What was decided for a queue of pods, and the pods that follow each other in it and are decided alike."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
+from kcore.scheduler.eviction import Candidate
+from kcore.scheduler.host import Reservation
 from kcore.scheduler.profile import Profile
 from kcore.scheduler.vocab import is_contiguous, window
 
 
-class Placements(Protocol):
-    """Where results belong, by position in the whole queue."""
+@dataclass(slots=True)
+class Decisions:
+    """What was decided, by position in ``rows`` (the pods in the order in which they were tried)."""
 
-    node: np.ndarray
-    score: np.ndarray
+    rows: np.ndarray  # int32[position]
+    node: np.ndarray  # int32[position] slot, -1 not placed
+    score: np.ndarray  # int64[position]
+    reason: dict[int, str] = field(default_factory=dict)
+    rejectors: dict[int, frozenset[str]] = field(default_factory=dict)
+    """The plugins that rejected the pods that have a reason; who says that there are no nodes is called NoNodes."""
+    untried: set[int] = field(default_factory=set)
+    """Positions of pods that never entered the queue (gated, not supported, no profile)."""
+    denied: set[int] = field(default_factory=set)
+    """Positions of pods whose nomination was taken back because preemption cannot help."""
+    preemptions: dict[int, Candidate] = field(default_factory=dict)
+    """What preemption chose for pods that fitted nowhere."""
+    failed: set[int] = field(default_factory=set)
+    """Positions of pods whose cycle failed, which is no verdict on them; ``reason`` says how."""
+    reservations: dict[int, tuple[Reservation, ...]] = field(default_factory=dict)
+    """What plugins on objects have set aside for pods that were placed."""
 
 
 class Stretch(NamedTuple):
@@ -28,7 +46,7 @@ class Stretch(NamedTuple):
     score: np.ndarray  # int64[place]
 
     @classmethod
-    def of(cls, rows: np.ndarray, draws: np.ndarray, positions: np.ndarray, result: Placements) -> Stretch:
+    def of(cls, rows: np.ndarray, draws: np.ndarray, positions: np.ndarray, result: Decisions) -> Stretch:
         """The pods at ascending positions; where these follow each other, results are written where they belong."""
         if is_contiguous(positions):
             placed, score = window(result.node, positions), window(result.score, positions)
@@ -37,7 +55,7 @@ class Stretch(NamedTuple):
             score = np.zeros(len(positions), dtype=np.int64)
         return cls(window(rows, positions), window(draws, positions), positions, placed, score)
 
-    def hand_over(self, result: Placements) -> None:
+    def hand_over(self, result: Decisions) -> None:
         """Put what was placed into the decisions; the others keep what they have there."""
         if not is_contiguous(self.positions):
             ours = self.placed >= 0
