@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from kcore.cluster import Cluster
-from kcore.scheduler.engine import Decisions, Engine
+from kcore.scheduler.decisions import Decisions
+from kcore.scheduler.engine import Engine
 from kcore.scheduler.eviction import best_of
 from kcore.scheduler.explain import explain
 from kcore.scheduler.host import CycleError
