@@ -22,7 +22,7 @@ from kcore.hollow.nodes import EVERY, Nodes
 from kcore.hollow.stage import POD
 from tests.controllers.living import workload
 from tests.controllers.paper import Paper
-from tests.online.cluster import Cluster
+from tests.online.cluster import Cluster, refused
 from tests.online.test_hints import node, pod
 
 Object = dict[str, Any]
@@ -143,6 +143,22 @@ def test_what_a_watch_tells_late_of_a_bound_pod_does_not_take_it_off_its_node() 
         await cluster.settle()
         assert cluster.writes.bound == {"default/one": "a"}
         assert (cluster.waits("default/one"), cluster.waits("default/two")) == ("", "unschedulable")
+
+    asyncio.run(run())
+
+
+def test_a_pod_whose_binding_failed_keeps_the_node_that_it_was_promised() -> None:
+    async def run() -> None:
+        cluster = Cluster()
+        cluster.put("nodes", node("a", cpu="1"))
+        cluster.put("pods", {**pod("promised", priority=10), "status": {"nominatedNodeName": "a"}})
+        cluster.writes.answer = refused("bind", 500)
+        await cluster.settle()
+        assert cluster.waits("default/promised") == "backoff"
+        cluster.writes.answer = lambda verb, key: None
+        cluster.put("pods", pod("other", priority=10))
+        await cluster.settle()
+        assert "default/other" not in cluster.writes.bound
 
     asyncio.run(run())
 
