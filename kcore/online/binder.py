@@ -22,7 +22,7 @@ from kcore.online.mirror import Mirror
 from kcore.online.permits import WaitingPods
 from kcore.online.queue import SchedulingQueue, Waiting
 from kcore.online.statuses import Statuses
-from kcore.online.writing import bound_note
+from kcore.online.writing import bound_note, nominated_of
 
 TOGETHER: Final = 100  # bindings that one task sees through
 
@@ -204,6 +204,8 @@ class Binder:
         if host.queue.get(known.key) is known and isinstance(error, ApiError) and error.code == 404:
             host.queue.delete(known.key)
         is_ours = self._returned(known, error)
+        if is_ours and nominated_of(known.obj):
+            host.mirror.pending(known.key, known.obj)  # what it was promised is still its own
         # Others may take the place; a pod that was rejected waits for something else than its own leaving.
         host.woken(Event.POD_GONE, besides=known.key)
         if not is_ours:

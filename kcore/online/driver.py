@@ -401,6 +401,8 @@ class Scheduler:
         self.mirror.forget(known.key, known.obj)
         self.metrics.attempted(ERROR, self.name_of(known.obj), self.clock.monotonic_s() - began_s)
         self.queue.failed(known, self._now_ms())
+        if nominated_of(known.obj):
+            self.mirror.pending(known.key, known.obj)
         self.spawn(self.statuses.failed(known.obj, message))
 
     def _decide_all(self, batch: Sequence[Waiting], now_ms: int) -> None:

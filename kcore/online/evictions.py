@@ -23,6 +23,8 @@ from kcore.online.statuses import Statuses
 from kcore.online.writing import nominated_of, preempted_patch
 
 PREEMPTOR: Final = "DefaultPreemption"
+PAUSES_S: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)  # before each try to delete a victim
+UNSURE: Final = frozenset({429, 500, 503, 504})  # codes of a server that may have done it, or may do it soon
 
 Object = dict[str, Any]
 
@@ -96,17 +98,37 @@ class Evictions:
         await host.statuses.patch(
             victim, preempted_patch(victim, host.name_of(known.obj), host.clock.time_s())
         )
-        try:
-            await host.client.delete(
-                "pods", metadata["name"], metadata["namespace"], preconditions={"uid": metadata["uid"]}
-            )
-        except (ApiError, OSError) as error:
+        error = await self._deleted(metadata)
+        if error is not None:
             if isinstance(error, ApiError) and error.code == 404:
                 return True
             log.error("preempting %s: %s", key, error)
             return False
         self._note(victim, known, node, "")
         return True
+
+    async def _deleted(self, metadata: Object) -> Exception | None:
+        """Why the pod is not deleted; None where it is.
+
+        Where nobody knows, it is asked again: it may be gone, and another victim would be one too many.
+        """
+        unknown: ApiError | OSError | None = None
+        for pause_s in PAUSES_S:
+            if pause_s:
+                await self._host.clock.sleep(pause_s)
+            try:
+                await self._host.client.delete(
+                    "pods", metadata["name"], metadata["namespace"], preconditions={"uid": metadata["uid"]}
+                )
+            except OSError as error:
+                unknown = error
+            except ApiError as error:
+                if error.code not in UNSURE:
+                    return error
+                unknown = error
+            else:
+                return None
+        return unknown
 
     def _note(self, victim: Object, known: Waiting, node: str, where: str) -> None:
         note = f"Preempted by pod {known.obj['metadata']['uid']} on node {node}{where}"

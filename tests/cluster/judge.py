@@ -138,7 +138,9 @@ class Judge:
             self.made[namespace][self._purpose(now)] += 1
         if now["status"].get("phase") == "Succeeded" and (job := owner_uid(now)):
             self.finished[job][_index(now)].add(uid)
-        if any(each.get("reason") == PREEMPTED for each in now["status"].get("conditions") or ()):
+        if "deletionTimestamp" in now["metadata"] and any(
+            each.get("reason") == PREEMPTED for each in now["status"].get("conditions") or ()
+        ):
             self.victims[namespace].setdefault(uid, now)
 
     def _purpose(self, pod: Object) -> Any:

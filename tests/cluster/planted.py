@@ -24,7 +24,7 @@ def blind() -> contextlib.AbstractContextManager[Any]:
 
 def forgetful() -> contextlib.AbstractContextManager[Any]:
     """The scheduler believes a late watch that a pod, which it has bound, has no node."""
-    return mock.patch.object(Mirror, "is_assumed", lambda mirror, key: False)
+    return mock.patch.object(Mirror, "is_assumed", return_value=False)
 
 
 ALL: Final[dict[str, Plant]] = {"blind": blind, "forgetful": forgetful}

@@ -22,7 +22,7 @@ from kcore.hollow.nodes import EVERY, Nodes
 from kcore.hollow.stage import POD
 from tests.controllers.living import workload
 from tests.controllers.paper import Paper
-from tests.online.cluster import Cluster
+from tests.online.cluster import Cluster, refused
 from tests.online.test_hints import node, pod
 
 Object = dict[str, Any]
@@ -64,7 +64,7 @@ class Server:
         return await asyncio.gather(*works, return_exceptions=True)
 
 
-def _scaled_down(image: str) -> tuple[Paper, Object]:
+def _scaled_down(image: str) -> Paper:
     """A deployment of six, of fourteen a moment ago, and the old replica set, whose status still says fourteen."""
     it = Paper(Deployment())
     strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 2, "maxUnavailable": 1}}
@@ -78,11 +78,11 @@ def _scaled_down(image: str) -> tuple[Paper, Object]:
     template = workload("Deployment", "web", 6, image)["spec"]["template"]
     metadata = {**web["metadata"], "generation": 2}
     it.put({**web, "metadata": metadata, "spec": {**web["spec"], "replicas": 6, "template": template}})
-    return it, old
+    return it
 
 
 def test_an_old_replica_set_is_not_scaled_by_a_status_from_before_it_was_scaled() -> None:
-    it, old = _scaled_down("web:2")
+    it = _scaled_down("web:2")
     for _ in range(6):
         it.round("web")
     sizes = sorted(each["spec"]["replicas"] for each in it.list("replicasets.apps"))
@@ -90,7 +90,7 @@ def test_an_old_replica_set_is_not_scaled_by_a_status_from_before_it_was_scaled(
 
 
 def test_available_pods_of_a_replica_set_that_shrinks_count_no_more_than_stay() -> None:
-    it, old = _scaled_down("web:2")
+    it = _scaled_down("web:2")
     for _ in range(6):
         it.round("web")
     shrunk, new = sorted(it.list("replicasets.apps"), key=lambda each: -each["spec"]["replicas"])
@@ -143,6 +143,22 @@ def test_what_a_watch_tells_late_of_a_bound_pod_does_not_take_it_off_its_node() 
         await cluster.settle()
         assert cluster.writes.bound == {"default/one": "a"}
         assert (cluster.waits("default/one"), cluster.waits("default/two")) == ("", "unschedulable")
+
+    asyncio.run(run())
+
+
+def test_a_pod_whose_binding_failed_keeps_the_node_that_it_was_promised() -> None:
+    async def run() -> None:
+        cluster = Cluster()
+        cluster.put("nodes", node("a", cpu="1"))
+        cluster.put("pods", {**pod("promised", priority=10), "status": {"nominatedNodeName": "a"}})
+        cluster.writes.answer = refused("bind", 500)
+        await cluster.settle()
+        assert cluster.waits("default/promised") == "backoff"
+        cluster.writes.answer = lambda verb, key: None
+        cluster.put("pods", pod("other", priority=10))
+        await cluster.settle()
+        assert "default/other" not in cluster.writes.bound
 
     asyncio.run(run())
 

@@ -213,10 +213,12 @@ class World:
 
 def difference(expected: dict[str, Any], found: dict[str, Any]) -> str:
     """What is other than expected."""
-    lines = []
-    for space in found:
-        was, now = expected.get(space, {}), found[space]
-        for name in sorted({*was, *now}):
-            if was.get(name) != now.get(name):
-                lines.append(f"{space} {name}: {now.get(name)}, expected {was.get(name)}")
+    lines: list[str] = []
+    for space, now in found.items():
+        was = expected.get(space, {})
+        lines += [
+            f"{space} {name}: {now.get(name)}, expected {was.get(name)}"
+            for name in sorted({*was, *now})
+            if was.get(name) != now.get(name)
+        ]
     return "\n  ".join(lines) or "it does not rest"
