@@ -40,7 +40,11 @@ from kcore.controllers.service_account_tokens import LegacyTokenCleaner
 from kcore.controllers.stateful_set import StatefulSet
 from kcore.controllers.taint_eviction import TaintEviction
 from kcore.controllers.ttl_after_finished import TTLAfterFinished
-from kcore.controllers.volume_protection import ClaimProtection, VolumeProtection
+from kcore.controllers.volume_protection import (
+    AttributesClassProtection,
+    ClaimProtection,
+    VolumeProtection,
+)
 
 EVERY: Final = "*"
 
@@ -132,6 +136,7 @@ def _pod_gc(settings: Settings) -> Controller:
 
 
 ENTRIES: Final = (
+    Entry(AttributesClassProtection, lambda settings: AttributesClassProtection()),
     Entry(CertificateApproving, lambda settings: CertificateApproving()),
     Entry(CertificateCleaner, lambda settings: CertificateCleaner()),
     Entry(CertificateSigning, _signing),

@@ -18,7 +18,8 @@ from kcore.controllers.owners import owned_or_orphaned
 from kcore.controllers.times import ms_of
 
 RESOURCE: Final = "controllerrevisions.apps"
-HASH_LABEL: Final = "controller-revision-hash"
+HASH_LABEL: Final = "controller-revision-hash"  # of pods, and of a DaemonSet's revisions
+DATA_HASH_LABEL: Final = "controller.kubernetes.io/hash"  # of other revisions
 PREFIX_CHARACTERS_MAX: Final = 223
 ESCAPES: Final = (
     (b"&", b"\\u0026"), (b"<", b"\\u003c"), (b">", b"\\u003e"), ("\u2028".encode(), b"\\u2028"),
@@ -70,12 +71,13 @@ def template_of(revision: Object) -> Object:
 def made(
     owner: Object, reference: Object, count: int, collisions: int, labels: Mapping[str, str], hashed: str = ""
 ) -> Object:
-    """The revision of the owner's template as it is, with that number."""
+    """The revision of the owner's template as it is, with that number; ``hashed``: by the owner's own hash."""
+    label = HASH_LABEL if hashed else DATA_HASH_LABEL
     data = data_of(owner["spec"]["template"])
     hashed = hashed or data_hash(data, collisions)
     metadata: dict[str, Any] = {
         "name": name_of(owner, hashed), "namespace": owner["metadata"]["namespace"],
-        "labels": {**labels, HASH_LABEL: hashed}, "ownerReferences": [reference],
+        "labels": {**labels, label: hashed}, "ownerReferences": [reference],
     }  # fmt: skip
     if owner["metadata"].get("annotations"):
         metadata["annotations"] = dict(owner["metadata"]["annotations"])

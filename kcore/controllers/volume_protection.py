@@ -1,6 +1,6 @@
-"""Claims that pods use, and volumes that are bound, are not deleted before they are free.
+"""Claims that pods use, volumes that are bound and classes that either names are not deleted before they are free.
 
-Source: pkg/controller/volume/pvcprotection, pvprotection of Kubernetes 1.36.
+Source: pkg/controller/volume/pvcprotection, pvprotection, vacprotection of Kubernetes 1.36.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from kcore.controllers.pod_claims import by_claim, claim_name, is_terminated, st
 CLAIMS: Final = "persistentvolumeclaims"
 VOLUMES: Final = "persistentvolumes"
 CLAIM_FINALIZER: Final = "kubernetes.io/pvc-protection"
+CLASSES: Final = "volumeattributesclasses"
 VOLUME_FINALIZER: Final = "kubernetes.io/pv-protection"
+CLASS_FINALIZER: Final = "kubernetes.io/vac-protection"
 
 
 def _wants(obj: Object, finalizer: str) -> bool:
@@ -134,4 +136,54 @@ class VolumeProtection(Controller):
             yield from must(Update(VOLUMES, _with(volume, VOLUME_FINALIZER)))
         elif (volume.get("status") or {}).get("phase") != "Bound":
             yield from must(Update(VOLUMES, _without(volume, VOLUME_FINALIZER)))
+        return None
+
+
+def _named_classes(obj: Object) -> set[str]:
+    """Names of the classes that a volume is of, or that a claim asks for, has, or is on its way to."""
+    status = obj.get("status") or {}
+    names = {
+        obj["spec"].get("volumeAttributesClassName"),
+        status.get("currentVolumeAttributesClassName"),
+        (status.get("modifyVolumeStatus") or {}).get("targetVolumeAttributesClassName"),
+    }
+    return {name for name in names if name}
+
+
+class AttributesClassProtection(Controller):
+    """``volumeattributesclass-protection-controller``."""
+
+    name: ClassVar = "volumeattributesclass-protection-controller"
+    component: ClassVar = "volumeattributesclass-protection-controller"
+    workers: ClassVar[int] = 1
+
+    @property
+    def watches(self) -> Sequence[Watched]:
+        """Classes, and the claims and volumes that name them."""
+        index = {"attributes class": _named_classes}
+        return (
+            Watched(CLASSES, self._keys),
+            Watched(CLAIMS, self._freed, index),
+            Watched(VOLUMES, self._freed, index),
+        )
+
+    def _keys(self, old: Object | None, new: Object | None, view: View) -> Iterable[Key]:
+        if new is not None and _wants(new, CLASS_FINALIZER):
+            yield Key("", new["metadata"]["name"])
+
+    def _freed(self, old: Object | None, new: Object | None, view: View) -> Iterable[Key]:
+        """Classes that are not named any more."""
+        before = set() if old is None else _named_classes(old)
+        for name in before - (set() if new is None else _named_classes(new)):
+            yield Key("", name)
+
+    def reconcile(self, key: Key, view: View, now_ms: int) -> Steps:
+        """The finalizer is there, or gone once nothing names the class that is being deleted."""
+        found = view.get(CLASSES, "", key.name)
+        if found is None or not _wants(found, CLASS_FINALIZER):
+            return None
+        if "deletionTimestamp" not in found["metadata"]:
+            yield from must(Update(CLASSES, _with(found, CLASS_FINALIZER)))
+        elif not any([*view.by(kind, "attributes class", key.name)] for kind in (CLAIMS, VOLUMES)):
+            yield from must(Update(CLASSES, _without(found, CLASS_FINALIZER)))
         return None
