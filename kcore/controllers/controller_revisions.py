@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import orjson
 
+from kcore.api import go_json
 from kcore.api.safe_names import fnv1, letters
 from kcore.api.selectors import Selector
 from kcore.api.status import ApiError
@@ -21,10 +22,6 @@ RESOURCE: Final = "controllerrevisions.apps"
 HASH_LABEL: Final = "controller-revision-hash"  # of pods, and of a DaemonSet's revisions
 DATA_HASH_LABEL: Final = "controller.kubernetes.io/hash"  # of other revisions
 PREFIX_CHARACTERS_MAX: Final = 223
-ESCAPES: Final = (
-    (b"&", b"\\u0026"), (b"<", b"\\u003c"), (b">", b"\\u003e"), ("\u2028".encode(), b"\\u2028"),
-    ("\u2029".encode(), b"\\u2029"),
-)  # fmt: skip
 
 
 def listed(view: View, owner: Object, selector: Selector) -> list[Object]:
@@ -58,8 +55,14 @@ def next_number(ordered: Sequence[Object]) -> int:
 
 
 def data_of(template: Object) -> Object:
-    """What a revision keeps: the patch that brings the template back."""
-    return {"spec": {"template": {**template, "$patch": "replace"}}}
+    """What a revision keeps: the patch that brings the template back.
+
+    By name, as Go's maps are written: kube-apiserver refuses every patch of a revision whose data it would write in
+    another order.
+    """
+    data = {"spec": {"template": {**template, "$patch": "replace"}}}
+    made: Object = orjson.loads(orjson.dumps(data, option=orjson.OPT_SORT_KEYS))
+    return made
 
 
 def template_of(revision: Object) -> Object:
@@ -93,9 +96,7 @@ def name_of(owner: Object, hashed: str) -> str:
 
 def data_hash(data: Object, collisions: int) -> str:
     """FNV-1 of the data as Go writes it, and of the count of collisions, in letters that make no words."""
-    text = orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
-    for plain, escaped in ESCAPES:
-        text = text.replace(plain, escaped)
+    text = go_json.dumps(data, is_sorted=True)
     return letters(fnv1(text + str(collisions).encode()))
 
 
