@@ -289,6 +289,8 @@ def test_an_applier_that_keeps_replicas_in_the_scale_keeps_its_entry() -> None:
 
 
 def test_what_has_no_type_of_its_own_is_owned_as_a_whole() -> None:
-    world = World(schema.load().node("io.k8s.api.apps.v1.ControllerRevision"), "ControllerRevision", "apps/v1")
+    world = World(
+        schema.load().node("io.k8s.api.apps.v1.ControllerRevision"), "ControllerRevision", "apps/v1"
+    )
     world.update("ctl", {"data": {"spec": {"template": {"$patch": "replace"}}}, "revision": 1})
     assert world.owners() == {"ctl/Update": {"f:data": {}, "f:revision": {}}}
