@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -93,6 +94,17 @@ class Separate:
             self._registered = nodes
         return began
 
+    async def registered(self) -> None:
+        """The nodes on the way are there."""
+        if self._registering is not None:
+            await self._registering
+
+    def kubectl_environment(self) -> dict[str, str]:
+        """An environment in which kubectl is an admin's."""
+        return {
+            **os.environ, "KUBECONFIG": self.kubeconfig, "KUBECACHEDIR": str(self._folder / "discovery"),
+        }  # fmt: skip
+
     def cpu_seconds(self) -> float:
         """Processor time of all processes that run."""
         return sum(cpu_seconds(each.pid) for each in self._running.values())
@@ -157,7 +169,9 @@ class Separate:
             )  # fmt: skip
         await self._answers()
         for name, user in USERS.items():
-            self._write_kubeconfig(name, *user)
+            # kcore's controllers all write as the one user that they are given
+            groups = ("system:masters",) if name == CONTROLLERS and name in self.ours else ()
+            self._write_kubeconfig(name, *user, *groups)
 
     async def _etcd(self) -> str:
         """The address of an etcd that is healthy."""
@@ -209,7 +223,7 @@ class Separate:
             command += [
                 f"--server-address={HOST}:{self._ports[NODES]}",
                 "--cidr=10.128.0.0/9",
-                "--manage-all-nodes=true",
+                "--manage-all-nodes",
             ]
             return command + [f"--config={path}" for path in STAGES] if name not in self.ours else command
         command += [

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
+from kcore.api import go_json
 from kcore.api.rows import Row
 from kcore.api.status import ApiError
 from kcore.client import discovery
@@ -230,7 +231,7 @@ class RemoteCalls:
     ) -> Object:
         """POST."""
         path = path_of(row, namespace, name if subresource else "", subresource)
-        return await self._write("POST", path, query, orjson.dumps(obj), warnings)
+        return await self._write("POST", path, query, go_json.dumps(obj), warnings)
 
     async def update(
         self,
@@ -244,7 +245,7 @@ class RemoteCalls:
     ) -> Object:
         """PUT."""
         path = path_of(row, namespace, name, subresource)
-        return await self._write("PUT", path, query, orjson.dumps(obj), warnings)
+        return await self._write("PUT", path, query, go_json.dumps(obj), warnings)
 
     async def patch(
         self,

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import orjson
 
+from kcore.api import go_json
 from kcore.api.safe_names import fnv1, letters
 from kcore.api.selectors import Selector
 from kcore.api.status import ApiError
@@ -18,12 +19,9 @@ from kcore.controllers.owners import owned_or_orphaned
 from kcore.controllers.times import ms_of
 
 RESOURCE: Final = "controllerrevisions.apps"
-HASH_LABEL: Final = "controller-revision-hash"
+HASH_LABEL: Final = "controller-revision-hash"  # of pods, and of a DaemonSet's revisions
+DATA_HASH_LABEL: Final = "controller.kubernetes.io/hash"  # of other revisions
 PREFIX_CHARACTERS_MAX: Final = 223
-ESCAPES: Final = (
-    (b"&", b"\\u0026"), (b"<", b"\\u003c"), (b">", b"\\u003e"), ("\u2028".encode(), b"\\u2028"),
-    ("\u2029".encode(), b"\\u2029"),
-)  # fmt: skip
 
 
 def listed(view: View, owner: Object, selector: Selector) -> list[Object]:
@@ -57,8 +55,14 @@ def next_number(ordered: Sequence[Object]) -> int:
 
 
 def data_of(template: Object) -> Object:
-    """What a revision keeps: the patch that brings the template back."""
-    return {"spec": {"template": {**template, "$patch": "replace"}}}
+    """What a revision keeps: the patch that brings the template back.
+
+    By name, as Go's maps are written: kube-apiserver refuses every patch of a revision whose data it would write in
+    another order.
+    """
+    data = {"spec": {"template": {**template, "$patch": "replace"}}}
+    made: Object = orjson.loads(orjson.dumps(data, option=orjson.OPT_SORT_KEYS))
+    return made
 
 
 def template_of(revision: Object) -> Object:
@@ -70,12 +74,13 @@ def template_of(revision: Object) -> Object:
 def made(
     owner: Object, reference: Object, count: int, collisions: int, labels: Mapping[str, str], hashed: str = ""
 ) -> Object:
-    """The revision of the owner's template as it is, with that number."""
+    """The revision of the owner's template as it is, with that number; ``hashed``: by the owner's own hash."""
+    label = HASH_LABEL if hashed else DATA_HASH_LABEL
     data = data_of(owner["spec"]["template"])
     hashed = hashed or data_hash(data, collisions)
     metadata: dict[str, Any] = {
         "name": name_of(owner, hashed), "namespace": owner["metadata"]["namespace"],
-        "labels": {**labels, HASH_LABEL: hashed}, "ownerReferences": [reference],
+        "labels": {**labels, label: hashed}, "ownerReferences": [reference],
     }  # fmt: skip
     if owner["metadata"].get("annotations"):
         metadata["annotations"] = dict(owner["metadata"]["annotations"])
@@ -91,9 +96,7 @@ def name_of(owner: Object, hashed: str) -> str:
 
 def data_hash(data: Object, collisions: int) -> str:
     """FNV-1 of the data as Go writes it, and of the count of collisions, in letters that make no words."""
-    text = orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
-    for plain, escaped in ESCAPES:
-        text = text.replace(plain, escaped)
+    text = go_json.dumps(data, is_sorted=True)
     return letters(fnv1(text + str(collisions).encode()))
 
 

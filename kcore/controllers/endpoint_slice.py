@@ -343,4 +343,4 @@ def _stamped(piece: Object, trigger: str | None) -> Object:
     metadata = {**piece["metadata"], "annotations": annotations}
     if not annotations:
         del metadata["annotations"]
-    return {**piece, "metadata": metadata}
+    return packing.sent({**piece, "metadata": metadata})

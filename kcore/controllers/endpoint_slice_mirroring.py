@@ -249,11 +249,11 @@ def _written(endpoints: Object, changes: packing.Changes) -> Generator[Sequence[
         named = {**piece["metadata"], "name": spare["metadata"]["name"]}
         changes.update.append({**piece, "metadata": named})
     steps: tuple[tuple[str, Sequence[Object], list[Action]], ...] = (
-        ("update", changes.update, [Update(RESOURCE, piece) for piece in changes.update]),
+        ("update", changes.update, [Update(RESOURCE, packing.sent(piece)) for piece in changes.update]),
         ("delete", changes.delete, [_delete(piece) for piece in changes.delete]),
     )
     if create and "deletionTimestamp" not in metadata:
-        for outcome in (yield [Create(RESOURCE, piece) for piece in create]):
+        for outcome in (yield [Create(RESOURCE, packing.sent(piece)) for piece in create]):
             if isinstance(outcome, ApiError):
                 if is_terminating(outcome):
                     return

@@ -191,3 +191,8 @@ def _hint(endpoint: Object, distribution: str | None) -> Object:
         return endpoint
     rest = {name: value for name, value in endpoint.items() if name != "hints"}
     return {**rest, "hints": hints} if hints else rest
+
+
+def sent(piece: Object) -> Object:
+    """The slice as Go's clients send it: an empty list is none, which all who read it see as null."""
+    return {**piece, "endpoints": piece.get("endpoints") or None, "ports": piece.get("ports") or None}

@@ -6,7 +6,7 @@ Source: pkg/controller/statefulset/stateful_set_utils.go of Kubernetes 1.36.
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 
 from kcore.controllers import pods as podlib
 from kcore.controllers.contract import Object
@@ -146,11 +146,8 @@ def made(stateful_set: Object, template: Object, revision_name: str, number: int
     """The pod of that ordinal, by that revision's template; it has no status: it is not created yet."""
     reference = controller_reference("apps/v1", "StatefulSet", stateful_set)
     pod = podlib.from_template(template, stateful_set, reference)
-    metadata: dict[str, Any] = {
-        name: value for name, value in pod["metadata"].items() if name != "generateName"
-    }
     name = f"{stateful_set['metadata']['name']}-{number}"
-    pod = with_identity(stateful_set, {**pod, "metadata": {**metadata, "name": name}})
+    pod = with_identity(stateful_set, {**pod, "metadata": {**pod["metadata"], "name": name}})
     pod["metadata"]["labels"][HASH_LABEL] = revision_name
     spec = {**pod["spec"], "hostname": name}
     if stateful_set["spec"].get("serviceName"):

@@ -97,10 +97,10 @@ cpdef Shape shape_of(object node):
         return <Shape>(<tuple>found)[1]
     if len(compiled) >= SHAPES_MAX:
         compiled.clear()
-    if node.kind == "any":
-        shape = DEDUCED
-    elif node.definition == RAW_EXTENSION:
+    if node.definition == RAW_EXTENSION:
         shape = ATOMIC
+    elif node.kind == "any":
+        shape = DEDUCED
     else:
         shape = Shape()
     compiled[id(node)] = (node, shape)  # holds the node, so that its id stays its own

@@ -286,3 +286,11 @@ def test_an_applier_that_keeps_replicas_in_the_scale_keeps_its_entry() -> None:
     world = apps().apply("one", {"metadata": {"name": "web"}, "spec": {"replicas": 1, "paused": True}})
     entries = world.entries()
     assert scale.to_parent(entries, scale.to_subresource(entries, REPLICAS), "apps/v1", REPLICAS) == entries
+
+
+def test_what_has_no_type_of_its_own_is_owned_as_a_whole() -> None:
+    world = World(
+        schema.load().node("io.k8s.api.apps.v1.ControllerRevision"), "ControllerRevision", "apps/v1"
+    )
+    world.update("ctl", {"data": {"spec": {"template": {"$patch": "replace"}}}, "revision": 1})
+    assert world.owners() == {"ctl/Update": {"f:data": {}, "f:revision": {}}}

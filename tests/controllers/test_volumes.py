@@ -10,7 +10,11 @@ from kcore.controllers.ephemeral_volume import EphemeralVolume
 from kcore.controllers.persistent_volume_binder import PersistentVolumeBinder
 from kcore.controllers.persistent_volume_reclaim import _driver, reclaimed
 from kcore.controllers.pod_claims import is_terminated
-from kcore.controllers.volume_protection import ClaimProtection, VolumeProtection
+from kcore.controllers.volume_protection import (
+    AttributesClassProtection,
+    ClaimProtection,
+    VolumeProtection,
+)
 from tests.controllers.living import Living, living
 
 Object = dict[str, Any]
@@ -141,6 +145,30 @@ def test_claims_are_bound_lost_and_their_volumes_reclaimed() -> None:
                 await it.client.delete("persistentvolumeclaims", name, "default")
             await it.until_there("persistentvolumes", "kept", in_phase("Released"), "")
             await it.until(lambda: it.informers.informer("persistentvolumes").get("gone") is None)
+
+    asyncio.run(run())
+
+
+def test_a_class_goes_when_no_claim_names_it_any_more() -> None:
+    async def run() -> None:
+        async with living(AttributesClassProtection()) as it:
+            fast: Object = {
+                "apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttributesClass", "metadata": {"name": "fast"},
+                "driverName": "d.example", "parameters": {"iops": "1"},
+            }  # fmt: skip
+            await it.client.create(fast)
+            await it.client.create(claim("mine", volumeAttributesClassName="fast", storageClassName="x"))
+            await it.until_there("persistentvolumeclaims", "mine", lambda obj: True)
+            classes = it.informers.informer("volumeattributesclasses")
+            await it.until(lambda: (classes.get("fast") or {"metadata": {}})["metadata"].get("finalizers"))
+            await it.client.delete("volumeattributesclasses", "fast", "")
+            await it.until(lambda: "deletionTimestamp" in (classes.get("fast") or fast)["metadata"])
+            await it.client.patch(
+                "persistentvolumeclaims", "mine", {"metadata": {"finalizers": None}}, "default"
+            )
+            assert classes.get("fast") is not None
+            await it.client.delete("persistentvolumeclaims", "mine", "default")
+            await it.until(lambda: classes.get("fast") is None)
 
     asyncio.run(run())
 
