@@ -18,7 +18,7 @@ from kcore.scheduler.decisions import Decisions
 from kcore.scheduler.engine import Engine, Options
 from kcore.scheduler.eviction import Candidate, Preemption, Search, best_of, preempt
 from kcore.scheduler.host import CycleError
-from kcore.scheduler.post_filter import post_filter_message
+from kcore.scheduler.post_filter import ends_post_filter, post_filter_message
 from kcore.scheduler.profile import Profile
 
 REJECTED: Final = 252  # verdicts of extenders, beside those of codes
@@ -178,13 +178,18 @@ class Extended:
             {**engine.rejections(profile), **WORDS}, engine.run,
         )  # fmt: skip
         offset = 0.0 if options.random is None else float(options.random.random())
-        found = preempt(search, row, profile.preemption, offset, None)
+        cycle, extension = engine.cycle, engine.extension(profile)
+        if ends_post_filter(profile, cycle):
+            result.reason[0] = f"{text} {post_filter_message(profile, None, cycle)}"
+            return
+        evaluate = extension.dry_run if extension.filters or cycle is not None else None
+        found = preempt(search, row, profile.preemption, offset, evaluate)
         if found.candidates:
             candidates = await self._spared(found.candidates)
             chosen = best_of(state, candidates) if candidates else None
             message = "" if candidates else reasons.sentence(state.nodes.alive_count, {})
             found = Preemption(None, message, candidates, chosen)
-        message = post_filter_message(profile, found, engine.cycle)
+        message = post_filter_message(profile, found, cycle)
         result.reason[0] = f"{text} {message}" if message else text
         if found.chosen is not None:
             result.preemptions[0] = found.chosen
@@ -208,6 +213,8 @@ class Extended:
         verdict[verdict >= REJECTED] = codes.DEAD
         profile = self._engine.profile_of(self._row)
         assert profile is not None
+        if self._engine.cycle is not None and self._engine.cycle.turned is not None:
+            return self._engine.fit_error(profile)
         words = self._engine.rejections(profile)
         counts = reasons.count_reasons(verdict, scratch.detail[:slots], state.nodes.resources.values, words)
         for said, _ in self._failed.values():

@@ -21,7 +21,7 @@ from kcore.scheduler.decisions import Decisions
 from kcore.scheduler.demand import NAME_CONFLICT
 from kcore.scheduler.eviction import NEVER, Preemption, Search, preempt
 from kcore.scheduler.host import CycleError
-from kcore.scheduler.host_cycle import HostCycle
+from kcore.scheduler.host_cycle import HostCycle, unreserve
 from kcore.scheduler.hosts import host_plugins
 from kcore.scheduler.incremental.batch import KEEP_MIN, POLICY_KEEP_MIN, Batch
 from kcore.scheduler.incremental.refuser import Means
@@ -149,21 +149,33 @@ class Engine:
         self._batch = self._make_batch(rows, runnable[~hosted] if hosted.any() else runnable, options)
         self.kind = "full" if self._batch is None else "incremental"
         chunk_max = options.report_every or (CHUNK_MAX if self._batch is None else BATCH_CHUNK_MAX)
-        for profile, positions in stretches(runnable, profiles, hosted):
-            stretch = Stretch.of(rows, draws, positions, result)
-            start = 0
-            while start < len(positions):
-                stop = min(start + chunk_max, len(positions))
-                start, rejected = self._stretch(profile, stretch, start, stop, options, result)
-                if rejected:
-                    position = int(positions[start])
-                    self.reject(profile, int(rows[position]), position, draws[position], options, result)
-                    start += 1
-                if options.progress is not None:
-                    options.progress(int(positions[start - 1]) + 1, count)
-            stretch.hand_over(result)
-        self._batch, self.cycle = None, None
+        try:
+            for profile, positions in stretches(runnable, profiles, hosted):
+                stretch = Stretch.of(rows, draws, positions, result)
+                self._run_through(profile, stretch, chunk_max, options, result)
+                stretch.hand_over(result)
+        except Exception:
+            for made in result.reservations.values():
+                unreserve(made)
+            raise
+        finally:
+            self._batch, self.cycle = None, None
         return result
+
+    def _run_through(
+        self, profile: Profile, stretch: Stretch, chunk_max: int, options: Options, result: Decisions
+    ) -> None:
+        """Decide for all pods of a stretch, those that fit nowhere included."""
+        positions, start = stretch.positions, 0
+        while start < len(positions):
+            stop = min(start + chunk_max, len(positions))
+            start, rejected = self._stretch(profile, stretch, start, stop, options, result)
+            if rejected:
+                row, draw = int(stretch.queue[start]), float(stretch.draws[start])
+                self.reject(profile, row, int(positions[start]), draw, options, result)
+                start += 1
+            if options.progress is not None:
+                options.progress(int(positions[start - 1]) + 1, len(result.rows))
 
     def _hosted(self, rows: np.ndarray, runnable: np.ndarray) -> np.ndarray:
         """``bool[place]``: which of the pods to try are decided one at a time, with plugins on objects."""
@@ -362,6 +374,7 @@ class Engine:
             if self._batch is not None:
                 self._batch.note(queue[start:position], placed[start:position], 1)
             return position, position < stop
+        self.cycle = None
         if self._batch is not None:
             position, rejected = self._place(profile, stretch, start, stop, options, result)
         else:

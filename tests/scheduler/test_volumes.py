@@ -277,6 +277,13 @@ def test_pods_without_volumes_are_decided_as_ever_beside_those_with() -> None:
     assert placed(*objects, engine="incremental") == placed(*objects, engine="full")
 
 
+@pytest.mark.parametrize("engine", ["full", "incremental"])
+def test_a_pod_without_volumes_is_not_told_of_those_of_the_pod_before_it(engine: str) -> None:
+    found = placed(node("a", "2"), pod("p", "missing"), pod("q", cpu="9"), pod("r", "missing"), engine=engine)
+    missing = '0/1 nodes are available: persistentvolumeclaim "missing" not found. not found'
+    assert found == {"p": missing, "q": "0/1 nodes are available: 1 Insufficient cpu.", "r": missing}
+
+
 @pytest.mark.parametrize(
     ("obj", "why"),
     [

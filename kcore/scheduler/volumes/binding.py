@@ -12,7 +12,13 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from kcore.api.errors import InputError
-from kcore.api.objects import PersistentVolume, PersistentVolumeClaim, Pod, StorageClass
+from kcore.api.objects import (
+    PersistentVolume,
+    PersistentVolumeClaim,
+    Pod,
+    StorageClass,
+    VolumeNodeAffinity,
+)
 from kcore.api.quantity import parse_quantity, unit_value
 from kcore.api.selectors import Selector, from_label_selector
 from kcore.scheduler.host import CycleError, HostFilter, Occupants, Refused, Reservation, Turned
@@ -25,6 +31,7 @@ from kcore.scheduler.volumes.claims import (
     claim_key,
     class_of_claim,
     has_modes,
+    is_alike,
     is_bound,
     may_suit,
     notes_of,
@@ -63,6 +70,16 @@ class VolumeBinding:
     def __init__(self, tables: StorageTables, labels: NodeLabels) -> None:
         self.tables = tables
         self.labels = labels
+        self._reached: dict[str, tuple[VolumeNodeAffinity | None, int, np.ndarray]] = {}
+
+    def reached_slots(self, volume: PersistentVolume) -> np.ndarray:
+        """``int64[..]``: the nodes that the volume's affinity selects, remembered while that and the nodes stay."""
+        affinity, changed = volume.spec.node_affinity, self.tables.nodes.changed
+        known = self._reached.get(volume.metadata.name)
+        if known is None or known[0] is not affinity or known[1] != changed:
+            known = (affinity, changed, np.flatnonzero(self.reaches(volume)))
+            self._reached[volume.metadata.name] = known
+        return known[2]
 
     def begin(self, row: int, pod: Pod, occupants: Occupants) -> HostFilter | None:
         """PreFilter: the pod's claims are there and are bound, or wait for it."""
@@ -240,27 +257,32 @@ class _Binding(HostFilter):
             free = left & ~taken.get(volume.metadata.name, np.zeros(len(slots), dtype=bool))
             # what is for the claim is the answer, and where it cannot be had there is none
             here = free & self._plugin.reaches(volume)[slots]
-            self._take(volume, here, volumes, chosen, taken)
+            self._take(volume, np.flatnonzero(here), volumes, chosen, taken)
             left &= ~free
-        for volume in storage.free_volumes(class_name):
-            if not left.any():
+        place = np.full(len(self._plugin.tables.nodes.nodes), -1, dtype=np.int64)
+        place[slots[left]] = np.flatnonzero(left)
+        wanting = int(left.sum())
+        for volume in storage.free_volumes(class_name, requested(claim) or 0):
+            if not wanting:
                 break
             if not self._is_free(volume, claim, selector):
                 continue
-            here = left & self._plugin.reaches(volume)[slots]
+            found = place[self._plugin.reached_slots(volume)]
+            found = found[found >= 0]
             if volume.metadata.name in taken:
-                here &= ~taken[volume.metadata.name]
-            if here.any():
-                self._take(volume, here, volumes, chosen, taken)
-                left &= ~here
+                found = found[~taken[volume.metadata.name][found]]
+            if len(found):
+                self._take(volume, found, volumes, chosen, taken)
+                place[slots[found]] = -1
+                wanting -= len(found)
         return volumes, chosen
 
     def _is_free(
         self, volume: PersistentVolume, claim: PersistentVolumeClaim, selector: Selector | None
     ) -> bool:
         return (
-            may_suit(volume, claim)
-            and volume.status.phase == AVAILABLE
+            volume.status.phase == AVAILABLE
+            and is_alike(volume, claim)
             and (selector is None or selector.matches(volume.metadata.labels or {}))
             and has_modes(volume, claim)
         )
@@ -269,10 +291,11 @@ class _Binding(HostFilter):
         self, volume: PersistentVolume, here: np.ndarray, volumes: list[PersistentVolume], chosen: np.ndarray,
         taken: dict[str, np.ndarray],
     ) -> None:  # fmt: skip
+        """The volume is the claim's at these places of the list of nodes, and no later claim's of the pod."""
         chosen[here] = len(volumes)
         volumes.append(volume)
-        name = volume.metadata.name
-        taken[name] = here | taken[name] if name in taken else here
+        if len(self._order) > 1:
+            taken.setdefault(volume.metadata.name, np.zeros(len(chosen), dtype=bool))[here] = True
 
     def _provision(self, claim: PersistentVolumeClaim, slots: np.ndarray) -> np.ndarray:
         """What is wrong with each node for a volume that is to be made. Source: checkVolumeProvisions."""

@@ -115,9 +115,13 @@ def is_for(volume: PersistentVolume, claim: PersistentVolumeClaim) -> bool:
 
 def may_suit(volume: PersistentVolume, claim: PersistentVolumeClaim) -> bool:
     """Size, mode, attributes and life of the volume are right for the claim, wherever it is and whomever it is for."""
+    return capacity(volume) >= (requested(claim) or 0) and is_alike(volume, claim)
+
+
+def is_alike(volume: PersistentVolume, claim: PersistentVolumeClaim) -> bool:
+    """The same but for the size."""
     return (
-        capacity(volume) >= (requested(claim) or 0)
-        and (volume.spec.volume_mode or "Filesystem") == (claim.spec.volume_mode or "Filesystem")
+        (volume.spec.volume_mode or "Filesystem") == (claim.spec.volume_mode or "Filesystem")
         and (volume.spec.volume_attributes_class_name or "")
         == (claim.spec.volume_attributes_class_name or "")
         and volume.metadata.deletion_timestamp is None

@@ -150,9 +150,10 @@ class Storage:
         """A volume as it was seen last, whatever is assumed."""
         return self._volumes.get(name)
 
-    def free_volumes(self, class_name: str) -> Iterator[PersistentVolume]:
-        """The volumes of a class that are for no claim, smallest first, of equal ones by name."""
-        for _, name in self._free.get(class_name, ()):
+    def free_volumes(self, class_name: str, least: int) -> Iterator[PersistentVolume]:
+        """The volumes of a class and of at least that size that are for no claim, smallest first, of equal ones by name."""
+        free = self._free.get(class_name, [])
+        for _, name in free[bisect_left(free, (least, "")) :]:
             yield self._volumes[name]
 
     def volumes_for(self, claim: PersistentVolumeClaim, class_name: str) -> list[PersistentVolume]:
