@@ -56,6 +56,25 @@ class RealClock:
 REAL: Final = RealClock()
 
 
+class SteadyTime:
+    """The wall clock for who reckons with it: where somebody sets it back, time goes on as if nobody had.
+
+    What is due in a minute would else be due in an hour and a minute. Forward it follows the clock.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last_s = clock.time_s()
+        self._at_s = clock.monotonic_s()
+
+    def time_s(self) -> float:
+        """Seconds since 1970, never fewer than before."""
+        now_s = self._clock.monotonic_s()
+        self._last_s = max(self._clock.time_s(), self._last_s + now_s - self._at_s)
+        self._at_s = now_s
+        return self._last_s
+
+
 class _Due:
     """A call at a virtual time."""
 

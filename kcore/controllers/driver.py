@@ -15,7 +15,7 @@ from kcore.client.informer import SharedInformers, without_managed_fields
 from kcore.client.queue import Observer, ShutDown, WorkQueue
 from kcore.client.recorder import EventRecorder
 from kcore.client.store import Change, key_of
-from kcore.clock import REAL, Clock
+from kcore.clock import REAL, Clock, SteadyTime
 from kcore.controllers.contract import (
     Action,
     Controller,
@@ -69,6 +69,7 @@ class Driver:
         )
         self._owns_informers = informers is None
         self._clock = clock
+        self._time = SteadyTime(clock)
         self._client = client
         self.workers = workers or {}
         self.view = InformerView(self._informers)
@@ -122,7 +123,7 @@ class Driver:
 
     def now_ms(self) -> int:
         """The time, for a round."""
-        return int(self._clock.time_s() * 1000)
+        return int(self._time.time_s() * 1000)
 
     # -- writes -----------------------------------------------------------------------------------------------------
     async def perform(

@@ -22,7 +22,7 @@ from kcore.client.informer import SharedInformers
 from kcore.client.recorder import EventRecorder
 from kcore.client.reflector import Reflector
 from kcore.client.store import Change as Step
-from kcore.clock import REAL, Clock
+from kcore.clock import REAL, Clock, SteadyTime
 from kcore.hollow.actions import (
     Action,
     Change,
@@ -117,6 +117,7 @@ class Driver:
         self._informers = informers
         self._registrations: list[Callable[[], None]] = []
         self._clock = clock
+        self._time = SteadyTime(clock)
         self._leases = Leases(client, lease_seconds)
         self._workers_count = workers_count
         self._kinds = (NODE, POD, *others)
@@ -212,7 +213,7 @@ class Driver:
         return made
 
     def _now_ms(self) -> int:
-        return int(self._clock.time_s() * 1000)
+        return int(self._time.time_s() * 1000)
 
     # -- the core
 

@@ -22,7 +22,7 @@ from kcore.online.mirror import Mirror
 from kcore.online.permits import WaitingPods
 from kcore.online.queue import SchedulingQueue, Waiting
 from kcore.online.statuses import Statuses
-from kcore.online.writing import bound_note, nominated_of
+from kcore.online.writing import PAUSES_S, bound_note, is_unsure, nominated_of
 
 TOGETHER: Final = 100  # bindings that one task sees through
 
@@ -182,11 +182,12 @@ class Binder:
         except Exception as error:
             if not isinstance(error, ApiError | OSError | ExtenderError):
                 log.exception("binding %s failed", known.key)
-            host.metrics.ran("Bind", profile, "Error", host.clock.monotonic_s() - started_s)
-            if cycle is not None:
-                await cycle.unreserve()
-            await self._not_bound(placed, error, cycle)
-            return False
+            if not (is_unsure(error) and await self._has_arrived(placed)):
+                host.metrics.ran("Bind", profile, "Error", host.clock.monotonic_s() - started_s)
+                if cycle is not None:
+                    await cycle.unreserve()
+                await self._not_bound(placed, error, cycle)
+                return False
         now_s = host.clock.monotonic_s()
         host.metrics.ran("Bind", profile, "Success", now_s - started_s)
         host.metrics.attempted(SCHEDULED, profile, now_s - placed.began_s)
@@ -194,6 +195,26 @@ class Binder:
         host.queue.delete(known.key)
         host.recorder_of(obj).event(obj, "Normal", "Scheduled", "Binding", bound_note(namespace, name, node))
         return True
+
+    async def _has_arrived(self, placed: Placed) -> bool:
+        """Whether the pod is on its node though nobody said so. It is asked for until the server answers, and counts there.
+
+        Upstream forgets it, and may give its place away before the watch shows the binding.
+        """
+        metadata = placed.known.obj["metadata"]
+        for pause_s in PAUSES_S:
+            if pause_s:
+                await self._host.clock.sleep(pause_s)
+            try:
+                found = await self._host.client.get("pods", metadata["name"], metadata["namespace"])
+            except (ApiError, OSError) as error:
+                if is_unsure(error):
+                    continue
+                return False
+            return bool(
+                found["metadata"]["uid"] == metadata["uid"] and found["spec"].get("nodeName") == placed.node
+            )
+        return False
 
     async def _not_bound(self, placed: Placed, error: Exception, cycle: BindingCycle | None) -> None:
         """The node is free of the pod again; it is told, and waits or is tried again, unless it is gone."""

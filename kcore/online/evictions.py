@@ -20,12 +20,9 @@ from kcore.online.metrics import Metrics
 from kcore.online.mirror import Mirror
 from kcore.online.queue import SchedulingQueue, Waiting
 from kcore.online.statuses import Statuses
-from kcore.online.writing import nominated_of, preempted_patch
+from kcore.online.writing import PAUSES_S, is_unsure, nominated_of, preempted_patch
 
 PREEMPTOR: Final = "DefaultPreemption"
-PAUSES_S: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)  # before each try to delete a victim
-UNSURE: Final = frozenset({429, 500, 503, 504})  # codes of a server that may have done it, or may do it soon
-
 Object = dict[str, Any]
 
 log: Final = logging.getLogger("kcore.scheduler")
@@ -123,7 +120,7 @@ class Evictions:
             except OSError as error:
                 unknown = error
             except ApiError as error:
-                if error.code not in UNSURE:
+                if not is_unsure(error):
                     return error
                 unknown = error
             else:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from kcore.api.status import ApiError
 from kcore.client.stamps import second_time
 
 NOTE_CHARS_MAX: Final = 1024
+PAUSES_S: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)  # before each question what has become of a write
+UNSURE: Final = frozenset({429, 500, 503, 504})  # codes of a server that may have done it, or may do it soon
 
 Object = dict[str, Any]
 
@@ -63,3 +66,8 @@ def nominated_of(pod: Object | None) -> str:
     """The node that a pod is nominated to; empty where there is none, or no pod."""
     name: str = ((pod or {}).get("status") or {}).get("nominatedNodeName") or ""
     return name
+
+
+def is_unsure(error: Exception) -> bool:
+    """Whether what was asked may have been done all the same."""
+    return isinstance(error, OSError) or (isinstance(error, ApiError) and error.code in UNSURE)

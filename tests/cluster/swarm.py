@@ -41,6 +41,7 @@ def _strikes(seed: int, only: Sequence[str], drawn: random.Random) -> list[Strik
         (0.4, strikes.Cuts(drawn, period())),
         (0.3, strikes.Compactions(drawn, period())),
         (0.3, strikes.Deletions(drawn, period())),
+        (0.0, strikes.Jumps(drawn, period())),  # only where it is asked for
     ]
     return [
         strike

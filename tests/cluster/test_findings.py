@@ -10,6 +10,7 @@ import pytest
 
 from kcore.api.status import ApiError
 from kcore.client.informer import SharedInformers
+from kcore.clock import SteadyTime, VirtualClock
 from kcore.controllers.contract import Create
 from kcore.controllers.deployment import Deployment
 from kcore.controllers.driver import Driver
@@ -159,6 +160,21 @@ def test_a_pod_whose_binding_failed_keeps_the_node_that_it_was_promised() -> Non
         cluster.put("pods", pod("other", priority=10))
         await cluster.settle()
         assert "default/other" not in cluster.writes.bound
+
+    asyncio.run(run())
+
+
+def test_time_goes_on_where_somebody_sets_the_clock_back() -> None:
+    async def run() -> None:
+        clock = VirtualClock(1_000.0)
+        steady = SteadyTime(clock)
+        await clock.advance(1.0)
+        clock.set_wall(500.0)
+        assert steady.time_s() == 1_001.0
+        await clock.advance(2.0)
+        assert steady.time_s() == 1_003.0
+        clock.set_wall(9_000.0)
+        assert steady.time_s() == 9_000.0
 
     asyncio.run(run())
 

@@ -59,6 +59,11 @@ class Writes:
         """All of them."""
         return await asyncio.gather(*works, return_exceptions=True)
 
+    async def get(self, resource: str, name: str, namespace: str) -> Object:
+        """A pod, as far as the scheduler looks at it."""
+        key = f"{namespace}/{name}"
+        return {"metadata": {"name": name, "uid": name}, "spec": {"nodeName": self.bound.get(key, "")}}
+
     async def patch(self, resource: str, name: str, patch: Object, namespace: str, **more: Any) -> None:
         """A status."""
         self._answered("patch", f"{namespace}/{name}")
