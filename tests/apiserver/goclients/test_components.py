@@ -35,6 +35,7 @@ KNOWN: Final = (
     # how many steps a roll takes is up to who is faster, the pods or the controller
     r"rollouts: . ReplicaSet web-HASH .*(g|observedG)eneration = ",
     r"rollouts: . Event Deployment .* Scaled (up|down) replica set web-HASH from ",
+    r"EndpointSlice db-XXXXX \.metadata\.generation = ",
     # a lone kcore apiserver publishes the certificate itself
     r"ConfigMap kube-root-ca.crt managed by ",
     # kcore's API server does not own for a writer what Go's types add to an object
