@@ -35,6 +35,7 @@ KNOWN: Final = (
     # how many steps a roll takes is up to who is faster, the pods or the controller
     r"rollouts: . ReplicaSet web-HASH .*(g|observedG)eneration = ",
     r"rollouts: . Event Deployment .* Scaled (up|down) replica set web-HASH from ",
+    r"EndpointSlice db-XXXXX \.metadata\.generation = ",
     # a lone kcore apiserver publishes the certificate itself
     r"ConfigMap kube-root-ca.crt managed by ",
     # kcore's API server does not own for a writer what Go's types add to an object
@@ -97,6 +98,7 @@ def shell(environment: dict[str, str]) -> Callable[..., subprocess.CompletedProc
 def test_a_session_goes_as_it_should(ours: tuple[str, ...], tmp_path: Path) -> None:
     with cluster(tmp_path, ours) as kubectl:
         assert resting.play(kubectl) == []
+        assert kubectl("kubectl delete pdb web", "budgets").returncode == 0  # which lets no pod go
         drained = kubectl("kubectl drain node-000001 --ignore-daemonsets --force --timeout=60s", "rollouts")
         assert drained.returncode == 0, drained.stderr
 
