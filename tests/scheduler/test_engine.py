@@ -90,7 +90,6 @@ GATES = [{"name": "example.com/a"}, {"name": "example.com/b"}]
     ("fields", "reason"),
     [
         ({"schedulingGates": GATES}, "waiting for scheduling gates: [example.com/a example.com/b]"),
-        ({"resourceClaims": [{"name": "gpu"}]}, "devices are not supported yet: spec.resourceClaims"),
         (
             {"schedulerName": "other"},
             'no profile of the configuration is named "other" (the pod\'s schedulerName)',
