@@ -107,7 +107,7 @@ class Cluster:
         Raises:
             InputError: one line that says which is wrong; then no pod has been added.
         """
-        self._add(objects)
+        self._add(objects, keeps=True)
 
     def add_node(self, node: Mapping[str, Any]) -> None:
         """Add one node, given as a Kubernetes object."""

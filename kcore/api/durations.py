@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from kcore.api.field import quoted
-
 UNITS_NS: Final = {
     "ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000,
     "h": 3_600_000_000_000,
@@ -28,7 +26,7 @@ def read_duration_ns(text: str) -> int:
     rest = text[1:] if text[:1] in ("+", "-") else text
     if rest == "0":
         return 0
-    invalid = NoDuration(f"time: invalid duration {quoted(text)}")
+    invalid = NoDuration(f"time: invalid duration {_quoted(text)}")
     total = 0
     while True:
         found = _part(rest)
@@ -37,9 +35,9 @@ def read_duration_ns(text: str) -> int:
         if not whole and not fraction:
             raise invalid
         if not unit:
-            raise NoDuration(f"time: missing unit in duration {quoted(text)}")
+            raise NoDuration(f"time: missing unit in duration {_quoted(text)}")
         if unit not in UNITS_NS:
-            raise NoDuration(f"time: unknown unit {quoted(unit)} in duration {quoted(text)}")
+            raise NoDuration(f"time: unknown unit {_quoted(unit)} in duration {_quoted(text)}")
         total += int(whole or 0) * UNITS_NS[unit] + _fraction_ns(fraction, UNITS_NS[unit])
         rest = rest[found.end() :]
         if total > NS_MAX + (text[0] == "-"):
@@ -65,3 +63,11 @@ def duration_ns(text: str) -> int | None:
         return read_duration_ns(text)
     except NoDuration:
         return None
+
+
+def _quoted(text: str) -> str:
+    from kcore.api.field import (
+        quoted,  # not sooner: every command of kcore reads this file, and few have a wrong duration
+    )
+
+    return quoted(text)

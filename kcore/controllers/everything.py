@@ -147,7 +147,9 @@ class Everything:
         for (each, name), (controller, add) in wanted.items():
             if (each, name) in self._registrations:
                 continue
-            informer = self._view.informer(seen.get((each.group, each.plural), "")) or self._of(each)
+            informer = self._view.informer(seen.get((each.group, each.plural), ""))
+            if informer is None:
+                informer = self._of(each)
             tell = functools.partial(add, functools.partial(controller.followed, each, view=self._view))
             if (each.group, each.plural) in DEFINING:
                 tell = functools.partial(self._told, tell)

@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 
 from kcore.api.objects import Container, Node, NodeStatus, ObjectMeta, Pod, PodSpec, Resources
+from kcore.kernel import mark_cached
 from kcore.scheduler.config import default_configuration
 from kcore.scheduler.engine import Engine, Options
 from kcore.scheduler.profile import SchedulerConfiguration
@@ -86,6 +87,7 @@ def main() -> None:
     os.nice(NICENESS)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     compile_kernels(default_configuration())
+    mark_cached()
 
 
 if __name__ == "__main__":

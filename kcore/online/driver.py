@@ -124,6 +124,7 @@ class Scheduler:
         self._timer: Timed | None = None
         self._task: asyncio.Task[None] | None = None
         self.compiling: asyncio.Task[None] | None = None  # of kernels, once there is enough to do
+        self._is_loading = False  # in a moment they are there: nothing is decided without
         self._writes: set[asyncio.Task[None]] = set()
         self._registrations: list[Callable[[], None]] = []
 
@@ -340,26 +341,28 @@ class Scheduler:
             return BATCH
         node_count = self.mirror.state.nodes.alive_count + 1
         if self.compiling is None and JIT:
-            if self.queue.counts[ACTIVE] * node_count > COMPILED_FROM:
-                if is_cached():  # a second, less than it costs to go on without meanwhile
-                    compile_kernels(self._configuration)
-                    self._compiled()
-                    return BATCH
+            is_backlog = self.queue.counts[ACTIVE] * node_count > COMPILED_FROM
+            if is_backlog and is_cached():  # a second, less than it costs to go on without meanwhile
+                compile_kernels(self._configuration)
+                self._compiled()
+                return BATCH
+            if is_backlog or (node_count > LOADED_FROM and is_cached()):
+                self._is_loading = is_cached()
                 self.compiling = asyncio.get_running_loop().create_task(self._compile())
-            elif node_count > LOADED_FROM and is_cached():
-                self.compiling = asyncio.get_running_loop().create_task(self._compile())
-        return max(1, COMPILED_FROM // node_count)
+        return 0 if self._is_loading else max(1, COMPILED_FROM // node_count)
 
     async def _compile(self) -> None:
         try:
             if not is_cached():
                 await compile_beside()
+                self._is_loading = is_cached()
             await asyncio.to_thread(compile_kernels, self._configuration)
         except Exception:
             log.exception("kernels cannot be compiled; scheduling goes on without")
-            return
-        mark_cached()
-        self._compiled()
+        else:
+            mark_cached()
+            self._compiled()
+        self._is_loading = False
         self._work.set()
 
     def _compiled(self) -> None:

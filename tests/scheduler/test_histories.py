@@ -12,7 +12,7 @@ from kcore.api.objects import ClusterObjects, Namespace, PodDisruptionBudget
 from kcore.scheduler import state as state_module
 from kcore.scheduler.columns import NodeColumns, PodColumns, Requests
 from kcore.scheduler.config import default_configuration
-from kcore.scheduler.cycle import unbind
+from kcore.scheduler.cycle import unbind_many
 from kcore.scheduler.engine import Engine
 from kcore.scheduler.state import State
 from tests.scheduler.cluster_objects import HARD, HOSTNAME, node_of, pod_of, state_of
@@ -96,11 +96,11 @@ def test_a_changed_state_equals_one_built_anew_and_the_twin(chunk: int) -> None:
 def test_a_pod_that_leaves_without_a_trace_in_the_accounts_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def forgetful(nodes: NodeColumns, pods: PodColumns, requests: Requests, pod: int) -> None:
-        unbind(nodes, pods, requests, pod)
+    def forgetful(nodes: NodeColumns, pods: PodColumns, requests: Requests, rows: np.ndarray) -> None:
+        unbind_many(nodes, pods, requests, rows)
         nodes.nonzero[0, :] += 1
 
-    monkeypatch.setattr(state_module, "unbind", forgetful)
+    monkeypatch.setattr(state_module, "unbind_many", forgetful)
     with pytest.raises(AssertionError, match="after"):
         play(6)
 
