@@ -329,3 +329,8 @@ class SharedInformers:
         self._is_started = False
         for informer in tuple(self._informers.values()):
             await informer.stop()
+
+
+def sparing(client: AsyncClient, clock: Clock = REAL) -> SharedInformers:
+    """Informers of a component of the control plane, which may see every object there is: they keep what is needed, once."""
+    return SharedInformers(client, transform=without_managed_fields, is_sparing=True, clock=clock)

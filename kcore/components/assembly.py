@@ -19,7 +19,7 @@ from kcore.apiserver.tokens import TokenKeys
 from kcore.apiserver.user import UserInfo
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.calls import Object
-from kcore.client.informer import SharedInformers, without_managed_fields
+from kcore.client.informer import sparing
 from kcore.clock import REAL
 from kcore.components.account_tokens import legacy_tokens
 from kcore.components.choice import CONTROLLER_MANAGER, NODES, SCHEDULER, Choice
@@ -53,9 +53,7 @@ class Components:
         self._running = running
         self._calls: list[LocalCalls] = []
         self._others: dict[str, AsyncClient] = {}
-        self._informers = SharedInformers(
-            self._client("kcore", "kcore-admin"), transform=without_managed_fields, is_sparing=True
-        )
+        self._informers = sparing(self._client("kcore", "kcore-admin"))
         self._hollow: HollowSettings | None = None
         self._metrics: LocalGroup | None = None
         self._tally = Tally(self._informers)

@@ -11,7 +11,7 @@ from typing import Final
 from kcore.api import status
 from kcore.api.status import ApiError
 from kcore.client.asynchronous import AsyncClient
-from kcore.client.informer import SharedInformers, without_managed_fields
+from kcore.client.informer import SharedInformers, sparing
 from kcore.client.queue import Observer, ShutDown, WorkQueue
 from kcore.client.recorder import EventRecorder
 from kcore.client.store import Change, key_of
@@ -62,11 +62,7 @@ class Driver:
         observe: Callable[[str], Observer | None] = lambda name: None,
         workers: Mapping[str, int] | None = None,
     ) -> None:
-        self._informers = (
-            informers
-            if informers is not None
-            else SharedInformers(client, clock=clock, transform=without_managed_fields, is_sparing=True)
-        )
+        self._informers = informers if informers is not None else sparing(client, clock)
         self._owns_informers = informers is None
         self._clock = clock
         self._time = SteadyTime(clock)

@@ -17,7 +17,7 @@ import numpy as np
 
 from kcore.api.errors import InputError
 from kcore.client.asynchronous import AsyncClient
-from kcore.client.informer import SharedInformers, without_managed_fields
+from kcore.client.informer import SharedInformers, sparing
 from kcore.client.series import SeriesRecorder
 from kcore.client.store import Change, key_of
 from kcore.clock import REAL, Clock, Timed
@@ -80,11 +80,7 @@ class Scheduler:
     ) -> None:
         """``plugins``: those that have a part in binding, see ``kcore.online.binding``; profiles name them."""
         self.client = client
-        self._informers = (
-            informers
-            if informers is not None
-            else SharedInformers(client, clock=clock, transform=without_managed_fields, is_sparing=True)
-        )
+        self._informers = informers if informers is not None else sparing(client, clock)
         self._owns_informers = informers is None
         self._configuration = configuration if configuration is not None else default_configuration()
         make = recorder if recorder is not None else lambda name: SeriesRecorder(client, name, clock=clock)
