@@ -9,8 +9,9 @@ Source: client-go tools/cache (shared_informer.go, controller.go), informers/fac
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Final
@@ -71,7 +72,7 @@ class Informer:
     ) -> None:
         self.resource = resource
         self._sharing = sharing
-        self._unsettled: deque[tuple[float, str]] = deque()  # since when, key
+        self._unsettled: OrderedDict[str, float] = OrderedDict()  # keys, and since when, the oldest first
         self._settling: Timed | None = None
         self._store = Store(indexers)
         self._reflector = Reflector(
@@ -216,9 +217,11 @@ class Informer:
     def _settle_later(self, keys: Iterable[str]) -> None:
         if self._sharing is None:
             return
-        now_s = self._clock.monotonic_s()
-        self._unsettled.extend((now_s, key) for key in keys)
-        if self._settling is None and self._unsettled:
+        now_s, unsettled = self._clock.monotonic_s(), self._unsettled
+        for key in keys:
+            unsettled[key] = now_s
+            unsettled.move_to_end(key)
+        if self._settling is None and unsettled:
             self._settling = self._clock.call_later(SETTLED_SECONDS, self._settle)
 
     def _settle(self) -> None:
@@ -226,10 +229,11 @@ class Informer:
         unsettled, objects = self._unsettled, self._store.objects
         assert self._sharing is not None
         before_s = self._clock.monotonic_s() - SETTLED_SECONDS
-        for _ in range(min(SETTLED_COUNT, len(unsettled))):
-            if unsettled[0][0] > before_s:
+        for key, since_s in [*itertools.islice(unsettled.items(), SETTLED_COUNT)]:
+            if since_s > before_s:
                 break
-            obj = objects.get(unsettled.popleft()[1])
+            del unsettled[key]
+            obj = objects.get(key)
             if obj is not None:
                 self._sharing.shared(obj)
         self._settling = self._clock.call_later(SETTLING_SECONDS, self._settle) if unsettled else None

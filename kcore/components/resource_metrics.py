@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from kcore.api.resources import metrics
+from kcore.api.rows import Row
 from kcore.api.status import not_found
 from kcore.apiserver.list_options import ListOptions
 from kcore.apiserver.local_groups import LocalGroup
-from kcore.apiserver.registry.computed import selected
+from kcore.apiserver.registry.computed import Source, selected
 from kcore.client.calls import Object
 from kcore.client.informer import Informer, SharedInformers
 from kcore.controllers.node_lifecycle import by_node
@@ -29,7 +30,7 @@ def resource_metrics(informers: SharedInformers, usages: Usages, now_ms: Now) ->
     """The group, over nodes and pods as the informers see them."""
     nodes = informers.informer("nodes")
     pods = informers.informer("pods", indexers={NODE: by_node, NAMESPACE: by_namespace})
-    sources = {
+    sources: dict[Row, Source] = {
         metrics.NODES: NodeMetrics(nodes, pods, usages, now_ms),
         metrics.PODS: PodMetrics(pods, usages, now_ms),
     }

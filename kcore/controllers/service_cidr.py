@@ -6,14 +6,16 @@ Source: pkg/controller/servicecidrs, pkg/util/iptree of Kubernetes 1.36.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import ClassVar, Final
 
 from kcore.controllers.contract import (
+    Action,
     Controller,
     Failed,
     Key,
     Object,
+    Outcome,
     Patch,
     Steps,
     Tell,
@@ -32,6 +34,7 @@ KEPT: Final = (
     "There are still IPAddresses referencing the ServiceCIDR, please remove them or create a new ServiceCIDR"
 )
 
+Writing = Generator[Sequence[Action], list[Outcome], None]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -154,7 +157,7 @@ def _contains(outer: Network, inner: Network) -> bool:
     return _overlap(outer, inner) and outer.prefixlen <= inner.prefixlen
 
 
-def _said(found: Object, status: str, reason: str, message: str, now_ms: int) -> Iterator[list[Patch]]:
+def _said(found: Object, status: str, reason: str, message: str, now_ms: int) -> Writing:
     """The condition Ready says so. Source: updateConditionIfNeeded."""
     for each in (found.get("status") or {}).get("conditions") or ():
         if each["type"] == "Ready" and (status, reason, message) == (
@@ -170,5 +173,5 @@ def _said(found: Object, status: str, reason: str, message: str, now_ms: int) ->
         "metadata": {"name": found["metadata"]["name"]}, "status": {"conditions": [condition]},
     }  # fmt: skip
     name = found["metadata"]["name"]
-    outcome = yield [Patch(RANGES, "", name, body, "apply", "status", "service-cidr-controller", True)]
-    done(outcome)
+    outcomes = yield [Patch(RANGES, "", name, body, "apply", "status", "service-cidr-controller", True)]
+    done(outcomes)

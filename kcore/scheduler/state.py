@@ -402,6 +402,7 @@ class State:
             InputError: two pods have the same namespace and name.
         """
         index: dict[tuple[str, str], int] = {}
+        self.world()  # pods that leave have left
         namespaces = [one.namespace for one in self.classes]
         row = 0
         for chunk in self.pods.chunks():
@@ -442,7 +443,6 @@ class State:
         """The same; its node is rid of it once ``world`` is asked for, of many pods at once."""
         self.version += 1
         self._leaving.append(row)
-        self.pods.gone[row] = 1
         self.forget_nomination(row)
         if self._index is not None:
             self._index.pop((self.namespace(row), self.pods.name(row)), None)
@@ -498,7 +498,8 @@ class State:
 
     def world(self) -> World:
         """Bring everything derived up to date and return the kernels' view."""
-        if self._world is not None and self._stamp() == self._built and not self._bound and not self._leaving:
+        if self._world is not None and self._stamp() == self._built and not self._bound:
+            self._let_go(self._world)
             return self._world
         fresh = self.ledger.link()
         self.demands.link()
@@ -524,15 +525,20 @@ class State:
             self._bound.clear()
             run = bind_many.compiled if len(pairs) > _INTERPRETED_MAX else bind_many
             run(world.nodes, world.pods, world.requests, pairs[:, 0].copy(), pairs[:, 1].copy())
-        if self._leaving:
-            rows = np.array(self._leaving, dtype=np.int32)
-            self._leaving.clear()
-            (unbind_many.compiled if len(rows) > _INTERPRETED_MAX else unbind_many)(
-                world.nodes, world.pods, world.requests, rows
-            )
+        self._let_go(world)
         self._world = world
         self._built = self._stamp()
         return world
+
+    def _let_go(self, world: World) -> None:
+        """Nodes are rid of the pods that leave."""
+        if not self._leaving:
+            return
+        rows = np.array(self._leaving, dtype=np.int32)
+        self._leaving.clear()
+        run = unbind_many.compiled if len(rows) > _INTERPRETED_MAX else unbind_many
+        run(world.nodes, world.pods, world.requests, rows)
+        self.pods.gone[rows] = 1  # not sooner: what is counted anew counts them until they are taken off here
 
     def _stamp(self) -> tuple[int, ...]:
         return (

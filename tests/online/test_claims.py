@@ -13,7 +13,7 @@ from kcore.client.store import key_of
 from kcore.online.devices import CLAIMS, CLASSES, SLICES
 from kcore.online.queue import GATED, UNSCHEDULABLE
 from kcore.scheduler.dynamic.catalog import FINALIZER
-from tests.online.cluster import Cluster
+from tests.online.cluster import Cluster, Writes
 from tests.scheduler.cluster_objects import node_dict, pod_dict
 from tests.scheduler.device_objects import DRIVER, asks, claim, device, device_class, slice_of
 
@@ -74,6 +74,8 @@ class Living(Cluster):
         return self._stored(obj)
 
     async def _get(self, resource: str, name: str, namespace: str) -> Object:
+        if resource == "pods":
+            return await Writes.get(self.writes, resource, name, namespace)
         return self._newest(f"{namespace}/{name}")
 
     def seen(self) -> None:
