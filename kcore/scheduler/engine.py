@@ -33,11 +33,11 @@ from kcore.scheduler.preemption import filter_cluster, schedule_range
 from kcore.scheduler.profile import Profile, SchedulerConfiguration
 from kcore.scheduler.settings import fits, make_scratch, profile_settings, shares_gpus
 from kcore.scheduler.settling import settle
-from kcore.scheduler.state import State, World, distinct
+from kcore.scheduler.state import State, World
 from kcore.scheduler.stretches import Stretch, stretches
 from kcore.scheduler.third_party import Extension
 from kcore.scheduler.typical import FGD, NO_TYPICAL, Typical, count_kinds, read_typical, typical_pods
-from kcore.scheduler.vocab import members_of, positions_of, taken, window
+from kcore.scheduler.vocab import distinct, members_of, positions_of, taken, window
 from kcore.scheduler.warming import warm_profile
 
 Progress = Callable[[int, int], None]

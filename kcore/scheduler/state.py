@@ -31,7 +31,7 @@ from kcore.scheduler.pods import START_UNKNOWN, PodTable, RequestTable, parse_st
 from kcore.scheduler.profile import Profile
 from kcore.scheduler.requests import pod_request, request_key
 from kcore.scheduler.spec import SpecClass, class_key, read_class
-from kcore.scheduler.vocab import only, taken
+from kcore.scheduler.vocab import distinct, only, taken
 from kcore.scheduler.volumes.storage import Storage
 
 
@@ -582,17 +582,6 @@ class State:
             for number, counted in weights.items():
                 table[number] = counted
             np.add.at(world.nodes.ledger[row], nodes, table[classes])
-
-
-def distinct(numbers: np.ndarray) -> list[int]:
-    """The small integers that occur, ascending."""
-    single = only(numbers)
-    if single is not None:
-        return [single]
-    occurs = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=bool)
-    occurs[numbers] = True
-    found: list[int] = np.flatnonzero(occurs).tolist()
-    return found
 
 
 _INTERPRETED_MAX = 2_000

@@ -87,3 +87,14 @@ def positions_of(numbers: np.ndarray, wanted: list[int], kinds: int) -> np.ndarr
     if len(wanted) == kinds:
         return np.arange(len(numbers))
     return np.flatnonzero(members_of(numbers, wanted))
+
+
+def distinct(numbers: np.ndarray) -> list[int]:
+    """The small integers that occur, ascending."""
+    single = only(numbers)
+    if single is not None:
+        return [single]
+    occurs = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=bool)
+    occurs[numbers] = True
+    found: list[int] = np.flatnonzero(occurs).tolist()
+    return found

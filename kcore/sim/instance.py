@@ -22,7 +22,8 @@ from kcore.scheduler.engine import Engine, Options
 from kcore.scheduler.ledger import Port
 from kcore.scheduler.plugins.contract import IN_TREE, Depends
 from kcore.scheduler.profile import Profile, SchedulerConfiguration
-from kcore.scheduler.state import State, distinct
+from kcore.scheduler.state import State
+from kcore.scheduler.vocab import distinct
 
 if TYPE_CHECKING:
     from kcore.cluster import Cluster

@@ -15,7 +15,7 @@ from kcore.scheduler.incremental.placing import CONTRADICTION, NOT_KEPT, OVERFLO
 from kcore.scheduler.incremental.placing import UNKNOWN as NO_ROW
 from kcore.scheduler.incremental.refuser import Means
 from kcore.scheduler.incremental.refusing import LOGGED
-from kcore.scheduler.state import distinct
+from kcore.scheduler.vocab import distinct
 from kcore.sim.loop import (
     FOREIGN,
     FULL_EVICTIONS,

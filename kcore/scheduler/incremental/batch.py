@@ -29,8 +29,8 @@ from kcore.scheduler.incremental.placing import (
 from kcore.scheduler.incremental.refuser import Means, Refusal, Refuser
 from kcore.scheduler.incremental.shapes import ShapeTable, number_shapes
 from kcore.scheduler.incremental.views import ViewTable
-from kcore.scheduler.state import State, World, distinct
-from kcore.scheduler.vocab import taken, window
+from kcore.scheduler.state import State, World
+from kcore.scheduler.vocab import distinct, taken, window
 
 KEEP_MIN = 8
 """Pods of a shape from which keeping it pays."""
