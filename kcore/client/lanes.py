@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, Generic, TypeVar
 
-from kcore.clock import Clock, within
+from kcore.clock import REAL, Clock, within
 
 T = TypeVar("T")
 
@@ -29,8 +28,14 @@ class Lanes(Generic[T]):
     """See the module. A lane has a task only while it has work."""
 
     def __init__(
-        self, do: Callable[[T], Awaitable[None]], *, lanes: int = LANES, queued_max: int = QUEUED_MAX
+        self,
+        do: Callable[[T], Awaitable[None]],
+        *,
+        lanes: int = LANES,
+        queued_max: int = QUEUED_MAX,
+        clock: Clock = REAL,
     ) -> None:
+        self._clock = clock
         self._do = do
         self._lanes: list[deque[T]] = [deque() for _ in range(lanes)]
         self._tasks: list[asyncio.Task[None] | None] = [None] * lanes
@@ -38,7 +43,7 @@ class Lanes(Generic[T]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self.queued_count = 0
         self.dropped_count = 0
-        self._said_s = -SAID_SECONDS
+        self._said_s = float("-inf")
 
     def start(self) -> None:
         """What was put and what will be is done, in the running loop."""
@@ -51,7 +56,7 @@ class Lanes(Generic[T]):
         """It will be done behind what has the same key; False where there is no room."""
         if self.queued_count >= self._queued_max:
             self.dropped_count += 1
-            now_s = time.monotonic()
+            now_s = self._clock.monotonic_s()
             if now_s - self._said_s >= SAID_SECONDS:
                 self._said_s = now_s
                 log.warning("too many queued events: %d dropped so far", self.dropped_count)
@@ -80,12 +85,12 @@ class Lanes(Generic[T]):
         finally:
             self._tasks[index] = None
 
-    async def stop(self, clock: Clock, seconds_max: float) -> None:
+    async def stop(self, seconds_max: float) -> None:
         """Nothing is done any more; what waited has had that long."""
         running = [task for task in self._tasks if task is not None]
         if running:
             with contextlib.suppress(TimeoutError):
-                await within(clock, seconds_max, _all(running))
+                await within(self._clock, seconds_max, _all(running))
         self._loop = None
         for task in running:
             task.cancel()

@@ -184,7 +184,7 @@ class EventRecorder:
         self._chance = chance
         self._names = EventNames()
         self._correlator = Correlator(clock, self._names)
-        self._lanes: Lanes[Object] = Lanes(self._record, queued_max=queued_max)
+        self._lanes: Lanes[Object] = Lanes(self._record, queued_max=queued_max, clock=clock)
 
     async def __aenter__(self) -> EventRecorder:
         self.start()
@@ -199,7 +199,7 @@ class EventRecorder:
 
     async def stop(self, seconds_max: float = 1.0) -> None:
         """No more are written; what waits has had that long."""
-        await self._lanes.stop(self._clock, seconds_max)
+        await self._lanes.stop(seconds_max)
 
     @property
     def dropped_count(self) -> int:

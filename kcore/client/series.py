@@ -59,7 +59,7 @@ class SeriesRecorder:
         ] = {}  # Invariant: one that is new or has a series, by what makes it equal
         self._timers: list[Timed] = []
         self._names = EventNames()
-        self._lanes: Lanes[tuple[Key, Object]] = Lanes(self._record, queued_max=queued_max)
+        self._lanes: Lanes[tuple[Key, Object]] = Lanes(self._record, queued_max=queued_max, clock=clock)
 
     async def __aenter__(self) -> SeriesRecorder:
         self.start()
@@ -87,7 +87,7 @@ class SeriesRecorder:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
-        await self._lanes.stop(self._clock, seconds_max)
+        await self._lanes.stop(seconds_max)
 
     @property
     def dropped_count(self) -> int:
