@@ -12,6 +12,8 @@ from kcore.api import schema, status
 from kcore.api.rows import Row
 from kcore.api.schema import decoding
 from kcore.apiserver import list_options
+from kcore.apiserver.authz.contract import Attributes, Authorizer
+from kcore.apiserver.authz.refusal import forbidden
 from kcore.apiserver.operation import WARN, Object, Operation, Options, Result
 from kcore.apiserver.registry.options import write_options
 from kcore.apiserver.registry.plans import LOCAL
@@ -27,15 +29,23 @@ AGENT = "kcore"
 
 
 class LocalCalls:
-    """See ``kcore.client.calls.Calls``. Everything is asked as ``user``, past authorization."""
+    """See ``kcore.client.calls.Calls``. Everything is asked as ``user``, who may do all where no ``authorizer`` is given."""
 
     is_local = True
 
-    def __init__(self, registry: Any, cacher: Any, catalog: Any, user: UserInfo = ADMIN) -> None:
+    def __init__(
+        self,
+        registry: Any,
+        cacher: Any,
+        catalog: Any,
+        user: UserInfo = ADMIN,
+        authorizer: Authorizer | None = None,
+    ) -> None:
         self._registry = registry
         self._cacher = cacher
         self._catalog = catalog
         self._user = user
+        self._authorizer = authorizer
         self._streams: set[WatchStream] = set()
 
     @property
@@ -50,6 +60,16 @@ class LocalCalls:
 
     async def close(self) -> None:
         """Nothing is held."""
+
+    def _authorize(self, verb: str, row: Row, namespace: str, name: str = "", subresource: str = "") -> None:
+        """ApiError 403 where the user may not."""
+        if self._authorizer is not None:
+            question = Attributes(
+                verb, row.group, row.plural, subresource, namespace, name, api_version=row.version
+            )
+            decision = self._authorizer.authorize(self._user, question)
+            if not decision.allowed:
+                raise forbidden(self._user, question, decision.reason)
 
     def _operation(
         self,
@@ -70,6 +90,7 @@ class LocalCalls:
             verbs = sub.verbs
         if verb not in verbs:
             raise not_allowed()
+        self._authorize(verb, row, namespace, name, subresource)
         given = options if options is not None else Options(user_agent=AGENT)
         return Operation(
             row, namespace, name, subresource, user=self._user, options=given,
@@ -85,6 +106,7 @@ class LocalCalls:
         """GET of many."""
         if "list" not in row.verbs:
             raise not_allowed()
+        self._authorize("list", row, namespace)
         options = list_options.from_query(row, query.items())
         if not row.storage:
             op = self._operation("list", row, namespace, "", "")
@@ -199,6 +221,7 @@ class LocalCalls:
         """Lines of JSON, some at a time."""
         if "watch" not in row.verbs:
             raise not_allowed()
+        self._authorize("watch", row, namespace)
         options = list_options.from_query(row, query.items(), watch=True)
         kind = self._registry.core.kind(row)
         encode = None

@@ -74,10 +74,12 @@ class AsyncClient:
             return [*await together(works)]
         return await asyncio.gather(*works, return_exceptions=True)
 
-    async def discover(self) -> None:
-        """``rows`` are what the server serves now."""
-        if await self._calls.discover():
-            self._rows.clear()
+    async def discover(self) -> bool:
+        """``rows`` are what the server serves now; True where they may be others than before."""
+        if not await self._calls.discover():
+            return False
+        self._rows.clear()
+        return True
 
     async def row(self, resource: str, api_version: str = "") -> Row:
         """The resource of that name; ApiError 404 where none is served under it."""

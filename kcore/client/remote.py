@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -76,8 +77,60 @@ def connect(
     return AsyncClient(calls, field_manager=field_manager, on_warning=on_warning)
 
 
+class Identity(Protocol):
+    """Who asks, and how the server is verified: ``kcore.client.credentials.Credentials``, which says what is what."""
+
+    headers: tuple[Header, ...]
+    generation: int
+
+    @property
+    def tls(self) -> ssl.SSLContext | None: ...
+    @property
+    def is_due(self) -> bool: ...
+    async def fresh(self) -> bool: ...
+    async def refused(self, generation: int) -> bool: ...
+
+
+class Offer(Protocol):
+    """What a server serves, as somebody asked it."""
+
+    @property
+    def rows(self) -> tuple[Row, ...]: ...
+    async def discover(self) -> bool: ...
+
+
+class Connections:
+    """The connections to a server; they may be shared by all who show it the same certificate, or none."""
+
+    def __init__(self, access: Access) -> None:
+        url = access.url
+        self.http = HttpClient(
+            Endpoint(
+                url.hostname or "", url.port or PORTS[url.scheme], None, access.server_name, access.proxy
+            )
+        )
+        self._left: list[HttpClient] = []  # those on which something still runs
+
+    def show(self, tls: ssl.SSLContext | None) -> None:
+        """New ones are made by that context; old ones, which show another certificate, end when they are idle."""
+        endpoint = self.http.endpoint
+        if tls is not endpoint.tls:
+            self.http.leave()
+            self._left = [each for each in (*self._left, self.http) if each.connection_count]
+            self.http = HttpClient(endpoint._replace(tls=tls))
+
+    async def close(self) -> None:
+        """Every one is closed."""
+        for each in (*self._left, self.http):
+            await each.close()
+
+
 class RemoteCalls:
-    """See ``kcore.client.calls.Calls``."""
+    """See ``kcore.client.calls.Calls``.
+
+    ``identity``, ``connections`` and ``offer`` are for those who are others than ``access`` says, share connections, or
+    know from others what is served.
+    """
 
     is_local = False
 
@@ -89,32 +142,33 @@ class RemoteCalls:
         bucket: TokenBucket | None = None,
         seconds_max: float | None = None,
         clock: Clock = REAL,
+        identity: Identity | None = None,
+        connections: Connections | None = None,
+        offer: Offer | None = None,
     ) -> None:
-        url = access.url
-        host = url.hostname or ""
-        self._credentials = Credentials(access, clock)
-        self._http = HttpClient(
-            Endpoint(host, url.port or PORTS[url.scheme], None, access.server_name, access.proxy)
-        )
-        self._prefix = url.path.rstrip("/")
+        self._credentials: Identity = Credentials(access, clock) if identity is None else identity
+        self._connections = Connections(access) if connections is None else connections
+        self._prefix = access.url.path.rstrip("/")
         self._base: tuple[Header, ...] = (
-            (b"host", url.netloc.rpartition("@")[2].encode()),
+            (b"host", access.url.netloc.rpartition("@")[2].encode()),
             (b"user-agent", user_agent.encode()),
         )
-        self._left: list[HttpClient] = []  # those on which something still runs
         self._bucket = bucket
         self._seconds_max = seconds_max
         self._clock = clock
+        self._offer = offer
         self._rows: tuple[Row, ...] = ()
         self._discovering: asyncio.Task[bool] | None = None
 
     @property
     def rows(self) -> tuple[Row, ...]:
         """What is served, as far as it was asked."""
-        return self._rows
+        return self._rows if self._offer is None else self._offer.rows
 
     async def discover(self) -> bool:
         """What is served was asked anew, once for all that ask at a time; True where it is another."""
+        if self._offer is not None:
+            return await self._offer.discover()
         if self._discovering is None or self._discovering.done():
             self._discovering = asyncio.get_running_loop().create_task(self._discover())
         return await asyncio.shield(self._discovering)
@@ -132,8 +186,7 @@ class RemoteCalls:
 
     async def close(self) -> None:
         """Every connection is closed."""
-        for each in (*self._left, self._http):
-            await each.close()
+        await self._connections.close()
 
     # -- requests ---------------------------------------------------------------------------------------------------
 
@@ -150,11 +203,7 @@ class RemoteCalls:
         """Credentials are right; True where those of the ``refused`` generation are others now."""
         credentials = self._credentials
         is_better = await (credentials.fresh() if refused is None else credentials.refused(refused))
-        endpoint = self._http.endpoint
-        if credentials.tls is not endpoint.tls:
-            self._http.leave()  # its connections show the old certificate
-            self._left = [each for each in (*self._left, self._http) if each.connection_count]
-            self._http = HttpClient(endpoint._replace(tls=credentials.tls))
+        self._connections.show(credentials.tls)
         return is_better
 
     async def _answer(
@@ -176,12 +225,12 @@ class RemoteCalls:
             headers = await self._headers(accept, content_type)
             generation = self._credentials.generation
             try:
-                answer = await self._http.request(
+                answer = await self._connections.http.request(
                     method.encode(), target, headers, body, seconds_max=self._seconds_max
                 )
             except LostError as error:
                 attempt += 1
-                if method != "GET" or attempt > RETRIES_MAX or self._http.is_closed:
+                if method != "GET" or attempt > RETRIES_MAX or self._connections.http.is_closed:
                     raise self._lost(method, target, error) from None
                 await self._clock.sleep(LOST_RETRY_SECONDS if attempt > 1 else 0.0)
                 continue
@@ -203,7 +252,7 @@ class RemoteCalls:
         return f"{self._prefix}{path}?{query}".encode() if query else f"{self._prefix}{path}".encode()
 
     def _lost(self, method: str, target: bytes, error: Exception) -> ConnectionError:
-        endpoint = self._http.endpoint
+        endpoint = self._connections.http.endpoint
         scheme = "http" if endpoint.tls is None else "https"
         where = f"{scheme}://{self._base[0][1].decode()}{target.decode()}"
         return type(error)(f'{method.capitalize()} "{where}": {error}')  # type: ignore[return-value]
@@ -317,7 +366,7 @@ class RemoteCalls:
             headers = await self._headers(JSON, None)
             generation = self._credentials.generation
             try:
-                call = await self._http.stream(b"GET", target, headers)
+                call = await self._connections.http.stream(b"GET", target, headers)
                 if call.status == 200:
                     return call
                 answer = await call.answer()

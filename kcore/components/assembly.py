@@ -23,6 +23,7 @@ from kcore.client.informer import sparing
 from kcore.clock import REAL
 from kcore.components.account_tokens import legacy_tokens
 from kcore.components.choice import CONTROLLER_MANAGER, NODES, SCHEDULER, Choice
+from kcore.components.local_accounts import local_accounts
 from kcore.components.tally import Counts, Tally
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 GROUPS: Final = ("system:masters", "system:authenticated")
 KUBELETS: Final = "127.0.0.1:0"  # where logs, exec and the like are answered
+CONTROLLERS_MANAGER: Final = "kube-controller-manager"  # of the fields that controllers write
+CONTROLLERS_USER: Final = "system:kube-controller-manager"
 CONTROLLERS: Final = ("*", "bootstrapsigner", "tokencleaner")  # kubeadm's choice
 PATCHES_COUNT: Final = 64  # at once
 AUTHORITY_FILE: Final = "ca.crt"  # in the server's folder of certificates
@@ -106,6 +109,7 @@ class Components:
 
     async def _controllers(self) -> Component:
         from kcore.controllers import catalog
+        from kcore.controllers.accounts import accounts_of
         from kcore.controllers.contract import Settings
         from kcore.controllers.driver import Driver
 
@@ -114,10 +118,14 @@ class Components:
             root_ca=authority.certificate.decode(), signing_certificate=authority.certificate,
             signing_key=authority.key, make_token=legacy_tokens(TokenKeys(self._running.identity.token_key)), is_alone=True,
         )  # fmt: skip
-        client = self._client("kube-controller-manager", "system:kube-controller-manager")
-        driver = Driver(client, catalog.make(settings, CONTROLLERS), informers=self._informers)
+        controllers = catalog.make(settings, CONTROLLERS)
+        assembly = self._running.assembly
+        root = self._client(CONTROLLERS_MANAGER, CONTROLLERS_USER)
+        accounts, calls = await local_accounts(assembly, root, CONTROLLERS_MANAGER, accounts_of(controllers))
+        self._calls += calls
+        driver = Driver(root, controllers, informers=self._informers, accounts=accounts)
         await driver.start()
-        self._running.assembly.leave_namespaces()
+        assembly.leave_namespaces()
         return driver
 
     async def _scheduler(self) -> Component:

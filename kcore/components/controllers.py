@@ -6,6 +6,7 @@ Source: cmd/kube-controller-manager/app/controllermanager.go of Kubernetes 1.36.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import uuid
@@ -18,6 +19,7 @@ from kcore.api.errors import InputError
 from kcore.apiserver import lines
 from kcore.apiserver.driver import bind
 from kcore.apiserver.tokens import TokenKeys
+from kcore.client.accounts import Accounts
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.kubeconfig import Access, load
 from kcore.client.leases import LeaderElector
@@ -27,6 +29,7 @@ from kcore.components.account_tokens import legacy_tokens
 from kcore.components.controllers_metrics import metrics_page
 from kcore.components.queue_metrics import Queues
 from kcore.controllers import catalog
+from kcore.controllers.accounts import NAMESPACE, accounts_of
 from kcore.controllers.contract import Controller, Settings
 from kcore.controllers.driver import Driver
 from kcore.controllers.flags import CONCURRENT, WITHOUT_EFFECT
@@ -110,23 +113,38 @@ async def _serve(flags: Flags, access: Access, controllers: Sequence[Controller]
     client = connect(
         access, field_manager=NAME, user_agent=NAME, qps=flags["kube-api-qps"], burst=flags["kube-api-burst"]
     )
-    async with client:
-        work = Controllers(flags, client, controllers)
+    accounts = None
+    if flags["use-service-account-credentials"]:
+        accounts = Accounts(
+            client, access, NAMESPACE, field_manager=NAME, user_agent=NAME, qps=flags["kube-api-qps"],
+            burst=flags["kube-api-burst"],
+        )  # fmt: skip
+    async with client, contextlib.AsyncExitStack() as stack:
+        if accounts is not None:
+            stack.push_async_callback(accounts.close)
+        work = Controllers(flags, client, controllers, accounts)
         return await serve_led(
             work, bound, tls, flags["authorization-always-allow-paths"], lambda: said(access.server)
         )
 
 
 class Controllers:
-    """The controllers, working while this process leads."""
+    """The controllers, working while this process leads; each as its own account where there are ``accounts``."""
 
-    def __init__(self, flags: Flags, client: AsyncClient, controllers: Sequence[Controller]) -> None:
+    def __init__(
+        self,
+        flags: Flags,
+        client: AsyncClient,
+        controllers: Sequence[Controller],
+        accounts: Accounts | None = None,
+    ) -> None:
         self._flags = flags
         self._client = client
         self._controllers = controllers
         self._recorder = EventRecorder(client, NAME)
         self._queues = Queues()
         self._workers = {name: flags[flag] for flag, name in CONCURRENT.items()}
+        self._accounts = accounts
         self.driver: Driver | None = None  # while it leads
         self.elector = self._elector() if flags["leader-elect"] else None
 
@@ -172,7 +190,12 @@ class Controllers:
         )  # fmt: skip
 
     async def _work(self) -> None:
-        driver = Driver(self._client, self._controllers, observe=self._queues.of, workers=self._workers)
+        clients: dict[str, AsyncClient] = {}
+        if self._accounts is not None:
+            clients = {name: self._accounts.of(name) for name in accounts_of(self._controllers)}
+        driver = Driver(
+            self._client, self._controllers, observe=self._queues.of, workers=self._workers, accounts=clients
+        )
         try:
             await driver.start()
             self.driver = driver

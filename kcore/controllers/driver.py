@@ -16,6 +16,7 @@ from kcore.client.queue import Observer, ShutDown, WorkQueue
 from kcore.client.recorder import EventRecorder
 from kcore.client.store import Change, key_of
 from kcore.clock import REAL, Clock, SteadyTime
+from kcore.controllers.accounts import account_of
 from kcore.controllers.contract import (
     Action,
     Controller,
@@ -48,7 +49,8 @@ class Driver:
     """One process' controllers over one set of informers, from ``start`` to ``stop``.
 
     ``observe``: who counts what happens to the keys of a controller by that name; ``workers``: how many of them are
-    worked on at once, where that is not to be the controller's own number.
+    worked on at once, where that is not to be the controller's own number. ``accounts``: the clients that controllers
+    write by, of service accounts by their names; ``client`` is that of all others, and the informers'.
     """
 
     def __init__(
@@ -61,28 +63,38 @@ class Driver:
         clock: Clock = REAL,
         observe: Callable[[str], Observer | None] = lambda name: None,
         workers: Mapping[str, int] | None = None,
+        accounts: Mapping[str, AsyncClient] | None = None,
     ) -> None:
         self._informers = informers if informers is not None else sparing(client, clock)
         self._owns_informers = informers is None
         self._clock = clock
         self._time = SteadyTime(clock)
         self._client = client
+        self._accounts = accounts or {}
         self.workers = workers or {}
         self.view = InformerView(self._informers)
         self._sights = Sights(clock)
-        make = (
-            recorder
-            if recorder is not None
-            else lambda component: EventRecorder(client, component, clock=clock)
-        )
         self._everything = Everything(client, self.view, self._clock)
-        self._recorders = {
-            component: make(component) for component in {each.component for each in controllers}
-        }
-        self._loops = [
-            Loop(self, controller, self._recorders[controller.component], observe(controller.name))
-            for controller in controllers
-        ]
+        self._recorders: dict[tuple[str, str], EventRecorder] = {}
+        self._loops = [self._loop(each, recorder, observe(each.name)) for each in controllers]
+
+    def _loop(
+        self,
+        controller: Controller,
+        make: Callable[[str], EventRecorder] | None,
+        observer: Observer | None,
+    ) -> Loop:
+        """The controller's, with the client and the recorder of its account."""
+        account = account_of(controller.name)
+        client = self._accounts.get(account, self._client)
+        recorder = self._recorders.get((controller.component, account))
+        if recorder is None:
+            if make is not None:
+                recorder = make(controller.component)
+            else:
+                recorder = EventRecorder(client, controller.component, clock=self._clock)
+            self._recorders[controller.component, account] = recorder
+        return Loop(self, controller, Hands(client, recorder, self.view), observer)
 
     @property
     def loops(self) -> Sequence[Loop]:
@@ -121,23 +133,34 @@ class Driver:
         """The time, for a round."""
         return int(self._time.time_s() * 1000)
 
-    # -- writes -----------------------------------------------------------------------------------------------------
-    async def perform(
-        self, actions: Sequence[Action], recorder: EventRecorder, written: list[Write]
-    ) -> list[Outcome]:
+    async def seen(self, written: Sequence[Write]) -> None:
+        """The view shows all that."""
+        if written:
+            await self._sights.wait(written)
+
+
+class Hands:
+    """What a controller writes by: the client of its account, and who tells its events."""
+
+    def __init__(self, client: AsyncClient, recorder: EventRecorder, view: InformerView) -> None:
+        self._client = client
+        self._recorder = recorder
+        self._view = view
+
+    async def perform(self, actions: Sequence[Action], written: list[Write]) -> list[Outcome]:
         """What became of each; what was written is added to ``written``."""
         if len(actions) == 1:
-            return [await self._one(actions[0], recorder, written)]
+            return [await self._one(actions[0], written)]
         outcomes: list[Outcome] = []
-        for outcome in await self._client.together([self._one(each, recorder, written) for each in actions]):
+        for outcome in await self._client.together([self._one(each, written) for each in actions]):
             if isinstance(outcome, BaseException) and not isinstance(outcome, ApiError):
                 raise outcome
             outcomes.append(outcome)
         return outcomes
 
-    async def _one(self, action: Action, recorder: EventRecorder, written: list[Write]) -> Outcome:
+    async def _one(self, action: Action, written: list[Write]) -> Outcome:
         if type(action) is Tell:
-            recorder.event(action.about, action.type, action.reason, action.message)
+            self._recorder.event(action.about, action.type, action.reason, action.message)
             return None
         if type(action) is Wake:
             return None
@@ -197,31 +220,26 @@ class Driver:
 
     def _note(self, action: Action, answer: Object, written: list[Write]) -> None:
         if isinstance(action, Delete):
-            informer = self.view.informer(action.resource)
+            informer = self._view.informer(action.resource)
             if informer is not None and action.uid:
                 key = f"{action.namespace}/{action.name}" if action.namespace else action.name
                 written.append(Write(informer, key, action.uid, 0))
         elif isinstance(action, Create | Update | Patch):
-            informer = self.view.informer(action.resource)
+            informer = self._view.informer(action.resource)
             if informer is not None and "metadata" in answer and answer["metadata"].get("uid"):
                 metadata = answer["metadata"]
                 written.append(Write(informer, key_of(answer), metadata["uid"], version_of(answer)))
-
-    async def seen(self, written: Sequence[Write]) -> None:
-        """The view shows all that."""
-        if written:
-            await self._sights.wait(written)
 
 
 class Loop:
     """One controller's queue and the rounds over its keys."""
 
     def __init__(
-        self, driver: Driver, controller: Controller, recorder: EventRecorder, observer: Observer | None
+        self, driver: Driver, controller: Controller, hands: Hands, observer: Observer | None
     ) -> None:
         self.controller = controller
         self._driver = driver
-        self._recorder = recorder
+        self._hands = hands
         self.queue: WorkQueue[Key] = WorkQueue(clock=driver._clock, observer=observer)
         self._workers: list[asyncio.Task[None]] = []
         self._registrations: list[Callable[[], None]] = []
@@ -312,7 +330,7 @@ class Loop:
                 for action in actions:
                     if type(action) is Wake:
                         self._add(action.keys)
-                outcomes = await self._driver.perform(actions, self._recorder, written) if actions else []
+                outcomes = await self._hands.perform(actions, written) if actions else []
                 actions = steps.send(outcomes)
         except StopIteration as ended:
             again_ms: int | None = ended.value

@@ -17,6 +17,7 @@ GENERIC: Final = (
     Flag("kubeconfig", "text", "", "The cluster's kubeconfig [$KUBECONFIG, ~/.kube/config, or the pod's account]."),
     Flag("master", "text", "", "Address of the API server, instead of the kubeconfig's."),
     Flag("controllers", "texts", ("*",), "Which run: names, -name for one that does not, * for all that do by default."),
+    Flag("use-service-account-credentials", "bool", False, "Each controller asks as its own service account."),
     Flag("kube-api-qps", "number", 0.0, "Requests a second to the API server; 0: no limit (kcore's default)."),
     Flag("kube-api-burst", "count", 30, "How many of them at once."),
     Flag("v", "count", 0, "How much is logged; 4 and more: everything."),
@@ -136,7 +137,7 @@ WITHOUT_EFFECT: Final = tuple(
         "requestheader-extra-headers-prefix", "requestheader-group-headers", "requestheader-uid-headers",
         "requestheader-username-headers", "route-reconciliation-period", "show-hidden-metrics-for-version",
         "tls-cipher-suites", "tls-curve-preferences", "tls-min-version", "tls-sni-cert-key",
-        "use-service-account-credentials", "vmodule",
+        "vmodule",
     )
 )  # fmt: skip
 

@@ -301,7 +301,7 @@ def test_many_requests_share_few_connections() -> None:
         for options, connections_max in ((WAYS["http/2"], 4), (WAYS["http/1.1"], 100)):
             async with served(handler, **options) as access, connect(access) as client:  # type: ignore[arg-type]
                 await asyncio.gather(*(client.get("pods", "a") for _ in range(300)))
-                assert client._calls._http.connection_count <= connections_max  # type: ignore[attr-defined]
+                assert client._calls._connections.http.connection_count <= connections_max  # type: ignore[attr-defined]
 
     asyncio.run(test())
 
@@ -324,11 +324,11 @@ def test_a_certificate_that_is_renewed_is_shown_by_new_connections(way: str, tmp
             async with connect(access, clock=clock) as client:
                 task = asyncio.ensure_future(anext(client.watch("pods")))
                 await lines.started.wait()
-                before = client._calls._http  # type: ignore[attr-defined]
+                before = client._calls._connections.http  # type: ignore[attr-defined]
                 os.utime(path, (1, 1))
                 await clock.advance(61)
                 assert await client.get("pods", "a") == POD
-                assert (client._calls._http is not before) == (way != "plain")  # type: ignore[attr-defined]
+                assert (client._calls._connections.http is not before) == (way != "plain")  # type: ignore[attr-defined]
                 lines.outlet.write(b'{"type":"ADDED","object":{}}\n')
                 assert await task == ("ADDED", {})
 

@@ -9,9 +9,14 @@ from typing import Any
 
 from kcore.api.status import ApiError
 from kcore.apiserver.assembly import Assembly, Options
+from kcore.apiserver.authz import Authorizer, Decision, RequestAttributes
+from kcore.apiserver.authz.refusal import refusal
 from kcore.apiserver.local import LocalCalls
+from kcore.apiserver.user import UserInfo
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.informer import SharedInformers
+from kcore.components.local_accounts import local_accounts
+from kcore.controllers.accounts import accounts_of
 from kcore.controllers.contract import Controller
 from kcore.controllers.driver import Driver
 from kcore.controllers.service_account import ServiceAccount
@@ -39,6 +44,21 @@ class Told:
     def said(self, kind: str) -> list[str]:
         """The messages about objects of a kind."""
         return [message for of, _, _, message in self.events if of == kind]
+
+
+class Watchful:
+    """An authorizer that remembers what it has refused."""
+
+    def __init__(self, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
+        self.refused: set[str] = set()
+
+    def authorize(self, user: UserInfo, info: RequestAttributes) -> Decision:
+        """As the other does."""
+        decision = self._authorizer.authorize(user, info)
+        if not decision.allowed:
+            self.refused.add(refusal(user, info))
+        return decision
 
 
 class Living:
@@ -110,8 +130,11 @@ async def living(*controllers: Controller, schedules: bool = False) -> AsyncIter
     told = Told()
     async with SharedInformers(client) as informers:
         it = Living(assembly, client, informers, told)
+        assembly.authorizer = watchful = Watchful(assembly.authorizer)
+        everyone = [ServiceAccount(), *controllers]
+        accounts, _ = await local_accounts(assembly, client, "kcore", accounts_of(everyone))
         driver = Driver(
-            client, [ServiceAccount(), *controllers], informers=informers, recorder=lambda component: told
+            client, everyone, informers=informers, recorder=lambda component: told, accounts=accounts
         )  # type: ignore[arg-type,return-value]
         await driver.start()
         scheduler = None
@@ -127,6 +150,7 @@ async def living(*controllers: Controller, schedules: bool = False) -> AsyncIter
             await driver.stop()
     await assembly.stop()
     await kv.close()
+    assert not watchful.refused  # each controller acts as its own account, whose role is upstream's
 
 
 def workload(kind: str, name: str, replicas: int, image: str = "web:1", **spec: Any) -> Object:
