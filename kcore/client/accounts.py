@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -160,6 +161,13 @@ class Accounts:
             )  # fmt: skip
             found = self._clients[name] = AsyncClient(calls, field_manager=self._manager)
         return found
+
+    async def ensure(self, names: Iterable[str]) -> None:
+        """The accounts are there, or it is said in the log why not: their tokens are asked for later."""
+        try:
+            await asyncio.gather(*(ensure_account(self._client, self._namespace, name) for name in names))
+        except (ApiError, OSError) as error:
+            log.warning("accounts of %s are not there yet: %s", self._namespace, error)
 
     async def close(self) -> None:
         """Their connections are closed."""

@@ -192,7 +192,9 @@ class Controllers:
     async def _work(self) -> None:
         clients: dict[str, AsyncClient] = {}
         if self._accounts is not None:
-            clients = {name: self._accounts.of(name) for name in accounts_of(self._controllers)}
+            names = accounts_of(self._controllers)
+            await self._accounts.ensure(names)
+            clients = {name: self._accounts.of(name) for name in names}
         driver = Driver(
             self._client, self._controllers, observe=self._queues.of, workers=self._workers, accounts=clients
         )

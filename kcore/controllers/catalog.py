@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from kcore.api.errors import InputError
 from kcore.controllers import horizontal_autoscaler as autoscaler
+from kcore.controllers.attach_detach import AttachDetach
 from kcore.controllers.bootstrap_signer import BootstrapSigner
 from kcore.controllers.bootstrap_tokens import TokenCleaner
 from kcore.controllers.certificate_requests import FAULTS, TTL_SECONDS, Authority
@@ -160,7 +161,12 @@ def _pod_gc(settings: Settings) -> Controller:
     return PodGC() if ended is None else PodGC(ended)
 
 
+def _attach_detach(settings: Settings) -> Controller:
+    return AttachDetach(forces=not settings.flags.get("disable-force-detach-on-timeout", False))
+
+
 ENTRIES: Final = (
+    Entry(AttachDetach, _attach_detach),
     Entry(AttributesClassProtection, lambda settings: AttributesClassProtection()),
     Entry(BootstrapSigner, lambda settings: BootstrapSigner()),
     Entry(CertificateApproving, lambda settings: CertificateApproving()),
@@ -261,7 +267,6 @@ CLOUD: Final = "it belongs to a cloud controller manager, and kube-controller-ma
 WHY_NOT: Final = {
     "podcertificaterequest-cleaner-controller": "PodCertificateRequests are not served",
     "device-taint-eviction-controller": "the API of DeviceTaintRules is not served",
-    "persistentvolume-attach-detach-controller": "simulated nodes attach nothing, and CSI drivers bring their attacher",
     "persistentvolume-expander-controller": "volumes of in-tree plugins are not expanded, and CSI drivers bring their resizer",
     "podgroup-protection-controller": "PodGroups are not served (alpha upstream, off by default)",
     "kube-apiserver-serving-clustertrustbundle-publisher-controller": "ClusterTrustBundles are not served",

@@ -77,6 +77,7 @@ WORKLOADS: Final = (
     Flag("mirroring-max-endpoints-per-subset", "count", 1000, "Endpoints mirrored of one subset."),
     Flag("resource-quota-sync-period", "duration", 300.0, "Time between full counts of quotas."),
     Flag("pvclaimbinder-sync-period", "duration", 15.0, "Time between full looks at volumes and claims."),
+    Flag("disable-force-detach-on-timeout", "bool", False, "Wait for nodes that are not ready to unmount, for ever."),
     Flag("legacy-service-account-token-clean-up-period", "duration", 365 * 86400.0, "How long tokens in secrets may be unused."),
 )  # fmt: skip
 
@@ -122,7 +123,7 @@ WITHOUT_EFFECT: Final = tuple(
         "cluster-signing-kubelet-serving-cert-file", "cluster-signing-kubelet-serving-key-file",
         "cluster-signing-legacy-unknown-cert-file", "cluster-signing-legacy-unknown-key-file",
         "configure-cloud-routes", "contention-profiling", "controller-start-interval",
-        "controller-shutdown-timeout", "disable-attach-detach-reconcile-sync", "disable-force-detach-on-timeout",
+        "controller-shutdown-timeout", "disable-attach-detach-reconcile-sync",
         "disable-http2-serving", "disabled-metrics", "emulated-version", "enable-dynamic-provisioning", "enable-hostpath-provisioner",
         "enable-leader-migration", "endpoint-updates-batch-period", "endpointslice-updates-batch-period",
         "external-cloud-volume-plugin", "feature-gates", "flex-volume-plugin-dir",

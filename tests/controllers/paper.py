@@ -35,6 +35,8 @@ RESOURCES = {
     "ReplicaSet": "replicasets.apps", "Deployment": "deployments.apps", "PersistentVolumeClaim": "persistentvolumeclaims",
     "PodDisruptionBudget": "poddisruptionbudgets.policy", "ServiceCIDR": "servicecidrs.networking.k8s.io",
     "IPAddress": "ipaddresses.networking.k8s.io", "ConfigMap": "configmaps", "Secret": "secrets",
+    "PersistentVolume": "persistentvolumes", "VolumeAttachment": "volumeattachments.storage.k8s.io",
+    "CSIDriver": "csidrivers.storage.k8s.io",
 }  # fmt: skip
 WIDGETS = Served("widgets.example.com", "example.com", "v1", "widgets", "Widget", True, ("get",))
 
@@ -145,7 +147,8 @@ class Paper:
         found = self.get(action.resource, action.namespace, action.name)
         if found is None:
             return _gone(action.name)
-        if found["metadata"].get("finalizers") or found.get("spec", {}).get("nodeName"):
+        is_placed = action.resource == "pods" and found["spec"].get("nodeName")
+        if found["metadata"].get("finalizers") or is_placed:
             obj = copy.deepcopy(found)
             obj["metadata"]["deletionTimestamp"] = text_of(self.now_ms)
             return self.put(obj)
