@@ -22,6 +22,7 @@ from kcore.controllers.contract import Controller, Settings
 from kcore.controllers.cron_job import CronJob
 from kcore.controllers.daemon_set import DaemonSet
 from kcore.controllers.deployment import Deployment
+from kcore.controllers.device_taint_eviction import DeviceTaintEviction
 from kcore.controllers.disruption import Disruption
 from kcore.controllers.endpoint_slice import EndpointSlice
 from kcore.controllers.endpoint_slice_mirroring import EndpointSliceMirroring
@@ -177,6 +178,7 @@ ENTRIES: Final = (
     Entry(CronJob, lambda settings: CronJob()),
     Entry(DaemonSet, lambda settings: DaemonSet()),
     Entry(Deployment, lambda settings: Deployment()),
+    Entry(DeviceTaintEviction, lambda settings: DeviceTaintEviction()),
     Entry(Disruption, lambda settings: Disruption()),
     Entry(EndpointSlice, _endpoint_slice),
     Entry(EndpointSliceMirroring, _mirroring),
@@ -266,7 +268,6 @@ UPSTREAM: Final[Mapping[str, tuple[str, ...]]] = {
 CLOUD: Final = "it belongs to a cloud controller manager, and kube-controller-manager leaves it out too"
 WHY_NOT: Final = {
     "podcertificaterequest-cleaner-controller": "PodCertificateRequests are not served",
-    "device-taint-eviction-controller": "the API of DeviceTaintRules is not served",
     "persistentvolume-expander-controller": "volumes of in-tree plugins are not expanded, and CSI drivers bring their resizer",
     "podgroup-protection-controller": "PodGroups are not served (alpha upstream, off by default)",
     "kube-apiserver-serving-clustertrustbundle-publisher-controller": "ClusterTrustBundles are not served",

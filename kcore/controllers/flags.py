@@ -86,6 +86,7 @@ CONCURRENT: Final = {
     "concurrent-cron-job-syncs": "cronjob-controller",
     "concurrent-daemonset-syncs": "daemonset-controller",
     "concurrent-deployment-syncs": "deployment-controller",
+    "concurrent-device-taint-eviction-syncs": "device-taint-eviction-controller",
     "concurrent-endpoint-syncs": "endpoints-controller",
     "concurrent-ephemeralvolume-syncs": "ephemeral-volume-controller",
     "concurrent-gc-syncs": "garbage-collector-controller",
@@ -111,7 +112,7 @@ WORKERS: Final = tuple(
 WITHOUT_EFFECT: Final = tuple(
     Flag(name, "any", "", "Accepted, without effect.")
     for name in (
-        "concurrent-device-taint-eviction-syncs", "concurrent-service-syncs",
+        "concurrent-service-syncs",
         "concurrent-validating-admission-policy-status-syncs", "allow-metric-labels", "allow-metric-labels-manifest",
         "allow-untagged-cloud", "attach-detach-reconcile-sync-period", "authentication-kubeconfig",
         "authentication-skip-lookup", "authentication-token-webhook-cache-ttl",

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from kcore.api.selectors import int64
 from kcore.controllers.contract import Object
-from kcore.controllers.times import ms_of
+from kcore.controllers.times import ms_of, text_of
 
 DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 PHASES: Final = {"": 0, "Pending": 0, "Unknown": 1, "Running": 2}
@@ -208,3 +208,15 @@ def _by_age(a: _Facts, b: _Facts, since_a: int | None, since_b: int | None) -> i
 
 def _power(age_ms: int) -> int:
     return int(math.log2(age_ms * 1e6)) if age_ms > 0 else -1
+
+
+def changed_condition(pod: Object, wanted: Object, now_ms: int) -> Object | None:
+    """The condition to write, with its time; None where the pod has it (UpdatePodCondition)."""
+    found = condition(pod, wanted["type"])
+    made: Object = {**wanted, "lastTransitionTime": text_of(now_ms)}
+    if found is not None:
+        if found["status"] == made["status"]:
+            made["lastTransitionTime"] = found.get("lastTransitionTime")
+        if {name: found.get(name) for name in made} == made:
+            return None
+    return made

@@ -29,6 +29,7 @@ from kcore.controllers.contract import (
     done,
     must,
 )
+from kcore.controllers.pod_resource_claims import by_claim, claim_of, entries, owning_pod, stranger
 
 CLAIMS: Final = "resourceclaims.resource.k8s.io"
 TEMPLATES: Final = "resourceclaimtemplates.resource.k8s.io"
@@ -53,7 +54,7 @@ class ResourceClaim(Controller):
     def watches(self) -> Sequence[Watched]:
         """Pods, claims and their templates."""
         return (
-            Watched("pods", _pod_keys, {"resourceClaim": _by_claim, "resourceClaimTemplate": _by_template}),
+            Watched("pods", _pod_keys, {"resourceClaim": by_claim, "resourceClaimTemplate": _by_template}),
             Watched(CLAIMS, _claim_keys, {"pod": _by_pod}),
             Watched(TEMPLATES, _template_keys),
         )
@@ -74,42 +75,14 @@ class ResourceClaim(Controller):
 # -- what concerns whom ---------------------------------------------------------------------------------------------
 
 
-def _name(pod: Object, entry: Object) -> str | None:
-    """The name of the entry's claim; "" where none is needed, None where it is still to be made. Source: Name."""
-    if entry.get("resourceClaimName") is not None:
-        name: str = entry["resourceClaimName"]
-        return name
-    for status in (pod.get("status") or {}).get("resourceClaimStatuses") or ():
-        if status["name"] == entry["name"]:
-            return status.get("resourceClaimName") or ""
-    return None
-
-
-def _entries(pod: Object) -> list[Object]:
-    return pod["spec"].get("resourceClaims") or []
-
-
-def _by_claim(pod: Object) -> Iterable[str]:
-    namespace = pod["metadata"]["namespace"]
-    return {f"{namespace}/{name}" for entry in _entries(pod) if (name := _name(pod, entry))}
-
-
 def _by_template(pod: Object) -> Iterable[str]:
     namespace = pod["metadata"]["namespace"]
-    names = {entry.get("resourceClaimTemplateName") for entry in _entries(pod)}
+    names = {entry.get("resourceClaimTemplateName") for entry in entries(pod)}
     return {f"{namespace}/{name}" for name in names if name}
 
 
-def _owning_pod(claim: Object) -> Object | None:
-    for reference in claim["metadata"].get("ownerReferences") or ():
-        if reference.get("controller") and reference["apiVersion"] == "v1" and reference["kind"] == "Pod":
-            found: Object = reference
-            return found
-    return None
-
-
 def _by_pod(claim: Object) -> Iterable[str]:
-    owner = _owning_pod(claim)
+    owner = owning_pod(claim)
     return (owner["uid"],) if owner is not None else ()
 
 
@@ -122,14 +95,14 @@ def _is_done(pod: Object) -> bool:
 def _keys_of(pod: Object, *, gone: bool = False) -> Iterable[Key]:
     """Source: enqueuePod."""
     extended = (pod.get("status") or {}).get("extendedResourceClaimStatus")
-    entries = _entries(pod)
-    if not entries and not extended:
+    asked = entries(pod)
+    if not asked and not extended:
         return
     metadata = pod["metadata"]
     namespace = metadata["namespace"]
     if gone or _is_done(pod):
-        for entry in entries:
-            name = _name(pod, entry)
+        for entry in asked:
+            name = claim_of(pod, entry)
             if name:
                 yield Key(namespace, CLAIM + name)
         if extended:
@@ -171,7 +144,7 @@ def _pod(pod: Object, view: View) -> Doing:
     metadata = pod["metadata"]
     namespace, name = metadata["namespace"], metadata["name"]
     made: list[Object] = []
-    for entry in _entries(pod):
+    for entry in entries(pod):
         try:
             claim = yield from _made(pod, entry, view)
         except Failed as error:
@@ -191,27 +164,16 @@ def _pod(pod: Object, view: View) -> Doing:
         yield from _reserved(pod, view)
 
 
-def _stranger(pod: Object, claim: Object) -> str:
-    """Source: IsForPod."""
-    if (_owning_pod(claim) or {}).get("uid") == pod["metadata"]["uid"]:
-        return ""
-    told, metadata = claim["metadata"], pod["metadata"]
-    return (
-        f"ResourceClaim {told['namespace']}/{told['name']} was not created for pod {metadata['namespace']}/"
-        f"{metadata['name']} (pod is not owner)"
-    )
-
-
 def _made(pod: Object, entry: Object, view: View) -> Doing:
     """The claim that the pod's status has to name; None where it does already. Source: handleClaim."""
     namespace = pod["metadata"]["namespace"]
-    name = _name(pod, entry)
+    name = claim_of(pod, entry)
     if name == "":
         return None
     if name is not None:
         claim = view.get(CLAIMS, namespace, name)
         is_own = entry.get("resourceClaimName") is None
-        if claim is not None and not (is_own and _stranger(pod, claim)):
+        if claim is not None and not (is_own and stranger(pod, claim)):
             return None
     wanted = entry.get("resourceClaimTemplateName")
     if wanted is None:
@@ -263,8 +225,8 @@ def generated_name(pod: str, entry: str) -> str:
 def _reserved(pod: Object, view: View) -> Doing:
     """A pod that was placed without the scheduler has its allocated claims reserved."""
     metadata = pod["metadata"]
-    for entry in _entries(pod):
-        name = _name(pod, entry)
+    for entry in entries(pod):
+        name = claim_of(pod, entry)
         if name is None:
             raise Failed(f"pod {metadata['namespace']}/{metadata['name']}: ResourceClaim not created yet")
         if not name:
@@ -272,8 +234,8 @@ def _reserved(pod: Object, view: View) -> Doing:
         claim = view.get(CLAIMS, metadata["namespace"], name)
         if claim is None:
             return
-        if entry.get("resourceClaimName") is None and _stranger(pod, claim):
-            raise Failed(_stranger(pod, claim))
+        if entry.get("resourceClaimName") is None and stranger(pod, claim):
+            raise Failed(stranger(pod, claim))
         status = claim.get("status") or {}
         consumers = status.get("reservedFor") or []
         if "allocation" not in status or len(consumers) >= RESERVED_MAX:
@@ -311,7 +273,7 @@ def _claim(claim: Object, view: View) -> Doing:
             kept = {name: value for name, value in status.items() if name != "allocation"}
             claim = yield from must(Update(CLAIMS, {**claim, "status": kept}, "status"))
         yield from _released(claim)
-    owner = _owning_pod(claim)
+    owner = owning_pod(claim)
     if remaining or owner is None:
         return
     pod = view.get("pods", metadata["namespace"], owner["name"])

@@ -27,11 +27,10 @@ from kcore.controllers.contract import (
     Watched,
 )
 from kcore.controllers.node_lifecycle import by_node
-from kcore.controllers.pods import condition
-from kcore.controllers.times import text_of
+from kcore.controllers.pods import changed_condition
 
 TRIES_MAX: Final = 5
-CONDITION: Final = {
+CONDITION: Final[Object] = {
     "type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager",
     "message": "Taint manager: deleting due to NoExecute taint",
 }  # fmt: skip
@@ -164,7 +163,10 @@ def _disrupted_and_deleted(
         return pod
     assert isinstance(pod, dict)
     uid = pod["metadata"]["uid"]
-    wanted = _disruption(pod, now_ms)
+    made = dict(CONDITION)
+    if "generation" in pod["metadata"]:
+        made["observedGeneration"] = pod["metadata"]["generation"]
+    wanted = changed_condition(pod, made, now_ms)
     if wanted is not None:
         body = {"metadata": {"uid": uid}, "status": {"conditions": [wanted]}}
         (outcome,) = yield [Patch("pods", *key, body, "strategic", "status")]
@@ -172,17 +174,3 @@ def _disrupted_and_deleted(
             return outcome
     (outcome,) = yield [Delete("pods", *key, uid)]
     return outcome if isinstance(outcome, ApiError) else None
-
-
-def _disruption(pod: Object, now_ms: int) -> Object | None:
-    """The condition to write; None where the pod has it (UpdatePodCondition)."""
-    found = condition(pod, CONDITION["type"])
-    made: Object = {**CONDITION, "lastTransitionTime": text_of(now_ms)}
-    if "generation" in pod["metadata"]:
-        made["observedGeneration"] = pod["metadata"]["generation"]
-    if found is not None:
-        if found["status"] == made["status"]:
-            made["lastTransitionTime"] = found.get("lastTransitionTime")
-        if {name: found.get(name) for name in made} == made:
-            return None
-    return made

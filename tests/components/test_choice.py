@@ -87,7 +87,7 @@ def test_the_first_that_names_a_controller_says_whether_it_runs() -> None:
 def test_controllers_go_by_names_old_and_new() -> None:
     names = [each.name for each in catalog.make(Settings(), ["deployment", "namespace-controller"])]
     assert names == ["deployment-controller", "namespace-controller"]
-    assert catalog.missing(["*", "-job", "attachdetach"]) == ["persistentvolume-attach-detach-controller"]
+    assert catalog.missing(["*", "-job", "route"]) == ["node-route-controller"]
     assert {*catalog.missing([*catalog.UPSTREAM])} == catalog.WHY_NOT.keys()
     settings = Settings(
         root_ca="PEM", signing_certificate=b"PEM", signing_key=b"PEM", make_token=lambda *of: "token"

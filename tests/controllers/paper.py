@@ -36,7 +36,8 @@ RESOURCES = {
     "PodDisruptionBudget": "poddisruptionbudgets.policy", "ServiceCIDR": "servicecidrs.networking.k8s.io",
     "IPAddress": "ipaddresses.networking.k8s.io", "ConfigMap": "configmaps", "Secret": "secrets",
     "PersistentVolume": "persistentvolumes", "VolumeAttachment": "volumeattachments.storage.k8s.io",
-    "CSIDriver": "csidrivers.storage.k8s.io",
+    "CSIDriver": "csidrivers.storage.k8s.io", "ResourceClaim": "resourceclaims.resource.k8s.io",
+    "ResourceSlice": "resourceslices.resource.k8s.io",
 }  # fmt: skip
 WIDGETS = Served("widgets.example.com", "example.com", "v1", "widgets", "Widget", True, ("get",))
 
