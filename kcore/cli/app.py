@@ -65,7 +65,9 @@ app.command("controller-manager", cls=controllers.ControllerManagerCommand, cont
 )
 app.command("scheduler", cls=scheduler.SchedulerCommand, context_settings=SETTINGS)(scheduler.scheduler)
 app.command("etcd", cls=etcd.EtcdCommand, context_settings=SETTINGS)(etcd.etcd)
-app.command("hollow-nodes", context_settings=SETTINGS)(hollow_nodes.hollow_nodes)
+app.command("hollow-nodes", cls=hollow_nodes.HollowNodesCommand, context_settings=SETTINGS)(
+    hollow_nodes.hollow_nodes
+)
 app.add_typer(snapshot.app, name="snapshot")
 app.add_typer(datasets.app, name="datasets")
 

@@ -6,13 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kcore.cli.go_flags import command_of
+from kcore.flags import Flag, read
+
 if TYPE_CHECKING:
     from kcore.hollow.assembly import HollowNodes
 
 LEASE_SECONDS = 40
 CIDR = "10.128.0.0/9"
 NODE_IP = "127.0.0.1"
+EVERY_NODE = {
+    "manage-all-nodes": Flag("manage-all-nodes", "bool", True, "")
+}  # with or without a value, as kwok's
 
+HollowNodesCommand = command_of(EVERY_NODE)
 
 Kubeconfig = Annotated[
     str, typer.Option(help="The cluster's kubeconfig [$KUBECONFIG, ~/.kube/config, or the pod's account].")
@@ -29,7 +36,9 @@ Stages = Annotated[
     ),
 ]
 Config = Annotated[list[str] | None, typer.Option(help="The same, as kwok calls it.", hidden=True)]
-EveryNode = Annotated[bool, typer.Option(help="Simulate every node that there is [true].")]
+EveryNode = Annotated[
+    str, typer.Option(metavar="BOOL", help="Simulate every node that there is [true].", show_default=False)
+]
 OneNode = Annotated[str, typer.Option(help="Simulate the node of that name alone.")]
 ByLabels = Annotated[str, typer.Option(help="Simulate nodes with such labels.")]
 ByAnnotations = Annotated[str, typer.Option(help="Simulate nodes with such annotations.")]
@@ -54,7 +63,7 @@ def hollow_nodes(
     node_template: Template = "",
     stages: Stages = None,
     config: Config = None,
-    manage_all_nodes: EveryNode = False,
+    manage_all_nodes: EveryNode = "",
     manage_single_node: OneNode = "",
     manage_nodes_with_label_selector: ByLabels = "",
     manage_nodes_with_annotation_selector: ByAnnotations = "",
@@ -80,7 +89,16 @@ def hollow_nodes(
         bool(manage_single_node),
         bool(manage_nodes_with_label_selector or manage_nodes_with_annotation_selector),
     ]
-    if sum(chosen) + manage_all_nodes > 1:
+    every = read(EVERY_NODE, {"manage-all-nodes": manage_all_nodes or str(not any(chosen))})[
+        "manage-all-nodes"
+    ]
+    if not every and not any(chosen):
+        raise InputError(
+            "no nodes are managed",
+            field="--manage-all-nodes",
+            expected="true, or another way to choose nodes",
+        )
+    if sum(chosen) + every > 1:
         raise InputError(
             "conflicts with the other ways to choose nodes", field="--manage-single-node" if chosen[0] else "--manage-all-nodes",
             expected="one of --manage-all-nodes, --manage-single-node, --manage-nodes-with-...-selector",
