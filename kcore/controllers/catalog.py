@@ -37,6 +37,7 @@ from kcore.controllers.node_ipam import NodeIpam
 from kcore.controllers.node_lifecycle import Limits, NodeLifecycle
 from kcore.controllers.node_ttl import NodeTtl
 from kcore.controllers.persistent_volume_binder import PersistentVolumeBinder
+from kcore.controllers.persistent_volume_expander import PersistentVolumeExpander
 from kcore.controllers.pod_gc import PodGC
 from kcore.controllers.replica_set import ReplicaSet, ReplicationController
 from kcore.controllers.resource_claim import ResourceClaim
@@ -193,6 +194,7 @@ ENTRIES: Final = (
     Entry(NodeLifecycle, _node_lifecycle),
     Entry(NodeTtl, lambda settings: NodeTtl()),
     Entry(PersistentVolumeBinder, _binder),
+    Entry(PersistentVolumeExpander, lambda settings: PersistentVolumeExpander()),
     Entry(PodGC, _pod_gc),
     Entry(ReplicaSet, lambda settings: ReplicaSet()),
     Entry(ReplicationController, lambda settings: ReplicationController()),
@@ -268,7 +270,6 @@ UPSTREAM: Final[Mapping[str, tuple[str, ...]]] = {
 CLOUD: Final = "it belongs to a cloud controller manager, and kube-controller-manager leaves it out too"
 WHY_NOT: Final = {
     "podcertificaterequest-cleaner-controller": "PodCertificateRequests are not served",
-    "persistentvolume-expander-controller": "volumes of in-tree plugins are not expanded, and CSI drivers bring their resizer",
     "podgroup-protection-controller": "PodGroups are not served (alpha upstream, off by default)",
     "kube-apiserver-serving-clustertrustbundle-publisher-controller": "ClusterTrustBundles are not served",
     "storageversion-garbage-collector-controller": "StorageVersions are not served (alpha upstream, off by default)",

@@ -8,6 +8,7 @@ import pytest
 from kcore.controllers import persistent_volume_matching as matching
 from kcore.controllers.ephemeral_volume import EphemeralVolume
 from kcore.controllers.persistent_volume_binder import PersistentVolumeBinder
+from kcore.controllers.persistent_volume_expander import PersistentVolumeExpander
 from kcore.controllers.persistent_volume_reclaim import _driver, reclaimed
 from kcore.controllers.pod_claims import is_terminated
 from kcore.controllers.volume_protection import (
@@ -16,6 +17,7 @@ from kcore.controllers.volume_protection import (
     VolumeProtection,
 )
 from tests.controllers.living import Living, living
+from tests.controllers.paper import Paper
 
 Object = dict[str, Any]
 
@@ -288,3 +290,41 @@ def test_an_ephemeral_volume_has_a_claim_for_its_provisioner_which_stays_while_t
             await it.until(lambda: claims.get("default/web-scratch") is None)
 
     asyncio.run(run())
+
+
+def test_a_claim_that_asks_for_more_is_told_who_expands_its_volume() -> None:
+    it = Paper(PersistentVolumeExpander())
+    asked = {
+        **with_uid(claim("c", "2Gi"), "claim"),
+        "status": {"phase": "Bound", "capacity": {"storage": "1Gi"}},
+    }
+    asked["spec"]["volumeName"] = "v"
+    it.put(asked)
+    assert it.round("c") == -1 and it.told == []  # its volume has not been seen
+    bound = volume(
+        "v", csi={"driver": "d", "volumeHandle": "h"}, claimRef={"namespace": "default", "uid": "another"}
+    )
+    it.put(bound)
+    assert it.round("c") == -1 and it.told == []
+    bound["spec"]["claimRef"]["uid"] = "claim"
+    it.put(bound)
+    assert it.round("c") is None
+    waiting = "Normal ExternalExpanding waiting for an external controller to expand this PVC"
+    assert it.told == [waiting]
+    it.put(volume("v", awsElasticBlockStore={"volumeID": "x"}, claimRef=bound["spec"]["claimRef"]))
+    assert it.round("c") is None
+    migrated = (
+        "CSI migration enabled for kubernetes.io/aws-ebs; waiting for external resizer to expand the pvc"
+    )
+    assert it.told == [waiting, f"Normal ExternalExpanding {migrated}"]
+    found = it.get("persistentvolumeclaims", "default", "c")
+    assert found is not None
+    assert found["metadata"]["annotations"] == {"volume.kubernetes.io/storage-resizer": "ebs.csi.aws.com"}
+    acted = len(it.acted)
+    assert it.round("c") is None and len(it.acted) == acted + 1  # told again, and nothing to write
+    it.put({**found, "status": {"phase": "Bound", "capacity": {"storage": "2Gi"}}})
+    assert it.round("c") is None and len(it.acted) == acted + 1
+    (watched, _) = it.controller.watches
+    grown = {**asked, "spec": {**asked["spec"], "resources": {"requests": {"storage": "3Gi"}}}}
+    assert [*watched.keys(asked, grown, it)] == [("default", "c")] == [*watched.keys(None, asked, it)]
+    assert [*watched.keys(grown, asked, it)] == [] == [*watched.keys(asked, {**grown, "status": {}}, it)]
