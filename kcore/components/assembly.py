@@ -16,7 +16,7 @@ from kcore.api.status import ApiError
 from kcore.apiserver.driver import Running
 from kcore.apiserver.local import LocalCalls
 from kcore.apiserver.tokens import TokenKeys
-from kcore.apiserver.user import UserInfo
+from kcore.apiserver.user import ALL_AUTHENTICATED, MASTERS, UserInfo
 from kcore.client.asynchronous import AsyncClient
 from kcore.client.calls import Object
 from kcore.client.informer import sparing
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kcore.apiserver.local_groups import LocalGroup
     from kcore.hollow.assembly import Settings as HollowSettings
 
-GROUPS: Final = ("system:masters", "system:authenticated")
+GROUPS: Final = (MASTERS, ALL_AUTHENTICATED)
 KUBELETS: Final = "127.0.0.1:0"  # where logs, exec and the like are answered
 CONTROLLERS_MANAGER: Final = "kube-controller-manager"  # of the fields that controllers write
 CONTROLLERS_USER: Final = "system:kube-controller-manager"
@@ -99,11 +99,13 @@ class Components:
         """Nodes and pods of this moment."""
         return self._tally.counts
 
-    def _client(self, manager: str, user: str) -> AsyncClient:
+    def _client(self, manager: str, user: str, groups: tuple[str, ...] = GROUPS) -> AsyncClient:
+        """The client of a user, who may do what the roles of user and groups say."""
         assembly = self._running.assembly
         calls = LocalCalls(
-            assembly.registry, assembly.cacher, assembly.catalog, UserInfo(user, groups=GROUPS)
-        )
+            assembly.registry, assembly.cacher, assembly.catalog, UserInfo(user, groups=groups),
+            authorizer=None if MASTERS in groups else assembly.authorizer,
+        )  # fmt: skip
         self._calls.append(calls)
         return AsyncClient(calls, field_manager=manager)
 
@@ -120,7 +122,7 @@ class Components:
         )  # fmt: skip
         controllers = catalog.make(settings, CONTROLLERS)
         assembly = self._running.assembly
-        root = self._client(CONTROLLERS_MANAGER, CONTROLLERS_USER)
+        root = self._client(CONTROLLERS_MANAGER, CONTROLLERS_USER, (ALL_AUTHENTICATED,))
         accounts, calls = await local_accounts(assembly, root, CONTROLLERS_MANAGER, accounts_of(controllers))
         self._calls += calls
         driver = Driver(root, controllers, informers=self._informers, accounts=accounts)

@@ -139,6 +139,7 @@ class Served(NamedTuple):
     is_namespaced: bool
     verbs: tuple[str, ...]
     is_preferred: bool = True  # the version is the one of its group that the server prefers
+    has_scale: bool = False  # the subresource
 
     @property
     def api_version(self) -> str:

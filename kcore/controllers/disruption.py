@@ -261,8 +261,7 @@ def _asked_scale(
     if isinstance(scale, ApiError):
         if scale.code != 404:
             raise Failed(str(scale)) from scale
-        (there,) = yield [Read(served.named, namespace, reference["name"])]
-        if isinstance(there, dict):
+        if not served.has_scale:
             raise Failed(f"{served.named} does not implement the scale subresource")
         return None
     assert isinstance(scale, dict)

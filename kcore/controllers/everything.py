@@ -48,7 +48,7 @@ def served(client: AsyncClient) -> list[Served]:
     return [
         Served(
             f"{row.plural}.{row.group}" if row.group else row.plural, row.group, row.version, row.plural, row.kind,
-            row.namespaced, tuple(row.verbs), row.version == row.storage_version,
+            row.namespaced, tuple(row.verbs), row.version == row.storage_version, row.subresource("scale") is not None,
         )
         for row in client.rows
     ]  # fmt: skip

@@ -25,6 +25,7 @@ from kcore.controllers.contract import (
     Update,
 )
 from kcore.controllers.times import text_of
+from tests.controllers.permissions import refused
 
 Object = dict[str, Any]
 Objects = list[Object]
@@ -39,7 +40,10 @@ RESOURCES = {
     "CSIDriver": "csidrivers.storage.k8s.io", "ResourceClaim": "resourceclaims.resource.k8s.io",
     "ResourceSlice": "resourceslices.resource.k8s.io",
 }  # fmt: skip
-WIDGETS = Served("widgets.example.com", "example.com", "v1", "widgets", "Widget", True, ("get",))
+WIDGETS = Served(
+    "widgets.example.com", "example.com", "v1", "widgets", "Widget", True, ("get",), has_scale=True
+)
+FIXED = WIDGETS._replace(named="blocks.example.com", plural="blocks", kind="Block", has_scale=False)
 
 
 class Paper:
@@ -104,6 +108,7 @@ class Paper:
 
     def _done(self, action: Action) -> Outcome:
         self.acted.append(action)
+        assert not refused(self.controller.name, action)
         refusal = self.refuse(action)
         if refusal is not None:
             return refusal
@@ -120,7 +125,7 @@ class Paper:
             case Delete():
                 return self._deleted(action)
             case Discover():
-                return {"resources": [WIDGETS]}
+                return {"resources": [WIDGETS, FIXED]}
             case Read(subresource="scale"):
                 return self.scales.get(action.name) or _gone(action.name)
             case Read():

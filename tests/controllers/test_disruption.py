@@ -106,6 +106,11 @@ def test_controllers_of_other_kinds_are_asked_for_their_scale() -> None:
     it.scales["w"] = {"metadata": {"uid": "w1"}, "spec": {"replicas": 2}}
     it.round("web")
     assert numbers(it) == (0, 1, 1, 2)
+    fixed = {**widget, "kind": "Block", "metadata": {**widget["metadata"], "name": "b", "uid": "b1"}}
+    it.goes(it.put(pod("web-1", fixed)), "Running")
+    it.round("web")
+    text = "blocks.example.com does not implement the scale subresource"
+    assert status_of(it)["conditions"][0]["message"] == text
     unknown = {**widget, "kind": "Gadget", "metadata": {**widget["metadata"], "uid": "g1"}}
     it.goes(it.put(pod("web-1", unknown)), "Running")
     it.round("web")
