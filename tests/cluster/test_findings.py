@@ -13,8 +13,9 @@ from kcore.client.informer import SharedInformers
 from kcore.clock import SteadyTime, VirtualClock
 from kcore.controllers.contract import Create
 from kcore.controllers.deployment import Deployment
-from kcore.controllers.driver import Driver
+from kcore.controllers.driver import Hands
 from kcore.controllers.seen import Write
+from kcore.controllers.view import InformerView
 from kcore.hollow.actions import Failed, Key, Play, Remove, Renew
 from kcore.hollow.core import Core
 from kcore.hollow.driver import Driver as HollowDriver
@@ -121,10 +122,11 @@ def test_available_pods_of_a_replica_set_that_shrinks_count_no_more_than_stay() 
 def test_writes_beside_one_whose_connection_breaks_are_waited_for() -> None:
     async def run() -> None:
         server = Server(ConnectionResetError("gone"), None)
-        driver = Driver(server, [], informers=SharedInformers(server))  # type: ignore[arg-type]
+        view = InformerView(SharedInformers(server))  # type: ignore[arg-type]
+        hands = Hands(server, None, view)  # type: ignore[arg-type]
         written: list[Write] = []
         pods = [{"metadata": {"name": name, "namespace": "default"}} for name in ("a", "b")]
-        outcomes = await driver.perform([Create("pods", each) for each in pods], None, written)  # type: ignore[arg-type]
+        outcomes = await hands.perform([Create("pods", each) for each in pods], written)
         assert isinstance(outcomes[0], ApiError) and (outcomes[0].code, outcomes[0].message) == (503, "gone")
         assert isinstance(outcomes[1], dict) and outcomes[1]["metadata"]["name"] == "b"
 
