@@ -379,6 +379,11 @@ def _pod_keys(old: Object | None, new: Object | None, view: View) -> Iterable[Ke
     """Volumes of a pod that begins or ends to want them."""
     pod = new if new is not None else old
     assert pod is not None
+    for volume in pod["spec"].get("volumes") or ():
+        if "persistentVolumeClaim" in volume or "ephemeral" in volume:
+            break
+    else:
+        return  # most pods, of which there are many
     if old is not None and new is not None and wants(old) == wants(new):
         return
     for claim in by_claim(pod):
