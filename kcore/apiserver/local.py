@@ -133,16 +133,16 @@ class LocalCalls:
         obj: Object,
         query: Mapping[str, str],
         warnings: Warnings,
+        answered: bool = True,
     ) -> Object:
         """POST."""
         options = write_options(_lists(query), "CreateOptions", user_agent=AGENT)
         op = self._operation("create", row, namespace, name, subresource, options, warnings)
         body = _body(obj)
-        return _object(
-            await self._registry.create_from(
-                op, LOCAL, body, lambda: self._read(row, subresource, obj, body, options, warnings)
-            )
+        result = await self._registry.create_from(
+            op, LOCAL, body, lambda: self._read(row, subresource, obj, body, options, warnings)
         )
+        return _object(result) if answered else {}
 
     async def update(
         self,
@@ -170,21 +170,24 @@ class LocalCalls:
         body: bytes,
         query: Mapping[str, str],
         warnings: Warnings,
+        answered: bool = True,
     ) -> Object:
         """PATCH."""
         if len(body) > BODY_BYTES_MAX:
             raise status.entity_too_large(f"limit is {BODY_BYTES_MAX}")
         options = write_options(_lists(query), "PatchOptions", user_agent=AGENT, patch_type=kind)
         op = self._operation("patch", row, namespace, name, subresource, options, warnings)
-        return _object(await self._registry.patch(op, kind, body))
+        result = await self._registry.patch(op, kind, body)
+        return _object(result) if answered else {}
 
     async def delete(
-        self, row: Row, namespace: str, name: str, options: Object, warnings: Warnings
+        self, row: Row, namespace: str, name: str, options: Object, warnings: Warnings, answered: bool = True
     ) -> Object:
         """DELETE."""
         op = self._operation("delete", row, namespace, name, "", warnings=warnings)
         op.options.dry_run = bool(options.get("dryRun"))
-        return _object(await self._registry.delete(op, options))
+        result = await self._registry.delete(op, options)
+        return _object(result) if answered else {}
 
     async def delete_collection(
         self, row: Row, namespace: str, query: Mapping[str, str], options: Object, warnings: Warnings

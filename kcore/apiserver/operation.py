@@ -91,7 +91,9 @@ class Written(Result):
 
     __slots__ = ("_answer", "revision", "stored")
 
-    def __init__(self, code: int, stored: bytes, revision: int, answer: Callable[[bytes, int], bytes]) -> None:
+    def __init__(
+        self, code: int, stored: bytes, revision: int, answer: Callable[[bytes, int], bytes]
+    ) -> None:
         self.code = code
         self.stored = stored
         self.revision = revision

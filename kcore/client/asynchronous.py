@@ -7,7 +7,8 @@ Objects are plain dicts in JSON form; what is given is not changed, what is retu
 ``kcore.api.status.ApiError`` with ``code``, ``reason``, ``message`` and ``details`` of the Status that HTTP would
 answer. A resource is named as kubectl names it: ``pods``, ``po``, ``Pod``, ``deployments.apps``, or with its version by
 ``api_version="apps/v1"``. What the server warns of, in HTTP's ``Warning`` headers, goes to ``on_warning``; the logger
-``kcore.client`` is told where none is given, as client-go does.
+``kcore.client`` is told where none is given, as client-go does. Who does not look at what a create, a patch or a deletion
+answers says so (``answered=False``) and is given an empty object, which in process is not even made.
 """
 
 from __future__ import annotations
@@ -191,13 +192,14 @@ class AsyncClient:
         dry_run: bool = False,
         field_validation: str = "",
         resource: str = "",
+        answered: bool = True,
     ) -> Object:
         """The object as stored. ``resource`` with ``name`` and ``subresource``: binding, eviction, token."""
         row = await (self.row(resource) if resource else self._row_of(obj))
         query = self._written(dryRun=dry_run, fieldValidation=field_validation)
         space = _space_of(row, obj, namespace)
         with self._warned() as warnings:
-            return await self._calls.create(row, space, name, subresource, obj, query, warnings)
+            return await self._calls.create(row, space, name, subresource, obj, query, warnings, answered)
 
     async def update(
         self,
@@ -233,6 +235,7 @@ class AsyncClient:
         force: bool = False,
         field_manager: str = "",
         field_validation: str = "",
+        answered: bool = True,
     ) -> Object:
         """The object after the patch, whose ``type`` is json, merge, strategic or apply."""
         if type not in PATCHES:
@@ -244,7 +247,15 @@ class AsyncClient:
         body = patch if isinstance(patch, bytes) else orjson.dumps(patch)
         with self._warned() as warnings:
             return await self._calls.patch(
-                row, _space(row, namespace), _named(name), subresource, PATCHES[type], body, query, warnings
+                row,
+                _space(row, namespace),
+                _named(name),
+                subresource,
+                PATCHES[type],
+                body,
+                query,
+                warnings,
+                answered,
             )
 
     async def apply(
@@ -280,6 +291,7 @@ class AsyncClient:
         propagation_policy: str = "",
         preconditions: Mapping[str, str] | None = None,
         dry_run: bool = False,
+        answered: bool = True,
     ) -> Object:
         """The Status, or the object where it only begins to go.
 
@@ -288,7 +300,9 @@ class AsyncClient:
         options = _delete_options(grace_period_seconds, propagation_policy, preconditions, dry_run)
         row = await self.row(resource, api_version)
         with self._warned() as warnings:
-            return await self._calls.delete(row, _space(row, namespace), _named(name), options, warnings)
+            return await self._calls.delete(
+                row, _space(row, namespace), _named(name), options, warnings, answered
+            )
 
     async def delete_collection(
         self,

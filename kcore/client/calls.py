@@ -15,7 +15,8 @@ class Calls(Protocol):
     """What can be asked of a server. Answers are JSON; ``warnings`` is filled also where a call raises.
 
     ``discover`` is whether ``rows`` may have become others; ``close`` lets go of what the transport holds. ``is_local``:
-    a call waits for nothing but the store, and needs no task of its own.
+    a call waits for nothing but the store, and needs no task of its own. A write that is not ``answered`` is done, or raises,
+    all the same; its answer is read by nobody, and is empty.
     """
 
     @property
@@ -38,6 +39,7 @@ class Calls(Protocol):
         obj: Object,
         query: Mapping[str, str],
         warnings: Warnings,
+        answered: bool = True,
     ) -> Coroutine[Any, Any, Object]: ...
     def update(
         self,
@@ -59,9 +61,10 @@ class Calls(Protocol):
         body: bytes,
         query: Mapping[str, str],
         warnings: Warnings,
+        answered: bool = True,
     ) -> Coroutine[Any, Any, Object]: ...
     def delete(
-        self, row: Row, namespace: str, name: str, options: Object, warnings: Warnings
+        self, row: Row, namespace: str, name: str, options: Object, warnings: Warnings, answered: bool = True
     ) -> Coroutine[Any, Any, Object]: ...
     def delete_collection(
         self, row: Row, namespace: str, query: Mapping[str, str], options: Object, warnings: Warnings
