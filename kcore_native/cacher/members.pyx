@@ -12,9 +12,21 @@ from kcore_native.cacher.scan cimport head_end, skip_string, skip_value
 cdef enum:
     MANAGED_SIZE = 15
     FIELDS_SIZE = 10
+    DELETED_SIZE = 19
+    UID_SIZE = 5
+    SPEC_SIZE = 6
+    STATUS_SIZE = 8
+    NODE_SIZE = 10
+    GATES_SIZE = 17
 
 cdef const char *MANAGED = b'"managedFields"'
 cdef const char *FIELDS = b'"fieldsV1"'
+cdef const char *DELETED = b'"deletionTimestamp"'
+cdef const char *UID = b'"uid"'
+cdef const char *SPEC = b'"spec"'
+cdef const char *STATUS = b'"status"'
+cdef const char *NODE = b'"nodeName"'
+cdef const char *GATES = b'"schedulingGates"'
 
 
 def metadata_end(bytes value not None):
@@ -114,3 +126,38 @@ def without_fields(bytes value not None):
         return None
     memcpy(place + length, text + copied, size - copied)
     return made[: length + size - copied], cut
+
+
+def binding_places(bytes value not None, bytes uid not None):
+    """Where the spec of a stored pod ends, its last brace not counted, and where its status begins and ends.
+
+    None where the pod is not to be bound at once: it has a node, gates or a time of deletion, no status behind its spec,
+    or another uid, where one is given (as it stands in JSON, without quotes).
+    """
+    cdef const char *text = PyBytes_AS_STRING(value)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(value), length = PyBytes_GET_SIZE(uid)
+    cdef Py_ssize_t head = head_end(text, size), end, at, start, stop
+    if head < 0:
+        return None
+    end = skip_value(text, head - 1, size)
+    if end < 0 or end >= size or text[end] != c',' or member(text, head, end, DELETED, DELETED_SIZE) >= 0:
+        return None
+    if length:
+        at = member(text, head, end, UID, UID_SIZE)
+        if at < 0 or at + length + 2 > end or memcmp(text + at + 1, PyBytes_AS_STRING(uid), length) != 0 or text[at + 1 + length] != c'"':
+            return None
+    at = member(text, end + 1, size, SPEC, SPEC_SIZE)
+    if at < 0 or at + 1 >= size or text[at] != c'{' or text[at + 1] != c'"':
+        return None
+    end = skip_value(text, at, size)
+    if end < 0 or end >= size or text[end] != c',':
+        return None
+    if member(text, at + 1, end, NODE, NODE_SIZE) >= 0 or member(text, at + 1, end, GATES, GATES_SIZE) >= 0:
+        return None
+    start = member(text, end + 1, size, STATUS, STATUS_SIZE)
+    if start < 0:
+        return None
+    stop = skip_value(text, start, size)
+    if stop < 0 or stop >= size:
+        return None
+    return end - 1, start, stop

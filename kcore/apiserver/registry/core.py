@@ -221,6 +221,7 @@ class Core:
     plans: Any = None  # kcore.apiserver.registry.plans.Plans
     update_plans: Any = None  # kcore.apiserver.registry.update_plans.UpdatePlans
     delete_plans: Any = None  # kcore.apiserver.registry.delete_plans.DeletePlans
+    binding_plans: Any = None  # kcore.apiserver.registry.binding_plans.BindingPlans
     _second: int = 0
     _text: str = ""
 
