@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
@@ -131,18 +131,13 @@ class AsyncClient:
                 query[name] = str(value)
         return query
 
-    @contextlib.contextmanager
-    def _warned(self) -> Iterator[Warnings]:
-        """A list whose texts are passed on afterwards, whatever happened."""
-        warnings: Warnings = []
-        try:
-            yield warnings
-        finally:
-            for text in warnings:
-                if self.on_warning is not None:
-                    self.on_warning(text)
-                else:
-                    log.warning("%s", text)
+    def _tell(self, warnings: Warnings) -> None:
+        """The texts are passed on."""
+        for text in warnings:
+            if self.on_warning is not None:
+                self.on_warning(text)
+            else:
+                log.warning("%s", text)
 
     async def get(
         self,
@@ -198,8 +193,11 @@ class AsyncClient:
         row = await (self.row(resource) if resource else self._row_of(obj))
         query = self._written(dryRun=dry_run, fieldValidation=field_validation)
         space = _space_of(row, obj, namespace)
-        with self._warned() as warnings:
+        warnings: Warnings = []
+        try:
             return await self._calls.create(row, space, name, subresource, obj, query, warnings, answered)
+        finally:
+            self._tell(warnings)
 
     async def update(
         self,
@@ -216,10 +214,13 @@ class AsyncClient:
         """
         row = await (self.row(resource) if resource else self._row_of(obj))
         query = self._written(dryRun=dry_run, fieldValidation=field_validation)
-        with self._warned() as warnings:
+        warnings: Warnings = []
+        try:
             return await self._calls.update(
                 row, _space_of(row, obj, ""), _name_of(obj), subresource, obj, query, warnings
             )
+        finally:
+            self._tell(warnings)
 
     async def patch(
         self,
@@ -245,7 +246,8 @@ class AsyncClient:
         if field_manager:
             query["fieldManager"] = field_manager
         body = patch if isinstance(patch, bytes) else orjson.dumps(patch)
-        with self._warned() as warnings:
+        warnings: Warnings = []
+        try:
             return await self._calls.patch(
                 row,
                 _space(row, namespace),
@@ -257,6 +259,8 @@ class AsyncClient:
                 warnings,
                 answered,
             )
+        finally:
+            self._tell(warnings)
 
     async def apply(
         self,
@@ -275,10 +279,13 @@ class AsyncClient:
         if field_manager:
             query["fieldManager"] = field_manager
         space, name, body = _space_of(row, obj, ""), _name_of(obj), orjson.dumps(obj)
-        with self._warned() as warnings:
+        warnings: Warnings = []
+        try:
             return await self._calls.patch(
                 row, space, name, subresource, PATCHES["apply"], body, query, warnings
             )
+        finally:
+            self._tell(warnings)
 
     async def delete(
         self,
@@ -299,10 +306,13 @@ class AsyncClient:
         """
         options = _delete_options(grace_period_seconds, propagation_policy, preconditions, dry_run)
         row = await self.row(resource, api_version)
-        with self._warned() as warnings:
+        warnings: Warnings = []
+        try:
             return await self._calls.delete(
                 row, _space(row, namespace), _named(name), options, warnings, answered
             )
+        finally:
+            self._tell(warnings)
 
     async def delete_collection(
         self,
@@ -320,8 +330,11 @@ class AsyncClient:
         query = _given(labelSelector=label_selector, fieldSelector=field_selector)
         options = _delete_options(grace_period_seconds, propagation_policy, None, dry_run)
         row = await self.row(resource, api_version)
-        with self._warned() as warnings:
+        warnings: Warnings = []
+        try:
             return await self._calls.delete_collection(row, _space(row, namespace), query, options, warnings)
+        finally:
+            self._tell(warnings)
 
     async def watch(
         self,
