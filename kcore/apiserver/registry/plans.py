@@ -1,5 +1,6 @@
-"""Creates that repeat: most objects are made from a template, and differ in nothing but their name; events also in whom
-they are about, in what they say, and when (``Strategy.free_texts``).
+"""Creates that repeat: most objects are made from a template, and differ in nothing but their name.
+
+Events differ also in whom they are about, in what they say, and when (``Strategy.free_texts``).
 
 The first creates of a template go through everything. Where the second and the third came out alike but for name, uid,
 times, free texts and the random end of the token volume's name, the next is those bytes with other values in them:
