@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -24,6 +24,7 @@ from kcore.http.http1 import BODY_BYTES_MAX
 
 ADMIN = UserInfo("kcore-admin", groups=("system:masters", "system:authenticated"))
 AGENT = "kcore"
+OPTIONS_MAX: Final = 64  # of queries that are remembered
 
 
 class LocalCalls:
@@ -37,6 +38,7 @@ class LocalCalls:
         self._catalog = catalog
         self._user = user
         self._streams: set[WatchStream] = set()
+        self._known: dict[tuple[Any, ...], Options] = {}  # options that were right, by what was asked
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -50,6 +52,18 @@ class LocalCalls:
 
     async def close(self) -> None:
         """Nothing is held."""
+
+    def _options(self, kind: str, query: Mapping[str, str], patch_type: str = "") -> Options:
+        """A request's own, as ``write_options`` reads them."""
+        key = (kind, patch_type, *query.items())
+        known = self._known.get(key)
+        if known is None:
+            known = write_options(_lists(query), kind, user_agent=AGENT, patch_type=patch_type)
+            if len(self._known) < OPTIONS_MAX:
+                self._known[key] = known
+        return Options(
+            known.dry_run, known.field_manager, known.field_validation, known.force, known.user_agent
+        )
 
     def _operation(
         self,
@@ -136,7 +150,7 @@ class LocalCalls:
         answered: bool = True,
     ) -> Object:
         """POST."""
-        options = write_options(_lists(query), "CreateOptions", user_agent=AGENT)
+        options = self._options("CreateOptions", query)
         op = self._operation("create", row, namespace, name, subresource, options, warnings)
         body = _body(obj)
         result = await self._registry.create_from(
@@ -155,7 +169,7 @@ class LocalCalls:
         warnings: Warnings,
     ) -> Object:
         """PUT."""
-        options = write_options(_lists(query), "UpdateOptions", user_agent=AGENT)
+        options = self._options("UpdateOptions", query)
         op = self._operation("update", row, namespace, name, subresource, options, warnings)
         copy = self._read(row, subresource, obj, _body(obj), options, warnings)
         return _object(await self._registry.update(op, copy))
@@ -175,7 +189,7 @@ class LocalCalls:
         """PATCH."""
         if len(body) > BODY_BYTES_MAX:
             raise status.entity_too_large(f"limit is {BODY_BYTES_MAX}")
-        options = write_options(_lists(query), "PatchOptions", user_agent=AGENT, patch_type=kind)
+        options = self._options("PatchOptions", query, kind)
         op = self._operation("patch", row, namespace, name, subresource, options, warnings)
         result = await self._registry.patch(op, kind, body)
         return _object(result) if answered else {}

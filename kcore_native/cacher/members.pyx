@@ -128,6 +128,38 @@ def without_fields(bytes value not None):
     return made[: length + size - copied], cut
 
 
+cdef Py_ssize_t look_for(
+    const char *text, Py_ssize_t at, Py_ssize_t size,
+    const char *one, Py_ssize_t one_size, Py_ssize_t *one_at, const char *other, Py_ssize_t other_size, Py_ssize_t *other_at,
+) noexcept nogil:
+    """Behind the object at ``at``, and where the values of two of its members begin, -1 for none; -1 for anything else."""
+    cdef Py_ssize_t start, length
+    one_at[0] = other_at[0] = -1
+    if at >= size or text[at] != c'{':
+        return -1
+    at += 1
+    while at < size and text[at] == c'"':
+        start = at
+        at = skip_string(text, at, size)
+        if at < 0 or at >= size or text[at] != c':':
+            return -1
+        length = at - start
+        at += 1
+        if length == one_size and memcmp(text + start, one, length) == 0:
+            one_at[0] = at
+        elif length == other_size and memcmp(text + start, other, length) == 0:
+            other_at[0] = at
+        at = skip_value(text, at, size)
+        if at < 0 or at >= size:
+            return -1
+        if text[at] == c'}':
+            return at + 1
+        if text[at] != c',':
+            return -1
+        at += 1
+    return -1
+
+
 def binding_places(bytes value not None, bytes uid not None):
     """Where the spec of a stored pod ends, its last brace not counted, and where its status begins and ends.
 
@@ -136,23 +168,22 @@ def binding_places(bytes value not None, bytes uid not None):
     """
     cdef const char *text = PyBytes_AS_STRING(value)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(value), length = PyBytes_GET_SIZE(uid)
-    cdef Py_ssize_t head = head_end(text, size), end, at, start, stop
+    cdef Py_ssize_t end, at, start, stop, one, other
+    cdef Py_ssize_t head = head_end(text, size)
     if head < 0:
         return None
-    end = skip_value(text, head - 1, size)
-    if end < 0 or end >= size or text[end] != c',' or member(text, head, end, DELETED, DELETED_SIZE) >= 0:
+    end = look_for(text, head - 1, size, DELETED, DELETED_SIZE, &one, UID, UID_SIZE, &other)
+    if end < 0 or end >= size or text[end] != c',' or one >= 0:
         return None
     if length:
-        at = member(text, head, end, UID, UID_SIZE)
-        if at < 0 or at + length + 2 > end or memcmp(text + at + 1, PyBytes_AS_STRING(uid), length) != 0 or text[at + 1 + length] != c'"':
+        at = other + 1
+        if other < 0 or at + length >= end or memcmp(text + at, PyBytes_AS_STRING(uid), length) != 0 or text[at + length] != c'"':
             return None
     at = member(text, end + 1, size, SPEC, SPEC_SIZE)
-    if at < 0 or at + 1 >= size or text[at] != c'{' or text[at + 1] != c'"':
+    if at < 0:
         return None
-    end = skip_value(text, at, size)
-    if end < 0 or end >= size or text[end] != c',':
-        return None
-    if member(text, at + 1, end, NODE, NODE_SIZE) >= 0 or member(text, at + 1, end, GATES, GATES_SIZE) >= 0:
+    end = look_for(text, at, size, NODE, NODE_SIZE, &one, GATES, GATES_SIZE, &other)
+    if end < 0 or end >= size or text[end] != c',' or one >= 0 or other >= 0:
         return None
     start = member(text, end + 1, size, STATUS, STATUS_SIZE)
     if start < 0:

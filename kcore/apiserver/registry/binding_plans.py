@@ -31,19 +31,17 @@ SAID: Final = frozenset({"name", "namespace", "uid"})  # of the metadata of a Bi
 
 
 class BindingPlan:
-    """A Binding of that kind is right, and admitted as it is; ``asked`` was asked of its node. See ``Learned``."""
+    """A Binding of that kind is right, and admitted as it is; ``asked`` was asked of its node. See ``learned.Known``."""
 
-    __slots__ = ("asked", "attempts", "is_sure", "kind", "sight", "size", "used", "user", "values")
+    __slots__ = ("asked", "kind", "sight", "size", "used", "user")
 
     def __init__(self, kind: Kind, user: UserInfo, reads: Sequence[Read], node: str) -> None:
         self.kind = kind
         self.user = user
         self.asked = [(read, read.arguments.index(node)) for read in reads if node in read.arguments]
         self.sight = Sight(read for read in reads if node not in read.arguments)
-        self.values: list[bytes] = []
-        self.is_sure = True
+        self.size = 0
         self.used = False
-        self.attempts = self.size = 0
 
     def admits(self, view: StampedView, node: str) -> bool:
         """Admission would be told of that node what it was told of the other."""

@@ -22,6 +22,7 @@ from kcore.api.status import ApiError
 from kcore.apiserver.operation import CREATE, Object, Operation, Result, Written
 from kcore.apiserver.registry import creating
 from kcore.apiserver.registry.core import Core, Kind
+from kcore.apiserver.registry.learned import Never, known_of
 from kcore.apiserver.registry.managers import manager_of
 from kcore.apiserver.registry.metadata import generate_name, is_too_large
 from kcore.apiserver.registry.pieces import Pieces, Places, Undecided, Unlike, Values, pieces_of
@@ -46,7 +47,19 @@ PROTOBUF: Final = "protobuf"
 class Sample:
     """A create as the general path made it. ``texts`` were cut out of the body: the name ("" was generated) and others."""
 
-    __slots__ = ("attempts", "kind", "now", "size", "stored", "texts", "trace", "used", "user", "waits")
+    __slots__ = (
+        "attempts",
+        "kind",
+        "now",
+        "sight",
+        "size",
+        "stored",
+        "texts",
+        "trace",
+        "used",
+        "user",
+        "waits",
+    )
 
     def __init__(
         self, kind: Kind, user: UserInfo, texts: Sequence[bytes], now: str, trace: Trace, stored: bytes
@@ -56,6 +69,7 @@ class Sample:
         self.texts = texts
         self.now = now
         self.trace = trace
+        self.sight = Sight(())  # the next may see something else
         self.stored = stored
         self.size = len(stored)
         self.attempts = 0
@@ -91,27 +105,12 @@ class Plan:
         self.used = False
 
 
-class Never:
-    """Nothing is to be had of that key."""
-
-    __slots__ = ("kind", "size", "used", "user")
-
-    def __init__(self, kind: Kind, user: UserInfo) -> None:
-        self.kind = kind
-        self.user = user
-        self.size = 0
-        self.used = False
-
-
-Entry = Sample | Plan | Never
-
-
 class Plans:
     """See the module. ``planned_count``: the creates that were made by plan."""
 
     def __init__(self, view: StampedView) -> None:
         self._view = view
-        self.shelf: Shelf[Entry] = Shelf(ENTRIES_MAX, BYTES_MAX, ONCE_MAX)
+        self.shelf: Shelf[Sample | Plan | Never] = Shelf(ENTRIES_MAX, BYTES_MAX, ONCE_MAX)
         self.planned_count = 0
 
     def __len__(self) -> int:
@@ -132,21 +131,12 @@ class Plans:
         key = (
             rest, id(kind), op.namespace, op.user.name, manager_of(options), options.field_validation, form, not texts[0],
         )  # fmt: skip
-        entry = self.shelf.get(key)
-        if entry is None:
-            if self.shelf.is_new(key):
-                return await creating.create(core, op, read())
-        elif entry.kind is not kind or not (entry.user is op.user or entry.user == op.user):
-            self.shelf.forget(key)
-        elif isinstance(entry, Never):
-            entry.used = True
+        entry = known_of(self.shelf, key, kind, op.user, self._view)
+        if isinstance(entry, Plan):
+            result = await self._planned(core, op, entry, texts)
+            return result if result is not None else await creating.create(core, op, read())
+        if isinstance(entry, Never) or (entry is None and self.shelf.is_new(key)):
             return await creating.create(core, op, read())
-        elif isinstance(entry, Plan):
-            if entry.sight.is_the_same(self._view):
-                entry.used = True
-                result = await self._planned(core, op, entry, texts)
-                return result if result is not None else await creating.create(core, op, read())
-            self.shelf.forget(key)
         return await self._learned(core, op, key, texts, read)
 
     async def _planned(self, core: Core, op: Operation, plan: Plan, texts: Sequence[bytes]) -> Result | None:
@@ -199,7 +189,7 @@ class Plans:
             self.shelf.keep(key, sample)
         if not isinstance(before, Sample) or (before.waits and before.now == sample.now):
             return
-        made: Entry
+        made: Sample | Plan | Never
         try:
             made = _plan_of(before, sample)
         except Undecided:
