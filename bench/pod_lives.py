@@ -84,7 +84,8 @@ class Lives:
         }  # fmt: skip
         resources = {"requests": {"cpu": "100m", "memory": "128Mi"}}
         spec = {"containers": [{"name": "web", "image": "nginx:1.27", "resources": resources}]}
-        return self.client.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+        return self.client.create(pod, answered=False)
 
     def _name(self, number: int) -> str:
         return f"web-5d4f8c7b9-{number:05}"

@@ -12,15 +12,16 @@ from kcore.api import schema, status
 from kcore.api.rows import Row
 from kcore.api.schema import decoding
 from kcore.apiserver import list_options
-from kcore.apiserver.operation import WARN, Object, Operation, Options, Result
+from kcore.apiserver.operation import WARN, Object, Operation, Options, Result, Written
 from kcore.apiserver.registry.options import write_options
 from kcore.apiserver.registry.plans import LOCAL
 from kcore.apiserver.rendering import object_of
 from kcore.apiserver.server import not_allowed
 from kcore.apiserver.user import UserInfo
 from kcore.apiserver.watch_stream import WatchStream, json_frame
-from kcore.client.calls import Warnings
+from kcore.client.calls import Warnings, identity_of
 from kcore.http.http1 import BODY_BYTES_MAX
+from kcore_native.cacher.members import identity
 
 ADMIN = UserInfo("kcore-admin", groups=("system:masters", "system:authenticated"))
 AGENT = "kcore"
@@ -156,7 +157,7 @@ class LocalCalls:
         result = await self._registry.create_from(
             op, LOCAL, body, lambda: self._read(row, subresource, obj, body, options, warnings)
         )
-        return _object(result) if answered else {}
+        return _object(result) if answered else _identity(result)
 
     async def update(
         self,
@@ -192,7 +193,7 @@ class LocalCalls:
         options = self._options("PatchOptions", query, kind)
         op = self._operation("patch", row, namespace, name, subresource, options, warnings)
         result = await self._registry.patch(op, kind, body)
-        return _object(result) if answered else {}
+        return _object(result) if answered else _identity(result)
 
     async def delete(
         self, row: Row, namespace: str, name: str, options: Object, warnings: Warnings, answered: bool = True
@@ -257,3 +258,10 @@ def _object(result: Result) -> Object:
     body = result.body
     made: Object = orjson.loads(body) if isinstance(body, bytes) else body
     return made
+
+
+def _identity(result: Result) -> Object:
+    """``identity_of`` the answer, which is not made where the stored form tells as much."""
+    if isinstance(result, Written) and (found := identity(result.stored)) is not None:
+        return {"metadata": {**found, "resourceVersion": str(result.revision)}}
+    return identity_of(_object(result))

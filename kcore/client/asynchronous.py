@@ -7,8 +7,9 @@ Objects are plain dicts in JSON form; what is given is not changed, what is retu
 ``kcore.api.status.ApiError`` with ``code``, ``reason``, ``message`` and ``details`` of the Status that HTTP would
 answer. A resource is named as kubectl names it: ``pods``, ``po``, ``Pod``, ``deployments.apps``, or with its version by
 ``api_version="apps/v1"``. What the server warns of, in HTTP's ``Warning`` headers, goes to ``on_warning``; the logger
-``kcore.client`` is told where none is given, as client-go does. Who does not look at what a create, a patch or a deletion
-answers says so (``answered=False``) and is given an empty object, which in process is not even made.
+``kcore.client`` is told where none is given, as client-go does. Who needs no more of what a create or a patch answers than
+which object was written says so (``answered=False``): there is the metadata's name, namespace, uid and resourceVersion
+then, and in process no more is made; a deletion answers nothing then.
 """
 
 from __future__ import annotations

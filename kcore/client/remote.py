@@ -21,7 +21,7 @@ from kcore.api.rows import Row
 from kcore.api.status import ApiError
 from kcore.client import discovery
 from kcore.client.asynchronous import AsyncClient, Warn
-from kcore.client.calls import Object, Warnings
+from kcore.client.calls import Object, Warnings, identity_of
 from kcore.client.credentials import Credentials
 from kcore.client.kubeconfig import Access
 from kcore.client.rate import TokenBucket
@@ -292,7 +292,9 @@ class RemoteCalls:
         answer = await self._answer(method, path, urlencode(query), body, kind)
         for value in answer.values(b"warning"):
             warnings += warnings_of(value)
-        return _object(answer) if answered else {}
+        if answered:
+            return _object(answer)
+        return {} if method == "DELETE" else identity_of(_object(answer))
 
     async def watch(self, row: Row, namespace: str, query: Mapping[str, str]) -> AsyncIterator[bytes]:
         """Lines of JSON, some at a time; ConnectionError where the connection is lost."""

@@ -158,7 +158,7 @@ class Driver:
                     return await client.create(
                         action.obj, resource=action.resource, name=action.name, subresource=action.subresource
                     )
-                return await client.create(action.obj)
+                return await client.create(action.obj, answered=action.answered)
             case Update():
                 if action.subresource:
                     return await client.update(

@@ -13,6 +13,8 @@ cdef enum:
     MANAGED_SIZE = 15
     FIELDS_SIZE = 10
     DELETED_SIZE = 19
+    NAME_SIZE = 6
+    NAMESPACE_SIZE = 11
     UID_SIZE = 5
     SPEC_SIZE = 6
     STATUS_SIZE = 8
@@ -22,6 +24,8 @@ cdef enum:
 cdef const char *MANAGED = b'"managedFields"'
 cdef const char *FIELDS = b'"fieldsV1"'
 cdef const char *DELETED = b'"deletionTimestamp"'
+cdef const char *NAME = b'"name"'
+cdef const char *NAMESPACE = b'"namespace"'
 cdef const char *UID = b'"uid"'
 cdef const char *SPEC = b'"spec"'
 cdef const char *STATUS = b'"status"'
@@ -158,6 +162,44 @@ cdef Py_ssize_t look_for(
             return -1
         at += 1
     return -1
+
+
+def identity(bytes value not None):
+    """Name, namespace and uid of a stored object, as far as it has them; None where they are to be decoded."""
+    cdef const char *text = PyBytes_AS_STRING(value)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(value), at = head_end(text, size), name, length, start
+    cdef dict found = {}
+    cdef str key
+    if at < 0:
+        return None
+    while at < size and text[at] == c'"':
+        name = at
+        at = skip_string(text, at, size)
+        if at < 0 or at + 1 >= size or text[at] != c':':
+            return None
+        length = at - name
+        start = at + 1
+        at = skip_value(text, start, size)
+        if at < 0 or at >= size:
+            return None
+        if length == NAME_SIZE and memcmp(text + name, NAME, NAME_SIZE) == 0:
+            key = "name"
+        elif length == NAMESPACE_SIZE and memcmp(text + name, NAMESPACE, NAMESPACE_SIZE) == 0:
+            key = "namespace"
+        elif length == UID_SIZE and memcmp(text + name, UID, UID_SIZE) == 0:
+            key = "uid"
+        else:
+            key = None
+        if key is not None:
+            if text[start] != c'"' or memchr(text + start, c'\\', at - start) != NULL:
+                return None
+            found[key] = text[start + 1 : at - 1].decode("utf-8")
+            if len(found) == 3:
+                return found
+        if text[at] == c'}':
+            return found
+        at += 1
+    return None
 
 
 def binding_places(bytes value not None, bytes uid not None):

@@ -52,7 +52,7 @@ def test_answers_errors_and_warnings_agree(planes: tuple[ControlPlane, ControlPl
     assert not wrong
 
 
-def test_what_nobody_reads_is_not_answered_and_done_all_the_same(
+def test_what_nobody_reads_is_done_and_says_who_it_was_about(
     planes: tuple[ControlPlane, ControlPlane],
 ) -> None:
     async def writes(client: AsyncClient) -> list[Object]:
@@ -79,8 +79,22 @@ def test_what_nobody_reads_is_not_answered_and_done_all_the_same(
         async with connect(kubeconfig.of(planes[1].kubeconfig_dict)) as remote:
             for client in (remote, planes[0].async_client):
                 answers = await writes(client)
-                assert answers[::2] == [{}, {}, {}]
+                there, then = answers[1]["metadata"], answers[3]["metadata"]["resourceVersion"]
+                known = {name: there[name] for name in ("name", "namespace", "uid", "resourceVersion")}
+                assert answers[0] == {"metadata": known}
+                assert answers[2] == {"metadata": {**known, "resourceVersion": then}}
+                assert answers[4] == {}
                 assert [each["data"]["a"] for each in answers[1::2]] == ["b", "c"]
+                review = {
+                    "apiVersion": "v1",
+                    "kind": "Pod",
+                    "metadata": {"name": "unread"},
+                    "target": {"name": "n"},
+                }
+                with pytest.raises(ApiError, match="unread"):
+                    await client.create(
+                        {**review, "kind": "Binding"}, resource="pods", name="unread", subresource="binding", answered=False
+                    )  # fmt: skip
 
     asyncio.run(test())
 
