@@ -40,11 +40,12 @@ class Learned(Known, Protocol):
 class Never:
     """Nothing is to be had of that key."""
 
-    __slots__ = ("kind", "size", "used", "user")
+    __slots__ = ("kind", "sight", "size", "used", "user")
 
     def __init__(self, kind: Kind, user: UserInfo) -> None:
         self.kind = kind
         self.user = user
+        self.sight = Sight(())  # whatever admission sees
         self.size = 0
         self.used = False
 
@@ -53,15 +54,13 @@ K = TypeVar("K", bound=Known)
 L = TypeVar("L", bound=Learned)
 
 
-def known_of(
-    shelf: Shelf[K | Never], key: Key, kind: Kind, user: UserInfo, view: StampedView
-) -> K | Never | None:
+def known_of(shelf: Shelf[K], key: Key, kind: Kind, user: UserInfo, view: StampedView) -> K | None:
     """What is known of the key and still holds; None: nothing."""
     entry = shelf.get(key)
     if entry is None:
         return None
     is_same = entry.kind is kind and (entry.user is user or entry.user == user)
-    if is_same and (isinstance(entry, Never) or entry.sight.is_the_same(view)):
+    if is_same and entry.sight.is_the_same(view):
         entry.used = True
         return entry
     shelf.forget(key)
