@@ -11,6 +11,7 @@ from typing import Any, Final
 from kcore.api.rows import Row
 from kcore.apiserver.cacher import Cacher
 from kcore.apiserver.storage import Stored
+from kcore.apiserver.view import labels_of
 
 Object = dict[str, Any]
 DECODED_MAX: Final = 20_000  # objects that are kept decoded; more begin anew
@@ -89,6 +90,12 @@ class CacheView:
         else:
             found = kept[1]
         return list(found)
+
+    def labels(
+        self, group: str, plural: str, namespace: str, name: str, *keys: str
+    ) -> tuple[str | None, ...]:
+        """The values of those labels, None for each that the object has not."""
+        return labels_of(self.get(group, plural, namespace, name), keys)
 
     def revision(self, group: str, plural: str) -> int:
         """The revision of the last change to any object of the row."""

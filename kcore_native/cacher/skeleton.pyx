@@ -162,14 +162,20 @@ cdef bint is_token(const char *c) noexcept nogil:
 
 
 cdef bint is_distinct_name(const char *c, Py_ssize_t size) noexcept nogil:
-    """True for a DNS subdomain with a dash: no word of Kubernetes' own, which would mean more than itself."""
+    """True for a DNS subdomain with a dash, or that begins with a letter and has a digit but is no version as ``v1``.
+
+    So no word of Kubernetes' own that decides anything, and no quantity: those would mean more than themselves.
+    """
     cdef Py_ssize_t at, label = 0
-    cdef bint dash = False
+    cdef bint dash = False, digit = False
     if size < 1 or size > NAME_SIZE_MAX:
         return False
     for at in range(size):
-        if c'a' <= c[at] <= c'z' or c'0' <= c[at] <= c'9':
+        if c'a' <= c[at] <= c'z':
             label += 1
+        elif c'0' <= c[at] <= c'9':
+            label += 1
+            digit = True
         elif c[at] == c'-' and label:
             label += 1
             dash = True
@@ -179,7 +185,9 @@ cdef bint is_distinct_name(const char *c, Py_ssize_t size) noexcept nogil:
             return False
         if label > LABEL_SIZE_MAX:
             return False
-    return dash and label > 0 and c[size - 1] != c'-'
+    if c[0] < c'a' or (c[0] == c'v' and size > 1 and c[1] <= c'9'):
+        digit = False
+    return (dash or digit) and label > 0 and c[size - 1] != c'-'
 
 
 cdef char kind_of(const char *c, Py_ssize_t size) noexcept nogil:

@@ -46,9 +46,10 @@ def kind_of(text: str) -> str:
 
 
 def is_distinct(text: str, words: list[str]) -> bool:
-    """A DNS subdomain with a dash that is none of the words."""
-    labels = text.split(".")
-    return "-" in text and len(text) <= 253 and text not in words and all(map(LABEL.fullmatch, labels))
+    """A DNS subdomain with a dash, or with a digit behind a letter and not ``v1``, that is none of the words."""
+    is_one = len(text) <= 253 and text not in words and all(map(LABEL.fullmatch, text.split(".")))
+    has_digit = re.match(r"[a-z].*[0-9]", text) and not re.match(r"v[0-9]", text)
+    return is_one and ("-" in text or bool(has_digit))
 
 
 def holes(text: str, name: str, node: str) -> list[tuple[str, str, int, int]] | None:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from kcore.api.status import ApiError
-from kcore.apiserver.operation import UPDATE, Object, Operation, Result
+from kcore.apiserver.operation import UPDATE, Object, Operation, Result, Written
 from kcore.apiserver.registry.core import Core, Kind
 from kcore.apiserver.registry.learned import (
     BYTES_MAX,
@@ -126,7 +126,7 @@ class UpdatePlans:
             return None
         op.verb = UPDATE
         self.planned_count += 1
-        return Result(200, splice(data, revision))
+        return Written(200, data, revision, splice)
 
     def _learning(
         self,

@@ -47,7 +47,9 @@ def members(random: Random, depth: int) -> dict[str, Any]:
 def test_a_skeleton_is_the_naive_one() -> None:
     random, planned = Random(5), 0
     for _ in range(1500):
-        name = random.choice(["web-1", "web-2", "status", "node-1.example.com"])
+        name = random.choice(
+            ["web-1", "web2", "v1", "v-1", "1m", "vm", "x.v1", "status", "node-1.example.com"]
+        )
         node = random.choice(["node-1.example.com", "n1", "a-"])
         metadata = {"uid": UID, "name": "", **members(random, 1)} | {"name": name}
         obj: dict[str, Any] = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
