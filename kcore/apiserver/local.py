@@ -74,18 +74,6 @@ class LocalCalls:
             if not decision.allowed:
                 raise forbidden(self._user, question, decision.reason)
 
-    def _options(self, kind: str, query: Mapping[str, str], patch_type: str = "") -> Options:
-        """A request's own, as ``write_options`` reads them."""
-        key = (kind, patch_type, *query.items())
-        known = self._known.get(key)
-        if known is None:
-            known = write_options(_lists(query), kind, user_agent=AGENT, patch_type=patch_type)
-            if len(self._known) < OPTIONS_MAX:
-                self._known[key] = known
-        return Options(
-            known.dry_run, known.field_manager, known.field_validation, known.force, known.user_agent
-        )
-
     def _operation(
         self,
         verb: str,
@@ -160,6 +148,18 @@ class LocalCalls:
         read, said = decoding.decode_json(body, node, options.field_validation or WARN, wanted)
         warnings += said
         return read
+
+    def _options(self, kind: str, query: Mapping[str, str], patch_type: str = "") -> Options:
+        """A request's own, as ``write_options`` reads them."""
+        key = (kind, patch_type, *query.items())
+        known = self._known.get(key)
+        if known is None:
+            known = write_options(_lists(query), kind, user_agent=AGENT, patch_type=patch_type)
+            if len(self._known) < OPTIONS_MAX:
+                self._known[key] = known
+        return Options(
+            known.dry_run, known.field_manager, known.field_validation, known.force, known.user_agent
+        )
 
     async def create(
         self,

@@ -8,7 +8,7 @@ import time
 from kcore.apiserver import pace
 from kcore.apiserver.pace import WRITES_A_TURN, Pace
 
-COUNT = 5 * WRITES_A_TURN
+COUNT = 4 * WRITES_A_TURN  # of which a share is no more than that
 
 
 class Writers:
@@ -51,6 +51,20 @@ def test_writes_give_way_to_others_but_not_for_long() -> None:
     turns = asyncio.run(writers.run())
     assert len({*turns}) == COUNT / WRITES_A_TURN
     assert turns[-1] - turns[0] > len({*turns})  # others had turns of their own between
+
+
+def test_a_long_queue_is_let_in_by_shares() -> None:
+    async def story() -> int:
+        writers, count = Writers(), 100 * WRITES_A_TURN
+        tasks = [asyncio.ensure_future(writers.write(number)) for number in range(count)]
+        turns = 0
+        while not all(task.done() for task in tasks):
+            time.sleep(pace.WAIT_SECONDS_MAX)
+            await asyncio.sleep(0)
+            turns += 1
+        return turns
+
+    assert asyncio.run(story()) < 50  # WRITES_A_TURN alone would take a hundred and more
 
 
 def test_one_that_is_cancelled_takes_nobodys_place() -> None:
