@@ -5,6 +5,10 @@ dispatcher, imported and compiled on first use and cached per user; inside compi
 resolves to its dispatcher. So a ten-node question is answered without importing Numba at all, and a second test
 run with ``KCORE_JIT=0`` executes every kernel line in the interpreter.
 
+Compiling takes a minute where nothing is cached. Until then the interpreter must do, which a loop over a thousand
+nodes takes milliseconds. Such kernels have an *array form* beside them, the same in NumPy's words, which the
+interpreter takes where there are many nodes; the loop is its twin.
+
 Compiler flags stand here and nowhere else. ``fastmath`` stays off: results must be kube-scheduler's, bit for bit.
 """
 
@@ -20,6 +24,9 @@ from pathlib import Path
 from typing import Any
 
 JIT = os.environ.get("KCORE_JIT", "1") != "0"
+
+ARRAYS_FROM = 48
+"""Nodes from which the array form of a kernel costs the interpreter less than its loop."""
 
 _FLAGS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "fastmath": False}
 
@@ -104,9 +111,33 @@ class Kernel:
         self._inline = inline
         self._dispatcher: Any = None
         self._inner: Any = None
+        self.array_form: Callable[..., Any] | None = None
+        self._counted = -1
 
     def __call__(self, *args: Any) -> Any:
-        return self.__wrapped__(*args)
+        if self.array_form is None or not JIT:
+            return self.__wrapped__(*args)
+        if self._counted >= 0:
+            counted = args[self._counted]
+            shape = getattr(counted, "shape", ())
+            if (shape[-1] if shape else counted) < ARRAYS_FROM:
+                return self.__wrapped__(*args)
+        answer = self.array_form(*args)
+        return self.__wrapped__(*args) if answer is NotImplemented else answer
+
+    def over_arrays(self, counted: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """The function below is the kernel's array form; the parameter ``counted`` is a number of nodes, or has as many.
+
+        It is not asked where they are few. It answers ``NotImplemented``, and has changed nothing, where it leaves the work to the loop.
+        """
+        names = self.__wrapped__.__code__.co_varnames[: self.__wrapped__.__code__.co_argcount]
+        self._counted = names.index(counted) if counted else -1
+
+        def keep(form: Callable[..., Any]) -> Callable[..., Any]:
+            self.array_form = form
+            return form
+
+        return keep
 
     @property
     def compiled(self) -> Any:

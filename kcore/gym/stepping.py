@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kcore.kernel import called_kernel, kernel
+from kcore.scheduler.accounts import account
 from kcore.scheduler.columns import F64, I32, I64, NodeColumns
-from kcore.scheduler.cycle import account, score_nodes, select_node
+from kcore.scheduler.cycle import score_nodes, select_node
 from kcore.scheduler.preemption import filter_cluster
 
 I8 = NDArray[np.int8]

@@ -8,17 +8,10 @@ RunFilterPluginsWithNominatedPods of Kubernetes 1.36.
 from __future__ import annotations
 
 from kcore.kernel import called_kernel, kernel
+from kcore.scheduler.accounts import account, bind
 from kcore.scheduler.codes import NOT_TRIED, OUTSIDE
 from kcore.scheduler.columns import FLAG_AFFINITY_TOTAL
-from kcore.scheduler.cycle import (
-    account,
-    bind,
-    count_feasible,
-    filter_range,
-    prefilter,
-    score_nodes,
-    select_node,
-)
+from kcore.scheduler.cycle import count_feasible, filter_range, prefilter, score_nodes, select_node
 from kcore.scheduler.plugins.gpu_share import (
     SHARES,
     account_devices,

@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kcore.kernel import kernel
+from kcore.scheduler.accounts import unbind
 from kcore.scheduler.codes import DETAIL_UNRESOLVABLE, REJECT_FIT
 from kcore.scheduler.columns import I32, I64, U8
-from kcore.scheduler.cycle import filter_range, prefilter, unbind
+from kcore.scheduler.cycle import filter_range, prefilter
 from kcore.scheduler.incremental.groups import count_pod, put_pod
 from kcore.scheduler.preemption import NO_VICTIMS, STILL_REJECTED, fits_node, select_victims
 

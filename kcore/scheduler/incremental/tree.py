@@ -7,6 +7,8 @@ on to the last sixteen, whose winner is at ``tree[start]``; unused places hold -
 
 from __future__ import annotations
 
+import numpy as np
+
 from kcore.kernel import kernel
 
 FANOUT = 16
@@ -76,6 +78,19 @@ def build_tree(tree, start, size):
             tree[place] = -1
         level, size = level + size, upper_size(size)
     tree[start] = best_of(tree, level)
+
+
+@build_tree.over_arrays("size")
+def build_tree_arrays(tree, start, size):
+    """As :func:`build_tree`."""
+    level = start + FANOUT
+    while size > FANOUT:
+        above, blocks = upper_size(size), size >> SHIFT
+        best = np.full(above, -1, dtype=tree.dtype)
+        best[:blocks] = tree[level : level + size].reshape(blocks, FANOUT).max(axis=1)
+        tree[level + size : level + size + above] = best
+        level, size = level + size, above
+    tree[start] = tree[level : level + FANOUT].max()
 
 
 @kernel

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from kcore.kernel import kernel
 from kcore.scheduler.codes import DETAIL_PODS, DETAIL_UNRESOLVABLE, MAX_NODE_SCORE, MEMORY, REJECT_FIT
 from kcore.scheduler.plugins.arithmetic import divide, divide_toward_zero, round_half_away
@@ -55,6 +57,20 @@ def fit_filter(allocatable, requested, pods_allowed, pod_count, amount, ignored,
     for node in range(size):
         passes = (verdict[node] != 0) | (detail[node] == 0)
         verdict[node] = verdict[node] if passes else REJECT_FIT
+
+
+@fit_filter.over_arrays("verdict")
+def fit_filter_arrays(
+    allocatable, requested, pods_allowed, pod_count, amount, ignored, start, verdict, detail
+):
+    """As :func:`fit_filter`."""
+    nodes = slice(start, start + len(verdict))
+    detail[:] = np.where(pod_count + 1 > pods_allowed, DETAIL_PODS, 0)
+    for row in np.flatnonzero((amount > 0) & (ignored[: len(amount)] == 0)).tolist():
+        wanted, capacity = amount[row], allocatable[row, nodes]
+        detail |= np.where(wanted > capacity - requested[row, nodes], 1 << (row + 1), 0)
+        detail |= np.where(wanted > capacity, DETAIL_UNRESOLVABLE, 0)
+    verdict[(verdict == 0) & (detail != 0)] = REJECT_FIT
 
 
 @kernel

@@ -99,6 +99,28 @@ def pair_score(pair, node, cpu, memory, scored_cpu, scored_memory, fit_weight, b
     return fit_weight * fit + balanced_weight * balanced
 
 
+def pair_score_arrays(
+    pair: F64, cpu: float, memory: float, scored: tuple[float, float], weights: tuple[float, float]
+) -> F64:
+    """As :func:`pair_score`, of every node that ``pair`` has."""
+    halves = []
+    for row, amount in enumerate(scored):
+        free = np.maximum(pair[CAPACITY + row] - (pair[NONZERO + row] + amount), 0.0)
+        free *= 100.0
+        whole = np.floor(free * pair[RECIPROCAL + row])
+        rest = free - whole * pair[CAPACITY + row]
+        halves.append(whole + (rest >= pair[CAPACITY + row]) - (rest < 0.0))
+    fit = np.floor((halves[0] + halves[1]) * pair[HALVES])
+    first, second = (
+        np.minimum((pair[REQUESTED + row] + amount) / pair[CAPACITY + row], 1.0)
+        for row, amount in enumerate((cpu, memory))
+    )
+    after = np.floor((1.0 - np.abs((first - second) / 2.0)) * 100.0)
+    balanced = 50.0 + np.floor((50.0 + after - pair[BALANCE]) * 0.5)
+    score: F64 = weights[0] * fit + weights[1] * balanced
+    return score
+
+
 @kernel
 def pair_weights(nodes, settings, weights, amount):
     """The weights by which :func:`pair_score` serves LeastAllocated and BalancedAllocation, 0 where it does not.
@@ -124,6 +146,16 @@ def add_pair_scores(pair, amount, scored_cpu, scored_memory, fit_weight, balance
     for node in range(count):
         score = pair_score(pair, node, cpu, memory, scored_cpu, scored_memory, fit, balanced)
         total[node] += np.int32(score)
+
+
+@add_pair_scores.over_arrays("count")
+def add_pair_scores_arrays(
+    pair, amount, scored_cpu, scored_memory, fit_weight, balanced_weight, count, total
+):
+    """As :func:`add_pair_scores`."""
+    scored, weights = (scored_cpu, scored_memory), (float(fit_weight), float(balanced_weight))
+    score = pair_score_arrays(pair[:, :count], float(amount[CPU]), float(amount[MEMORY]), scored, weights)
+    total[:count] += score.astype(np.int32)
 
 
 @kernel
