@@ -114,10 +114,10 @@ def functions(name: str) -> Iterator[tuple[str, Function]]:
 
 
 def is_kernel(function: Function) -> bool:
-    """True for a function under ``@kernel`` or ``@called_kernel``."""
+    """True for a function under ``@kernel`` or ``@inner_kernel``."""
     return any(
         ast.unparse(mark.func if isinstance(mark, ast.Call) else mark).split(".")[-1]
-        in ("kernel", "called_kernel")
+        in ("kernel", "inner_kernel")
         for mark in function.decorator_list
     )
 

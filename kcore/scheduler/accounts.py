@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from kcore.kernel import kernel
+from kcore.kernel import inner_kernel, kernel
 from kcore.scheduler.plugins.gpu_share import account_devices
 from kcore.scheduler.plugins.resource_pair import renew_pair
 
 
-@kernel
+@inner_kernel
 def account(nodes, pods, requests, pod, node, sign):
     """Add (sign 1) or take away (-1) what the pod uses on the node: resources, pod count, ledger rows."""
     request = pods.request[pod]
@@ -27,7 +27,7 @@ def account(nodes, pods, requests, pod, node, sign):
             nodes.ledger[row, node] += sign * contribution.item[index, 1]
 
 
-@kernel
+@inner_kernel
 def bind(nodes, pods, requests, pod, node):
     """Put the pod on the node: accounts, the devices that were chosen for it, and the node's list of pods."""
     account(nodes, pods, requests, pod, node, 1)

@@ -7,7 +7,7 @@ RunFilterPluginsWithNominatedPods of Kubernetes 1.36.
 
 from __future__ import annotations
 
-from kcore.kernel import called_kernel, kernel
+from kcore.kernel import kernel
 from kcore.scheduler.accounts import account, bind
 from kcore.scheduler.codes import NOT_TRIED, OUTSIDE
 from kcore.scheduler.columns import FLAG_AFFINITY_TOTAL
@@ -93,7 +93,7 @@ def restore_column(source, node, target):
         target[row, node] = source[row]
 
 
-@called_kernel
+@kernel
 def fits_node(nodes, pods, demands, requests, settings, pod, node, nominated, anywhere, scratch):
     """Tell whether the pod passes the filters on the node, with and without the pods nominated to it.
 
@@ -228,7 +228,7 @@ def reprieve(nodes, pods, demands, requests, settings, pod, node, victim, nomina
     return False
 
 
-@called_kernel
+@kernel
 def select_victims(
     nodes, pods, demands, requests, settings, pod, node, nominated, budget_allowed, budget_left, scratch,
     victims, violating, start,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kcore.kernel import kernel
+from kcore.kernel import inner_kernel, kernel
 from kcore.scheduler.accounts import bind
 from kcore.scheduler.incremental.columns import (
     COLUMNS,
@@ -77,7 +77,7 @@ def find_group(views, shapes, row, static_group, value):
     return free
 
 
-@kernel
+@inner_kernel
 def set_score(shapes, group, size, leaf, score):
     """Give a node of the group its local score, or INFEASIBLE."""
     start = shapes.tree_start[group]
@@ -189,7 +189,7 @@ def build_shape_arrays(
     return True
 
 
-@kernel
+@inner_kernel
 def touch(touched, node):
     """Note that something on the node has changed."""
     touched.sequence[0] += 1
@@ -217,7 +217,7 @@ def settle_some(nodes, pods, requests, settings, views, shapes, row, cursor, tou
         set_score(shapes, group, size, leaf[some[index]], choice.total[index])
 
 
-@kernel
+@inner_kernel
 def catch_up(
     nodes, pods, requests, settings, views, counters, shapes, row, touched, nominated, choice, scratch
 ):
@@ -251,7 +251,7 @@ def catch_up(
     return True
 
 
-@kernel
+@inner_kernel
 def count_pod(nodes, pods, counters, pod, node, sign):
     """Add (sign 1) or take away (-1) what the pod contributes on the node to every counter."""
     contribution = pods.contribution
@@ -271,7 +271,7 @@ def count_pod(nodes, pods, counters, pod, node, sign):
                 counters.pods[counters.fixed[counter, 2] + domain] += amount
 
 
-@kernel
+@inner_kernel
 def put_pod(nodes, pods, requests, settings, counters, touched, pod, node, draw):
     """Put the pod on the node, with the devices that it takes there, and tell counters and shapes."""
     take_devices(nodes, pods, requests, settings, pod, node, draw)

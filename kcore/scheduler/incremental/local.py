@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kcore.kernel import kernel
+from kcore.kernel import inner_kernel, kernel
 from kcore.scheduler.codes import CPU, MEMORY
 from kcore.scheduler.columns import I64, NodeColumns
 from kcore.scheduler.incremental.columns import (
@@ -45,7 +45,7 @@ INFEASIBLE = -1
 """Local score of a node that a filter rejects; scores themselves are never negative."""
 
 
-@kernel
+@inner_kernel
 def has_room(nodes, amount, ignored, node, extra, extra_pods):
     """NodeResourcesFit's Filter on one node, with ``extra[resource]`` and ``extra_pods`` added to what is there."""
     if nodes.pod_count[node] + extra_pods + 1 > nodes.pods_allowed[node]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kcore.kernel import kernel
+from kcore.kernel import inner_kernel, kernel
 from kcore.scheduler.cycle import filter_range, prefilter, score_nodes, select_node
 from kcore.scheduler.incremental.choice import choose_node
 from kcore.scheduler.incremental.columns import (
@@ -55,13 +55,13 @@ UNSCANNED_SHARE = 8
 """Where it cannot be scanned: the touches from which it takes the full pass."""
 
 
-@kernel
+@inner_kernel
 def touches_max(nodes):
     """So many touched nodes are asked one by one rather than all nodes at once."""
     return max(nodes.slots[0] // STALE_SHARE, STALE_MIN)
 
 
-@kernel
+@inner_kernel
 def is_for_scan(nodes, pods, requests, settings, views, shapes, row, touched, nominated, pod, choice):
     """Tell whether all nodes are to be scanned for the pod; ``choice.shape`` is its shape then."""
     if pods.nominated[pod] >= 0:
@@ -147,7 +147,7 @@ def scan(
     return node, best + views.fixed[shape[VIEW], CONSTANT]
 
 
-@kernel
+@inner_kernel
 def is_for_full_pass(nodes, pods, views, shapes, row, touched, nominated, pod):
     """Tell whether every node is to be asked: no row, too much missed, or nominations that may matter."""
     if row < 0:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kcore.kernel import kernel
+from kcore.kernel import inner_kernel, kernel
 from kcore.scheduler.codes import CPU, MEMORY
 from kcore.scheduler.cycle import NO_RANK
 from kcore.scheduler.incremental.columns import (
@@ -64,7 +64,7 @@ def least_left(amount, ignored, row):
     return float(amount[row]) if amount[row] > 0 and ignored[row] == 0 else ANYTHING
 
 
-@kernel
+@inner_kernel
 def score_one(
     pair, pods_allowed, pod_count, allowed, addend, cpu, memory, cpu_left, memory_left, scored, fit, balanced, node
 ):  # fmt: skip

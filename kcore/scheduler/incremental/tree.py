@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kcore.kernel import kernel
+from kcore.kernel import inner_kernel, kernel
 
 FANOUT = 16
 SHIFT = 4
@@ -35,7 +35,7 @@ def upper_size(size):
     return (((size >> SHIFT) + FANOUT - 1) >> SHIFT) << SHIFT
 
 
-@kernel
+@inner_kernel
 def best_of(tree, first):
     """The best of the sixteen places from ``first`` on."""
     best = tree[first]
@@ -44,7 +44,7 @@ def best_of(tree, first):
     return best
 
 
-@kernel
+@inner_kernel
 def set_leaf(tree, start, size, leaf, score):
     """Give a leaf its score and bring the winners above it up to date."""
     level, place = start + FANOUT, leaf

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from kcore.kernel import kernel
+from kcore.kernel import inner_kernel, kernel
 from kcore.scheduler.codes import DETAIL_PODS, DETAIL_UNRESOLVABLE, MAX_NODE_SCORE, MEMORY, REJECT_FIT
 from kcore.scheduler.plugins.arithmetic import divide, divide_toward_zero, round_half_away
 
@@ -81,7 +81,7 @@ def next_wanted(amount, ignored, row):
     return row
 
 
-@kernel
+@inner_kernel
 def lacks(wanted, capacity, used, short):
     """The bits for a resource of which a node has too little, and of which it never has enough."""
     return (short if wanted > capacity - used else 0) | (DETAIL_UNRESOLVABLE if wanted > capacity else 0)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kcore.kernel import Instruction, kernel
+from kcore.kernel import Instruction, inner_kernel, kernel
 from kcore.scheduler.codes import CPU, MEMORY
 from kcore.scheduler.plugins.node_resources import is_best_effort, is_cpu_and_memory, is_default_fit
 
@@ -55,7 +55,7 @@ quotient = Instruction(lambda numerator, denominator, reciprocal: numerator / de
 """``numerator / denominator`` rounded as IEEE 754 asks, given the rounded reciprocal of the denominator."""
 
 
-@kernel
+@inner_kernel
 def floor_quotient(numerator, denominator, reciprocal):
     """The floor of a quotient of at most 100, for whole numbers below 2**53, as a double."""
     whole = np.floor(numerator * reciprocal)
@@ -63,7 +63,7 @@ def floor_quotient(numerator, denominator, reciprocal):
     return whole + (1.0 if remainder >= denominator else 0.0) - (1.0 if remainder < 0.0 else 0.0)
 
 
-@kernel
+@inner_kernel
 def balance_of(first, second):
     """int((1 - standard deviation) * 100) of two fractions, each capped at 1, as a double."""
     return np.floor((1.0 - abs((min(first, 1.0) - min(second, 1.0)) / 2.0)) * 100.0)
@@ -78,7 +78,7 @@ def scored_amounts(requests, request):
     return float(requests.nonzero[request, CPU]), float(requests.nonzero[request, MEMORY])
 
 
-@kernel
+@inner_kernel
 def pair_score(pair, node, cpu, memory, scored_cpu, scored_memory, fit_weight, balanced_weight):
     """Weighted LeastAllocated and BalancedAllocation of one node for a pod, as a double.
 
@@ -158,7 +158,7 @@ def add_pair_scores_arrays(
     total[:count] += score.astype(np.int32)
 
 
-@kernel
+@inner_kernel
 def renew_pair(pair, requested, nonzero, node):
     """Bring a node's doubles up to date with its integers after something was put on it or taken off."""
     if pair[HALVES, node] != 0.5:
