@@ -1,7 +1,7 @@
 """The Python face: a cluster that one loads, schedules on and asks.
 
 Puts together what lies below: sources and traces read, the scheduler's state holds, the engine decides. The only
-place under the command line that looks at a clock.
+place under the command line, with ``loading``, that looks at a clock.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from kcore import kernel, sources, traces
 from kcore.api.admission import Rules, admit
 from kcore.api.errors import InputError
 from kcore.api.objects import ClusterObjects, Node, Pod
+from kcore.loading import Loading
 from kcore.scheduler.config import default_configuration, load_configuration
 from kcore.scheduler.decisions import Decisions
 from kcore.scheduler.engine import INTERPRETED_MAX, Engine, Options
@@ -299,21 +300,25 @@ class Cluster:
     ) -> Result:
         state = self.state
         notes = _notes(configuration)
-        engine = Engine(state, configuration, compiled=compiled and kernel.JIT, forced=forced)
+        compiled = compiled and kernel.JIT
+        # extenders decide the pace: nobody would look at the clock between pods
+        patient = compiled and not kernel.is_cached() and not configuration.extenders
+        engine = Engine(state, configuration, compiled=compiled and not patient, forced=forced)
         stage("compiling what the pods demand")
         engine.compile_demands(rows)
         history = History(engine, options)
+        loading = Loading(engine, stage, explains=explain is not False)
         if engine.compiled:
-            stage("loading kernels" if kernel.is_cached() else "compiling kernels, once: about a minute")
-            engine.warm(explain=explain is not False)
-            kernel.mark_cached()
+            loading.load()
         stage("scheduling")
-        started = time.perf_counter()
+        if patient:
+            options = loading.after_a_while(options)
+        started, loaded = time.perf_counter(), loading.seconds
         if configuration.extenders:
             decisions = self._decided_with_extenders(engine, rows, options)
         else:
             decisions = engine.schedule(rows, options)
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started - (loading.seconds - loaded)
         history.finish(decisions)
         kind = engine.kind if engine.compiled else f"{engine.kind}, interpreted"
         result = Result(state, decisions, history, Timing(seconds, kind, notes))

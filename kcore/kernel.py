@@ -5,12 +5,17 @@ dispatcher, imported and compiled on first use and cached per user; inside compi
 resolves to its dispatcher. So a ten-node question is answered without importing Numba at all, and a second test
 run with ``KCORE_JIT=0`` executes every kernel line in the interpreter.
 
+Compiling takes a minute where nothing is cached. Until then the interpreter must do, which a loop over a thousand
+nodes takes milliseconds. Such kernels have an *array form* beside them, the same in NumPy's words, which the
+interpreter takes where there are many nodes; the loop is its twin.
+
 Compiler flags stand here and nowhere else. ``fastmath`` stays off: results must be kube-scheduler's, bit for bit.
 """
 
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import os
 import sys
@@ -19,7 +24,12 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from kcore.references import install
+
 JIT = os.environ.get("KCORE_JIT", "1") != "0"
+
+ARRAYS_FROM = 48
+"""Nodes from which the array form of a kernel costs the interpreter less than its loop."""
 
 _FLAGS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "fastmath": False}
 
@@ -36,9 +46,10 @@ def cache_directory() -> Path:
     )
     digest = hashlib.sha256(sys.version.encode())
     package = Path(__file__).parent
+    makers = {package / name for name in ("kernel.py", "references.py", "reference_types.py")}
     for source in sorted(package.rglob("*.py")):
         text = source.read_bytes()
-        if source.is_relative_to(package / "scheduler") or b"@kernel" in text:
+        if source in makers or source.is_relative_to(package / "scheduler") or b"@kernel" in text:
             digest.update(text)
     return root / "kcore" / f"kernels-{digest.hexdigest()[:16]}"
 
@@ -88,15 +99,34 @@ def _one_at_a_time(compile_: Callable[[Any], Any], name: str) -> Callable[[Any],
                 cache_directory().mkdir(parents=True, exist_ok=True)
                 lock = stack.enter_context((cache_directory() / f"{name}.lock").open("w"))
                 fcntl.flock(lock, fcntl.LOCK_EX)
+            if (
+                gc.isenabled()
+            ):  # what compiling makes stays until it is done, and is looked at again and again
+                gc.disable()
+                stack.callback(gc.enable)
             return compile_(signature)
 
     return compile_or_load
 
 
+def _of_one_width(template: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The same for 64 bits where a caller has integers of fewer, or a literal: one compilation serves all callers."""
+    from numba.core import types
+
+    def widened(one: Any) -> Any:
+        one = types.unliteral(one)
+        return types.int64 if isinstance(one, types.Integer) and one != types.uint64 else one
+
+    def find(args: Any, kws: Any) -> Any:
+        return template(tuple(map(widened, args)), {name: widened(one) for name, one in kws.items()})
+
+    return find
+
+
 class Kernel:
     """A loop over arrays, callable in the interpreter and, as ``compiled``, in machine code."""
 
-    def __init__(self, function: Callable[..., Any], *, cache: bool = True, inline: bool = True) -> None:
+    def __init__(self, function: Callable[..., Any], *, cache: bool = True, inline: bool = False) -> None:
         self.__wrapped__ = function
         self.__name__ = function.__name__
         self.__doc__ = function.__doc__
@@ -104,9 +134,33 @@ class Kernel:
         self._inline = inline
         self._dispatcher: Any = None
         self._inner: Any = None
+        self.array_form: Callable[..., Any] | None = None
+        self._counted = -1
 
     def __call__(self, *args: Any) -> Any:
-        return self.__wrapped__(*args)
+        if self.array_form is None or not JIT:
+            return self.__wrapped__(*args)
+        if self._counted >= 0:
+            counted = args[self._counted]
+            shape = getattr(counted, "shape", ())
+            if (shape[-1] if shape else counted) < ARRAYS_FROM:
+                return self.__wrapped__(*args)
+        answer = self.array_form(*args)
+        return self.__wrapped__(*args) if answer is NotImplemented else answer
+
+    def over_arrays(self, counted: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """The function below is the kernel's array form; the parameter ``counted`` is a number of nodes, or has as many.
+
+        It is not asked where they are few. It answers ``NotImplemented``, and has changed nothing, where it leaves the work to the loop.
+        """
+        names = self.__wrapped__.__code__.co_varnames[: self.__wrapped__.__code__.co_argcount]
+        self._counted = names.index(counted) if counted else -1
+
+        def keep(form: Callable[..., Any]) -> Callable[..., Any]:
+            self.array_form = form
+            return form
+
+        return keep
 
     @property
     def compiled(self) -> Any:
@@ -129,6 +183,7 @@ class Kernel:
         import numba
         from numba.core import config
 
+        install()
         dispatcher = numba.njit(**_FLAGS, **self._counting(), no_cfunc_wrapper=True)(self.__wrapped__)
         if self._cache:
             before = config.CACHE_DIR
@@ -144,14 +199,17 @@ class Kernel:
         """The function as a dispatcher for other kernels, which take its code into theirs; it needs no way in."""
         import numba
 
-        return numba.njit(
-            **_FLAGS, **self._counting(), no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=self._inline,
-            pipeline_class=_fragment_compiler(),
+        install()
+        dispatcher = numba.njit(
+            **_FLAGS, **self._counting(), no_cpython_wrapper=True, no_cfunc_wrapper=True,
+            forceinline=self._inline, pipeline_class=_fragment_compiler(),
         )(self.__wrapped__)  # fmt: skip
+        dispatcher.get_call_template = _of_one_width(dispatcher.get_call_template)
+        return dispatcher
 
     def _counting(self) -> dict[str, bool]:
         # in-tree kernels allocate nothing, so they need not count references to the arrays that they pass on
-        return {"_nrt": False} if self._cache else {}
+        return {"_nrt": False, "no_rewrites": True} if self._cache else {}
 
 
 class Instruction:
@@ -192,6 +250,7 @@ def compile_for(kernel: Kernel, *args: Any) -> None:
     if JIT:
         import numba
 
+        install()
         kernel.compiled.compile(tuple(numba.typeof(arg) for arg in args))
 
 
@@ -210,13 +269,10 @@ def mark_cached() -> None:
 
 
 def kernel(function: Callable[..., Any]) -> Kernel:
-    """Mark a function as a kernel (see the module's docstring); other kernels take it into their loops."""
+    """Mark a function as a kernel (see the module's docstring); other kernels call it, or LLVM takes it into them."""
     return Kernel(function)
 
 
-def called_kernel(function: Callable[..., Any]) -> Kernel:
-    """The same, but other kernels call it: for what is long, and seldom run or called from many places.
-
-    A call hands over some hundred arrays, about a microsecond; a copy in each caller takes seconds to compile.
-    """
-    return Kernel(function, inline=False)
+def inner_kernel(function: Callable[..., Any]) -> Kernel:
+    """The same for what is done for every node or pod: each caller gets a copy, which takes longer to compile."""
+    return Kernel(function, inline=True)

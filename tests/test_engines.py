@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kcore import Cluster, InputError, Result, score_plugin
+from kcore import Cluster, InputError, Result, kernel, loading, score_plugin
 from kcore.scheduler.plugins import contract
 from tests.scheduler.cluster_objects import configuration, node_dict, pod_dict
 
@@ -81,3 +81,27 @@ def test_objects_of_any_kind_are_added() -> None:
     with pytest.raises(InputError):
         cluster.add([pod_dict("p")])
     assert cluster.pending == 1
+
+
+@pytest.mark.skipif(not kernel.JIT, reason="nothing is compiled with the JIT off")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_without_kernels_the_interpreter_begins_and_they_go_on(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(stages: list[str]) -> Result:
+        cluster = Cluster.synthetic("heterogeneous", nodes=25, pods=150, seed=3)
+        return cluster.schedule(engine=engine, stage=stages.append)
+
+    expected = run([])
+    monkeypatch.setattr("kcore.cluster.INTERPRETED_MAX", -1)
+    monkeypatch.setattr(kernel, "is_cached", lambda: False)
+    monkeypatch.setattr(kernel, "mark_cached", lambda: None)
+    monkeypatch.setattr(loading, "PATIENCE_S", -1.0)
+    monkeypatch.setattr(loading, "LOOKS_EVERY", 50)
+    stages: list[str] = []
+    result = run(stages)
+    assert stages == [
+        "compiling what the pods demand", "scheduling", "compiling kernels, once: about a minute", "scheduling",
+    ]  # fmt: skip
+    assert result.engine == engine
+    assert outcome(result) == outcome(expected)

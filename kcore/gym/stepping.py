@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kcore.kernel import called_kernel, kernel
+from kcore.kernel import kernel
+from kcore.scheduler.accounts import account
 from kcore.scheduler.columns import F64, I32, I64, NodeColumns
-from kcore.scheduler.cycle import account, score_nodes, select_node
+from kcore.scheduler.cycle import score_nodes, select_node
 from kcore.scheduler.preemption import filter_cluster
 
 I8 = NDArray[np.int8]
@@ -101,7 +102,7 @@ def show_pod(requests, request, lens, episode, copies):
     copies.pod[episode, last] = np.float32((1 if request >= 0 else 0) / lens.scale[last])
 
 
-@called_kernel
+@kernel
 def filter_turn(nodes, pods, demands, requests, settings, episode, copies, scratch):
     """Ask all filters about the pod whose turn it is; return the number of feasible nodes.
 

@@ -53,7 +53,11 @@ LOADED_FROM: Final = 500  # nodes, from which kernels that are there already are
 EXTENDED_BATCH: Final = (
     50  # the same where others are asked, pod by pod: extenders, plugins at reserve and permit
 )
-COMPILED_FROM: Final = 20_000  # pods that wait times nodes, from which Numba is worth being loaded; no more are decided at once without
+COMPILED_FROM: Final = 20_000  # pods that wait times nodes, from which Numba is worth being loaded; no more are decided in the first batch without
+AWAITED_FROM: Final = (
+    2_000_000  # the same, from which waiting for kernels to be loaded costs less than going on without
+)
+INTERPRETED_S: Final = 0.1  # of deciding without kernels before giving way to what else the loop has to do
 OTHERS: Final = (*SPREADING, "namespaces", "poddisruptionbudgets.policy", *STORAGE, *DEVICES)
 ENDED: Final = ("Succeeded", "Failed")
 
@@ -120,7 +124,8 @@ class Scheduler:
         self._timer: Timed | None = None
         self._task: asyncio.Task[None] | None = None
         self.compiling: asyncio.Task[None] | None = None  # of kernels, once there is enough to do
-        self._is_loading = False  # in a moment they are there: nothing is decided without
+        self._is_loading = False  # in a moment they are there
+        self._pace = 0  # pods that are decided at once without kernels; 0 none was yet
         self._writes: set[asyncio.Task[None]] = set()
         self._registrations: list[Callable[[], None]] = []
 
@@ -336,16 +341,26 @@ class Scheduler:
         if self._engine.compiled:
             return BATCH
         node_count = self.mirror.state.nodes.alive_count + 1
+        waiting = self.queue.counts[ACTIVE] * node_count
         if self.compiling is None and JIT:
-            is_backlog = self.queue.counts[ACTIVE] * node_count > COMPILED_FROM
-            if is_backlog and is_cached():  # a second, less than it costs to go on without meanwhile
+            if waiting > AWAITED_FROM and is_cached():
                 compile_kernels(self._configuration)
                 self._compiled()
                 return BATCH
-            if is_backlog or (node_count > LOADED_FROM and is_cached()):
+            if waiting > COMPILED_FROM or (node_count > LOADED_FROM and is_cached()):
                 self._is_loading = is_cached()
                 self.compiling = asyncio.get_running_loop().create_task(self._compile())
-        return 0 if self._is_loading else max(1, COMPILED_FROM // node_count)
+        if self._is_loading and waiting > AWAITED_FROM:
+            return 0
+        self._pace = self._pace or max(1, COMPILED_FROM // node_count)
+        return self._pace
+
+    def _paced(self, count: int, seconds: float) -> None:
+        """So many pods took so long: the next batch is such that the loop is not held for long."""
+        if seconds > INTERPRETED_S:
+            self._pace = max(1, self._pace // 2)
+        elif count >= self._pace and seconds < INTERPRETED_S / 2:
+            self._pace = min(BATCH, self._pace * 2)
 
     async def _compile(self) -> None:
         try:
@@ -428,6 +443,8 @@ class Scheduler:
             log.exception("scheduling %s failed", waiting[0].key)
             self._undecided(waiting[0], str(error), began_s)
             return
+        if self._pace and not self._engine.compiled:
+            self._paced(len(rows), self.clock.monotonic_s() - began_s)
         self.binder.send_all(self._follow(decisions, dict(zip(rows, waiting, strict=True)), began_s))
 
     def _decided(self, rows: list[int]) -> Decisions:

@@ -13,12 +13,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from kcore.references import by_reference
+
 I64 = NDArray[np.int64]
 I32 = NDArray[np.int32]
 U8 = NDArray[np.uint8]
 F64 = NDArray[np.float64]
 
 
+@by_reference
 class Ragged(NamedTuple):
     """Rows of different length: row ``i`` is ``item[ptr[i]:ptr[i + 1]]``, an item has named columns."""
 
@@ -37,6 +40,7 @@ def ragged(rows: Iterable[Sequence[Sequence[int]]], field_count: int) -> Ragged:
     return Ragged(np.array(ptr, dtype=np.int32), array)
 
 
+@by_reference
 class NodeColumns(NamedTuple):
     """State of the nodes; ``slots`` are in use, dead slots among them have ``alive`` 0."""
 
@@ -68,6 +72,7 @@ class NodeColumns(NamedTuple):
     gpu_largest: I64  # [2] most CPU and most GPU milli of any node, 1 at least
 
 
+@by_reference
 class PodColumns(NamedTuple):
     """State of the pods; ``next`` and ``previous`` link the pods of a node."""
 
@@ -85,6 +90,7 @@ class PodColumns(NamedTuple):
     budget: Ragged  # [spec class] -> (disruption budget,)
 
 
+@by_reference
 class Requests(NamedTuple):
     """What distinct pods ask for."""
 
@@ -98,6 +104,7 @@ class Requests(NamedTuple):
     )
 
 
+@by_reference
 class Demands(NamedTuple):
     """What distinct pods demand of nodes, compiled: one row per spec class and profile; fields are in demand.py."""
 
@@ -122,6 +129,7 @@ class Demands(NamedTuple):
     images: Ragged  # [demand] -> (image row,)
 
 
+@by_reference
 class Settings(NamedTuple):
     """One profile as numbers."""
 
@@ -145,6 +153,7 @@ class Settings(NamedTuple):
     fragment_levels: I64  # [node, 4, distinct milli] devices by what they have left, see fgd.py
 
 
+@by_reference
 class Scratch(NamedTuple):
     """Working memory of one scheduling cycle; what a PreFilter finds stays here for Filter and preemption."""
 

@@ -8,6 +8,8 @@ change undone.
 
 from __future__ import annotations
 
+import numpy as np
+
 from kcore.kernel import kernel
 from kcore.scheduler.codes import (
     BALANCED_ALLOCATION,
@@ -44,7 +46,7 @@ from kcore.scheduler.fields import (
     TOLERATION,
 )
 from kcore.scheduler.fields import NODE_NAME as WANTED_NAME
-from kcore.scheduler.plugins.gpu_share import account_devices, device_filter
+from kcore.scheduler.plugins.gpu_share import device_filter
 from kcore.scheduler.plugins.image_locality import any_image_scores, image_score
 from kcore.scheduler.plugins.inter_pod_affinity import affinity_filter as pod_affinity_filter
 from kcore.scheduler.plugins.inter_pod_affinity import anti_affinity_filter, count_terms, preference_score
@@ -78,12 +80,24 @@ from kcore.scheduler.plugins.policies.scoring import add_policy_score
 from kcore.scheduler.plugins.resource_pair import (
     add_pair_scores,
     pair_weights,
-    renew_pair,
     scored_amounts,
 )
 
 NO_TOTAL = -(1 << 62)
 NO_RANK = 1 << 30
+
+
+@kernel
+def fill(value, count, values):
+    """Set ``values[:count]``."""
+    for node in range(count):
+        values[node] = value
+
+
+@fill.over_arrays("count")
+def fill_arrays(value, count, values):
+    """As :func:`fill`."""
+    values[:count] = value
 
 
 @kernel
@@ -106,8 +120,7 @@ def prefilter(nodes, demands, settings, demand, scratch):
             scratch.selected,
         )
     else:
-        for node in range(count):
-            scratch.selected[node] = 1
+        fill(1, count, scratch.selected)
     for index in range(settings.filters.shape[0]):
         plugin = settings.filters[index]
         if plugin == POD_TOPOLOGY_SPREAD:
@@ -180,6 +193,12 @@ def start_verdicts(alive, verdict):
     """Let every node pass and mark dead slots."""
     for node in range(verdict.shape[0]):
         verdict[node] = 0 if alive[node] != 0 else DEAD
+
+
+@start_verdicts.over_arrays("verdict")
+def start_verdicts_arrays(alive, verdict):
+    """As :func:`start_verdicts`."""
+    verdict[:] = np.where(alive != 0, 0, DEAD)
 
 
 @kernel
@@ -349,9 +368,8 @@ def run_score(plugin, weight, nodes, demands, requests, settings, demand, reques
     elif plugin == TAINT_TOLERATION:
         if fixed[ANY_SOFT_TAINT] == 0:
             # no soft taint anywhere that is not tolerated: raw scores 0, normalized 100
-            for node in range(count):
-                raw[node] = 0
-                total[node] += weight * 100
+            fill(0, count, raw)
+            add_default_normalized(verdict, raw, True, weight, count, total)
         else:
             taint_score(nodes.taint_set, tolerates, count, raw)
             add_default_normalized(verdict, raw, True, weight, count, total)
@@ -423,11 +441,23 @@ def run_score(plugin, weight, nodes, demands, requests, settings, demand, reques
         first, last = demands.images.ptr[demand], demands.images.ptr[demand + 1]
         if first < last and any_image_scores(demands.images, first, last, nodes.image_most):
             image_score(demands.images, first, last, fixed[CONTAINERS], nodes.image, count, raw)
-            for node in range(count):
-                total[node] += weight * raw[node]
+            add_raw(raw, weight, count, total)
     elif plugin >= FIRST_POLICY:
         add_policy_score(plugin, weight, nodes, requests, settings, request, count, verdict, total)
     return 1
+
+
+@kernel
+def add_raw(raw, weight, count, total):
+    """Add weight * raw score, where it is within 0..100 already."""
+    for node in range(count):
+        total[node] += weight * raw[node]
+
+
+@add_raw.over_arrays("count")
+def add_raw_arrays(raw, weight, count, total):
+    """As :func:`add_raw`."""
+    total[:count] += weight * raw[:count]
 
 
 @kernel
@@ -450,8 +480,7 @@ def score_nodes(nodes, demands, requests, settings, demand, request, scratch):
     fit, balanced = pair_weights(nodes, settings, weights, amount)
     taints = fixed[ANY_SOFT_TAINT] != 0
     same = 0 if taints else weight_of(settings, TAINT_TOLERATION) * MAX_NODE_SCORE
-    for node in range(count):
-        total[node] = same
+    fill(same, count, total)
     if fit + balanced > 0:
         first, second = scored_amounts(requests, request)
         add_pair_scores(nodes.pair, amount, first, second, fit, balanced, count, total)
@@ -473,6 +502,12 @@ def count_feasible(verdict, stop):
     for node in range(stop):
         count += 1 if verdict[node] == 0 else 0
     return count
+
+
+@count_feasible.over_arrays("stop")
+def count_feasible_arrays(verdict, stop):
+    """As :func:`count_feasible`."""
+    return int(np.count_nonzero(verdict[:stop] == 0))
 
 
 @kernel
@@ -506,78 +541,12 @@ def select_node(verdict, total, rank, draw, count):
     return -1
 
 
-@kernel
-def account(nodes, pods, requests, pod, node, sign):
-    """Add (sign 1) or take away (-1) what the pod uses on the node: resources, pod count, ledger rows."""
-    request = pods.request[pod]
-    for row in range(requests.amount.shape[1]):
-        nodes.requested[row, node] += sign * requests.amount[request, row]
-    for row in range(2):
-        nodes.nonzero[row, node] += sign * requests.nonzero[request, row]
-    nodes.pod_count[node] += sign
-    renew_pair(nodes.pair, nodes.requested, nodes.nonzero, node)
-    contribution = pods.contribution
-    spec_class = pods.spec_class[pod]
-    for index in range(contribution.ptr[spec_class], contribution.ptr[spec_class + 1]):
-        row = contribution.item[index, 0]
-        if contribution.item[index, 3] != 0:
-            nodes.ledger[row, node] = 1 if sign > 0 else 0
-        else:
-            nodes.ledger[row, node] += sign * contribution.item[index, 1]
-
-
-@kernel
-def bind(nodes, pods, requests, pod, node):
-    """Put the pod on the node: accounts, the devices that were chosen for it, and the node's list of pods."""
-    account(nodes, pods, requests, pod, node, 1)
-    account_devices(nodes, pods, requests, pod, node, 1)
-    pods.node[pod] = node
-    head = nodes.first_pod[node]
-    pods.previous[pod] = -1
-    pods.next[pod] = head
-    if head >= 0:
-        pods.previous[head] = pod
-    nodes.first_pod[node] = pod
-
-
-@kernel
-def unbind(nodes, pods, requests, pod):
-    """Take the pod off its node."""
-    node = pods.node[pod]
-    account(nodes, pods, requests, pod, node, -1)
-    account_devices(nodes, pods, requests, pod, node, -1)
-    before, after = pods.previous[pod], pods.next[pod]
-    if before >= 0:
-        pods.next[before] = after
-    else:
-        nodes.first_pod[node] = after
-    if after >= 0:
-        pods.previous[after] = before
-    pods.node[pod] = -1
-    pods.previous[pod] = -1
-    pods.next[pod] = -1
-
-
-@kernel
-def unbind_many(nodes, pods, requests, rows):
-    """Take the pods off their nodes; those that have none are passed over."""
-    for row in rows:
-        if pods.node[row] >= 0:
-            unbind(nodes, pods, requests, row)
-
-
-@kernel
-def bind_many(nodes, pods, requests, chosen, target):
-    """Bind ``chosen[i]`` to ``target[i]`` in order; -1 targets are passed over."""
-    for index in range(chosen.shape[0]):
-        if target[index] >= 0:
-            bind(nodes, pods, requests, chosen[index], target[index])
-
-
-@kernel
-def account_many(nodes, pods, requests, chosen, target, sign):
-    """Add or take away what ``chosen[i]`` uses on ``target[i]``; -1 targets are passed over."""
-    for index in range(chosen.shape[0]):
-        if target[index] >= 0:
-            account(nodes, pods, requests, chosen[index], target[index], sign)
-            account_devices(nodes, pods, requests, chosen[index], target[index], sign)
+@select_node.over_arrays("count")
+def select_node_arrays(verdict, total, rank, draw, count):
+    """As :func:`select_node`."""
+    feasible = np.flatnonzero(verdict[:count] == 0)
+    if not len(feasible):
+        return -1
+    totals = total[feasible]
+    tied = feasible[totals == totals.max()]
+    return int(tied[int(draw * len(tied)) if draw >= 0 else rank[tied].argmin()])

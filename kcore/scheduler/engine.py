@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from kcore.kernel import Kernel
+from kcore.kernel import ARRAYS_FROM, Kernel
 from kcore.scheduler import codes, reasons
+from kcore.scheduler.accounts import bind
 from kcore.scheduler.columns import Scratch, Settings
-from kcore.scheduler.cycle import bind, score_nodes, select_node
+from kcore.scheduler.cycle import score_nodes, select_node
 from kcore.scheduler.decisions import Decisions
 from kcore.scheduler.demand import NAME_CONFLICT
 from kcore.scheduler.eviction import NEVER, Preemption, Search, preempt
@@ -233,7 +234,8 @@ class Engine:
     def _make_batch(self, rows: np.ndarray, runnable: np.ndarray, options: Options) -> Batch | None:
         """What decides incrementally; None where the full pass decides everything."""
         forced = options.engine == "incremental"
-        if options.engine == "full" or not len(runnable) or not (forced or self.compiled):
+        few = not self.compiled and self.state.nodes.alive_count < ARRAYS_FROM
+        if options.engine == "full" or not len(runnable) or (few and not forced):
             return None
         world = self.state.world()
         scored = any(BY_NAME.keys() & set(profile.scores) for profile in self.configuration.profiles)

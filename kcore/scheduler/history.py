@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from kcore.api.errors import KcoreError
-from kcore.scheduler.cycle import account_many
+from kcore.scheduler.accounts import account_many
 from kcore.scheduler.decisions import Decisions
 from kcore.scheduler.engine import Engine, Options
 from kcore.scheduler.explain import Explanation, explain

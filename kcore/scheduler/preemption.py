@@ -7,18 +7,11 @@ RunFilterPluginsWithNominatedPods of Kubernetes 1.36.
 
 from __future__ import annotations
 
-from kcore.kernel import called_kernel, kernel
+from kcore.kernel import kernel
+from kcore.scheduler.accounts import account, bind
 from kcore.scheduler.codes import NOT_TRIED, OUTSIDE
 from kcore.scheduler.columns import FLAG_AFFINITY_TOTAL
-from kcore.scheduler.cycle import (
-    account,
-    bind,
-    count_feasible,
-    filter_range,
-    prefilter,
-    score_nodes,
-    select_node,
-)
+from kcore.scheduler.cycle import count_feasible, filter_range, prefilter, score_nodes, select_node
 from kcore.scheduler.plugins.gpu_share import (
     SHARES,
     account_devices,
@@ -100,7 +93,7 @@ def restore_column(source, node, target):
         target[row, node] = source[row]
 
 
-@called_kernel
+@kernel
 def fits_node(nodes, pods, demands, requests, settings, pod, node, nominated, anywhere, scratch):
     """Tell whether the pod passes the filters on the node, with and without the pods nominated to it.
 
@@ -235,7 +228,7 @@ def reprieve(nodes, pods, demands, requests, settings, pod, node, victim, nomina
     return False
 
 
-@called_kernel
+@kernel
 def select_victims(
     nodes, pods, demands, requests, settings, pod, node, nominated, budget_allowed, budget_left, scratch,
     victims, violating, start,

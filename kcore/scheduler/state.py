@@ -16,10 +16,10 @@ import numpy as np
 from kcore.api.errors import InputError
 from kcore.api.objects import ClusterObjects, Node, Pod
 from kcore.api.objects import PodColumns as PodSource
+from kcore.scheduler.accounts import bind, bind_many, unbind, unbind_many
 from kcore.scheduler.budgets import Budget, read_budget, rows_by_class
 from kcore.scheduler.column_requests import column_requests
 from kcore.scheduler.columns import Demands, NodeColumns, PodColumns, Ragged, Requests, ragged
-from kcore.scheduler.cycle import bind, bind_many, unbind, unbind_many
 from kcore.scheduler.demand import DemandTable
 from kcore.scheduler.devices import device_mask, gpu_request
 from kcore.scheduler.dynamic.catalog import DeviceCatalog

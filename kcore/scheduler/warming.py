@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from kcore.kernel import compile_for
+from kcore.scheduler.accounts import account_many, bind
 from kcore.scheduler.columns import Scratch, Settings
-from kcore.scheduler.cycle import account_many, bind, count_feasible, run_score, score_nodes, select_node
+from kcore.scheduler.cycle import count_feasible, run_score, score_nodes, select_node
 from kcore.scheduler.incremental.batch import Batch
 from kcore.scheduler.plugins.gpu_share import promise_devices
 from kcore.scheduler.plugins.gpu_share import reserve as reserve_devices

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from kcore.api.errors import InputError
-from kcore.scheduler.cycle import bind, unbind
+from kcore.scheduler.accounts import bind, unbind
 from kcore.scheduler.incremental.columns import Touched
 from kcore.scheduler.state import State
 from kcore.sim import timeline as names

@@ -16,7 +16,7 @@ import numpy as np
 
 from kcore.api.errors import InputError
 from kcore.scheduler import fields
-from kcore.scheduler.cycle import account_many
+from kcore.scheduler.accounts import account_many
 from kcore.scheduler.decisions import Decisions
 from kcore.scheduler.engine import Engine, Options
 from kcore.scheduler.ledger import Port

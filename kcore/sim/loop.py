@@ -7,7 +7,7 @@ kernels as in a batch (``place_range``), one pod at a time.
 from __future__ import annotations
 
 from kcore.kernel import kernel
-from kcore.scheduler.cycle import unbind
+from kcore.scheduler.accounts import unbind
 from kcore.scheduler.incremental.columns import FILTERS_DOMAINS, SIMPLE, VIEW
 from kcore.scheduler.incremental.groups import count_pod, touch
 from kcore.scheduler.incremental.local import has_room

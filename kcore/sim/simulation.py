@@ -17,7 +17,8 @@ from kcore import kernel, traces
 from kcore.api.errors import InputError
 from kcore.cluster import CLOCK_ORDERS, Cluster, Config, configuration_for
 from kcore.scheduler import reasons
-from kcore.scheduler.cycle import bind, select_node, unbind
+from kcore.scheduler.accounts import bind, unbind
+from kcore.scheduler.cycle import select_node
 from kcore.scheduler.decisions import Decisions
 from kcore.scheduler.engine import INTERPRETED_MAX, Engine, Options
 from kcore.scheduler.incremental.batch import KEEP_MIN, POLICY_KEEP_MIN

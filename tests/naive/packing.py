@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kcore import Cluster
-from kcore.scheduler.cycle import unbind
+from kcore.scheduler.accounts import unbind
 
 
 class Best(NamedTuple):

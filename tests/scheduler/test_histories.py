@@ -10,9 +10,9 @@ import pytest
 
 from kcore.api.objects import ClusterObjects, Namespace, PodDisruptionBudget
 from kcore.scheduler import state as state_module
+from kcore.scheduler.accounts import unbind_many
 from kcore.scheduler.columns import NodeColumns, PodColumns, Requests
 from kcore.scheduler.config import default_configuration
-from kcore.scheduler.cycle import unbind_many
 from kcore.scheduler.engine import Engine
 from kcore.scheduler.state import State
 from tests.scheduler.cluster_objects import HARD, HOSTNAME, node_of, pod_of, state_of

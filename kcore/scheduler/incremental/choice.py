@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from kcore.kernel import kernel
+from kcore.kernel import inner_kernel, kernel
 from kcore.scheduler.codes import MAX_NODE_SCORE
 from kcore.scheduler.cycle import NO_RANK, NO_TOTAL
 from kcore.scheduler.incremental.columns import (
@@ -267,7 +267,7 @@ def score_groups(views, counters, shapes, row, choice):
         choice.raw[SOFT, index] = score
 
 
-@kernel
+@inner_kernel
 def group_node(views, shapes, view, group, leaf):
     """The node at a leaf of the group's tree."""
     static_group = shapes.value[group, views.fixed[view, COLUMNS]]
@@ -302,7 +302,7 @@ def draw_tied(nodes, views, shapes, row, best, draw, choice):
     return found
 
 
-@kernel
+@inner_kernel
 def choose_node(nodes, views, counters, shapes, row, draw, choice):
     """Return the best node for the shape and its total, as select_node does after a full pass; (-1, 0) if none is feasible."""
     shape = shapes.fixed[row]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from kcore.references import by_reference
 from kcore.scheduler.columns import F64, I32, I64, U8, Ragged
 
 # columns of Views.fixed
@@ -94,6 +95,7 @@ ADD = 0
 ALL_POSITIVE = 1
 
 
+@by_reference
 class Views(NamedTuple):
     """One row a demand in use; a static group is a set of nodes that no placement tells apart but for counts."""
 
@@ -113,6 +115,7 @@ class Views(NamedTuple):
     empty: Ragged  # [view] -> (ledger row, topology): rows that must be 0 on the node, as ports
 
 
+@by_reference
 class Counters(NamedTuple):
     """Pods of a ledger row per topology domain, over the nodes of a mask; kept up to date by every placement."""
 
@@ -144,6 +147,7 @@ TURN = 10
 SHAPE_FIELDS = 11
 
 
+@by_reference
 class Shapes(NamedTuple):
     """One row a shape that is kept."""
 
@@ -158,6 +162,7 @@ class Shapes(NamedTuple):
     tree: I32  # [place]
 
 
+@by_reference
 class Touched(NamedTuple):
     """Nodes that placements have changed, in order: what a shape has to look at again when its turn comes."""
 
@@ -167,6 +172,7 @@ class Touched(NamedTuple):
     promised: U8  # [node] 1 where a pod is nominated to it
 
 
+@by_reference
 class Choice(NamedTuple):
     """Working memory of the choice among groups."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from kcore.kernel import kernel
-from kcore.scheduler.cycle import bind
+import numpy as np
+
+from kcore.kernel import inner_kernel, kernel
+from kcore.scheduler.accounts import bind
 from kcore.scheduler.incremental.columns import (
     COLUMNS,
     CURSOR,
@@ -19,8 +21,8 @@ from kcore.scheduler.incremental.columns import (
     TREE_STOP,
     VIEW,
 )
-from kcore.scheduler.incremental.local import INFEASIBLE, local_score, node_values
-from kcore.scheduler.incremental.scan import can_scan, scan_some
+from kcore.scheduler.incremental.local import INFEASIBLE, dynamic_values, local_score, node_values
+from kcore.scheduler.incremental.scan import can_scan, scan_nodes, scan_some, scores_by_pair
 from kcore.scheduler.incremental.tree import FANOUT, build_tree, set_leaf
 from kcore.scheduler.plugins.gpu_share import take_devices
 
@@ -75,7 +77,7 @@ def find_group(views, shapes, row, static_group, value):
     return free
 
 
-@kernel
+@inner_kernel
 def set_score(shapes, group, size, leaf, score):
     """Give a node of the group its local score, or INFEASIBLE."""
     start = shapes.tree_start[group]
@@ -149,7 +151,45 @@ def build_shape(
     return True
 
 
-@kernel
+@build_shape.over_arrays()
+def build_shape_arrays(
+    nodes, pods, requests, settings, views, counters, shapes, row, touched, nominated, choice, scratch
+):
+    """As :func:`build_shape`."""
+    shape, count = shapes.fixed[row], int(nodes.slots[0])
+    view = shape[VIEW]
+    fixed = views.fixed[view]
+    if not scores_by_pair(nodes, requests, settings, views, view, shape[REQUEST]):
+        return NotImplemented
+    total = choice.total[:count]
+    scan_nodes(nodes, pods, requests, settings, views, shape, nominated, choice, total)
+    own = views.group[view, :count]
+    members = np.flatnonzero(own >= 0)
+    values = np.column_stack([own[members], dynamic_values(nodes, views, counters, view, members)])
+    _, first, group_of = np.unique(values, axis=0, return_index=True, return_inverse=True)
+    group_of = group_of.reshape(-1)
+    shapes.group[row, :count] = NO_GROUP
+    shapes.head[shape[HEADS] : shape[HEADS] + fixed[STATIC_GROUPS]] = NO_GROUP
+    value = choice.value
+    for group in np.argsort(first).tolist():
+        static_group = int(values[first[group], 0])
+        value[: fixed[STATIC_COLUMNS]] = views.static_value[static_group, : fixed[STATIC_COLUMNS]]
+        value[fixed[STATIC_COLUMNS] : fixed[COLUMNS]] = values[first[group], 1:]
+        made = find_group(views, shapes, row, static_group, value)
+        if made == NO_GROUP:
+            return False
+        inside = members[group_of == group]
+        shapes.group[row, inside] = made
+        shapes.size[made] = len(inside)
+        shapes.feasible[made] = np.count_nonzero(total[inside] >= 0)
+        start = int(shapes.tree_start[made])
+        shapes.tree[start + FANOUT + views.leaf[view, inside]] = total[inside]
+        build_tree(shapes.tree, start, int(views.static_size[static_group]))
+    shape[CURSOR] = touched.sequence[0]
+    return True
+
+
+@inner_kernel
 def touch(touched, node):
     """Note that something on the node has changed."""
     touched.sequence[0] += 1
@@ -177,7 +217,7 @@ def settle_some(nodes, pods, requests, settings, views, shapes, row, cursor, tou
         set_score(shapes, group, size, leaf[some[index]], choice.total[index])
 
 
-@kernel
+@inner_kernel
 def catch_up(
     nodes, pods, requests, settings, views, counters, shapes, row, touched, nominated, choice, scratch
 ):
@@ -211,7 +251,7 @@ def catch_up(
     return True
 
 
-@kernel
+@inner_kernel
 def count_pod(nodes, pods, counters, pod, node, sign):
     """Add (sign 1) or take away (-1) what the pod contributes on the node to every counter."""
     contribution = pods.contribution
@@ -231,7 +271,7 @@ def count_pod(nodes, pods, counters, pod, node, sign):
                 counters.pods[counters.fixed[counter, 2] + domain] += amount
 
 
-@kernel
+@inner_kernel
 def put_pod(nodes, pods, requests, settings, counters, touched, pod, node, draw):
     """Put the pod on the node, with the devices that it takes there, and tell counters and shapes."""
     take_devices(nodes, pods, requests, settings, pod, node, draw)

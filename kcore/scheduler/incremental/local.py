@@ -5,8 +5,11 @@ The twins are the loops over all nodes in ``plugins/`` and ``cycle.py``; the ari
 
 from __future__ import annotations
 
-from kcore.kernel import kernel
+import numpy as np
+
+from kcore.kernel import inner_kernel, kernel
 from kcore.scheduler.codes import CPU, MEMORY
+from kcore.scheduler.columns import I64, NodeColumns
 from kcore.scheduler.incremental.columns import (
     ADD,
     ADMITTED,
@@ -25,6 +28,8 @@ from kcore.scheduler.incremental.columns import (
     TOPOLOGY,
     VIEW,
     WEIGHT,
+    Counters,
+    Views,
 )
 from kcore.scheduler.plugins.gpu_share import (
     device_verdict,
@@ -40,7 +45,7 @@ INFEASIBLE = -1
 """Local score of a node that a filter rejects; scores themselves are never negative."""
 
 
-@kernel
+@inner_kernel
 def has_room(nodes, amount, ignored, node, extra, extra_pods):
     """NodeResourcesFit's Filter on one node, with ``extra[resource]`` and ``extra_pods`` added to what is there."""
     if nodes.pod_count[node] + extra_pods + 1 > nodes.pods_allowed[node]:
@@ -189,3 +194,23 @@ def node_values(nodes, views, counters, view, static_group, node, value):
         elif count <= 0:
             # ALL_POSITIVE: the column counts the terms without a match
             value[item[TARGET]] += 1
+
+
+def dynamic_values(nodes: NodeColumns, views: Views, counters: Counters, view: int, members: I64) -> I64:
+    """The columns of :func:`node_values` that placements change, of every node of ``members``."""
+    first = int(views.fixed[view, STATIC_COLUMNS])
+    values = np.zeros((len(members), int(views.fixed[view, COLUMNS]) - first), dtype=np.int64)
+    dynamic = views.dynamic
+    for item in dynamic.item[dynamic.ptr[view] : dynamic.ptr[view + 1]].tolist():
+        count = nodes.ledger[item[ROW], members]
+        column = values[:, item[TARGET] - first]
+        if item[OPERATION] != ADD:
+            column += count <= 0
+            continue
+        counts = np.ones(len(members), dtype=bool)
+        if item[TOPOLOGY] >= 0:
+            counts &= nodes.domain[item[TOPOLOGY], members] >= 0
+        if item[ADMITTED] >= 0:
+            counts &= counters.mask[item[ADMITTED], members] != 0
+        column += np.where(counts, item[WEIGHT] * count, 0)
+    return values

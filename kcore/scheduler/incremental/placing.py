@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from kcore.kernel import kernel
+import numpy as np
+
+from kcore.kernel import inner_kernel, kernel
 from kcore.scheduler.cycle import filter_range, prefilter, score_nodes, select_node
 from kcore.scheduler.incremental.choice import choose_node
 from kcore.scheduler.incremental.columns import (
@@ -53,13 +55,13 @@ UNSCANNED_SHARE = 8
 """Where it cannot be scanned: the touches from which it takes the full pass."""
 
 
-@kernel
+@inner_kernel
 def touches_max(nodes):
     """So many touched nodes are asked one by one rather than all nodes at once."""
     return max(nodes.slots[0] // STALE_SHARE, STALE_MIN)
 
 
-@kernel
+@inner_kernel
 def is_for_scan(nodes, pods, requests, settings, views, shapes, row, touched, nominated, pod, choice):
     """Tell whether all nodes are to be scanned for the pod; ``choice.shape`` is its shape then."""
     if pods.nominated[pod] >= 0:
@@ -82,6 +84,19 @@ def is_for_scan(nodes, pods, requests, settings, views, shapes, row, touched, no
 
 
 @kernel
+def keep_local(verdict, total, constant, count, local):
+    """Make local scores of the totals of a full pass: less what all nodes have, INFEASIBLE where one was rejected."""
+    for node in range(count):
+        local[node] = total[node] - constant if verdict[node] == 0 else INFEASIBLE
+
+
+@keep_local.over_arrays("count")
+def keep_local_arrays(verdict, total, constant, count, local):
+    """As :func:`keep_local`."""
+    local[:count] = np.where(verdict[:count] == 0, total[:count] - constant, INFEASIBLE)
+
+
+@kernel
 def refill(views, shapes, row, touched, total):
     """Make the only group of a simple shape anew from the local scores of a scan."""
     shape = shapes.fixed[row]
@@ -94,6 +109,19 @@ def refill(views, shapes, row, touched, total):
         feasible += 1 if score >= 0 else 0
         shapes.tree[start + FANOUT + leaf] = score
     shapes.feasible[group] = feasible
+    build_tree(shapes.tree, start, size)
+    shape[CURSOR] = touched.sequence[0]
+
+
+@refill.over_arrays("total")
+def refill_arrays(views, shapes, row, touched, total):
+    """As :func:`refill`."""
+    shape = shapes.fixed[row]
+    view, group = shape[VIEW], shape[FIRST]
+    size, start = int(views.static_size[views.fixed[view, FIRST_GROUP]]), int(shapes.tree_start[group])
+    scores = total[views.node_at[view, : shapes.size[group]]]
+    shapes.tree[start + FANOUT : start + FANOUT + len(scores)] = scores
+    shapes.feasible[group] = np.count_nonzero(scores >= 0)
     build_tree(shapes.tree, start, size)
     shape[CURSOR] = touched.sequence[0]
 
@@ -119,7 +147,7 @@ def scan(
     return node, best + views.fixed[shape[VIEW], CONSTANT]
 
 
-@kernel
+@inner_kernel
 def is_for_full_pass(nodes, pods, views, shapes, row, touched, nominated, pod):
     """Tell whether every node is to be asked: no row, too much missed, or nominations that may matter."""
     if row < 0:
@@ -146,9 +174,7 @@ def ask_all(
         total = scratch.total[node]
     if row >= 0 and pods.nominated[pod] < 0 and views.fixed[shapes.fixed[row, VIEW], SIMPLE] != 0:
         constant = views.fixed[shapes.fixed[row, VIEW], CONSTANT]
-        for other in range(nodes.slots[0]):
-            passes = scratch.verdict[other] == 0
-            choice.total[other] = scratch.total[other] - constant if passes else INFEASIBLE
+        keep_local(scratch.verdict, scratch.total, constant, nodes.slots[0], choice.total)
         refill(views, shapes, row, touched, choice.total)
     return node, total
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kcore.kernel import kernel
+from kcore.references import by_reference
+from kcore.scheduler.accounts import unbind
 from kcore.scheduler.codes import DETAIL_UNRESOLVABLE, REJECT_FIT
 from kcore.scheduler.columns import I32, I64, U8
-from kcore.scheduler.cycle import filter_range, prefilter, unbind
+from kcore.scheduler.cycle import filter_range, prefilter
 from kcore.scheduler.incremental.groups import count_pod, put_pod
 from kcore.scheduler.preemption import NO_VICTIMS, STILL_REJECTED, fits_node, select_victims
 
@@ -51,6 +53,7 @@ RENEWED_SHARE = 8
 """Where more touches than the nodes divided by this were missed, all nodes are asked."""
 
 
+@by_reference
 class Trials(NamedTuple):
     """What is known of the nodes for shapes that were refused; of few shapes at a time, the oldest makes room."""
 
@@ -72,6 +75,7 @@ class Trials(NamedTuple):
     still_detail: I64  # [row, node]
 
 
+@by_reference
 class Refusals(NamedTuple):
     """How to refuse, and what came of it."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kcore.kernel import kernel
+from kcore.kernel import inner_kernel, kernel
 from kcore.scheduler.codes import CPU, MEMORY
 from kcore.scheduler.cycle import NO_RANK
 from kcore.scheduler.incremental.columns import (
@@ -27,6 +27,7 @@ from kcore.scheduler.plugins.resource_pair import (
     CAPACITY,
     REQUESTED,
     pair_score,
+    pair_score_arrays,
     pair_weights,
     scored_amounts,
 )
@@ -38,8 +39,14 @@ ANYTHING = -1e300
 @kernel
 def can_scan(nodes, requests, settings, views, view, request):
     """Tell whether :func:`scan_nodes` knows all that the profile asks of a node for this view."""
+    return views.fixed[view, SIMPLE] != 0 and scores_by_pair(nodes, requests, settings, views, view, request)
+
+
+@kernel
+def scores_by_pair(nodes, requests, settings, views, view, request):
+    """Tell whether the local score of a node is what :func:`scan_nodes` makes of it, whatever its group."""
     fixed = views.fixed[view]
-    if fixed[SIMPLE] == 0 or fixed[FILTERS_FIT] == 0 or nodes.paired[1] == 0:
+    if fixed[FILTERS_FIT] == 0 or nodes.paired[1] == 0:
         return False
     if fixed[FILTERS_GPU] != 0 or fixed[POLICY] != 0:
         return False
@@ -57,7 +64,7 @@ def least_left(amount, ignored, row):
     return float(amount[row]) if amount[row] > 0 and ignored[row] == 0 else ANYTHING
 
 
-@kernel
+@inner_kernel
 def score_one(
     pair, pods_allowed, pod_count, allowed, addend, cpu, memory, cpu_left, memory_left, scored, fit, balanced, node
 ):  # fmt: skip
@@ -85,6 +92,19 @@ def score_all(pair, pods_allowed, pod_count, allowed, addend, amount, ignored, s
         )  # fmt: skip
 
 
+@score_all.over_arrays("total")
+def score_all_arrays(pair, pods_allowed, pod_count, allowed, addend, amount, ignored, scored, weights, total):
+    """As :func:`score_all`."""
+    count = len(total)
+    pair = pair[:, :count]
+    weighted = (float(weights[0]), float(weights[1]))
+    score = pair_score_arrays(pair, float(amount[CPU]), float(amount[MEMORY]), scored, weighted)
+    passes = (allowed[:count] != 0) & (pod_count[:count] < pods_allowed[:count])
+    for row in (CPU, MEMORY):
+        passes &= pair[CAPACITY + row] - pair[REQUESTED + row] >= least_left(amount, ignored, row)
+    total[:] = np.where(passes, score.astype(np.int32) + addend[:count], INFEASIBLE)
+
+
 @kernel
 def score_some(
     pair, pods_allowed, pod_count, allowed, addend, amount, ignored, scored, weights, some, count, total
@@ -107,11 +127,23 @@ def drop_full(allocatable, requested, wanted, total):
         total[node] = INFEASIBLE if wanted > allocatable[node] - requested[node] else total[node]
 
 
+@drop_full.over_arrays("total")
+def drop_full_arrays(allocatable, requested, wanted, total):
+    """As :func:`drop_full`."""
+    total[wanted > allocatable[: len(total)] - requested[: len(total)]] = INFEASIBLE
+
+
 @kernel
 def drop_occupied(domain, ledger, total):
     """Make nodes infeasible on which a row that must be empty counts a pod (``domain`` >= 0 where it matters)."""
     for node in range(total.shape[0]):
         total[node] = INFEASIBLE if (ledger[node] > 0) & (domain[node] >= 0) else total[node]
+
+
+@drop_occupied.over_arrays("total")
+def drop_occupied_arrays(domain, ledger, total):
+    """As :func:`drop_occupied`."""
+    total[(ledger[: len(total)] > 0) & (domain[: len(total)] >= 0)] = INFEASIBLE
 
 
 @kernel
@@ -200,3 +232,13 @@ def pick_best(total, rank, draw):
         if rank[node] == first and total[node] == best:
             return node, best
     return -1, INFEASIBLE
+
+
+@pick_best.over_arrays("total")
+def pick_best_arrays(total, rank, draw):
+    """As :func:`pick_best`."""
+    best = int(total.max())
+    if best < 0:
+        return -1, INFEASIBLE
+    tied = np.flatnonzero(total == best)
+    return int(tied[int(draw * len(tied)) if draw >= 0 else rank[tied].argmin()]), best

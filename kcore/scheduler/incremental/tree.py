@@ -7,7 +7,9 @@ on to the last sixteen, whose winner is at ``tree[start]``; unused places hold -
 
 from __future__ import annotations
 
-from kcore.kernel import kernel
+import numpy as np
+
+from kcore.kernel import inner_kernel, kernel
 
 FANOUT = 16
 SHIFT = 4
@@ -33,7 +35,7 @@ def upper_size(size):
     return (((size >> SHIFT) + FANOUT - 1) >> SHIFT) << SHIFT
 
 
-@kernel
+@inner_kernel
 def best_of(tree, first):
     """The best of the sixteen places from ``first`` on."""
     best = tree[first]
@@ -42,7 +44,7 @@ def best_of(tree, first):
     return best
 
 
-@kernel
+@inner_kernel
 def set_leaf(tree, start, size, leaf, score):
     """Give a leaf its score and bring the winners above it up to date."""
     level, place = start + FANOUT, leaf
@@ -76,6 +78,19 @@ def build_tree(tree, start, size):
             tree[place] = -1
         level, size = level + size, upper_size(size)
     tree[start] = best_of(tree, level)
+
+
+@build_tree.over_arrays("size")
+def build_tree_arrays(tree, start, size):
+    """As :func:`build_tree`."""
+    level = start + FANOUT
+    while size > FANOUT:
+        above, blocks = upper_size(size), size >> SHIFT
+        best = np.full(above, -1, dtype=tree.dtype)
+        best[:blocks] = tree[level : level + size].reshape(blocks, FANOUT).max(axis=1)
+        tree[level + size : level + size + above] = best
+        level, size = level + size, above
+    tree[start] = tree[level : level + FANOUT].max()
 
 
 @kernel

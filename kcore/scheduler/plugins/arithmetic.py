@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from kcore.kernel import kernel
+from kcore.kernel import inner_kernel, kernel
 
 
-@kernel
+@inner_kernel
 def divide(numerator, denominator):
     """Return ``numerator // denominator`` for 0 <= numerator < 2**63 and denominator > 0, exactly, quotient < 2**50.
 
@@ -24,7 +24,7 @@ def divide_toward_zero(numerator, denominator):
     return quotient if numerator >= 0 else -quotient
 
 
-@kernel
+@inner_kernel
 def round_half_away(value):
     """Return Go's ``math.Round`` for value >= 0."""
     whole = int(value)

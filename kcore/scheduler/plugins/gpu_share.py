@@ -10,7 +10,7 @@ ones; parts of several devices are served here too, each by a device of its own.
 
 from __future__ import annotations
 
-from kcore.kernel import called_kernel, kernel
+from kcore.kernel import kernel
 from kcore.scheduler.codes import CPU, GPU_MILLI, REJECT_GPU, REJECT_GPU_COUNT, REJECT_GPU_MODEL
 from kcore.scheduler.plugins.policies.fgd import fgd_choice
 from kcore.scheduler.plugins.policies.policy import BY_FRAGMENTS, LOOSEST, RANDOM, TIGHTEST
@@ -62,7 +62,7 @@ def is_better_device(method, left, other):
     return (method == TIGHTEST and left < other) or (method == LOOSEST and left > other)
 
 
-@called_kernel
+@kernel
 def choose_devices(gpu_left, node, count, milli, method, draw):
     """The ``count`` devices with ``milli`` left that the method prefers, as a bit mask; 0 where there are too few.
 
@@ -93,7 +93,7 @@ def choose_devices(gpu_left, node, count, milli, method, draw):
     return mask
 
 
-@called_kernel
+@kernel
 def reserve(nodes, pods, requests, settings, pod, node, draw):
     """Choose the pod's devices on the node that it is about to get; ``draw`` as for the choice of the node."""
     gpu = requests.gpu[pods.request[pod]]

@@ -5,6 +5,8 @@ Source: plugins/imagelocality of Kubernetes 1.36; sizes are scaled by how many n
 
 from __future__ import annotations
 
+import numpy as np
+
 from kcore.kernel import kernel
 from kcore.scheduler.codes import MAX_NODE_SCORE
 from kcore.scheduler.plugins.arithmetic import divide
@@ -35,3 +37,12 @@ def image_score(images, first, last, container_count, image, count, raw):
     for node in range(count):
         present = min(max(raw[node], MIN_THRESHOLD), most)
         raw[node] = divide(MAX_NODE_SCORE * (present - MIN_THRESHOLD), most - MIN_THRESHOLD)
+
+
+@image_score.over_arrays("count")
+def image_score_arrays(images, first, last, container_count, image, count, raw):
+    """As :func:`image_score`."""
+    most = MAX_CONTAINER_THRESHOLD * int(container_count)
+    present = image[images.item[first:last, 0], :count].sum(axis=0)
+    present = np.minimum(np.maximum(present, MIN_THRESHOLD), most)
+    raw[:count] = MAX_NODE_SCORE * (present - MIN_THRESHOLD) // (most - MIN_THRESHOLD)

@@ -6,6 +6,8 @@ that own a term which matches the incoming pod. Source: plugins/interpodaffinity
 
 from __future__ import annotations
 
+import numpy as np
+
 from kcore.kernel import kernel
 from kcore.scheduler.codes import REJECT_POD_AFFINITY
 
@@ -33,6 +35,21 @@ def count_terms(term, first, last, domain, domain_count, ledger, node_count, cou
     return everything
 
 
+@count_terms.over_arrays("node_count")
+def count_terms_arrays(term, first, last, domain, domain_count, ledger, node_count, counts):
+    """As :func:`count_terms`."""
+    everything = 0
+    for index in range(first, last):
+        values = domain[term[index, TOPOLOGY], :node_count]
+        labelled = values >= 0
+        pods = ledger[term[index, ROW], :node_count][labelled]
+        size = int(domain_count[term[index, TOPOLOGY]])
+        # sums of pods are exact as doubles
+        counts[index - first, :size] = np.bincount(values[labelled], weights=pods, minlength=size)
+        everything += int(pods.sum(dtype=np.int64))
+    return everything
+
+
 @kernel
 def affinity_filter(term, first, last, domain, counts, first_of_kind, start, verdict):
     """Reject nodes that lack a required term's label, or matching pods in the term's domain.
@@ -50,6 +67,17 @@ def affinity_filter(term, first, last, domain, counts, first_of_kind, start, ver
             verdict[node] = verdict[node] if passes else REJECT_POD_AFFINITY
 
 
+@affinity_filter.over_arrays("verdict")
+def affinity_filter_arrays(term, first, last, domain, counts, first_of_kind, start, verdict):
+    """As :func:`affinity_filter`."""
+    for index in range(first, last):
+        values = domain[term[index, TOPOLOGY], start : start + len(verdict)]
+        passes = values >= 0
+        if not first_of_kind:
+            passes &= counts[index - first][np.maximum(values, 0)] > 0
+        verdict[(verdict == 0) & ~passes] = REJECT_POD_AFFINITY
+
+
 @kernel
 def anti_affinity_filter(term, first, last, domain, counts, code, start, verdict):
     """Reject nodes with a matching pod in the domain of some term, as ``code``."""
@@ -61,6 +89,15 @@ def anti_affinity_filter(term, first, last, domain, counts, code, start, verdict
             met = (value >= 0) & (sums[max(value, 0)] > 0)
             passes = (verdict[node] != 0) | (not met)
             verdict[node] = verdict[node] if passes else code
+
+
+@anti_affinity_filter.over_arrays("verdict")
+def anti_affinity_filter_arrays(term, first, last, domain, counts, code, start, verdict):
+    """As :func:`anti_affinity_filter`."""
+    for index in range(first, last):
+        values = domain[term[index, TOPOLOGY], start : start + len(verdict)]
+        met = (values >= 0) & (counts[index - first][np.maximum(values, 0)] > 0)
+        verdict[(verdict == 0) & met] = code
 
 
 @kernel
@@ -79,4 +116,17 @@ def preference_score(term, first, last, domain, domain_count, ledger, node_count
         weight = term[index, WEIGHT]
         for node in range(node_count):
             raw[node] += weight * sums[values[node]] if values[node] >= 0 else 0
+    return 1
+
+
+@preference_score.over_arrays("node_count")
+def preference_score_arrays(term, first, last, domain, domain_count, ledger, node_count, counts, raw):
+    """As :func:`preference_score`."""
+    if first == last or not count_terms(term, first, last, domain, domain_count, ledger, node_count, counts):
+        return 0
+    raw[:node_count] = 0
+    for index in range(first, last):
+        values = domain[term[index, TOPOLOGY], :node_count]
+        sums = counts[index - first][np.maximum(values, 0)]
+        raw[:node_count] += np.where(values >= 0, term[index, WEIGHT] * sums, 0)
     return 1

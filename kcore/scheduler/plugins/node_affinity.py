@@ -6,6 +6,10 @@ column. Source: plugins/nodeaffinity and component-helpers/scheduling/corev1/nod
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from kcore.kernel import kernel
 from kcore.scheduler.codes import OUTSIDE, REJECT_AFFINITY, REJECT_AFFINITY_ENFORCED
 
@@ -63,6 +67,44 @@ def program_matches(program, term, requirement, value, label, number, is_number,
     return False
 
 
+def program_matches_arrays(
+    program: int,
+    term: Any,
+    requirement: Any,
+    value: Any,
+    label: Any,
+    number: Any,
+    is_number: Any,
+    nodes: slice,
+) -> Any:
+    """As :func:`program_matches`, of a range of nodes: ``bool[node]``."""
+    found = np.zeros(label[0, nodes].shape, dtype=bool)
+    for first, last in term.item[term.ptr[program] : term.ptr[program + 1]].tolist():
+        matches = np.ones(len(found), dtype=bool)
+        for test in requirement[first:last].tolist():
+            ids = label[test[LABEL], nodes]
+            matches &= _matches(ids, test, value, number, is_number)
+        found |= matches
+    return found
+
+
+def _matches(ids: Any, test: list[int], value: Any, number: Any, is_number: Any) -> Any:
+    """As :func:`requirement_matches`, of every node's value id."""
+    operator, present = test[OPERATOR], ids >= 0
+    if operator == EXISTS:
+        return present
+    if operator == DOES_NOT_EXIST:
+        return ~present
+    if operator in (IN, NOT_IN):
+        inside = present & np.isin(ids, value[test[VALUE_START] : test[VALUE_STOP]])
+        return inside if operator == IN else ~inside
+    if operator == NEVER or not present.any():
+        return np.zeros(len(ids), dtype=bool)
+    known = np.maximum(ids, 0)
+    is_more = number[known] > test[NUMBER] if operator == GREATER_THAN else number[known] < test[NUMBER]
+    return present & (is_number[known] != 0) & is_more
+
+
 @kernel
 def select_nodes(
     selector, affinity, term, requirement, value, label, number, is_number, start, stop, selected
@@ -75,6 +117,21 @@ def select_nodes(
         if matches and affinity >= 0:
             matches = program_matches(affinity, term, requirement, value, label, number, is_number, node)
         selected[node] = 1 if matches else 0
+
+
+@select_nodes.over_arrays("stop")
+def select_nodes_arrays(
+    selector, affinity, term, requirement, value, label, number, is_number, start, stop, selected
+):
+    """As :func:`select_nodes`."""
+    nodes = slice(start, stop)
+    matches = np.ones(stop - start, dtype=bool)
+    for program in (selector, affinity):
+        if program >= 0:
+            matches &= program_matches_arrays(
+                program, term, requirement, value, label, number, is_number, nodes
+            )
+    selected[nodes] = matches
 
 
 @kernel
@@ -104,6 +161,20 @@ def affinity_filter(
             verdict[node] = REJECT_AFFINITY
 
 
+@affinity_filter.over_arrays("stop")
+def affinity_filter_arrays(
+    needs_selection, enforced, selected, term, requirement, value, label, number, is_number, start, stop, verdict
+):  # fmt: skip
+    """As :func:`affinity_filter`."""
+    nodes = slice(start, stop)
+    passed = verdict[nodes] == 0
+    if needs_selection:
+        verdict[nodes][passed & (selected[nodes] == 0)] = REJECT_AFFINITY
+    if enforced >= 0:
+        matches = program_matches_arrays(enforced, term, requirement, value, label, number, is_number, nodes)
+        verdict[nodes][passed & ~matches] = REJECT_AFFINITY_ENFORCED
+
+
 @kernel
 def restrict_to_names(name, names, first, last, start, stop, verdict):
     """Mark nodes outside the set of names that matchFields ask for (``names.item[first:last]``)."""
@@ -119,6 +190,13 @@ def restrict_to_names(name, names, first, last, start, stop, verdict):
             verdict[node] = OUTSIDE
 
 
+@restrict_to_names.over_arrays("stop")
+def restrict_to_names_arrays(name, names, first, last, start, stop, verdict):
+    """As :func:`restrict_to_names`."""
+    inside = np.isin(name[start:stop], names.item[first:last, 0])
+    verdict[start:stop][(verdict[start:stop] == 0) & ~inside] = OUTSIDE
+
+
 @kernel
 def affinity_score(
     preferred, first, last, term, requirement, value, label, number, is_number, start, stop, verdict, raw
@@ -132,3 +210,15 @@ def affinity_score(
                 if program_matches(program, term, requirement, value, label, number, is_number, node):
                     score += preferred.item[index, 1]
         raw[node] = score
+
+
+@affinity_score.over_arrays("stop")
+def affinity_score_arrays(
+    preferred, first, last, term, requirement, value, label, number, is_number, start, stop, verdict, raw
+):
+    """As :func:`affinity_score`."""
+    nodes = slice(start, stop)
+    raw[nodes] = 0
+    for program, weight in preferred.item[first:last].tolist():
+        matches = program_matches_arrays(program, term, requirement, value, label, number, is_number, nodes)
+        raw[nodes] += np.where(matches & (verdict[nodes] == 0), weight, 0)

@@ -20,3 +20,10 @@ def ports_filter(ports, first, last, ledger, start, verdict):
         for node in range(verdict.shape[0]):
             passes = (verdict[node] != 0) | (held[node] == 0)
             verdict[node] = verdict[node] if passes else REJECT_PORTS
+
+
+@ports_filter.over_arrays("verdict")
+def ports_filter_arrays(ports, first, last, ledger, start, verdict):
+    """As :func:`ports_filter`."""
+    for row in ports.item[first:last, 0].tolist():
+        verdict[(verdict == 0) & (ledger[row, start : start + len(verdict)] != 0)] = REJECT_PORTS

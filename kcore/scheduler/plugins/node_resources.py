@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 
-from kcore.kernel import kernel
+import numpy as np
+
+from kcore.kernel import inner_kernel, kernel
 from kcore.scheduler.codes import DETAIL_PODS, DETAIL_UNRESOLVABLE, MAX_NODE_SCORE, MEMORY, REJECT_FIT
 from kcore.scheduler.plugins.arithmetic import divide, divide_toward_zero, round_half_away
 
@@ -57,6 +59,20 @@ def fit_filter(allocatable, requested, pods_allowed, pod_count, amount, ignored,
         verdict[node] = verdict[node] if passes else REJECT_FIT
 
 
+@fit_filter.over_arrays("verdict")
+def fit_filter_arrays(
+    allocatable, requested, pods_allowed, pod_count, amount, ignored, start, verdict, detail
+):
+    """As :func:`fit_filter`."""
+    nodes = slice(start, start + len(verdict))
+    detail[:] = np.where(pod_count + 1 > pods_allowed, DETAIL_PODS, 0)
+    for row in np.flatnonzero((amount > 0) & (ignored[: len(amount)] == 0)).tolist():
+        wanted, capacity = amount[row], allocatable[row, nodes]
+        detail |= np.where(wanted > capacity - requested[row, nodes], 1 << (row + 1), 0)
+        detail |= np.where(wanted > capacity, DETAIL_UNRESOLVABLE, 0)
+    verdict[(verdict == 0) & (detail != 0)] = REJECT_FIT
+
+
 @kernel
 def next_wanted(amount, ignored, row):
     """The first resource from ``row`` on that the pod asks for and the filter looks at, or how many there are."""
@@ -65,7 +81,7 @@ def next_wanted(amount, ignored, row):
     return row
 
 
-@kernel
+@inner_kernel
 def lacks(wanted, capacity, used, short):
     """The bits for a resource of which a node has too little, and of which it never has enough."""
     return (short if wanted > capacity - used else 0) | (DETAIL_UNRESOLVABLE if wanted > capacity else 0)

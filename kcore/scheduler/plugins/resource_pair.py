@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kcore.kernel import Instruction, kernel
+from kcore.kernel import Instruction, inner_kernel, kernel
 from kcore.scheduler.codes import CPU, MEMORY
 from kcore.scheduler.plugins.node_resources import is_best_effort, is_cpu_and_memory, is_default_fit
 
@@ -55,7 +55,7 @@ quotient = Instruction(lambda numerator, denominator, reciprocal: numerator / de
 """``numerator / denominator`` rounded as IEEE 754 asks, given the rounded reciprocal of the denominator."""
 
 
-@kernel
+@inner_kernel
 def floor_quotient(numerator, denominator, reciprocal):
     """The floor of a quotient of at most 100, for whole numbers below 2**53, as a double."""
     whole = np.floor(numerator * reciprocal)
@@ -63,7 +63,7 @@ def floor_quotient(numerator, denominator, reciprocal):
     return whole + (1.0 if remainder >= denominator else 0.0) - (1.0 if remainder < 0.0 else 0.0)
 
 
-@kernel
+@inner_kernel
 def balance_of(first, second):
     """int((1 - standard deviation) * 100) of two fractions, each capped at 1, as a double."""
     return np.floor((1.0 - abs((min(first, 1.0) - min(second, 1.0)) / 2.0)) * 100.0)
@@ -78,7 +78,7 @@ def scored_amounts(requests, request):
     return float(requests.nonzero[request, CPU]), float(requests.nonzero[request, MEMORY])
 
 
-@kernel
+@inner_kernel
 def pair_score(pair, node, cpu, memory, scored_cpu, scored_memory, fit_weight, balanced_weight):
     """Weighted LeastAllocated and BalancedAllocation of one node for a pod, as a double.
 
@@ -97,6 +97,28 @@ def pair_score(pair, node, cpu, memory, scored_cpu, scored_memory, fit_weight, b
     )
     balanced = 50.0 + np.floor((50.0 + after - pair[BALANCE, node]) * 0.5)
     return fit_weight * fit + balanced_weight * balanced
+
+
+def pair_score_arrays(
+    pair: F64, cpu: float, memory: float, scored: tuple[float, float], weights: tuple[float, float]
+) -> F64:
+    """As :func:`pair_score`, of every node that ``pair`` has."""
+    halves = []
+    for row, amount in enumerate(scored):
+        free = np.maximum(pair[CAPACITY + row] - (pair[NONZERO + row] + amount), 0.0)
+        free *= 100.0
+        whole = np.floor(free * pair[RECIPROCAL + row])
+        rest = free - whole * pair[CAPACITY + row]
+        halves.append(whole + (rest >= pair[CAPACITY + row]) - (rest < 0.0))
+    fit = np.floor((halves[0] + halves[1]) * pair[HALVES])
+    first, second = (
+        np.minimum((pair[REQUESTED + row] + amount) / pair[CAPACITY + row], 1.0)
+        for row, amount in enumerate((cpu, memory))
+    )
+    after = np.floor((1.0 - np.abs((first - second) / 2.0)) * 100.0)
+    balanced = 50.0 + np.floor((50.0 + after - pair[BALANCE]) * 0.5)
+    score: F64 = weights[0] * fit + weights[1] * balanced
+    return score
 
 
 @kernel
@@ -126,7 +148,17 @@ def add_pair_scores(pair, amount, scored_cpu, scored_memory, fit_weight, balance
         total[node] += np.int32(score)
 
 
-@kernel
+@add_pair_scores.over_arrays("count")
+def add_pair_scores_arrays(
+    pair, amount, scored_cpu, scored_memory, fit_weight, balanced_weight, count, total
+):
+    """As :func:`add_pair_scores`."""
+    scored, weights = (scored_cpu, scored_memory), (float(fit_weight), float(balanced_weight))
+    score = pair_score_arrays(pair[:, :count], float(amount[CPU]), float(amount[MEMORY]), scored, weights)
+    total[:count] += score.astype(np.int32)
+
+
+@inner_kernel
 def renew_pair(pair, requested, nonzero, node):
     """Bring a node's doubles up to date with its integers after something was put on it or taken off."""
     if pair[HALVES, node] != 0.5:

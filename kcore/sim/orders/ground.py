@@ -12,7 +12,8 @@ import numpy as np
 
 from kcore.kernel import Kernel
 from kcore.scheduler import codes
-from kcore.scheduler.cycle import bind, select_node
+from kcore.scheduler.accounts import bind
+from kcore.scheduler.cycle import select_node
 from kcore.scheduler.engine import Engine
 from kcore.scheduler.incremental.placing import view_columns
 from kcore.scheduler.plugins.gpu_share import MILLI

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kcore.kernel import kernel
-from kcore.scheduler.cycle import bind, unbind
+from kcore.scheduler.accounts import bind, unbind
 from kcore.scheduler.incremental.groups import count_pod, touch
 from kcore.scheduler.incremental.placing import DONE
 from kcore.sim.loop import give_back, pass_event, start_pod, stop_pod

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 
-from kcore.kernel import called_kernel, kernel
+from kcore.kernel import kernel
 from kcore.scheduler.codes import CPU, FIRST_POLICY, GPU_MILLI, MAX_NODE_SCORE
 from kcore.scheduler.plugins.policies.policy import BY_FRAGMENTS, Policy
 
@@ -144,7 +144,7 @@ def fall_score(before, after):
     return int(1.0 / (1.0 + math.exp(-((before - after) / 1000.0))) * MAX_NODE_SCORE)
 
 
-@called_kernel
+@kernel
 def fgd_choice(
     allocatable, requested, gpu_left, gpu_model, node, cpu, count, milli, typical, share, allows, typical_milli,
     fragments, fragments_of, fragment_levels,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kcore.kernel import called_kernel, kernel
+from kcore.kernel import kernel
 from kcore.scheduler.codes import CPU, FIRST_POLICY
 from kcore.scheduler.plugins.policies import best_fit, dot_prod, fgd, gpu_clustering, gpu_packing
 from kcore.scheduler.plugins.policies.best_fit import best_fit_score, worst_fit_score
@@ -24,7 +24,7 @@ COUNT = 0
 MILLI = 1
 
 
-@called_kernel
+@kernel
 def packing_score(
     policy, allocatable, requested, gpu_left, gpu_count, gpu_kind, largest, node, cpu, count, milli
 ):
