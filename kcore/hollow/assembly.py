@@ -81,6 +81,7 @@ class HollowNodes:
             seed=settings.seed,
             started_ms=started_ms,
             lease_seconds=settings.lease_seconds,
+            says_ready_again=chosen.are_pods_ours,
         )
         self._recorder = EventRecorder(client, COMPONENT, clock=clock)
         self.driver = Driver(

@@ -43,6 +43,7 @@ from kcore.hollow.lifecycle import MS_NS, Lifecycle, delay_ns
 from kcore.hollow.makers import MAKERS, Maker
 from kcore.hollow.nodes import Nodes, addresses_of
 from kcore.hollow.patches import encoded, finalizer_operations, patch_value, rendered
+from kcore.hollow.readiness import READY_AGAIN, ready_again
 from kcore.hollow.stage import (
     JSON,
     MERGE,
@@ -97,7 +98,7 @@ class Playing:
 
 
 class Core:
-    """See the module. ``typed``: kinds whose patches without a type are strategic, as Kwok's for pods and nodes."""
+    """See the module. ``says_ready_again``: pods that somebody else calls unready are said to be what they are."""
 
     def __init__(
         self,
@@ -108,6 +109,7 @@ class Core:
         started_ms: int = 0,
         lease_seconds: int = 40,
         makers: Mapping[str, Maker] = MAKERS,
+        says_ready_again: bool = False,
     ) -> None:
         self._lifecycles = lifecycles
         self._nodes = nodes
@@ -115,6 +117,7 @@ class Core:
         self._started_ms = started_ms
         self._lease_ms = lease_seconds * 1000
         self._makers = makers
+        self._says_ready_again = says_ready_again
         self._now_ms = started_ms
         self._waiting: dict[Key, Waiting] = {}
         self._playing: dict[Key, Playing] = {}
@@ -122,6 +125,8 @@ class Core:
         self._wheel: TimerWheel[Key] = TimerWheel()
         self._leases: TimerWheel[str] = TimerWheel(100)
         self._orphans: dict[str, dict[Key, Object]] = {}  # pods of nodes not seen yet
+        self._unready: dict[str, dict[Key, bytes]] = {}  # pods to be ready again when their node is
+        self._interrupted: dict[Key, Waiting] = {}  # the stages that such pods are in
         self._actions: list[Action] = []
 
     @property
@@ -183,9 +188,13 @@ class Core:
                 self._forget(key)
                 self._leases.cancel(key.name)
                 self._orphans.pop(key.name, None)
+                self._unready.pop(key.name, None)
                 return
             if was is None:
                 self._begin(key.name, known)
+            if key.name in self._unready and self._is_ready(key.name):
+                for pod, body in self._unready.pop(key.name).items():
+                    self._look(pod, orjson.loads(body))
         elif resource == POD and not self._is_ours(key, obj):
             return
         self._look(key, obj)
@@ -229,11 +238,16 @@ class Core:
         waiting = self._waiting.get(key)
         if waiting is not None and waiting.version == version:
             return
+        if self._says_ready_again and key.resource == POD:
+            if patch := ready_again(obj, self._now_ms):
+                self._interrupt(key, obj, patch)
+                return
+            self._let_be(key, obj)
+            waiting = self._interrupted.pop(key, waiting)
         lifecycle = self._lifecycles.get(key.resource)
         stage = lifecycle.match(obj, self._random) if lifecycle is not None else None
         if stage is None:
-            if waiting is not None:
-                self._forget(key)
+            self._forget(key)
             return
         asked = said_of_delay(stage, obj)
         if waiting is not None and waiting.stage is stage and waiting.asked == asked and not waiting.sends:
@@ -249,6 +263,36 @@ class Core:
         self._waiting[key] = Waiting(stage, due_ms, version, orjson.dumps(obj), asked)
         self._wheel.add(key, due_ms)
 
+    def _interrupt(self, key: Key, obj: Object, patch: bytes) -> None:
+        """The pod is said to be what it is as soon as its node is ready; then the stage that it is in goes on."""
+        waiting = self._waiting.get(key)
+        if waiting is not None and waiting.stage is not READY_AGAIN:
+            self._interrupted[key] = waiting
+        self._forget(key)
+        node = obj["spec"]["nodeName"]
+        if self._is_ready(node):
+            self._let_be(key, obj)
+            self._send(key, READY_AGAIN, (Write(patch, STRATEGIC, "status", ""),), obj, 0, ())
+        else:
+            self._unready.setdefault(node, {})[key] = orjson.dumps(obj)
+
+    def _resume(self, key: Key) -> None:
+        """The stage that was interrupted goes on as it was."""
+        waiting = self._interrupted.pop(key, None)
+        if waiting is not None:
+            self._waiting[key] = waiting
+            self._wheel.add(key, waiting.due_ms)
+
+    def _let_be(self, key: Key, pod: Object) -> None:
+        """The pod does not wait for its node to be ready."""
+        unready = self._unready.get((pod.get("spec") or {}).get("nodeName", ""))
+        if unready is not None:
+            unready.pop(key, None)
+
+    def _is_ready(self, name: str) -> bool:
+        node = self._nodes.get(name)
+        return node is not None and node.is_ready
+
     def _forget(self, key: Key) -> None:
         if self._waiting.pop(key, None) is not None:
             self._wheel.cancel(key)
@@ -258,10 +302,12 @@ class Core:
         key = key_of(resource, obj)
         self._forget(key)
         self._written.pop(key, None)
+        self._interrupted.pop(key, None)
         playing = self._playing.get(key)
         if playing is not None:
             playing.later = None
         if resource == POD:
+            self._let_be(key, obj)
             self._nodes.release(obj)
             waiting = self._orphans.get((obj.get("spec") or {}).get("nodeName", ""))
             if waiting is not None:
@@ -269,20 +315,24 @@ class Core:
         elif resource == NODE:
             self._nodes.drop(key.name)
             self._leases.cancel(key.name)
+            self._unready.pop(key.name, None)
 
     def _listed(self, change: Listed) -> None:
         resource, objs = change
         there = {key_of(resource, obj) for obj in objs}
-        for known in (self._waiting, self._written):
+        for known in (self._waiting, self._written, self._interrupted):
             for key in [key for key in known if key.resource == resource and key not in there]:
                 self._forget(key)
                 self._written.pop(key, None)
+                self._interrupted.pop(key, None)
         if resource == NODE:
             for name in [name for name in self._nodes.all_names() if Key(NODE, "", name) not in there]:
                 self._nodes.drop(name)
                 self._leases.cancel(name)
+                self._unready.pop(name, None)
         elif resource == POD:
             self._orphans.clear()
+            self._unready.clear()
             self._nodes.release_all()
             for playing in self._playing.values():
                 self._nodes.mark(_with_addresses(playing))
@@ -299,6 +349,7 @@ class Core:
             self._look(change.key, later)
             return
         if obj is None or version == playing.version:
+            self._resume(change.key)
             return  # nothing of it changed, and no event will come
         self._written[change.key] = number(version)
         if playing.stage.immediate:
@@ -316,6 +367,7 @@ class Core:
             self._wait_again(key, stage, playing.obj, playing.play.sends[change.at :], playing.tries)
         else:
             self._give_back(playing)
+            self._resume(key)
 
     def _give_back(self, playing: Playing) -> None:
         if playing.addresses:
