@@ -133,14 +133,17 @@ class HollowNodes:
             if stage.resource in (NODE, POD):
                 continue
             try:
+                served = (await self._client.row(kind, group)).kind
                 await self._client.list(kind, api_version=group, limit=1)
             except ApiError as error:
                 if error.code != 404:
                     raise
+                served = ""
+            if served != kind:  # it may be known by another name
                 raise InputError(
                     f"the server has no {kind} of {group}", document=f"stage {stage.name}",
-                    field="spec.resourceRef", expected="a kind that the server has",
-                ) from None  # fmt: skip
+                    field="spec.resourceRef", expected=served or "a kind that the server has",
+                )  # fmt: skip
 
     async def _listen(self) -> None:
         settings = self._settings

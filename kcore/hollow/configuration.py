@@ -83,11 +83,16 @@ def _documents(path: str) -> Iterator[_Document]:
     if path in builtin_stages.NAMES:
         yield from _each(documents(builtin_stages.builtin_text(path), path), path)
         return
+    is_empty = True
     for file in find(path):
         content = read(file)
         if content.format not in ("yaml", "json"):
             raise InputError(f"is {content.format}", file=file, expected="YAML or JSON")
-        yield from _each(documents(content.data, file), file)
+        for each in _each(documents(content.data, file), file):
+            is_empty = False
+            yield each
+    if is_empty:
+        raise InputError("holds no document", file=path, expected=f"one of kind {STAGE}")
 
 
 def _each(found: Iterable[Any], file: str) -> Iterator[_Document]:

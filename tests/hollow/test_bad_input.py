@@ -63,6 +63,7 @@ def test_wrong_jq(tmp_path: Path) -> None:
     [
         ("a: [", "line 2"),
         ("- a", "document 1: is no object (expected one of kind Stage)"),
+        ("# nothing", "f.yaml: holds no document (expected one of kind Stage)"),
         ("{apiVersion: v1, kind: Stag}", "document 1: kind: 'Stag' is no kind of this file (expected Stage)"),
         ("{apiVersion: v1, kind: Stage}", "document 1: apiVersion: is 'v1' (expected kwok.x-k8s.io/v1alpha1)"),
         ("{apiVersion: kwok.x-k8s.io/v1alpha1, kind: ClusterExec, metadata: {name: e}, spec: {execs: [{local: {}}]}}", "document 1 (e): spec.execs[0].local: runs commands on this machine, which kcore does not (expected answers)"),
