@@ -104,8 +104,13 @@ class HollowNodes:
         self._recorder.start()
         self.driver.start()
         await self.driver.synced()
-        settings = self._settings
-        return await self.driver.register(settings.template.nodes(settings.node_count))
+        template = self._settings.template
+        try:
+            return await self.driver.register(template.nodes(self._settings.node_count))
+        except ApiError as error:
+            if error.code not in (400, 422):
+                raise
+            raise template.refused(error.message) from None
 
     async def stop(self) -> None:
         """Nothing moves any more; nodes and pods stay in the cluster as they are."""

@@ -279,7 +279,7 @@ def test_a_stage_that_follows_upon_itself_is_told_once_and_slowed_down(is_seen_f
         told += [each for each in found if isinstance(each, Refused)]
     assert (plays_count, len(told)) == (ROW_MAX, 1) and told[0].stage == "spin"
     for number in range(1, 4):
-        (play,) = plays(core.step(T0 + number * ROW_PAUSE_MS))
+        assert plays(core.step(T0 + number * ROW_PAUSE_MS))
         answer = pod(version=version + number, labels=labels)
         assert core.step(T0 + number * ROW_PAUSE_MS, [Done(key(), answer), Changed(POD, answer)]) == []
     other = pod(version=version + 9, labels=labels)
