@@ -31,11 +31,18 @@ def ready_again(pod: Object, now_ms: int) -> bytes:
     status = pod.get("status") or {}
     if status.get("phase") != "Running" or "deletionTimestamp" in pod["metadata"]:
         return b""
-    said = {each.get("type"): each for each in status.get("conditions") or ()}
-    ready, containers = said.get("Ready"), said.get("ContainersReady")
-    if ready is None or containers is None or containers.get("status") != "True":
+    conditions, gates = status.get("conditions") or (), pod["spec"].get("readinessGates") or ()
+    for ready in conditions:
+        if ready.get("type") == "Ready":
+            break
+    else:
         return b""
-    gates = pod["spec"].get("readinessGates") or ()
+    if not gates and ready.get("status") == "True":
+        return b""  # nearly always
+    said = {each.get("type"): each for each in conditions}
+    containers = said.get("ContainersReady")
+    if containers is None or containers.get("status") != "True":
+        return b""
     message = ", ".join(filter(None, (_unmet(each["conditionType"], said) for each in gates)))
     wanted = ("False", GATES_NOT_READY, message) if message else ("True", "", "")
     was = (ready.get("status"), ready.get("reason") or "", ready.get("message") or "")
