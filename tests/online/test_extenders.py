@@ -15,6 +15,7 @@ import kcore
 from kcore.api.errors import InputError, NotSupportedError
 from kcore.apiserver.pki import Pki
 from kcore.cli.app import main
+from kcore.cluster import configuration_for
 from kcore.http.http1 import Http1Connection
 from kcore.http.listener import Listener
 from kcore.http.message import Peer, Request, Response
@@ -341,6 +342,9 @@ def test_the_scheduler_does_not_start_with_an_extender_that_cannot_be_asked(
     assert main(["scheduler", f"--config={file}"]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"kcore: error: {file}: extenders[0].{said}") and error.count("\n") == 1
+    with pytest.raises(InputError) as raised:
+        configuration_for(str(file), None, None, takes_extenders=True)
+    assert str(raised.value).startswith(f"{file}: extenders[0].{said}")
 
 
 def test_files_are_decided_as_the_scheduler_online_decides() -> None:
