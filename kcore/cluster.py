@@ -392,6 +392,11 @@ def configuration_for(
             configuration = load_configuration(
                 document, third_party=own_points(), takes_extenders=takes_extenders
             )
+            if configuration.extenders:
+                from kcore.online.extenders import endpoint_of  # few have any
+
+                for extender in configuration.extenders:
+                    endpoint_of(extender)
         for one in configuration.profiles:
             read_typical(one)
     except InputError as error:

@@ -50,12 +50,15 @@ def serve_scheduler(given: Mapping[str, str]) -> int:
     process, configuration, document = ProcessSettings(), default_configuration(), None
     if settings["config"]:
         from kcore.api.errors import InputError
+        from kcore.online.extenders import endpoint_of
         from kcore.scheduler.plugins.contract import own_points
         from kcore.sources.configuration import read_configuration
 
         document = read_configuration(settings["config"])
         try:
             configuration = load_configuration(document, third_party=own_points(), takes_extenders=True)
+            for extender in configuration.extenders:
+                endpoint_of(extender)  # told now, and not where it comes to lead
         except (InputError, NotSupportedError) as error:
             raise error.at(file=settings["config"]) if isinstance(error, InputError) else error from None
         process = process_settings(document)

@@ -120,7 +120,7 @@ class Reflector:
                 begun_s = self._clock.monotonic_s()
                 rest = await self._streamed(stream)
                 if rest is not None:
-                    ended = await self._watched(stream, begun_s, rest)
+                    ended = await self._watched(stream, begun_s, rest, is_answered=True)
                 else:
                     ended = None
             if ended is not None:
@@ -235,23 +235,36 @@ class Reflector:
             begun_s = self._clock.monotonic_s()
             stream = self._stream(self.resource_version, send_initial_events=False)
             async with contextlib.aclosing(stream):
-                ended = await self._watched(stream, begun_s, ())
+                ended = await self._watched(stream, begun_s, (), is_answered=False)
             if not await self._goes_on(ended):
                 return
 
     async def _watched(
-        self, stream: AsyncGenerator[Batch, None], begun_s: float, first: Sequence[tuple[str, Object]]
+        self,
+        stream: AsyncGenerator[Batch, None],
+        begun_s: float,
+        first: Sequence[tuple[str, Object]],
+        *,
+        is_answered: bool,
     ) -> Exception | str:
-        """Everything of the stream is passed on; why it ended, empty for in good order."""
+        """Everything of the stream is passed on; why it ended, empty for in good order.
+
+        The next watch does not wait where the connection broke that the server had answered on (``is_answered``: it has).
+        """
         seen = 0
         try:
             if first:
                 self._pass_on(first)
             async for batch in stream:
                 seen += len(batch)
+                is_answered = True
                 self._pass_on(batch)
-        except (ApiError, OSError) as error:
+        except ApiError as error:
             return error
+        except OSError as error:
+            if not is_answered or self._clock.monotonic_s() - begun_s < SHORT_WATCH_SECONDS:
+                return error
+            log.debug("a watch of %s broke off: %s", self._resource, error)
         if not seen and self._clock.monotonic_s() - begun_s < SHORT_WATCH_SECONDS:
             return "a watch ended at once, with nothing said"
         return ""

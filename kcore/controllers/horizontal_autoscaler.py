@@ -422,7 +422,10 @@ def _used(it: Round, resource: str, container: str, selector: str) -> Doing:
     assert isinstance(outcome, dict)
     if not outcome.get("items"):
         raise NoCount(f"{at}no metrics returned from resource metrics API")
-    return usage_of.used_by_pod(outcome["items"], resource, container)
+    try:
+        return usage_of.used_by_pod(outcome["items"], resource, container)
+    except usage_of.Unreadable as error:
+        raise NoCount(f"{at}unable to fetch metrics from resource metrics API: {error}") from None
 
 
 def _unregistered(it: Round, kind: str, metric: Object) -> NoMetric:

@@ -6,14 +6,21 @@ Pure. Amounts are milli-units. Source: pkg/controller/podautoscaler/replica_calc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeVar
 
-from kcore.api.quantity import milli_value, parse_quantity
+from kcore.api.durations import read_duration_ns
+from kcore.api.errors import InputError
+from kcore.api.quantity import NANO_PER_MILLI, canonical, milli_value, parse_quantity
 from kcore.controllers.contract import Object
 from kcore.controllers.pods import condition
 from kcore.controllers.times import ms_of
-from kcore.flags import seconds
+from kcore_native.quantity_text import FORMAT_WRONG
+from kcore_native.schema.literals import time
+
+T = TypeVar("T")
+
+JSON_KINDS: Final = {str: "string", bool: "bool", list: "array", dict: "object"}
 
 
 class NoCount(Exception):
@@ -57,28 +64,68 @@ class Proposal(NamedTuple):
     average: int
 
 
-def used_by_pod(metrics: Iterable[Object], resource: str, container: str = "") -> dict[str, Used]:
-    """What each pod of a PodMetricsList uses, or its one container does. Source: getPodMetrics, getContainerMetrics."""
+class Unreadable(Exception):
+    """What a metrics server answered cannot be read; in the words of Go's decoder."""
+
+
+def used_by_pod(metrics: Sequence[Object], resource: str, container: str = "") -> dict[str, Used]:
+    """What each pod of a PodMetricsList uses, or its one container does; Unreadable where one of them cannot be read.
+
+    Source: getPodMetrics, getContainerMetrics.
+    """
     found: dict[str, Used] = {}
-    for each in metrics:
-        containers = each.get("containers") or []
+    for each in _of_type(list, metrics, "items", "[]v1beta1.PodMetrics"):
+        name, at_ms, window_ms, containers = _read(each)
         if container:
-            containers = [one for one in containers if one["name"] == container][:1]
-        if not containers or any(resource not in (one.get("usage") or {}) for one in containers):
-            continue
-        amount = sum(milli_value(parse_quantity(one["usage"][resource])) for one in containers)
-        found[each["metadata"]["name"]] = Used(
-            amount, ms_of(each.get("timestamp")) or 0, _window_ms(each.get("window"))
-        )
+            containers = [one for one in containers if one[0] == container][:1]
+        if containers and all(resource in usage for _, usage in containers):
+            found[name] = Used(sum(usage[resource] for _, usage in containers), at_ms, window_ms)
     return found
 
 
-def _window_ms(text: str | None) -> int:
-    """The window that a metrics server names; 0 where it names none, or something else."""
+def _read(item: object) -> tuple[str, int, int, list[tuple[str, dict[str, int]]]]:
+    """Name, time, window and containers with their amounts of one PodMetrics."""
+    each = _of_type(dict, item, "items", "v1beta1.PodMetrics")
+    metadata = _of_type(dict, each.get("metadata"), "items.metadata", "v1.ObjectMeta")
+    containers = []
+    for one in _of_type(list, each.get("containers"), "items.containers", "[]v1beta1.ContainerMetrics"):
+        given = _of_type(dict, one, "items.containers", "v1beta1.ContainerMetrics")
+        usage = _of_type(dict, given.get("usage"), "items.containers.usage", "v1.ResourceList")
+        containers.append(
+            (str(given.get("name") or ""), {name: _amount(text) for name, text in usage.items()})
+        )
+    timestamp = _of_type(str, each.get("timestamp"), "items.timestamp", "string")
+    window = _of_type(str, each.get("window"), "items.window", "string")
     try:
-        return round(seconds(text or "0") * 1000)
-    except ValueError:
+        if timestamp:
+            time(timestamp)
+        window_ms = read_duration_ns(window) // NANO_PER_MILLI if window else 0
+    except ValueError as error:
+        raise Unreadable(str(error)) from None
+    return str(metadata.get("name") or ""), ms_of(timestamp) or 0, window_ms, containers
+
+
+def _amount(text: object) -> int:
+    if text is None:
         return 0
+    try:
+        if isinstance(text, bool) or not isinstance(text, str | int | float):
+            raise ValueError(FORMAT_WRONG)
+        return milli_value(parse_quantity(canonical(text)))
+    except (ValueError, InputError) as error:
+        raise Unreadable(str(error)) from None
+
+
+def _of_type(kind: type[T], value: object, field: str, named: str) -> T:
+    """The value, an empty one where there is none."""
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        what = JSON_KINDS.get(type(value), "number")
+        raise Unreadable(
+            f"json: cannot unmarshal {what} into Go struct field PodMetricsList.{field} of type {named}"
+        )
+    return value
 
 
 def by_utilization(
@@ -103,7 +150,7 @@ def by_value(
 ) -> Proposal:  # fmt: skip
     """The count at which pods use that much on average. Source: calcPlainMetricReplicas."""
     amounts, ready, unready, missing = _grouped(pods, used, resource, now_ms, youth)
-    average = sum(amounts.values()) // len(amounts)
+    average = _quotient(sum(amounts.values()), len(amounts))
     replicas = _count(
         amounts, ready, unready, missing, average / target, current, tolerances,
         lambda name: target, lambda given: sum(given.values()) // len(given) / target,
@@ -141,7 +188,12 @@ def _percentage(amounts: Mapping[str, int], requests: Mapping[str, int]) -> tupl
     used, requested = sum(amounts[name] for name in known), sum(requests[name] for name in known)
     if not requested:
         raise NoCount("no metrics returned matched known pods")
-    return used * 100 // requested, used // len(known)
+    return _quotient(used * 100, requested), _quotient(used, len(known))
+
+
+def _quotient(amount: int, by: int) -> int:
+    """As Go divides: towards zero, which counts where a metrics server says that less than nothing is used."""
+    return -(-amount // by) if amount < 0 else amount // by
 
 
 def _grouped(

@@ -81,6 +81,7 @@ class HollowNodes:
             seed=settings.seed,
             started_ms=started_ms,
             lease_seconds=settings.lease_seconds,
+            says_ready_again=chosen.are_pods_ours,
         )
         self._recorder = EventRecorder(client, COMPONENT, clock=clock)
         self.driver = Driver(
@@ -103,8 +104,13 @@ class HollowNodes:
         self._recorder.start()
         self.driver.start()
         await self.driver.synced()
-        settings = self._settings
-        return await self.driver.register(settings.template.nodes(settings.node_count))
+        template = self._settings.template
+        try:
+            return await self.driver.register(template.nodes(self._settings.node_count))
+        except ApiError as error:
+            if error.code not in (400, 422):
+                raise
+            raise template.refused(error.message) from None
 
     async def stop(self) -> None:
         """Nothing moves any more; nodes and pods stay in the cluster as they are."""
@@ -132,14 +138,17 @@ class HollowNodes:
             if stage.resource in (NODE, POD):
                 continue
             try:
+                served = (await self._client.row(kind, group)).kind
                 await self._client.list(kind, api_version=group, limit=1)
             except ApiError as error:
                 if error.code != 404:
                     raise
+                served = ""
+            if served != kind:  # it may be known by another name
                 raise InputError(
                     f"the server has no {kind} of {group}", document=f"stage {stage.name}",
-                    field="spec.resourceRef", expected="a kind that the server has",
-                ) from None  # fmt: skip
+                    field="spec.resourceRef", expected=served or "a kind that the server has",
+                )  # fmt: skip
 
     async def _listen(self) -> None:
         settings = self._settings

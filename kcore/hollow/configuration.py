@@ -15,7 +15,7 @@ from kcore.hollow import builtin_stages
 from kcore.hollow.kubelet import answers, usage
 from kcore.hollow.kubelet.answers import Answers
 from kcore.hollow.kubelet.usage import Usages
-from kcore.hollow.stage import Stage
+from kcore.hollow.stage import POD, Stage
 from kcore.hollow.stage_file import API_VERSION, read_stage
 from kcore.sources.files import find, read
 from kcore.sources.yaml_text import documents
@@ -25,11 +25,12 @@ KINDS: Final = (STAGE, *answers.KINDS, *usage.KINDS)
 
 
 class Configuration(NamedTuple):
-    """What simulated nodes do."""
+    """What simulated nodes do. ``are_pods_ours``: pods live by built-in stages alone."""
 
     stages: tuple[Stage, ...]
     answers: Answers
     usages: Usages
+    are_pods_ours: bool = False
 
 
 class _Document(NamedTuple):
@@ -45,6 +46,7 @@ def load(paths: Iterable[str]) -> Configuration:
     names: dict[tuple[Any, str], _Document] = {}
     said: list[_Document] = []
     used: list[_Document] = []
+    pods: list[bool] = []
     for each in (document for path in paths for document in _documents(path)):
         if each.kind == STAGE:
             try:
@@ -58,9 +60,14 @@ def load(paths: Iterable[str]) -> Configuration:
                     document=each.place, field="metadata.name", expected="another name",
                 )  # fmt: skip
             stages.append(stage)
+            if stage.resource == POD:
+                pods.append(each.file in builtin_stages.NAMES)
         else:
             (used if each.kind in usage.KINDS else said).append(each)
-    return Configuration(tuple(stages), _gathered(answers.gathered, said), _gathered(usage.gathered, used))
+    return Configuration(
+        tuple(stages), _gathered(answers.gathered, said), _gathered(usage.gathered, used),
+        are_pods_ours=bool(pods) and all(pods),
+    )  # fmt: skip
 
 
 def _gathered(gather: Any, found: list[_Document]) -> Any:
@@ -76,11 +83,16 @@ def _documents(path: str) -> Iterator[_Document]:
     if path in builtin_stages.NAMES:
         yield from _each(documents(builtin_stages.builtin_text(path), path), path)
         return
+    is_empty = True
     for file in find(path):
         content = read(file)
         if content.format not in ("yaml", "json"):
             raise InputError(f"is {content.format}", file=file, expected="YAML or JSON")
-        yield from _each(documents(content.data, file), file)
+        for each in _each(documents(content.data, file), file):
+            is_empty = False
+            yield each
+    if is_empty:
+        raise InputError("holds no document", file=path, expected=f"one of kind {STAGE}")
 
 
 def _each(found: Iterable[Any], file: str) -> Iterator[_Document]:

@@ -43,6 +43,7 @@ from kcore.hollow.lifecycle import MS_NS, Lifecycle, delay_ns
 from kcore.hollow.makers import MAKERS, Maker
 from kcore.hollow.nodes import Nodes, addresses_of
 from kcore.hollow.patches import encoded, finalizer_operations, patch_value, rendered
+from kcore.hollow.readiness import READY_AGAIN, ready_again
 from kcore.hollow.stage import (
     JSON,
     MERGE,
@@ -62,6 +63,8 @@ from kcore.hollow.wheel import TimerWheel
 BACKOFF_MS_MIN: Final = 1_000  # before what failed is tried again; doubles each time
 BACKOFF_MS_MAX: Final = 32 * 60 * 1_000
 BACKOFF_JITTER: Final = 0.2
+ROW_MAX: Final = 100  # plays of an object in a row, each at once and upon nothing but the last one
+ROW_PAUSE_MS: Final = 1_000  # before the next one of such a row
 REMOVED_MS: Final = 1_000  # after which an object that should be gone is deleted once more
 RENEW_FRACTION: Final = (
     0.5  # of its duration a lease is renewed after; a kubelet's 0.25 costs twice as much and shows nothing
@@ -79,25 +82,29 @@ class Waiting(NamedTuple):
     asked: tuple[Any, ...] = ()  # what it says of its delay
     sends: tuple[Send, ...] = ()  # left over from a play that failed
     tries: int = 0
+    row: int = 0
 
 
 class Playing:
-    """A play that is not answered yet. ``later`` is what the object became meanwhile."""
+    """A play that is not answered yet. ``later`` is what the object became meanwhile; ``row``: see ROW_MAX."""
 
-    __slots__ = ("addresses", "later", "obj", "play", "stage", "tries", "version")
+    __slots__ = ("addresses", "later", "obj", "play", "row", "stage", "tries", "version")
 
-    def __init__(self, stage: Stage, play: Play, obj: Object, tries: int, addresses: Sequence[str]) -> None:
+    def __init__(
+        self, stage: Stage, play: Play, obj: Object, tries: int, addresses: Sequence[str], row: int
+    ) -> None:
         self.stage = stage
         self.play = play
         self.obj = obj
         self.version = obj["metadata"].get("resourceVersion", "")
         self.tries = tries
         self.addresses = addresses
+        self.row = row
         self.later: Object | None = None
 
 
 class Core:
-    """See the module. ``typed``: kinds whose patches without a type are strategic, as Kwok's for pods and nodes."""
+    """See the module. ``says_ready_again``: pods that somebody else calls unready are said to be what they are."""
 
     def __init__(
         self,
@@ -108,6 +115,7 @@ class Core:
         started_ms: int = 0,
         lease_seconds: int = 40,
         makers: Mapping[str, Maker] = MAKERS,
+        says_ready_again: bool = False,
     ) -> None:
         self._lifecycles = lifecycles
         self._nodes = nodes
@@ -115,13 +123,21 @@ class Core:
         self._started_ms = started_ms
         self._lease_ms = lease_seconds * 1000
         self._makers = makers
+        self._says_ready_again = says_ready_again
         self._now_ms = started_ms
         self._waiting: dict[Key, Waiting] = {}
         self._playing: dict[Key, Playing] = {}
-        self._written: dict[Key, int] = {}  # the version of our own last write, until it is seen
+        self._written: dict[
+            Key, tuple[int, int]
+        ] = {}  # the version of our own last write, until it is seen; the row
+        self._endless: set[tuple[ResourceRef, str]] = (
+            set()
+        )  # stages of which rows that are too long have been told
         self._wheel: TimerWheel[Key] = TimerWheel()
         self._leases: TimerWheel[str] = TimerWheel(100)
         self._orphans: dict[str, dict[Key, Object]] = {}  # pods of nodes not seen yet
+        self._unready: dict[str, dict[Key, bytes]] = {}  # pods to be ready again when their node is
+        self._interrupted: dict[Key, Waiting] = {}  # the stages that such pods are in
         self._actions: list[Action] = []
 
     @property
@@ -151,7 +167,7 @@ class Core:
             if waiting.sends:
                 self._send(key, waiting.stage, waiting.sends, orjson.loads(waiting.body), waiting.tries, ())
             else:
-                self._play(key, waiting.stage, orjson.loads(waiting.body), waiting.tries)
+                self._play(key, waiting.stage, orjson.loads(waiting.body), waiting.tries, waiting.row)
         self._renew(now_ms)
         return self._actions
 
@@ -183,9 +199,13 @@ class Core:
                 self._forget(key)
                 self._leases.cancel(key.name)
                 self._orphans.pop(key.name, None)
+                self._unready.pop(key.name, None)
                 return
             if was is None:
                 self._begin(key.name, known)
+            if key.name in self._unready and self._is_ready(key.name):
+                for pod, body in self._unready.pop(key.name).items():
+                    self._look(pod, orjson.loads(body))
         elif resource == POD and not self._is_ours(key, obj):
             return
         self._look(key, obj)
@@ -217,23 +237,30 @@ class Core:
         if playing is not None:
             playing.later = obj
             return
-        version = obj["metadata"].get("resourceVersion", "")
+        version, row = obj["metadata"].get("resourceVersion", ""), 0
         written = self._written.get(key)
         if written is not None:
-            if number(version) < written:
+            seen = number(version)
+            if seen < written[0]:
                 return
+            row = written[1] if seen == written[0] else 0
             del self._written[key]
-        self._choose(key, obj, version)
+        self._choose(key, obj, version, row)
 
-    def _choose(self, key: Key, obj: Object, version: str) -> None:
+    def _choose(self, key: Key, obj: Object, version: str, row: int) -> None:
         waiting = self._waiting.get(key)
         if waiting is not None and waiting.version == version:
             return
+        if self._says_ready_again and key.resource == POD:
+            if patch := ready_again(obj, self._now_ms):
+                self._interrupt(key, obj, patch)
+                return
+            self._let_be(key, obj)
+            waiting = self._interrupted.pop(key, waiting)
         lifecycle = self._lifecycles.get(key.resource)
         stage = lifecycle.match(obj, self._random) if lifecycle is not None else None
         if stage is None:
-            if waiting is not None:
-                self._forget(key)
+            self._forget(key)
             return
         asked = said_of_delay(stage, obj)
         if waiting is not None and waiting.stage is stage and waiting.asked == asked and not waiting.sends:
@@ -243,11 +270,53 @@ class Core:
             if is_being_removed(obj):
                 due_ms = max(due_ms, self._now_ms + REMOVED_MS)
         if due_ms <= self._now_ms:
-            self._forget(key)
-            self._play(key, stage, obj, 0)
-            return
-        self._waiting[key] = Waiting(stage, due_ms, version, orjson.dumps(obj), asked)
+            if row < ROW_MAX:
+                self._forget(key)
+                self._play(key, stage, obj, 0, row)
+                return
+            due_ms = self._paused(key, stage)
+        else:
+            row = 0
+        self._waiting[key] = Waiting(stage, due_ms, version, orjson.dumps(obj), asked, row=row)
         self._wheel.add(key, due_ms)
+
+    def _paused(self, key: Key, stage: Stage) -> int:
+        """When a stage that follows upon itself for ever, without a delay, is played again; the first time it is told."""
+        if (key.resource, stage.name) not in self._endless:
+            self._endless.add((key.resource, stage.name))
+            why = f"follows upon itself without a delay, {ROW_MAX} times by now; from here on once a second"
+            self._actions.append(Refused(key, stage.name, why))
+        return self._now_ms + ROW_PAUSE_MS
+
+    def _interrupt(self, key: Key, obj: Object, patch: bytes) -> None:
+        """The pod is said to be what it is as soon as its node is ready; then the stage that it is in goes on."""
+        waiting = self._waiting.get(key)
+        if waiting is not None and waiting.stage is not READY_AGAIN:
+            self._interrupted[key] = waiting
+        self._forget(key)
+        node = obj["spec"]["nodeName"]
+        if self._is_ready(node):
+            self._let_be(key, obj)
+            self._send(key, READY_AGAIN, (Write(patch, STRATEGIC, "status", ""),), obj, 0, ())
+        else:
+            self._unready.setdefault(node, {})[key] = orjson.dumps(obj)
+
+    def _resume(self, key: Key) -> None:
+        """The stage that was interrupted goes on as it was."""
+        waiting = self._interrupted.pop(key, None)
+        if waiting is not None:
+            self._waiting[key] = waiting
+            self._wheel.add(key, waiting.due_ms)
+
+    def _let_be(self, key: Key, pod: Object) -> None:
+        """The pod does not wait for its node to be ready."""
+        unready = self._unready.get((pod.get("spec") or {}).get("nodeName", ""))
+        if unready is not None:
+            unready.pop(key, None)
+
+    def _is_ready(self, name: str) -> bool:
+        node = self._nodes.get(name)
+        return node is not None and node.is_ready
 
     def _forget(self, key: Key) -> None:
         if self._waiting.pop(key, None) is not None:
@@ -258,10 +327,12 @@ class Core:
         key = key_of(resource, obj)
         self._forget(key)
         self._written.pop(key, None)
+        self._interrupted.pop(key, None)
         playing = self._playing.get(key)
         if playing is not None:
             playing.later = None
         if resource == POD:
+            self._let_be(key, obj)
             self._nodes.release(obj)
             waiting = self._orphans.get((obj.get("spec") or {}).get("nodeName", ""))
             if waiting is not None:
@@ -269,20 +340,24 @@ class Core:
         elif resource == NODE:
             self._nodes.drop(key.name)
             self._leases.cancel(key.name)
+            self._unready.pop(key.name, None)
 
     def _listed(self, change: Listed) -> None:
         resource, objs = change
         there = {key_of(resource, obj) for obj in objs}
-        for known in (self._waiting, self._written):
+        for known in (self._waiting, self._written, self._interrupted):
             for key in [key for key in known if key.resource == resource and key not in there]:
                 self._forget(key)
                 self._written.pop(key, None)
+                self._interrupted.pop(key, None)
         if resource == NODE:
             for name in [name for name in self._nodes.all_names() if Key(NODE, "", name) not in there]:
                 self._nodes.drop(name)
                 self._leases.cancel(name)
+                self._unready.pop(name, None)
         elif resource == POD:
             self._orphans.clear()
+            self._unready.clear()
             self._nodes.release_all()
             for playing in self._playing.values():
                 self._nodes.mark(_with_addresses(playing))
@@ -295,14 +370,19 @@ class Core:
             return
         obj, later = change.obj, playing.later
         version = (obj or {}).get("metadata", {}).get("resourceVersion", "")
-        if later is not None and number(later["metadata"].get("resourceVersion", "")) >= number(version):
+        if later is not None and (seen := number(later["metadata"].get("resourceVersion", ""))) >= number(
+            version
+        ):
+            if version and seen == number(version):
+                self._written[change.key] = (seen, playing.row + 1)
             self._look(change.key, later)
             return
         if obj is None or version == playing.version:
+            self._resume(change.key)
             return  # nothing of it changed, and no event will come
-        self._written[change.key] = number(version)
+        self._written[change.key] = (number(version), playing.row + 1)
         if playing.stage.immediate:
-            self._choose(change.key, obj, version)
+            self._choose(change.key, obj, version, playing.row + 1)
 
     def _failed(self, change: Failed) -> None:
         playing = self._playing.pop(change.key, None)
@@ -316,6 +396,7 @@ class Core:
             self._wait_again(key, stage, playing.obj, playing.play.sends[change.at :], playing.tries)
         else:
             self._give_back(playing)
+            self._resume(key)
 
     def _give_back(self, playing: Playing) -> None:
         if playing.addresses:
@@ -330,7 +411,7 @@ class Core:
 
     # -- playing
 
-    def _play(self, key: Key, stage: Stage, obj: Object, tries: int) -> None:
+    def _play(self, key: Key, stage: Stage, obj: Object, tries: int, row: int) -> None:
         """The stage is over: its steps become what is to be sent."""
         world = _PodWorld(self._nodes, obj if key.resource == POD else None)
         try:
@@ -342,14 +423,15 @@ class Core:
             self._actions.append(Refused(key, stage.name, str(error)))
             self._wait_again(key, stage, obj, (), tries)
             return
-        self._send(key, stage, sends, obj, tries, world.given)
+        self._send(key, stage, sends, obj, tries, world.given, row)
 
     def _send(
-        self, key: Key, stage: Stage, sends: tuple[Send, ...], obj: Object, tries: int, given: Sequence[str]
-    ) -> None:
+        self, key: Key, stage: Stage, sends: tuple[Send, ...], obj: Object, tries: int, given: Sequence[str],
+        row: int = 0,
+    ) -> None:  # fmt: skip
         if sends:
             play = Play(key, obj["metadata"].get("uid", ""), stage.name, sends)
-            self._playing[key] = Playing(stage, play, obj, tries, given)
+            self._playing[key] = Playing(stage, play, obj, tries, given, row)
             self._actions.append(play)
 
     def _sends(self, key: Key, stage: Stage, obj: Object, world: _PodWorld) -> tuple[Send, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ DIGITS: Final = 6  # of a node's number, as kwokctl's names have
 NODES_MAX: Final = 1_000_000
 OPENING: Final = b"{{"
 PREFIX: Final = "node"
+PARTS: Final = ("apiVersion", "kind", "metadata", "spec", "status")  # of a manifest of a node
 Object = dict[str, Any]
 
 
@@ -28,10 +30,27 @@ class NodeTemplate:
         self._text = text
         self._file = file
 
+    def check(self, count: int) -> None:
+        """InputError where that many nodes cannot be made: there is none, or each has the name of the one before."""
+        self._within_limit(count)
+        names = [node["metadata"]["name"] for node in self.nodes(min(count, 2))]
+        if len(names) > len({*names}):
+            raise InputError(
+                f"every node is {names[0]!r}", file=self._file, field="metadata.name",
+                expected="a name with .Name or .Index in it",
+            )  # fmt: skip
+
+    def refused(self, why: str) -> InputError:
+        """The error that the server has made of a node."""
+        return InputError(f"the server refuses a node: {why}", file=self._file or None)
+
+    def _within_limit(self, count: int) -> None:
+        if not 0 <= count <= NODES_MAX:
+            raise InputError(f"is {count}", field="--nodes", expected=f"a number from 0 to {NODES_MAX}")
+
     def nodes(self, count: int) -> Iterator[Object]:
         """That many nodes; InputError where the template makes none."""
-        if not 0 <= count <= NODES_MAX:
-            raise InputError(f"{count} nodes", field="--nodes", expected=f"0 to {NODES_MAX}")
+        self._within_limit(count)
         for index in range(count):
             if self._text is not None:
                 yield self._rendered(index)
@@ -96,7 +115,14 @@ def _checked(value: Any, file: str, number: int) -> Object:
         raise InputError(
             "is no node", file=file, document=place, field="kind", expected="apiVersion v1, kind Node"
         )
-    for part in ("metadata", "spec", "status"):
+    for part in value:
+        if part not in PARTS:
+            near = difflib.get_close_matches(str(part), PARTS, 1)
+            raise InputError(
+                "is no field of a node", file=file, document=place, field=str(part),
+                expected=near[0] if near else f"one of {', '.join(PARTS)}",
+            )  # fmt: skip
+    for part in PARTS[2:]:
         if not isinstance(value.get(part, {}), dict):
             raise InputError("is no object", file=file, document=place, field=part, expected="an object")
     return value

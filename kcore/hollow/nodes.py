@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from kcore.api.labels import parse
 from kcore.api.selectors import Selector
 from kcore.hollow.addresses import AddressRange
+from kcore.hollow.readiness import is_ready
 
 Object = dict[str, Any]
 
@@ -53,6 +54,7 @@ class Node(NamedTuple):
     uid: str
     ips: tuple[str, ...]
     ranges: tuple[AddressRange, ...]
+    is_ready: bool
 
 
 class Nodes:
@@ -87,7 +89,9 @@ class Nodes:
         ranges = tuple(map(self._range, cidrs)) or (self._default,)
         addresses = (obj.get("status") or {}).get("addresses") or ()
         ips = tuple(each["address"] for each in addresses if each.get("type") == "InternalIP")
-        self._nodes[name] = Node(obj["metadata"].get("uid", ""), ips or (self._node_ip,), ranges)
+        self._nodes[name] = Node(
+            obj["metadata"].get("uid", ""), ips or (self._node_ip,), ranges, is_ready(obj)
+        )
         return True
 
     def drop(self, name: str) -> None:

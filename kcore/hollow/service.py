@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 
 from kcore.api.errors import InputError
@@ -62,20 +63,34 @@ def settings_of(
     **more: Any,
 ) -> Settings:
     """The flags, checked; InputError where one is wrong."""
-    if nodes < 0:
-        raise InputError(f"is {nodes}", field="--nodes", expected="a number from 0")
+    _check(more.get("node_ip", ""), more.get("node_port", 0), more.get("lease_seconds", 0))
     try:
         AddressRange(more["cidr"])
     except InputError as error:
         raise error.at(field="--cidr") from None
     template = read_template(node_template) if node_template else NodeTemplate()
-    for _ in template.nodes(min(nodes, 1)):
-        pass  # one is made, so that a template that makes none is told before anything is asked of the cluster
+    template.check(nodes)  # before anything is asked of the cluster
     host, port = _address(server_address)
     return Settings(
         configuration=load(stages or builtin_stages.DEFAULT), managed=managed, node_count=nodes, template=template,
         server_host=host, server_port=port, **more,
     )  # fmt: skip
+
+
+def _check(node_ip: str, node_port: int, lease_seconds: int) -> None:
+    try:
+        if node_ip:
+            ip_address(node_ip)
+    except ValueError:
+        raise InputError(
+            f"{node_ip!r} is no address", field="--node-ip", expected="one like 10.0.0.1"
+        ) from None
+    if not 0 <= node_port <= PORT_MAX:
+        raise InputError(f"is {node_port}", field="--node-port", expected=f"a number from 0 to {PORT_MAX}")
+    if lease_seconds < 0:
+        raise InputError(
+            f"is {lease_seconds}", field="--node-lease-duration-seconds", expected="a number from 0"
+        )
 
 
 def _address(text: str) -> tuple[str, int | None]:

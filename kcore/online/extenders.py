@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 import orjson
@@ -110,18 +110,10 @@ class Extender:
 
     def __init__(self, settings: ExtenderSettings) -> None:
         self.settings = settings
-        url = urlsplit(settings.url_prefix)
-        if url.scheme not in PORTS or not url.hostname:
-            raise InputError(
-                f'is "{settings.url_prefix}"',
-                field=f"{settings.place}.urlPrefix",
-                expected="http:// or https:// and a host",
-            )
+        endpoint, url = endpoint_of(settings)
         self._prefix = url.path.rstrip("/")
         self._host = url.netloc.rpartition("@")[2].encode()
-        tls = _tls(settings) if url.scheme == "https" else None
-        name = settings.server_name
-        self._http = HttpClient(Endpoint(url.hostname, url.port or PORTS[url.scheme], tls, name))
+        self._http = HttpClient(endpoint)
 
     async def close(self) -> None:
         """Its connections are closed."""
@@ -281,6 +273,26 @@ async def bound_by_one(extenders: Sequence[Extender], pod: Object, node: str) ->
 def as_int64(number: int) -> int:
     """The number as 64 bits hold it, which is what Go's arithmetic leaves."""
     return (number + 2**63) % 2**64 - 2**63
+
+
+def endpoint_of(settings: ExtenderSettings) -> tuple[Endpoint, SplitResult]:
+    """Where the extender is; InputError where its URL or its certificates cannot be used."""
+    try:
+        url = urlsplit(settings.url_prefix)
+        host, port = url.hostname, url.port
+    except ValueError as error:
+        raise _wrong_url(settings, f": {error}") from None
+    if url.scheme not in PORTS or not host:
+        raise _wrong_url(settings)
+    tls = _tls(settings) if url.scheme == "https" else None
+    return Endpoint(host, port or PORTS[url.scheme], tls, settings.server_name), url
+
+
+def _wrong_url(settings: ExtenderSettings, why: str = "") -> InputError:
+    return InputError(
+        f'is "{settings.url_prefix}"{why}', field=f"{settings.place}.urlPrefix",
+        expected="http:// or https:// and a host",
+    )  # fmt: skip
 
 
 def _tls(settings: ExtenderSettings) -> ssl.SSLContext:

@@ -194,6 +194,33 @@ def test_failures_wait_longer_each_time() -> None:
     in_world(test)
 
 
+def test_a_watch_that_breaks_goes_on_at_once_and_waits_only_for_a_server_that_is_away() -> None:
+    async def test(world: World) -> None:
+        async with informer(world) as followed:
+            await world.comes(lambda: followed.is_synced)
+            await world.clock.advance(10)
+            asked = len(world.calls.asked)
+            world.calls.cut()
+            await world.clock.advance(0.01)
+            assert len(world.calls.asked) == asked + 1, "it has not waited"
+            world.calls.cut()
+            await world.clock.advance(0.5)
+            assert len(world.calls.asked) == asked + 1, "nor has the next one been answered for a second"
+            await world.clock.advance(2)
+            assert len(world.calls.asked) == asked + 2
+            world.calls.is_away = True
+            await world.client.create(configmap("a"))
+            await world.comes(lambda: "default/a" in followed)
+            await world.clock.advance(10)
+            world.calls.cut()
+            await world.clock.advance(0.01)
+            assert len(world.calls.asked) == asked + 3
+            await world.clock.advance(4)
+            assert asked + 3 < len(world.calls.asked) < asked + 6
+
+    in_world(test)
+
+
 def test_a_resync_tells_of_everything_again() -> None:
     async def test(world: World) -> None:
         lives = Lives()

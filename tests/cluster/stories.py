@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import collections
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from tests.cluster.judge import INDEX, Judge, is_live
+from tests.cluster.judge import INDEX, Judge, is_live, owner_uid
 from tests.cluster.user import Object, User
 
 READY_MS, READY_JITTER_MS = 400, 1_500
@@ -92,12 +94,24 @@ def image_of(image: str) -> Object:
     return {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": image}]}}}}
 
 
+def staying(judge: Judge, space: str, live: Sequence[Object]) -> int:
+    """How many of the pods their replica sets are to keep: sizes of rollouts are counted in what is asked for."""
+    counts = collections.Counter(owner_uid(pod) for pod in live)
+    asked = {
+        each["metadata"]["uid"]: each["spec"]["replicas"]
+        for (folder, namespace, _), each in judge.objects.items()
+        if folder == "replicasets" and namespace == space
+    }
+    return sum(min(count, asked.get(uid, count)) for uid, count in counts.items())
+
+
 class Rollout:
     """A deployment is rolled, rolled back in the midst of it, and scaled; never too many pods, never too few."""
 
     name = pool = "rollout"
     may_delete_pods = False
     SURGE, UNAVAILABLE = 2, 1
+    DOOMED = 4  # pods besides of old replica sets that are scaled down: the new one is already scaled up, as upstream
     UNDONE = 3  # pods that may be missing besides, while a rollout is undone: counted in a status that is late, as upstream
 
     def __init__(self) -> None:
@@ -107,9 +121,10 @@ class Rollout:
         """Sizes within maxSurge and maxUnavailable."""
 
         def sizes() -> str:
-            live = len(judge.live(self.name, "web"))
-            if live - judge.maybe[self.name] > self.live_max:
-                return f"{live} live pods, more than {self.live_max}"
+            live = judge.live(self.name, "web")
+            stay = staying(judge, self.name, live)
+            if stay - judge.maybe[self.name] > self.live_max or len(live) > self.live_max + self.DOOMED:
+                return f"{len(live)} live pods, {stay} of them to stay, more than {self.live_max}"
             ready = judge.ready_count(self.name, "web")
             return f"{ready} ready pods, fewer than {self.ready_min}" if ready < self.ready_min else ""
 

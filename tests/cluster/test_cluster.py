@@ -57,3 +57,9 @@ def test_equal_seeds_make_equal_runs() -> None:
 def test_nothing_is_lost_in_many_clusters() -> None:
     code, lines = simulated("--first=1000", "--seeds=30")
     assert code == 0, "\n".join(lines)
+
+
+@pytest.mark.slow
+def test_pods_are_ready_again_after_a_clock_has_jumped() -> None:
+    code, lines = simulated("--seed=5", "--strike=Jumps", "--story=stateful", "--story=daemon")
+    assert code == 0, "\n".join(lines)

@@ -15,6 +15,7 @@ from kcore.controllers.horizontal_autoscaler import HorizontalAutoscaler
 from kcore.controllers.horizontal_autoscaler_usage import (
     NoCount,
     Tolerances,
+    Unreadable,
     Used,
     by_utilization,
     by_value,
@@ -93,6 +94,54 @@ def test_metrics_are_summed_over_containers() -> None:
     assert used_by_pod(metrics, "cpu")["p"][::2] == (1100, 60_500)
     assert used_by_pod(metrics, "cpu", "a")["p"].amount == 100
     assert not used_by_pod(metrics, "memory") and not used_by_pod(metrics, "cpu", "c")
+
+
+FORMAT = r"quantities must match the regular expression '\^"
+
+
+def said(**fields: Any) -> Object:
+    used = {
+        "containers": [{"name": "a", "usage": {"cpu": "1"}}],
+        "timestamp": "2026-01-01T00:00:00Z",
+        "window": "1m0s",
+    }
+    return {"metadata": {"name": "p"}, **used, **fields}
+
+
+def using(*amounts: Any) -> list[Object]:
+    return [{"name": f"c{number}", "usage": {"cpu": amount}} for number, amount in enumerate(amounts)]
+
+
+@pytest.mark.parametrize(
+    ("item", "why"),
+    [
+        (said(containers=using("1", "NaN")), FORMAT),
+        (said(containers=using("")), FORMAT),
+        (said(containers=using("inf")), FORMAT),
+        (said(containers=using(float("nan"))), FORMAT),
+        (said(containers=using(True)), FORMAT),
+        (said(containers=[{"name": "a", "usage": {"cpu": "1", "memory": "much"}}]), FORMAT),
+        (said(timestamp="soon"), 'parsing time "soon" as "2006-01-02T15:04:05Z07:00": cannot parse "soon" as "2006"'),
+        (said(window="long"), 'time: invalid duration "long"'),
+        (said(containers=5), r"cannot unmarshal number into Go struct field PodMetricsList.items.containers of type \[\]"),
+        ("p", "json: cannot unmarshal string into Go struct field PodMetricsList.items of type v1beta1.PodMetrics"),
+    ],
+)  # fmt: skip
+def test_one_metric_that_cannot_be_read_spoils_all_of_the_answer(item: Any, why: str) -> None:
+    with pytest.raises(Unreadable, match=why):
+        used_by_pod([said(), item], "cpu")
+
+
+def test_less_than_nothing_and_what_was_measured_tomorrow_count_as_they_are_said() -> None:
+    less = said(containers=using("-1", "0.9995"), timestamp="2099-01-01T00:00:00Z", window=None)
+    assert used_by_pod([less], "cpu")["p"] == Used(0, 4_070_908_800_000, 0)
+    used = {"pod-0": Used(-1001), "pod-1": Used(-500), "stranger": Used(-1)}
+    assert by_value(pods(2), used, "qps", 1_000, 2, TOLERANCES, NOW) == (-1, None, -500)
+    made = by_utilization(pods(2), used, "cpu", "", 50, 2, TOLERANCES, NOW)
+    assert (made.replicas, made.utilization, made.average) == (-3, -75, -750)
+    assert used_by_pod([said(metadata=None, containers=using(2, None))], "cpu") == {
+        "": Used(2000, 1_767_225_600_000, 60_000)
+    }
 
 
 def test_without_behavior_it_doubles_at_most_and_goes_down_after_five_minutes() -> None:
@@ -230,6 +279,62 @@ def test_a_deployment_follows_its_use_of_cpu() -> None:
             web = await it.client.get("deployments", "web", "default")
             assert web["spec"]["replicas"] >= 4 and found["status"]["lastScaleTime"]
             assert found["status"]["currentMetrics"][0]["resource"]["current"] == {"averageValue": "200m"}
+
+    asyncio.run(run())
+
+
+class Lying(Told):
+    """A source that answers what no PodMetrics is, or not at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = asyncio.Event()
+        self.asked = 0
+
+    async def list(self, namespace: str, options: ListOptions) -> list[Object]:
+        self.asked += 1
+        await self.answers.wait()
+        return self.items
+
+
+def test_metrics_that_hang_or_lie_hold_up_nobody_else() -> None:
+    async def run() -> None:
+        told = Lying()
+        async with living(HorizontalAutoscaler(sync_ms=20), Deployment(), ReplicaSet()) as it:
+            await it.assembly.serve(
+                LocalGroup(metrics.GROUP, metrics.VERSION, {metrics.PODS: told}, "reader")
+            )
+            await it.client.create(workload("Deployment", "web", 2))
+            memory = {"name": "memory", "target": {"type": "AverageValue", "averageValue": "1Mi"}}
+            await it.client.create(autoscaler(metrics=[{"type": "Resource", "resource": memory}]))
+            await it.until(lambda: told.asked == 1)
+            await it.client.patch("deployments", "web", {"spec": {"replicas": 3}}, "default")
+            await it.until_there(
+                "deployments", "web", lambda found: found["status"].get("readyReplicas") == 3
+            )
+            told.items = [said(containers=using("NaN"))]
+            told.answers.set()
+            kind = "ScalingActive"
+            found = await it.until_there(
+                "horizontalpodautoscalers", "web", lambda found: condition(found, kind)[0]
+            )
+            status, reason, message = condition(found, kind)
+            assert (status, reason) == ("False", "FailedGetResourceMetric")
+            assert message.startswith(
+                "the HPA was unable to compute the replica count: failed to get memory usage: unable to get metrics for "
+                "resource memory: unable to fetch metrics from resource metrics API: quantities must match the regular "
+            )
+            told.items = [
+                {
+                    "metadata": {"name": pod["metadata"]["name"]},
+                    "containers": [{"name": "main", "usage": {"memory": "-1"}}],
+                }
+                for pod in it.pods.list()
+            ]
+            found = await it.until_there(
+                "horizontalpodautoscalers", "web", lambda found: condition(found, kind)[0] == "True"
+            )
+            assert condition(found, kind)[1] == "ValidMetricFound"
 
     asyncio.run(run())
 

@@ -63,6 +63,7 @@ def test_wrong_jq(tmp_path: Path) -> None:
     [
         ("a: [", "line 2"),
         ("- a", "document 1: is no object (expected one of kind Stage)"),
+        ("# nothing", "f.yaml: holds no document (expected one of kind Stage)"),
         ("{apiVersion: v1, kind: Stag}", "document 1: kind: 'Stag' is no kind of this file (expected Stage)"),
         ("{apiVersion: v1, kind: Stage}", "document 1: apiVersion: is 'v1' (expected kwok.x-k8s.io/v1alpha1)"),
         ("{apiVersion: kwok.x-k8s.io/v1alpha1, kind: ClusterExec, metadata: {name: e}, spec: {execs: [{local: {}}]}}", "document 1 (e): spec.execs[0].local: runs commands on this machine, which kcore does not (expected answers)"),
@@ -84,6 +85,28 @@ def test_a_wrong_node_template(tmp_path: Path) -> None:
         read_template(str(file))
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("# nothing", "n.yaml: holds no node (expected a manifest of a node)"),
+        ("{apiVersion: v1, kind: Node, specs: {}}", "n.yaml: document 1: specs: is no field of a node (expected spec)"),
+        ("{apiVersion: v1, kind: Node, metadata: {name: '{{ .Nme }}'}}", "n.yaml: metadata.name: every node is '<no value>' (expected a name with .Name or .Index in it)"),
+        ("{apiVersion: v1, kind: Node, metadata: {name: '{{ \"a\" }}'}}", "n.yaml: metadata.name: every node is 'a' (expected"),
+        ("{{ nosuch }}", 'n.yaml: template line 1: function "nosuch" not defined'),
+        ("{apiVersion: v1, kind: Node, metadata: {name: '{{ fail .Name }}'}}", "n.yaml: template line 1: "),
+    ],
+)  # fmt: skip
+def test_a_template_that_makes_no_nodes_is_told_before_anything_starts(
+    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("n.yaml").write_text(text)
+    assert main(["up", "--nodes=2", "--node-template=n.yaml", "--data-dir=data"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"kcore: error: {said}") and error.count("\n") == 1
+    assert not Path("data").exists()
+
+
 def test_nodes_from_a_template(tmp_path: Path) -> None:
     file = tmp_path / "n.yaml"
     file.write_text(
@@ -97,7 +120,11 @@ def test_nodes_from_a_template(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--nodes", "-1"], "--nodes: is -1 (expected a number from 0)"),
+        (["--nodes", "-1"], "--nodes: is -1 (expected a number from 0 to 1000000)"),
+        (["--nodes", "1000001"], "--nodes: is 1000001 (expected a number from 0 to 1000000)"),
+        (["--node-ip", "here"], "--node-ip: 'here' is no address (expected one like 10.0.0.1)"),
+        (["--node-port", "65536"], "--node-port: is 65536 (expected a number from 0 to 65535)"),
+        (["--node-lease-duration-seconds", "-1"], "--node-lease-duration-seconds: is -1 (expected a number from 0)"),
         (["--cidr", "10.0.0.0/99"], "--cidr: '10.0.0.0/99' is no range of addresses (expected one like 10.128.0.0/9)"),
         (["--server-address", "here"], "--server-address: 'here' is no address (expected HOST:PORT)"),
         (["--manage-all-nodes", "--manage-single-node", "n"], "--manage-single-node: conflicts with the other ways"),

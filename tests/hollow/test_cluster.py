@@ -17,6 +17,7 @@ import kcore
 from kcore.client.asynchronous import AsyncClient
 from kcore.hollow.assembly import HollowNodes, Settings
 from kcore.hollow.configuration import load
+from kcore.hollow.node_template import read_template
 
 NODES = 100
 PODS = 500
@@ -189,13 +190,39 @@ def test_any_kind_may_have_stages(plane: kcore.ControlPlane, tmp_path: Path) -> 
                 return "seen" in ((await client.get("configmaps", "seen")).get("data") or {})
 
             await until(seen)
-        stage.write_text(stage.read_text().replace("ConfigMap", "Nothing"))
+        stage.write_text(stage.read_text().replace("ConfigMap", "configmap"))
+        with pytest.raises(
+            kcore.InputError, match=r"the server has no configmap of v1 \(expected ConfigMap\)"
+        ):
+            async with hollow(plane, Settings(configuration=load([str(stage)]))):
+                pass
+        stage.write_text(stage.read_text().replace("configmap", "Nothing"))
         with pytest.raises(
             kcore.InputError,
             match=r"stage config-map-seen: spec\.resourceRef: the server has no Nothing of v1",
         ):
             async with hollow(plane, Settings(configuration=load([str(stage)]))):
                 pass
+
+    run(plane, main())
+
+
+def test_a_node_that_the_server_refuses_is_told_with_the_file_of_its_template(
+    plane: kcore.ControlPlane, tmp_path: Path
+) -> None:
+    template = tmp_path / "nodes.yaml"
+    template.write_text("{apiVersion: v1, kind: Node, spec: {taints: [{key: a, effect: Never}]}}")
+
+    async def main() -> None:
+        settings = Settings(template=read_template(str(template)), node_count=2, server_port=None)
+        made = HollowNodes(plane.async_client, settings)
+        try:
+            with pytest.raises(
+                kcore.InputError, match=r"nodes.yaml: the server refuses a node: Node .* Unsupported"
+            ):
+                await made.start()
+        finally:
+            await made.stop()
 
     run(plane, main())
 

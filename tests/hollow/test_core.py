@@ -24,7 +24,7 @@ from kcore.hollow.actions import (
     Renew,
 )
 from kcore.hollow.configuration import load
-from kcore.hollow.core import BACKOFF_MS_MIN, Core
+from kcore.hollow.core import BACKOFF_MS_MIN, ROW_MAX, ROW_PAUSE_MS, Core
 from kcore.hollow.lifecycle import by_resource
 from kcore.hollow.nodes import Managed, Nodes, managed_by
 from kcore.hollow.stage import NODE, POD
@@ -257,3 +257,30 @@ def test_a_template_that_cannot_be_played_is_said() -> None:
 @pytest.mark.parametrize("name", builtin_stages.NAMES)
 def test_built_in_stages_are_right(name: str) -> None:
     assert load([name]).stages
+
+
+@pytest.mark.parametrize("is_seen_first", [False, True])
+def test_a_stage_that_follows_upon_itself_is_told_once_and_slowed_down(is_seen_first: bool) -> None:
+    spec = {
+        "resourceRef": {"kind": "Pod"}, "selector": {"matchLabels": {"spins": "y"}},
+        "next": {"patches": [{"root": "metadata", "template": "labels: {at: {{ Now | Quote }}}"}]},
+    }  # fmt: skip
+    stage = read_stage({"metadata": {"name": "spin"}, "spec": spec})
+    core = Core(by_resource([stage]), Nodes(Managed(), "127.0.0.1", lambda: 0, "10.128.0.0/9"), started_ms=T0)
+    version, labels = 10, {"spins": "y"}
+    found = core.step(T0, [Changed(NODE, node()), Changed(POD, pod(version=version, labels=labels))])
+    plays_count, told = 0, []
+    while made := plays(found):
+        plays_count += len(made)
+        version += 1
+        answer = pod(version=version, labels=labels)
+        seen, done = Changed(POD, answer), Done(key(), answer)
+        found = core.step(T0, [seen, done] if is_seen_first else [done, seen])
+        told += [each for each in found if isinstance(each, Refused)]
+    assert (plays_count, len(told)) == (ROW_MAX, 1) and told[0].stage == "spin"
+    for number in range(1, 4):
+        assert plays(core.step(T0 + number * ROW_PAUSE_MS))
+        answer = pod(version=version + number, labels=labels)
+        assert core.step(T0 + number * ROW_PAUSE_MS, [Done(key(), answer), Changed(POD, answer)]) == []
+    other = pod(version=version + 9, labels=labels)
+    assert plays(core.step(T0 + 4 * ROW_PAUSE_MS, [Changed(POD, other)]))

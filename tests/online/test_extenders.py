@@ -14,6 +14,8 @@ import pytest
 import kcore
 from kcore.api.errors import InputError, NotSupportedError
 from kcore.apiserver.pki import Pki
+from kcore.cli.app import main
+from kcore.cluster import configuration_for
 from kcore.http.http1 import Http1Connection
 from kcore.http.listener import Listener
 from kcore.http.message import Peer, Request, Response
@@ -318,6 +320,31 @@ def test_a_wrong_extender_is_named(settings: Object, said: str) -> None:
     assert str(raised.value) == said
     with pytest.raises(NotSupportedError):
         load_configuration(document(1, filterVerb="f"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"urlPrefix": "ftp://x"}, 'urlPrefix: is "ftp://x" (expected http:// or https:// and a host)'),
+        ({"urlPrefix": "nowhere"}, 'urlPrefix: is "nowhere" (expected http:// or https:// and a host)'),
+        ({"urlPrefix": "http://a:99999"}, 'urlPrefix: is "http://a:99999": Port out of range 0-65535 (expected'),
+        ({"urlPrefix": "http://a:b"}, 'urlPrefix: is "http://a:b": Port could not be cast'),
+        ({"urlPrefix": "http://[::1/x"}, 'urlPrefix: is "http://[::1/x": Invalid IPv6 URL'),
+        ({"urlPrefix": "https://a", "tlsConfig": {"caFile": "nowhere"}}, "tlsConfig: cannot be used:"),
+        ({"urlPrefix": "https://a", "tlsConfig": {"caData": "AAAA"}}, "tlsConfig: cannot be used:"),
+    ],
+)  # fmt: skip
+def test_the_scheduler_does_not_start_with_an_extender_that_cannot_be_asked(
+    settings: Object, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "c.json"
+    file.write_bytes(orjson.dumps(document(1, **{"filterVerb": "f", **settings})))
+    assert main(["scheduler", f"--config={file}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"kcore: error: {file}: extenders[0].{said}") and error.count("\n") == 1
+    with pytest.raises(InputError) as raised:
+        configuration_for(str(file), None, None, takes_extenders=True)
+    assert str(raised.value).startswith(f"{file}: extenders[0].{said}")
 
 
 def test_files_are_decided_as_the_scheduler_online_decides() -> None:
