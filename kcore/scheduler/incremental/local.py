@@ -59,7 +59,7 @@ def has_room(nodes, amount, ignored, node, extra, extra_pods):
     return True
 
 
-@kernel
+@inner_kernel
 def rows_are_empty(empty, first, last, domain, ledger, node):
     """NodePorts, and anti-affinity by one-node topologies: none of the rows counts a pod on the node."""
     for index in range(first, last):
@@ -69,7 +69,7 @@ def rows_are_empty(empty, first, last, domain, ledger, node):
     return True
 
 
-@kernel
+@inner_kernel
 def fits_beside_nominated(nodes, pods, requests, settings, views, shape, node, nominated, choice):
     """The same filters with the pods of equal or higher priority that are nominated to the node added to it."""
     view, priority = shape[VIEW], shape[PRIORITY]
@@ -113,7 +113,7 @@ def fits_beside_nominated(nodes, pods, requests, settings, views, shape, node, n
     return verdict == 0
 
 
-@kernel
+@inner_kernel
 def resource_score(nodes, requests, settings, fixed, request, node, scratch):
     """Weighted scores of NodeResourcesFit and NodeResourcesBalancedAllocation on one node."""
     amount = requests.amount[request]
@@ -147,7 +147,7 @@ def resource_score(nodes, requests, settings, fixed, request, node, scratch):
     return score
 
 
-@kernel
+@inner_kernel
 def local_score(nodes, pods, requests, settings, views, shape, node, nominated, promised, choice, scratch):
     """The node's local score for a shape, or INFEASIBLE."""
     view = shape[VIEW]
@@ -175,7 +175,7 @@ def local_score(nodes, pods, requests, settings, views, shape, node, nominated, 
     return score + views.addend[view, node]
 
 
-@kernel
+@inner_kernel
 def node_values(nodes, views, counters, view, static_group, node, value):
     """Fill ``value[column]`` with what the node's group must have: static columns, then counts of pods."""
     fixed = views.fixed[view]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from kcore.kernel import kernel
+from kcore.kernel import inner_kernel, kernel
 from kcore.references import by_reference
 from kcore.scheduler.accounts import unbind
 from kcore.scheduler.codes import DETAIL_UNRESOLVABLE, REJECT_FIT
@@ -138,7 +138,7 @@ def is_current(nodes, trials, touched, number):
     return missed <= nodes.slots[0] // RENEWED_SHARE and missed < touched.ring.shape[0]
 
 
-@kernel
+@inner_kernel
 def add_detail(tally, detail, count):
     """Count nodes without room under each resource that lacks."""
     bits = detail & ~DETAIL_UNRESOLVABLE
@@ -150,7 +150,7 @@ def add_detail(tally, detail, count):
         place += 1
 
 
-@kernel
+@inner_kernel
 def add_verdict(tally, verdict, detail, count):
     """Count nodes under the reason of a verdict."""
     if verdict == REJECT_FIT:
@@ -159,7 +159,7 @@ def add_verdict(tally, verdict, detail, count):
         tally[verdict] += count
 
 
-@kernel
+@inner_kernel
 def add_outcome(trials, row, node, count):
     """Count a node under what preemption found there, if that was nothing."""
     tally = trials.tally[row, 1]
@@ -178,7 +178,7 @@ def is_candidate(verdict, detail, helps):
     return helps[verdict] != 0
 
 
-@kernel
+@inner_kernel
 def keep_verdicts(nodes, trials, row, helps, scratch):
     """Take over the verdicts on all nodes and count them by reason."""
     tally = trials.tally[row, 0]
@@ -201,7 +201,7 @@ def keep_verdicts(nodes, trials, row, helps, scratch):
     trials.standing[row] = 0
 
 
-@kernel
+@inner_kernel
 def renew_node(
     nodes, pods, demands, requests, settings, pod, node, nominated, scratch, trials, row, touched, refusals
 ):
@@ -270,7 +270,7 @@ def renew(nodes, pods, demands, requests, settings, pod, nominated, scratch, tri
             )
 
 
-@kernel
+@inner_kernel
 def try_node(
     nodes, pods, demands, requests, settings, pod, node, nominated, scratch, trials, row, touched, refusals, stands
 ):  # fmt: skip
@@ -303,7 +303,7 @@ def try_node(
     trials.earliest[row, node] = earliest
 
 
-@kernel
+@inner_kernel
 def is_better(trials, row, node, other):
     """Fewest budget violations, lowest top priority, lowest sum, fewest victims, latest start of the top ones."""
     if trials.violations[row, node] != trials.violations[row, other]:
