@@ -6,14 +6,23 @@ behind it and its records in order. The table finds one key with two cache misse
 leaves of at most LEAF_MAX keys each: a split moves a pointer for each of the leaves behind it, some 80 KB in a store of
 a million keys once in 64 insertions, which measured cheaper than the levels of a B+tree. The log has the records in
 (main, sub) order in chunks; what compaction drops leaves a hole until there are more holes than records.
+
+A version that another has followed for PACKED_BEHIND records is packed: told by its successor (``delta``), but for every
+PLAIN_EVERY-th of a key, so that few need be unpacked to read one. Of what a living cluster keeps of its past, renewals of
+leases and the states that pods went through, a tenth is left. The newest version of a key is never packed.
 """
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memmove, memset
 
+from kcore_native.mvcc.delta cimport packed_by, unpack
 from kcore_native.mvcc.values cimport KeyValue
+
+PACKED_BEHIND = C_PACKED_BEHIND
+PLAIN_EVERY = C_PLAIN_EVERY
 
 cdef extern from *:
     """
@@ -43,6 +52,9 @@ cdef extern from *:
 cdef enum:
     FIRST_TABLE = 64  # places of an empty table; a power of two
     SQUEEZE_HOLES_MIN = 65536
+    C_PACKED_BEHIND = 1024  # records: watches that are up to date read plain ones
+    C_PLAIN_EVERY = 16
+    PACKED_SIZE_MIN = 128  # of a value that is worth it
 
 # Python's own secret, so that nobody can choose keys that collide; nothing that can be seen depends on it.
 cdef uint64_t SEED = <uint64_t><int64_t>hash(b"kcore_native.mvcc.keyspace")
@@ -85,7 +97,13 @@ cdef KeyValue key_value(Rec *rec, bint keys_only):
     """The record as a value of the kv face; a tombstone has key and mod_revision only."""
     cdef KeyValue kv = KeyValue.__new__(KeyValue)
     kv.key = PyBytes_FromStringAndSize(key_bytes(rec.key), rec.key.size)
-    kv.value = b"" if keys_only else PyBytes_FromStringAndSize(value_bytes(rec), value_size(rec))
+    if keys_only:
+        kv.value = b""
+    elif is_packed(rec):
+        kv.value = PyBytes_FromStringAndSize(NULL, value_size(rec))
+        copy_value(rec, PyBytes_AS_STRING(kv.value))
+    else:
+        kv.value = PyBytes_FromStringAndSize(value_bytes(rec), value_size(rec))
     kv.create_revision = rec.create
     kv.mod_revision = rec.main
     kv.version = rec.version
@@ -93,8 +111,81 @@ cdef KeyValue key_value(Rec *rec, bint keys_only):
     return kv
 
 
+cdef inline uint32_t packed_size(const Rec *rec) noexcept nogil:
+    cdef uint32_t size
+    memcpy(&size, value_bytes(rec), sizeof(uint32_t))
+    return size
+
+
+cdef inline const char *packed_bytes(const Rec *rec) noexcept nogil:
+    return value_bytes(rec) + sizeof(uint32_t)
+
+
 cdef inline int64_t rec_bytes(const Rec *rec) noexcept nogil:
-    return <int64_t>sizeof(Rec) + value_size(rec) + (rec.size >> 31) * 8
+    cdef int64_t held = <int64_t>sizeof(uint32_t) + packed_size(rec) if is_packed(rec) else value_size(rec)
+    return <int64_t>sizeof(Rec) + held + (rec.size >> 31) * 8
+
+
+cdef uint32_t place_of(const Rec *rec) noexcept nogil:
+    """Where the record is among those of its key."""
+    cdef uint32_t place = position_at(rec.key, rec.main) - 1
+    while revs_of(rec.key)[place] != rec:  # of one revision there may be several
+        place -= 1
+    return place
+
+
+cdef int copy_value(const Rec *rec, char *to) except -1 nogil:
+    """The record's value, of value_size bytes, is at ``to``."""
+    cdef Rec **revs
+    cdef uint32_t place, plain, largest = 0
+    cdef const char *base
+    cdef char *rooms = NULL
+    cdef char *made
+    if not is_packed(rec):
+        memcpy(to, value_bytes(rec), value_size(rec))
+        return 0
+    revs = revs_of(rec.key)
+    place = place_of(rec)
+    plain = place + 1
+    while is_packed(revs[plain]):
+        largest = max(largest, value_size(revs[plain]))
+        plain += 1
+    base = value_bytes(revs[plain])
+    if largest:
+        rooms = <char *>malloc(2 * <size_t>largest)
+        if rooms == NULL:
+            with gil:
+                raise MemoryError
+        while plain > place + 1:
+            plain -= 1
+            made = rooms + (plain & 1) * <size_t>largest
+            unpack(packed_bytes(revs[plain]), base, made, value_size(revs[plain]))
+            base = made
+    unpack(packed_bytes(rec), base, to, value_size(rec))
+    free(rooms)
+    return 0
+
+
+cdef int widen(Scratch *scratch, size_t size) except -1 nogil:
+    """The scratch has so much room."""
+    cdef char *grown
+    if scratch.room < size or scratch.bytes == NULL:
+        grown = <char *>realloc(scratch.bytes, size + 1)
+        if grown == NULL:
+            with gil:
+                raise MemoryError
+        scratch.bytes = grown
+        scratch.room = size
+    return 0
+
+
+cdef const char *plain_value(const Rec *rec, Scratch *scratch) except NULL nogil:
+    """The record's value: where it is, or in the scratch, until that is used again."""
+    if not is_packed(rec):
+        return value_bytes(rec)
+    widen(scratch, value_size(rec))
+    copy_value(rec, scratch.bytes)
+    return scratch.bytes
 
 
 cdef class Keyspace:
@@ -103,6 +194,7 @@ cdef class Keyspace:
     def __cinit__(self):
         self.revision = 1
         self.compact_revision = -1
+        self.packed_behind = C_PACKED_BEHIND
         self.grow_table()
 
     def __dealloc__(self):
@@ -110,6 +202,7 @@ cdef class Keyspace:
         PyMem_Free(self.table)
         PyMem_Free(self.leaves)
         PyMem_Free(self.chunks)
+        free(self.scratch.bytes)
 
     cdef void clear(self) noexcept:
         """Nothing is left; the empty table stays."""
@@ -425,7 +518,50 @@ cdef class Keyspace:
         self.bytes_held += sizeof(Rec) + extra + size
         if was != (version != 0):
             self.count_live(node, -1 if was else 1)
+        self.pack_behind()
         return rec
+
+    cdef int pack_behind(self) except -1:
+        """The version before that of the record which is now old enough is packed."""
+        cdef Rec *rec
+        cdef Rec **revs
+        cdef uint32_t place
+        if self.end_seq - self.first_seq <= self.packed_behind:
+            return 0
+        rec = self.record(self.end_seq - 1 - self.packed_behind)
+        if rec == NULL or rec.version < 2 or is_packed(rec):
+            return 0
+        place = place_of(rec)
+        if place == 0:
+            return 0
+        revs = revs_of(rec.key)
+        return self.pack(&revs[place - 1], rec)
+
+    cdef int pack(self, Rec **place, Rec *base) except -1:
+        """The record there is told by its successor, where that saves a quarter."""
+        cdef Rec *old = place[0]
+        cdef Rec *rec
+        cdef uint32_t size = value_size(old), packed
+        cdef size_t head = sizeof(Rec) + (old.size >> 31) * 8
+        cdef uint64_t at = old.seq - self.first_seq
+        if is_packed(old) or size < PACKED_SIZE_MIN or old.version % C_PLAIN_EVERY == 0:
+            return 0
+        widen(&self.scratch, size)
+        packed = packed_by(value_bytes(old), size, value_bytes(base), value_size(base), self.scratch.bytes, size // 4 * 3)
+        if packed == 0:
+            return 0
+        rec = <Rec *>PyMem_Malloc(head + sizeof(uint32_t) + packed)
+        if rec == NULL:
+            raise MemoryError
+        memcpy(rec, old, head)
+        rec.size |= PACKED_BIT
+        memcpy(<char *>value_bytes(rec), &packed, sizeof(uint32_t))
+        memcpy(<char *>packed_bytes(rec), self.scratch.bytes, packed)
+        self.bytes_held += rec_bytes(rec) - rec_bytes(old)
+        self.chunks[at >> LOG_BITS][at & (LOG_CHUNK - 1)] = rec
+        place[0] = rec
+        PyMem_Free(old)
+        return 0
 
     cdef int make_room(self, KeyNode *node) except -1:
         """The key can take one more record."""

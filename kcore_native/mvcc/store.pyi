@@ -15,6 +15,7 @@ class Store:
         refuse: Callable[[str], Exception] = ...,
         error: type[Exception] = ...,
         min_lease_ttl: int = 2,
+        packed_behind: int = ...,
     ) -> None: ...
     guarded: bool
     @property

@@ -39,6 +39,7 @@ from kcore_native.mvcc.values cimport DeleteResult, KeyValue, PutResult, RangeRe
 from kcore_native.mvcc.watch cimport Hub
 
 from kcore_native.mvcc.command import txn as txn_frame
+from kcore_native.mvcc.keyspace import PACKED_BEHIND
 from kcore_native.mvcc.lease import LEASE_TTL_MAX
 
 class Refused(Exception):
@@ -46,10 +47,14 @@ class Refused(Exception):
 
 
 cdef class Store:
-    """All keys and leases of a member. ``guarded``: every frame's request is put to ``check`` before it is done."""
+    """All keys and leases of a member. ``guarded``: every frame's request is put to ``check`` before it is done.
 
-    def __init__(self, refuse=Refused, error=Refused, int64_t min_lease_ttl=2):
+    ``packed_behind``: after how many further records a version that has a successor is packed.
+    """
+
+    def __init__(self, refuse=Refused, error=Refused, int64_t min_lease_ttl=2, uint32_t packed_behind=PACKED_BEHIND):
         self.keys = Keyspace()
+        self.keys.packed_behind = packed_behind
         self.leases = LeaseBook()
         self.hub = Hub()
         self.hub.rebase(self.keys)
@@ -500,6 +505,7 @@ cdef class Store:
         if accept is not None:
             accept(head)
         loader.install(self.leases)
+        loader.keys.packed_behind = self.keys.packed_behind
         self.keys = loader.keys
         self.hub.rebase(self.keys)
         self.hub.publish()
