@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from kcore_native.mvcc.keyspace import PLAIN_EVERY
+
 from kcore_native.mvcc.store import Store
 
 NEVER = 1 << 31
@@ -45,8 +46,13 @@ def test_a_store_that_packs_answers_as_one_that_does_not() -> None:
             for revision in range(max(plain.compact_revision, 1), plain.revision, 5):
                 for target in (0, 4):
                     ours = packing.range(b"k", b"l", revision=revision, sort_order=2, sort_target=target)
-                    assert ours == plain.range(b"k", b"l", revision=revision, sort_order=2, sort_target=target)
-            told = [store.watch(b"k", b"l", plain.compact_revision + 1, True).pending() for store in (packing, plain)]
+                    assert ours == plain.range(
+                        b"k", b"l", revision=revision, sort_order=2, sort_target=target
+                    )
+            told = [
+                store.watch(b"k", b"l", plain.compact_revision + 1, True).pending()
+                for store in (packing, plain)
+            ]
             assert told[0] == told[1]
     copy = Store()
     copy.restore(packing.snapshot())
@@ -60,8 +66,12 @@ def test_history_that_says_little_new_takes_little() -> None:
     for number in range(10 * PLAIN_EVERY):
         store.put(b"a", value[:2_000] + b"%06d" % number + value[2_000:])
     assert store.record_count == 10 * PLAIN_EVERY
-    assert store.size_bytes < 11 * 4_100 + store.record_count * 100  # one in PLAIN_EVERY, and the newest, are whole
-    assert store.range(b"a", revision=PLAIN_EVERY // 2).kvs[0].value[2_000:2_006] == b"%06d" % (PLAIN_EVERY // 2 - 2)
+    assert (
+        store.size_bytes < 11 * 4_100 + store.record_count * 100
+    )  # one in PLAIN_EVERY, and the newest, are whole
+    assert store.range(b"a", revision=PLAIN_EVERY // 2).kvs[0].value[2_000:2_006] == b"%06d" % (
+        PLAIN_EVERY // 2 - 2
+    )
 
 
 def test_values_without_anything_in_common_stay_as_they_are() -> None:
