@@ -15,9 +15,9 @@ class Store:
         refuse: Callable[[str], Exception] = ...,
         error: type[Exception] = ...,
         min_lease_ttl: int = 2,
-        packed_behind: int = ...,
     ) -> None: ...
     guarded: bool
+    packed_behind: int
     @property
     def revision(self) -> int: ...
     @property

@@ -39,7 +39,6 @@ from kcore_native.mvcc.values cimport DeleteResult, KeyValue, PutResult, RangeRe
 from kcore_native.mvcc.watch cimport Hub
 
 from kcore_native.mvcc.command import txn as txn_frame
-from kcore_native.mvcc.keyspace import PACKED_BEHIND
 from kcore_native.mvcc.lease import LEASE_TTL_MAX
 
 class Refused(Exception):
@@ -47,14 +46,10 @@ class Refused(Exception):
 
 
 cdef class Store:
-    """All keys and leases of a member. ``guarded``: every frame's request is put to ``check`` before it is done.
+    """All keys and leases of a member. ``guarded``: every frame's request is put to ``check`` before it is done."""
 
-    ``packed_behind``: after how many further records a version that has a successor is packed.
-    """
-
-    def __init__(self, refuse=Refused, error=Refused, int64_t min_lease_ttl=2, uint32_t packed_behind=PACKED_BEHIND):
+    def __init__(self, refuse=Refused, error=Refused, int64_t min_lease_ttl=2):
         self.keys = Keyspace()
-        self.keys.packed_behind = packed_behind
         self.leases = LeaseBook()
         self.hub = Hub()
         self.hub.rebase(self.keys)
@@ -87,6 +82,15 @@ cdef class Store:
     def size_bytes(self):
         """Bytes of all keys and versions in memory with their own overhead, without the index."""
         return self.keys.bytes_held
+
+    @property
+    def packed_behind(self):
+        """A version is packed when its key's next one has so many records behind it."""
+        return self.keys.packed_behind
+
+    @packed_behind.setter
+    def packed_behind(self, uint32_t count):
+        self.keys.packed_behind = count
 
     @property
     def watcher_count(self):

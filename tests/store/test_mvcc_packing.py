@@ -7,6 +7,7 @@ import random
 from kcore_native.mvcc.keyspace import PLAIN_EVERY
 
 from kcore_native.mvcc.store import Store
+from tests.store.test_mvcc_twin import packing
 
 NEVER = 1 << 31
 LETTERS = b"abcdef"
@@ -24,44 +25,44 @@ def changed(value: bytes, chance: random.Random) -> bytes:
 
 def test_a_store_that_packs_answers_as_one_that_does_not() -> None:
     chance = random.Random(7)
-    packing, plain = Store(packed_behind=3), Store(packed_behind=NEVER)
-    assert packing.lease_grant(7, 60) == plain.lease_grant(7, 60)
+    packed, plain = packing(3), packing(NEVER)
+    assert packed.lease_grant(7, 60) == plain.lease_grant(7, 60)
     values: dict[bytes, bytes] = {}
     for number in range(1, 1_501):
         key = b"k%d" % chance.randrange(12)
         if chance.random() < 0.05:
             values.pop(key, None)
-            assert packing.delete_range(key) == plain.delete_range(key)
+            assert packed.delete_range(key) == plain.delete_range(key)
         else:
             values[key] = changed(values.get(key, b""), chance)
             lease = chance.choice([0, 0, 7])
-            assert packing.put(key, values[key], lease) == plain.put(key, values[key], lease)
+            assert packed.put(key, values[key], lease) == plain.put(key, values[key], lease)
         if number % 300 == 0:
             if number % 600 == 0:
-                packing.compact(packing.revision - 200)
+                packed.compact(packed.revision - 200)
                 plain.compact(plain.revision - 200)
-            assert list(packing.snapshot()) == list(plain.snapshot())
-            assert packing.hash_kv() == plain.hash_kv()
-            assert packing.record_count == plain.record_count
+            assert list(packed.snapshot()) == list(plain.snapshot())
+            assert packed.hash_kv() == plain.hash_kv()
+            assert packed.record_count == plain.record_count
             for revision in range(max(plain.compact_revision, 1), plain.revision, 5):
                 for target in (0, 4):
-                    ours = packing.range(b"k", b"l", revision=revision, sort_order=2, sort_target=target)
+                    ours = packed.range(b"k", b"l", revision=revision, sort_order=2, sort_target=target)
                     assert ours == plain.range(
                         b"k", b"l", revision=revision, sort_order=2, sort_target=target
                     )
             told = [
                 store.watch(b"k", b"l", plain.compact_revision + 1, True).pending()
-                for store in (packing, plain)
+                for store in (packed, plain)
             ]
             assert told[0] == told[1]
     copy = Store()
-    copy.restore(packing.snapshot())
+    copy.restore(packed.snapshot())
     assert copy.hash_kv() == plain.hash_kv()
-    assert packing.size_bytes < plain.size_bytes / 2
+    assert packed.size_bytes < plain.size_bytes / 2
 
 
 def test_history_that_says_little_new_takes_little() -> None:
-    store = Store(packed_behind=0)
+    store = packing(0)
     value = bytes(random.Random(1).choices(LETTERS, k=4_000))
     for number in range(10 * PLAIN_EVERY):
         store.put(b"a", value[:2_000] + b"%06d" % number + value[2_000:])
@@ -75,7 +76,7 @@ def test_history_that_says_little_new_takes_little() -> None:
 
 
 def test_values_without_anything_in_common_stay_as_they_are() -> None:
-    store, chance = Store(packed_behind=0), random.Random(2)
+    store, chance = packing(0), random.Random(2)
     values = [chance.randbytes(1_000) for _ in range(5)]
     for value in values:
         store.put(b"a", value)

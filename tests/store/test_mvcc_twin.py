@@ -86,11 +86,18 @@ def outcome(call: Callable[..., Any], *arguments: Any) -> Any:
         return refusal.args[0]
 
 
+def packing(behind: int) -> Store:
+    """A store that packs versions when so many records came behind the next one of their key."""
+    store = Store()
+    store.packed_behind = behind
+    return store
+
+
 class Pair:
     """The store and its twin, and the watches open on them with what they should have been told."""
 
     def __init__(self) -> None:
-        self.store = Store(packed_behind=1)
+        self.store = packing(1)
         self.twin = naive.Store()
         self.watches: list[tuple[Watcher, tuple[Any, ...], list[Event], list[Event]]] = []
 
