@@ -31,7 +31,7 @@ POLL_SECONDS = 0.2
 SETTLED_SECONDS = 5.0  # informers have let objects share their parts, events are written
 PROBE = "--probe"
 STATE = "state"
-TEMPLATE = {
+TEMPLATE: dict[str, Any] = {
     "metadata": {"labels": {"app": "web"}},
     "spec": {
         "containers": [
