@@ -13,7 +13,8 @@ from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcmp, memcpy, memrchr
 
 from kcore_native.cacher.scan cimport head_end, kind_end, put_version, spliced_size
-from kcore_native.mvcc.keyspace cimport KeyNode, Rec, hash_of, plain_value, record_at, value_size
+from kcore_native.mvcc.keyspace cimport KeyNode, Rec, hash_of, record_at, value_size
+from kcore_native.mvcc.past cimport plain_value
 from kcore_native.mvcc.store cimport Store
 
 BLOCK_MAX = C_BLOCK_MAX

@@ -13,10 +13,10 @@ from kcore_native.mvcc.keyspace cimport (
     Scratch,
     key_bytes,
     lease_of,
-    plain_value,
     record_at,
     value_size,
 )
+from kcore_native.mvcc.past cimport plain_value
 from kcore_native.wal.checksum cimport extend
 
 cdef enum:

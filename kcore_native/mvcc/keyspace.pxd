@@ -81,8 +81,6 @@ cdef KeyValue key_value(Rec *rec, bint keys_only)
 cdef uint32_t hash_of(const char *key, uint32_t size) noexcept nogil
 cdef Rec *record_at(KeyNode *node, int64_t revision) noexcept nogil
 cdef uint32_t position_at(KeyNode *node, int64_t revision) noexcept nogil
-cdef int copy_value(const Rec *rec, char *to) except -1 nogil
-cdef const char *plain_value(const Rec *rec, Scratch *scratch) except NULL nogil
 
 
 cdef class Keyspace:

@@ -7,7 +7,7 @@ leaves of at most LEAF_MAX keys each: a split moves a pointer for each of the le
 a million keys once in 64 insertions, which measured cheaper than the levels of a B+tree. The log has the records in
 (main, sub) order in chunks; what compaction drops leaves a hole until there are more holes than records.
 
-A version that another has followed for PACKED_BEHIND records is packed: told by its successor (``delta``), but for every
+A version that another has followed for PACKED_BEHIND records is packed: told by its successor (``past``), but for every
 PLAIN_EVERY-th of a key, so that few need be unpacked to read one. Of what a living cluster keeps of its past, renewals of
 leases and the states that pods went through, a tenth is left. The newest version of a key is never packed.
 """
@@ -15,10 +15,10 @@ leases and the states that pods went through, a tenth is left. The newest versio
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy, memmove, memset
 
-from kcore_native.mvcc.delta cimport packed_by, unpack
+from kcore_native.mvcc.past cimport copy_value, packed_record, packed_size, place_of
 from kcore_native.mvcc.values cimport KeyValue
 
 PACKED_BEHIND = C_PACKED_BEHIND
@@ -111,81 +111,9 @@ cdef KeyValue key_value(Rec *rec, bint keys_only):
     return kv
 
 
-cdef inline uint32_t packed_size(const Rec *rec) noexcept nogil:
-    cdef uint32_t size
-    memcpy(&size, value_bytes(rec), sizeof(uint32_t))
-    return size
-
-
-cdef inline const char *packed_bytes(const Rec *rec) noexcept nogil:
-    return value_bytes(rec) + sizeof(uint32_t)
-
-
 cdef inline int64_t rec_bytes(const Rec *rec) noexcept nogil:
     cdef int64_t held = <int64_t>sizeof(uint32_t) + packed_size(rec) if is_packed(rec) else value_size(rec)
     return <int64_t>sizeof(Rec) + held + (rec.size >> 31) * 8
-
-
-cdef uint32_t place_of(const Rec *rec) noexcept nogil:
-    """Where the record is among those of its key."""
-    cdef uint32_t place = position_at(rec.key, rec.main) - 1
-    while revs_of(rec.key)[place] != rec:  # of one revision there may be several
-        place -= 1
-    return place
-
-
-cdef int copy_value(const Rec *rec, char *to) except -1 nogil:
-    """The record's value, of value_size bytes, is at ``to``."""
-    cdef Rec **revs
-    cdef uint32_t place, plain, largest = 0
-    cdef const char *base
-    cdef char *rooms = NULL
-    cdef char *made
-    if not is_packed(rec):
-        memcpy(to, value_bytes(rec), value_size(rec))
-        return 0
-    revs = revs_of(rec.key)
-    place = place_of(rec)
-    plain = place + 1
-    while is_packed(revs[plain]):
-        largest = max(largest, value_size(revs[plain]))
-        plain += 1
-    base = value_bytes(revs[plain])
-    if largest:
-        rooms = <char *>malloc(2 * <size_t>largest)
-        if rooms == NULL:
-            with gil:
-                raise MemoryError
-        while plain > place + 1:
-            plain -= 1
-            made = rooms + (plain & 1) * <size_t>largest
-            unpack(packed_bytes(revs[plain]), base, made, value_size(revs[plain]))
-            base = made
-    unpack(packed_bytes(rec), base, to, value_size(rec))
-    free(rooms)
-    return 0
-
-
-cdef int widen(Scratch *scratch, size_t size) except -1 nogil:
-    """The scratch has so much room."""
-    cdef char *grown
-    if scratch.room < size or scratch.bytes == NULL:
-        grown = <char *>realloc(scratch.bytes, size + 1)
-        if grown == NULL:
-            with gil:
-                raise MemoryError
-        scratch.bytes = grown
-        scratch.room = size
-    return 0
-
-
-cdef const char *plain_value(const Rec *rec, Scratch *scratch) except NULL nogil:
-    """The record's value: where it is, or in the scratch, until that is used again."""
-    if not is_packed(rec):
-        return value_bytes(rec)
-    widen(scratch, value_size(rec))
-    copy_value(rec, scratch.bytes)
-    return scratch.bytes
 
 
 cdef class Keyspace:
@@ -524,7 +452,6 @@ cdef class Keyspace:
     cdef int pack_behind(self) except -1:
         """The version before that of the record which is now old enough is packed."""
         cdef Rec *rec
-        cdef Rec **revs
         cdef uint32_t place
         if self.end_seq - self.first_seq <= self.packed_behind:
             return 0
@@ -532,31 +459,18 @@ cdef class Keyspace:
         if rec == NULL or rec.version < 2 or is_packed(rec):
             return 0
         place = place_of(rec)
-        if place == 0:
-            return 0
-        revs = revs_of(rec.key)
-        return self.pack(&revs[place - 1], rec)
+        return self.pack(&revs_of(rec.key)[place - 1], rec) if place else 0
 
     cdef int pack(self, Rec **place, Rec *base) except -1:
         """The record there is told by its successor, where that saves a quarter."""
         cdef Rec *old = place[0]
         cdef Rec *rec
-        cdef uint32_t size = value_size(old), packed
-        cdef size_t head = sizeof(Rec) + (old.size >> 31) * 8
         cdef uint64_t at = old.seq - self.first_seq
-        if is_packed(old) or size < PACKED_SIZE_MIN or old.version % C_PLAIN_EVERY == 0:
+        if is_packed(old) or value_size(old) < PACKED_SIZE_MIN or old.version % C_PLAIN_EVERY == 0:
             return 0
-        widen(&self.scratch, size)
-        packed = packed_by(value_bytes(old), size, value_bytes(base), value_size(base), self.scratch.bytes, size // 4 * 3)
-        if packed == 0:
-            return 0
-        rec = <Rec *>PyMem_Malloc(head + sizeof(uint32_t) + packed)
+        rec = packed_record(old, base, &self.scratch)
         if rec == NULL:
-            raise MemoryError
-        memcpy(rec, old, head)
-        rec.size |= PACKED_BIT
-        memcpy(<char *>value_bytes(rec), &packed, sizeof(uint32_t))
-        memcpy(<char *>packed_bytes(rec), self.scratch.bytes, packed)
+            return 0
         self.bytes_held += rec_bytes(rec) - rec_bytes(old)
         self.chunks[at >> LOG_BITS][at & (LOG_CHUNK - 1)] = rec
         place[0] = rec

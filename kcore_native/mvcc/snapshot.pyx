@@ -29,7 +29,6 @@ from kcore_native.mvcc.keyspace cimport (
     KeyNode,
     Keyspace,
     Rec,
-    copy_value,
     hash_of,
     key_bytes,
     lease_of,
@@ -37,6 +36,7 @@ from kcore_native.mvcc.keyspace cimport (
     value_size,
 )
 from kcore_native.mvcc.lease cimport Lease, LeaseBook
+from kcore_native.mvcc.past cimport copy_value
 from kcore_native.wal.checksum cimport extend
 
 MAGIC = b"kcorKV\0\1"
