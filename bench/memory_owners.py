@@ -2,7 +2,8 @@
 
 ``owners(running, components)`` goes through store, watch cache, informers and so on in that order. Of the store it asks how
 much its versions take; all else is ``sys.getsizeof`` of what the garbage collector's references reach, rounded up as Python's
-allocator does. What is not reached that way (code, buffers of libraries, holes in the heap) is in the process's size alone.
+allocator does; what no part reaches are other objects. What Python does not know of (machine code, buffers of libraries, holes in the
+heap) is in the process's size alone.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ class Walk:
 
     def __init__(self, gates: Iterable[Any]) -> None:
         self._gates = list(gates)
-        self._seen = {id(each) for each in self._gates}
+        self._gate_ids = frozenset(map(id, self._gates))
+        self._seen = {*self._gate_ids}
+        self._seen |= {id(self._seen), id(self)}
         self.bytes: Counter[str] = Counter()
         self.classes: dict[str, Counter[str]] = {}
 
@@ -49,7 +52,7 @@ class Walk:
         classes = self.classes.setdefault(owner, Counter())
         waiting: list[Any] = []
         for root in roots:
-            waiting += gc.get_referents(root) if id(root) in self._seen else [root]
+            waiting += gc.get_referents(root) if id(root) in self._gate_ids else [root]
         while waiting:
             each = waiting.pop()
             kind = type(each)
@@ -59,6 +62,8 @@ class Walk:
             size = -(-_size(each) // ALIGNED_BYTES) * ALIGNED_BYTES
             self.bytes[owner] += size
             classes[kind.__qualname__] += size
+            if isinstance(each, np.ndarray):
+                waiting.append(each.base)
             if kind in CLOSED:
                 waiting += [getattr(each, name) for name in CLOSED[kind]]
             elif kind not in (str, bytes, int, float, bool):
@@ -93,5 +98,5 @@ def owners(running: Any, components: Any) -> Walk:
     walk.add("API server", core, assembly.registry, assembly)
     for name, component in started.items():
         walk.add(name, component)
-    walk.add("rest", informers, *known, components, running)
+    walk.add("other objects", informers, *known, components, running, *gc.get_objects())
     return walk
