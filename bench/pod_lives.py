@@ -60,15 +60,20 @@ class World:
 
 
 class Lives:
-    """The calls, by name; ``seen`` is what the last one answered, by number, as JSON."""
+    """The calls, by name; ``seen`` is what the last read answered, by number, as JSON.
+
+    Answers are asked for where the caller in a cluster in one process asks for them.
+    """
 
     def __init__(self, client: AsyncClient) -> None:
         self.client = client
         self.world = World()
         self.seen: dict[int, bytes] = {}
+        self.uids: dict[int, str] = {}
+        self.told = 0
         self.table: dict[str, Callable[[int], Awaitable[Any]]] = {
-            "create": self.create, "bind": self.bind, "running": self.running, "delete": self.delete,
-            "remove": self.remove, "hold": self.hold, "renew": self.renew,
+            "create": self.create, "bind": self.bind, "tell": self.tell, "record": self.record, "look": self.look,
+            "running": self.running, "delete": self.delete, "remove": self.remove, "hold": self.hold, "renew": self.renew,
         }  # fmt: skip
 
     def create(self, number: int) -> Awaitable[Any]:
@@ -79,20 +84,62 @@ class Lives:
         }  # fmt: skip
         resources = {"requests": {"cpu": "100m", "memory": "128Mi"}}
         spec = {"containers": [{"name": "web", "image": "nginx:1.27", "resources": resources}]}
-        return self.client.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+        return self.client.create(pod, answered=False)
 
     def _name(self, number: int) -> str:
         return f"web-5d4f8c7b9-{number:05}"
 
-    async def bind(self, number: int) -> Any:
-        """POST of a Binding; the pod is read, too."""
+    def bind(self, number: int) -> Awaitable[Any]:
+        """POST of a Binding as the scheduler makes it."""
         name = self._name(number)
         binding = {
-            "apiVersion": "v1", "kind": "Binding", "metadata": {"name": name, "namespace": "default"},
-            "target": {"apiVersion": "v1", "kind": "Node", "name": f"node-{number % NODES_COUNT}"},
+            "apiVersion": "v1", "kind": "Binding",
+            "metadata": {"name": name, "namespace": "default", "uid": self.uids[number]},
+            "target": {"kind": "Node", "name": f"node-{number % NODES_COUNT}"},
         }  # fmt: skip
-        await self.client.create(binding, "default", resource="pods", name=name, subresource="binding")
-        return await self.client.get("pods", name)
+        return self.client.create(binding, resource="pods", name=name, subresource="binding", answered=False)
+
+    def tell(self, number: int) -> Awaitable[Any]:
+        """POST of the scheduler's event (events.k8s.io/v1) that the pod has its node."""
+        name, node = self._name(number), f"node-{number % NODES_COUNT}"
+        event = {
+            "apiVersion": "events.k8s.io/v1", "kind": "Event",
+            "metadata": {"name": f"{name}.{self._time():x}", "namespace": "default"},
+            "eventTime": f"2026-01-02T03:04:15.{number:06}Z", "reportingController": "default-scheduler",
+            "reportingInstance": "default-scheduler-host", "action": "Binding", "reason": "Scheduled",
+            "regarding": {
+                "kind": "Pod", "namespace": "default", "name": name, "uid": self.uids[number], "apiVersion": "v1",
+                "resourceVersion": str(1000 + number),
+            },
+            "note": f"Successfully assigned default/{name} to {node}", "type": "Normal",
+        }  # fmt: skip
+        return self.client.create(event, answered=False)
+
+    def record(self, number: int) -> Awaitable[Any]:
+        """POST of a ReplicaSet controller's event (v1) that it made the pod."""
+        involved = {
+            "kind": "ReplicaSet", "namespace": "default", "name": OWNER["name"], "uid": OWNER["uid"],
+            "apiVersion": "apps/v1", "resourceVersion": str(1000 + number),
+        }  # fmt: skip
+        event = {
+            "apiVersion": "v1", "kind": "Event",
+            "metadata": {"name": f"{OWNER['name']}.{self._time():x}", "namespace": "default"},
+            "involvedObject": involved, "reason": "SuccessfulCreate", "message": f"Created pod: {self._name(number)}",
+            "source": {"component": "replicaset-controller"}, "firstTimestamp": "2026-01-02T03:04:15Z",
+            "lastTimestamp": "2026-01-02T03:04:15Z", "count": 1, "type": "Normal",
+            "reportingComponent": "replicaset-controller", "reportingInstance": "",
+        }  # fmt: skip
+        return self.client.create(event)
+
+    def _time(self) -> int:
+        """Another one each time, in nanoseconds."""
+        self.told += 1
+        return 0x17A5_0000_0000_0000 + self.told
+
+    def look(self, number: int) -> Awaitable[Any]:
+        """GET of the pod."""
+        return self.client.get("pods", self._name(number))
 
     def running(self, number: int) -> Awaitable[Any]:
         """A simulated kubelet's patch of the status."""
@@ -102,12 +149,14 @@ class Lives:
 
     def delete(self, number: int) -> Awaitable[Any]:
         """DELETE with the pod's own grace, as a controller asks."""
-        return self.client.delete("pods", self._name(number))
+        return self.client.delete("pods", self._name(number), answered=False)
 
-    async def remove(self, number: int) -> Any:
+    def remove(self, number: int) -> Awaitable[Any]:
         """DELETE without grace, as the kubelet asks."""
-        uid = {"uid": orjson.loads(self.seen[number])["metadata"]["uid"]}
-        return await self.client.delete("pods", self._name(number), grace_period_seconds=0, preconditions=uid)
+        uid = {"uid": self.uids[number]}
+        return self.client.delete(
+            "pods", self._name(number), grace_period_seconds=0, preconditions=uid, answered=False
+        )
 
     def hold(self, number: int) -> Awaitable[Any]:
         """POST of a node's Lease."""
@@ -125,8 +174,9 @@ class Lives:
         """A simulated node's merge patch of its Lease."""
         body = orjson.dumps({"spec": {"renewTime": f"2026-01-02T03:04:15.{number:06}Z"}})
         return self.client.patch(
-            "leases", f"node-{number}", body, LEASES, type="merge", api_version="coordination.k8s.io/v1"
-        )
+            "leases", f"node-{number}", body, LEASES, type="merge", api_version="coordination.k8s.io/v1",
+            answered=False,
+        )  # fmt: skip
 
 
 async def started(*, plans: bool) -> tuple[Assembly, Lives]:
@@ -134,7 +184,8 @@ async def started(*, plans: bool) -> tuple[Assembly, Lives]:
     assembly = Assembly(await Embedded.open(None), Options())
     await assembly.start()
     if not plans:
-        assembly.registry.core.update_plans = assembly.registry.core.delete_plans = None
+        core = assembly.registry.core
+        core.plans = core.binding_plans = core.update_plans = core.delete_plans = None
     client = AsyncClient(LocalCalls(assembly.registry, assembly.cacher, assembly.catalog))
     await client.create(ACCOUNT)
     return assembly, Lives(client)
@@ -150,7 +201,12 @@ async def batch(lives: Lives, name: str, numbers: range, profile: cProfile.Profi
     spent = time.process_time() - spent
     if profile is not None:
         profile.disable()
-    lives.seen.update(zip(numbers, map(orjson.dumps, answers), strict=True))
+    if name in ("look", "running"):
+        lives.seen.update(zip(numbers, map(orjson.dumps, answers), strict=True))
+    if name == "create":
+        lives.uids.update(
+            (number, answer["metadata"]["uid"]) for number, answer in zip(numbers, answers, strict=True)
+        )
     return spent
 
 
@@ -172,7 +228,10 @@ async def main() -> None:
         by_plan, by_general_path = (round(each / count * 1e6, 1) for each in spent)
         figure = {"figure": f"life_{name}", "cpu_us": by_plan, "general_cpu_us": by_general_path}
         core = sides[0][0].registry.core
-        planned = core.update_plans.planned_count + core.delete_plans.planned_count
+        planned = sum(
+            each.planned_count
+            for each in (core.plans, core.binding_plans, core.update_plans, core.delete_plans)
+        )
         print(json.dumps({**figure, "planned": planned}), flush=True)
         if profile is not None:
             pstats.Stats(profile).sort_stats("tottime").print_stats(45)

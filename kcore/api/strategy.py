@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kcore.api.field import FieldError
 
@@ -53,6 +53,19 @@ def no_warnings(*_: Any) -> list[str]:
     return []
 
 
+class FreeText(NamedTuple):
+    """A text of a new object from which nothing follows.
+
+    It stands ``at`` a dotted path of one or two members, and one that is not empty and of that ``form``
+    (``kcore_native.cacher.naming``) is ``stored`` as it is at that path of the stored version. It is looked at by nothing
+    else: whether the object is right, what else stands in it and who owns what is the same with any other such text.
+    """
+
+    at: str
+    form: int
+    stored: str
+
+
 @dataclass(frozen=True, slots=True)
 class UpdateStrategy:
     """How a subresource that is written like its object (status, resize, approval, finalize) is updated."""
@@ -88,6 +101,9 @@ class Strategy:
     # whether nothing of this object follows from its name, as long as that is a DNS label, but what is equal to it or to
     # its uid: another of the same template comes out alike. None: it has not been looked into, or never so
     only_named: Callable[[Object], bool] | None = None
+    # Texts beside the name of which that is true, too; for ``metadata.name`` itself the form that it may have in place of
+    # a label's.
+    free_texts: tuple[FreeText, ...] = ()
     # Subresources ("" the object itself) through which an update does nothing with times (of now, too), addresses of
     # hosts, uids, ids of containers, the object's name and its node's but to move them, to ask which are equal, and to
     # order times and addresses: what it does to one object it does to any with other such values in the same order.

@@ -11,7 +11,7 @@ from typing import Any, Final
 from kcore.api.rows import Row
 from kcore.apiserver.cacher import Cacher
 from kcore.apiserver.storage import Stored
-from kcore_native.collector import Sharing
+from kcore.apiserver.view import labels_of
 
 Object = dict[str, Any]
 DECODED_MAX: Final = 20_000  # objects that are kept decoded; more begin anew
@@ -26,7 +26,6 @@ class CacheView:
         for row in rows:
             self.add(row)
         self._decoded: dict[tuple[str, str, str], tuple[int, Object]] = {}
-        self._sharing = Sharing()  # nodes are alike: of each that pods are bound to, a twelfth is its own
         # what was looked up since the row's last change, by group, plural, namespace and name ("" for all)
         self._found: dict[tuple[str, str, str, str], tuple[tuple[int, int], Any]] = {}
 
@@ -44,7 +43,7 @@ class CacheView:
         kept = self._decoded.get(key)
         if kept is not None and kept[0] == stored.revision:
             return kept[1]
-        made: Object = self._sharing.shared(stored.object())
+        made = stored.object()
         if len(self._decoded) >= DECODED_MAX:
             self._decoded.clear()
         self._decoded[key] = (stored.revision, made)
@@ -91,6 +90,12 @@ class CacheView:
         else:
             found = kept[1]
         return list(found)
+
+    def labels(
+        self, group: str, plural: str, namespace: str, name: str, *keys: str
+    ) -> tuple[str | None, ...]:
+        """The values of those labels, None for each that the object has not."""
+        return labels_of(self.get(group, plural, namespace, name), keys)
 
     def revision(self, group: str, plural: str) -> int:
         """The revision of the last change to any object of the row."""

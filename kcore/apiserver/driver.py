@@ -36,8 +36,8 @@ from kcore.store.etcd.certificates import openssl_name
 from kcore.store.kv import KV
 
 # Containers made before the youngest, the middle and all of them are looked through for cycles, of which there are few:
-# Python's own 700, 10 and 10 cost a sixth of a write, whose objects are still alive then.
-GC_THRESHOLDS: Final = (20_000, 20, 50)
+# Python's own 700, 10 and 10 cost a sixth of a write, whose objects are still alive then; 50,000 take some 10 ms.
+GC_THRESHOLDS: Final = (50_000, 20, 50)
 STOP_SECONDS_MAX: Final = 10.0  # that requests under way may take to finish
 WATCHES_END_SECONDS_MAX: Final = 1.0  # that clients may take to read the end of their watches
 PROTOCOLS: Final = ["h2", "http/1.1"]

@@ -27,12 +27,23 @@ class Leases:
 
     async def get(self, ttl_seconds: int) -> int:
         """A lease that ends no sooner than in ``ttl_seconds``, and little later; raises StoreError."""
+        if not self._lock.locked() and self._count < OBJECTS_MAX and self._lasts(ttl_seconds):
+            self._count += 1
+            return self._lease
         async with self._lock:
             now = asyncio.get_running_loop().time()
-            reuse = min(ttl_seconds * REUSE_PERCENT // 100, REUSE_SECONDS_MAX)
+            reuse = _reuse_seconds(ttl_seconds)
             self._count += 1
-            lasts = now + ttl_seconds < self._expires_at < now + ttl_seconds + reuse
-            if not lasts or self._count > OBJECTS_MAX:
+            if self._count > OBJECTS_MAX or not self._lasts(ttl_seconds):
                 granted = await self._kv.lease_grant(ttl_seconds + reuse)
                 self._lease, self._expires_at, self._count = granted.id, now + ttl_seconds + reuse, 1
             return self._lease
+
+    def _lasts(self, ttl_seconds: int) -> bool:
+        """True where the lease that is kept ends neither too soon nor too late."""
+        ends = asyncio.get_running_loop().time() + ttl_seconds
+        return ends < self._expires_at < ends + _reuse_seconds(ttl_seconds)
+
+
+def _reuse_seconds(ttl_seconds: int) -> int:
+    return min(ttl_seconds * REUSE_PERCENT // 100, REUSE_SECONDS_MAX)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -12,18 +12,20 @@ from kcore.api import schema, status
 from kcore.api.rows import Row
 from kcore.api.schema import decoding
 from kcore.apiserver import list_options
-from kcore.apiserver.operation import WARN, Object, Operation, Options, Result
+from kcore.apiserver.operation import WARN, Object, Operation, Options, Result, Written
 from kcore.apiserver.registry.options import write_options
 from kcore.apiserver.registry.plans import LOCAL
 from kcore.apiserver.rendering import object_of
 from kcore.apiserver.server import not_allowed
 from kcore.apiserver.user import UserInfo
 from kcore.apiserver.watch_stream import WatchStream, json_frame
-from kcore.client.calls import Warnings
+from kcore.client.calls import Warnings, identity_of
 from kcore.http.http1 import BODY_BYTES_MAX
+from kcore_native.cacher.members import identity
 
 ADMIN = UserInfo("kcore-admin", groups=("system:masters", "system:authenticated"))
 AGENT = "kcore"
+OPTIONS_MAX: Final = 64  # of queries that are remembered
 
 
 class LocalCalls:
@@ -37,6 +39,7 @@ class LocalCalls:
         self._catalog = catalog
         self._user = user
         self._streams: set[WatchStream] = set()
+        self._known: dict[tuple[Any, ...], Options] = {}  # options that were right, by what was asked
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -124,6 +127,18 @@ class LocalCalls:
         warnings += said
         return read
 
+    def _options(self, kind: str, query: Mapping[str, str], patch_type: str = "") -> Options:
+        """A request's own, as ``write_options`` reads them."""
+        key = (kind, patch_type, *query.items())
+        known = self._known.get(key)
+        if known is None:
+            known = write_options(_lists(query), kind, user_agent=AGENT, patch_type=patch_type)
+            if len(self._known) < OPTIONS_MAX:
+                self._known[key] = known
+        return Options(
+            known.dry_run, known.field_manager, known.field_validation, known.force, known.user_agent
+        )
+
     async def create(
         self,
         row: Row,
@@ -133,16 +148,16 @@ class LocalCalls:
         obj: Object,
         query: Mapping[str, str],
         warnings: Warnings,
+        answered: bool = True,
     ) -> Object:
         """POST."""
-        options = write_options(_lists(query), "CreateOptions", user_agent=AGENT)
+        options = self._options("CreateOptions", query)
         op = self._operation("create", row, namespace, name, subresource, options, warnings)
         body = _body(obj)
-        return _object(
-            await self._registry.create_from(
-                op, LOCAL, body, lambda: self._read(row, subresource, obj, body, options, warnings)
-            )
+        result = await self._registry.create_from(
+            op, LOCAL, body, lambda: self._read(row, subresource, obj, body, options, warnings)
         )
+        return _object(result) if answered else _identity(result)
 
     async def update(
         self,
@@ -155,7 +170,7 @@ class LocalCalls:
         warnings: Warnings,
     ) -> Object:
         """PUT."""
-        options = write_options(_lists(query), "UpdateOptions", user_agent=AGENT)
+        options = self._options("UpdateOptions", query)
         op = self._operation("update", row, namespace, name, subresource, options, warnings)
         copy = self._read(row, subresource, obj, _body(obj), options, warnings)
         return _object(await self._registry.update(op, copy))
@@ -170,21 +185,24 @@ class LocalCalls:
         body: bytes,
         query: Mapping[str, str],
         warnings: Warnings,
+        answered: bool = True,
     ) -> Object:
         """PATCH."""
         if len(body) > BODY_BYTES_MAX:
             raise status.entity_too_large(f"limit is {BODY_BYTES_MAX}")
-        options = write_options(_lists(query), "PatchOptions", user_agent=AGENT, patch_type=kind)
+        options = self._options("PatchOptions", query, kind)
         op = self._operation("patch", row, namespace, name, subresource, options, warnings)
-        return _object(await self._registry.patch(op, kind, body))
+        result = await self._registry.patch(op, kind, body)
+        return _object(result) if answered else _identity(result)
 
     async def delete(
-        self, row: Row, namespace: str, name: str, options: Object, warnings: Warnings
+        self, row: Row, namespace: str, name: str, options: Object, warnings: Warnings, answered: bool = True
     ) -> Object:
         """DELETE."""
         op = self._operation("delete", row, namespace, name, "", warnings=warnings)
         op.options.dry_run = bool(options.get("dryRun"))
-        return _object(await self._registry.delete(op, options))
+        result = await self._registry.delete(op, options)
+        return _object(result) if answered else {}
 
     async def delete_collection(
         self, row: Row, namespace: str, query: Mapping[str, str], options: Object, warnings: Warnings
@@ -240,3 +258,10 @@ def _object(result: Result) -> Object:
     body = result.body
     made: Object = orjson.loads(body) if isinstance(body, bytes) else body
     return made
+
+
+def _identity(result: Result) -> Object:
+    """``identity_of`` the answer, which is not made where the stored form tells as much."""
+    if isinstance(result, Written) and (found := identity(result.stored)) is not None:
+        return {"metadata": {**found, "resourceVersion": str(result.revision)}}
+    return identity_of(_object(result))

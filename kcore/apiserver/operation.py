@@ -81,3 +81,25 @@ class Result:
 
     code: int
     body: bytes | Object
+
+
+class Written(Result):
+    """The answer to a write. ``stored`` is the object's stored form, ``revision`` the write's.
+
+    ``body`` is what ``answer`` makes of both, when it is asked for: nobody may ask.
+    """
+
+    __slots__ = ("_answer", "revision", "stored")
+
+    def __init__(
+        self, code: int, stored: bytes, revision: int, answer: Callable[[bytes, int], bytes]
+    ) -> None:
+        self.code = code
+        self.stored = stored
+        self.revision = revision
+        self._answer = answer
+
+    @property
+    def body(self) -> bytes:  # type: ignore[override]
+        """The object as the client gets it."""
+        return self._answer(self.stored, self.revision)

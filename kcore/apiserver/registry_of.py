@@ -10,6 +10,7 @@ from kcore.apiserver.allocators.ports import PortRange
 from kcore.apiserver.cacher import Cacher
 from kcore.apiserver.operation import Object
 from kcore.apiserver.registry import Registry
+from kcore.apiserver.registry.binding_plans import BindingPlans
 from kcore.apiserver.registry.core import Chance, Core, Hooks, SystemChance
 from kcore.apiserver.registry.delete_plans import DeletePlans
 from kcore.apiserver.registry.issuing import TokenIssuer
@@ -60,5 +61,6 @@ def make_registry(
         ("", "namespaces"): Hooks(ends_by_update=finalized),
     }
     if view is not None:
-        core.plans, core.update_plans, core.delete_plans = Plans(view), UpdatePlans(view), DeletePlans(view)
+        core.plans, core.binding_plans = Plans(view), BindingPlans(view)
+        core.update_plans, core.delete_plans = UpdatePlans(view), DeletePlans(view)
     return Registry(core)

@@ -24,6 +24,7 @@ from kcore.apiserver.headers import HeaderFields, header_fields
 from kcore.apiserver.health import PATHS, Health
 from kcore.apiserver.metrics import KIND, Metrics
 from kcore.apiserver.negotiation import PLAIN, Accepted, accepted, wants_pretty
+from kcore.apiserver.pace import Pace
 from kcore.apiserver.registry.core import Chance, SystemChance
 from kcore.apiserver.rendering import encoded
 from kcore.apiserver.request import Query, RequestInfo, target_of
@@ -74,6 +75,7 @@ class ApiServer:
     documents: Documents
     metrics: Metrics
     kubelets: Any = None
+    pace: Pace | None = None  # of writes, where others work in the same event loop
     openid: Callable[[str], Response | None] | None = None
     settings: Settings = field(default_factory=Settings)
     storage_objects: Callable[[], dict[tuple[str, str], int]] = dict
@@ -145,6 +147,8 @@ class ApiServer:
             return Response(429, [TEXT, NOSNIFF, (b"retry-after", b"1")], TOO_MANY)
         inflight[kind] += 1
         try:
+            if kind == "mutating" and self.pace is not None and not self.pace.enter():
+                await self.pace.wait()
             if info.is_resource_request:
                 return await self._resource(request, info, query, user, warnings)
             return await self._page(request, info, query)

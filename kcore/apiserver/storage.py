@@ -280,6 +280,14 @@ class Storage:
             return Stored(value, done.revision, lease), None
         return None, self._found(done)
 
+    async def swap(self, row: Row, key: bytes, revision: int, value: bytes) -> int | None:
+        """The revision at which the value is there; None where what is there is no longer of ``revision``."""
+        lease = await self._lease(row, None) if row.storage == "events" else 0
+        put = PutOp(key, self.for_store(key, value), lease)
+        same = Compare(Target.MOD, Relation.EQUAL, key, revision)
+        done = await self._timed("update", row, self.kv.txn((same,), (put,)))
+        return done.revision if done.succeeded else None
+
     def _found(self, done: TxnResult) -> Stored | None:
         """What a transaction that was refused found at its key."""
         result = done.results[0]

@@ -21,11 +21,11 @@ class Read(NamedTuple):
     answer: Any
 
     def holds(self, view: View) -> bool:
-        """The view would answer the same: the very objects, or the same revision."""
+        """The view would answer the same: the very objects, or the same revision or labels."""
         found = getattr(view, self.method)(*self.arguments)
         if self.method == "list":
             return len(found) == len(self.answer) and all(map(_is, found, self.answer))
-        return found is self.answer or (self.method == "revision" and found == self.answer)
+        return found is self.answer or (self.method in ("revision", "labels") and found == self.answer)
 
 
 def _is(one: object, other: object) -> bool:
@@ -80,6 +80,15 @@ class TracedView:
         found = self._view.list(group, plural, namespace)
         if self._tracing.trace is not None:
             self._tracing.trace.reads.append(Read("list", (group, plural, namespace), found))
+        return found
+
+    def labels(
+        self, group: str, plural: str, namespace: str, name: str, *keys: str
+    ) -> tuple[str | None, ...]:
+        """See ``View``."""
+        found = self._view.labels(group, plural, namespace, name, *keys)
+        if self._tracing.trace is not None:
+            self._tracing.trace.reads.append(Read("labels", (group, plural, namespace, name, *keys), found))
         return found
 
     def revision(self, group: str, plural: str) -> int:

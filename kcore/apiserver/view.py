@@ -37,6 +37,12 @@ class View(Protocol):
         """All objects, of the namespace where one is given."""
         ...
 
+    def labels(
+        self, group: str, plural: str, namespace: str, name: str, *keys: str
+    ) -> tuple[str | None, ...]:
+        """The values of those labels, None for each that the object has not; one that is not there has none."""
+        ...
+
     def revision(self, group: str, plural: str) -> int:
         """The revision of the last change to any object of the resource.
 
@@ -51,6 +57,12 @@ class View(Protocol):
     async def live(self, group: str, plural: str, namespace: str, name: str) -> Object | None:
         """The object as the store has it now."""
         ...
+
+
+def labels_of(obj: Object | None, keys: Sequence[str]) -> tuple[str | None, ...]:
+    """See ``View.labels``."""
+    labels = (obj["metadata"].get("labels") if obj is not None else None) or {}
+    return tuple(map(labels.get, keys))
 
 
 class Writer(Protocol):

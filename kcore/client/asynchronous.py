@@ -7,7 +7,9 @@ Objects are plain dicts in JSON form; what is given is not changed, what is retu
 ``kcore.api.status.ApiError`` with ``code``, ``reason``, ``message`` and ``details`` of the Status that HTTP would
 answer. A resource is named as kubectl names it: ``pods``, ``po``, ``Pod``, ``deployments.apps``, or with its version by
 ``api_version="apps/v1"``. What the server warns of, in HTTP's ``Warning`` headers, goes to ``on_warning``; the logger
-``kcore.client`` is told where none is given, as client-go does.
+``kcore.client`` is told where none is given, as client-go does. Who needs no more of what a create or a patch answers than
+which object was written says so (``answered=False``): there is the metadata's name, namespace, uid and resourceVersion
+then, and in process no more is made; a deletion answers nothing then.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
@@ -130,18 +132,13 @@ class AsyncClient:
                 query[name] = str(value)
         return query
 
-    @contextlib.contextmanager
-    def _warned(self) -> Iterator[Warnings]:
-        """A list whose texts are passed on afterwards, whatever happened."""
-        warnings: Warnings = []
-        try:
-            yield warnings
-        finally:
-            for text in warnings:
-                if self.on_warning is not None:
-                    self.on_warning(text)
-                else:
-                    log.warning("%s", text)
+    def _tell(self, warnings: Warnings) -> None:
+        """The texts are passed on."""
+        for text in warnings:
+            if self.on_warning is not None:
+                self.on_warning(text)
+            else:
+                log.warning("%s", text)
 
     async def get(
         self,
@@ -191,13 +188,17 @@ class AsyncClient:
         dry_run: bool = False,
         field_validation: str = "",
         resource: str = "",
+        answered: bool = True,
     ) -> Object:
         """The object as stored. ``resource`` with ``name`` and ``subresource``: binding, eviction, token."""
         row = await (self.row(resource) if resource else self._row_of(obj))
         query = self._written(dryRun=dry_run, fieldValidation=field_validation)
         space = _space_of(row, obj, namespace)
-        with self._warned() as warnings:
-            return await self._calls.create(row, space, name, subresource, obj, query, warnings)
+        warnings: Warnings = []
+        try:
+            return await self._calls.create(row, space, name, subresource, obj, query, warnings, answered)
+        finally:
+            self._tell(warnings)
 
     async def update(
         self,
@@ -214,10 +215,13 @@ class AsyncClient:
         """
         row = await (self.row(resource) if resource else self._row_of(obj))
         query = self._written(dryRun=dry_run, fieldValidation=field_validation)
-        with self._warned() as warnings:
+        warnings: Warnings = []
+        try:
             return await self._calls.update(
                 row, _space_of(row, obj, ""), _name_of(obj), subresource, obj, query, warnings
             )
+        finally:
+            self._tell(warnings)
 
     async def patch(
         self,
@@ -233,6 +237,7 @@ class AsyncClient:
         force: bool = False,
         field_manager: str = "",
         field_validation: str = "",
+        answered: bool = True,
     ) -> Object:
         """The object after the patch, whose ``type`` is json, merge, strategic or apply."""
         if type not in PATCHES:
@@ -242,10 +247,21 @@ class AsyncClient:
         if field_manager:
             query["fieldManager"] = field_manager
         body = patch if isinstance(patch, bytes) else orjson.dumps(patch)
-        with self._warned() as warnings:
+        warnings: Warnings = []
+        try:
             return await self._calls.patch(
-                row, _space(row, namespace), _named(name), subresource, PATCHES[type], body, query, warnings
+                row,
+                _space(row, namespace),
+                _named(name),
+                subresource,
+                PATCHES[type],
+                body,
+                query,
+                warnings,
+                answered,
             )
+        finally:
+            self._tell(warnings)
 
     async def apply(
         self,
@@ -264,10 +280,13 @@ class AsyncClient:
         if field_manager:
             query["fieldManager"] = field_manager
         space, name, body = _space_of(row, obj, ""), _name_of(obj), orjson.dumps(obj)
-        with self._warned() as warnings:
+        warnings: Warnings = []
+        try:
             return await self._calls.patch(
                 row, space, name, subresource, PATCHES["apply"], body, query, warnings
             )
+        finally:
+            self._tell(warnings)
 
     async def delete(
         self,
@@ -280,6 +299,7 @@ class AsyncClient:
         propagation_policy: str = "",
         preconditions: Mapping[str, str] | None = None,
         dry_run: bool = False,
+        answered: bool = True,
     ) -> Object:
         """The Status, or the object where it only begins to go.
 
@@ -287,8 +307,13 @@ class AsyncClient:
         """
         options = _delete_options(grace_period_seconds, propagation_policy, preconditions, dry_run)
         row = await self.row(resource, api_version)
-        with self._warned() as warnings:
-            return await self._calls.delete(row, _space(row, namespace), _named(name), options, warnings)
+        warnings: Warnings = []
+        try:
+            return await self._calls.delete(
+                row, _space(row, namespace), _named(name), options, warnings, answered
+            )
+        finally:
+            self._tell(warnings)
 
     async def delete_collection(
         self,
@@ -306,8 +331,11 @@ class AsyncClient:
         query = _given(labelSelector=label_selector, fieldSelector=field_selector)
         options = _delete_options(grace_period_seconds, propagation_policy, None, dry_run)
         row = await self.row(resource, api_version)
-        with self._warned() as warnings:
+        warnings: Warnings = []
+        try:
             return await self._calls.delete_collection(row, _space(row, namespace), query, options, warnings)
+        finally:
+            self._tell(warnings)
 
     async def watch(
         self,

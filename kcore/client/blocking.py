@@ -37,6 +37,7 @@ class CreateOptions(TypedDict, total=False):
     dry_run: bool
     field_validation: str
     resource: str
+    answered: bool
 
 
 class UpdateOptions(TypedDict, total=False):
@@ -58,6 +59,7 @@ class PatchOptions(TypedDict, total=False):
     force: bool
     field_manager: str
     field_validation: str
+    answered: bool
 
 
 class ApplyOptions(TypedDict, total=False):
@@ -79,6 +81,7 @@ class DeleteOptions(TypedDict, total=False):
     propagation_policy: str
     preconditions: Mapping[str, str] | None
     dry_run: bool
+    answered: bool
 
 
 class DeleteCollectionOptions(TypedDict, total=False):

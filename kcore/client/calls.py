@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from kcore.api.rows import Row
 
 Object = dict[str, Any]
 Warnings = list[str]
+IDENTITY: Final = ("name", "namespace", "uid", "resourceVersion")
+
+
+def identity_of(obj: Object) -> Object:
+    """Which object that is, and as of when: of its metadata no more than IDENTITY, as far as it has that."""
+    metadata = obj.get("metadata") or {}
+    return {"metadata": {name: metadata[name] for name in IDENTITY if name in metadata}}
 
 
 class Calls(Protocol):
     """What can be asked of a server. Answers are JSON; ``warnings`` is filled also where a call raises.
 
     ``discover`` is whether ``rows`` may have become others; ``close`` lets go of what the transport holds. ``is_local``:
-    a call waits for nothing but the store, and needs no task of its own.
+    a call waits for nothing but the store, and needs no task of its own. A write that is not ``answered`` is done, or raises,
+    all the same; of its answer there is ``identity_of`` alone, of a deletion's nothing.
     """
 
     @property
@@ -38,6 +46,7 @@ class Calls(Protocol):
         obj: Object,
         query: Mapping[str, str],
         warnings: Warnings,
+        answered: bool = True,
     ) -> Coroutine[Any, Any, Object]: ...
     def update(
         self,
@@ -59,9 +68,10 @@ class Calls(Protocol):
         body: bytes,
         query: Mapping[str, str],
         warnings: Warnings,
+        answered: bool = True,
     ) -> Coroutine[Any, Any, Object]: ...
     def delete(
-        self, row: Row, namespace: str, name: str, options: Object, warnings: Warnings
+        self, row: Row, namespace: str, name: str, options: Object, warnings: Warnings, answered: bool = True
     ) -> Coroutine[Any, Any, Object]: ...
     def delete_collection(
         self, row: Row, namespace: str, query: Mapping[str, str], options: Object, warnings: Warnings

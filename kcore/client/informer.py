@@ -26,6 +26,8 @@ from kcore_native.collector import Sharing
 SETTLED_SECONDS: Final = 2.0  # after which an object is taken for one that stays
 SETTLED_COUNT: Final = 50  # of those that share their parts in one turn
 SETTLING_SECONDS: Final = 0.05  # from turn to turn
+BUSY_COUNT: Final = 20  # of events between two turns, from which on sharing waits for a quieter time,
+UNSETTLED_MAX: Final = 20_000  # but not beyond that many objects that wait for it
 
 Listener = Callable[[Object | None, Object | None], None]
 BatchListener = Callable[[Sequence[Change]], None]
@@ -74,6 +76,7 @@ class Informer:
         self._sharing = sharing
         self._unsettled: OrderedDict[str, float] = OrderedDict()  # keys, and since when, the oldest first
         self._settling: Timed | None = None
+        self._events_since_turn = 0
         self._store = Store(indexers)
         self._reflector = Reflector(
             client, resource, self, api_version=api_version, namespace=namespace,
@@ -221,6 +224,7 @@ class Informer:
         for key in keys:
             unsettled[key] = now_s
             unsettled.move_to_end(key)
+            self._events_since_turn += 1
         if self._settling is None and unsettled:
             self._settling = self._clock.call_later(SETTLED_SECONDS, self._settle)
 
@@ -228,6 +232,10 @@ class Informer:
         """Some objects that have stayed for a while share what they have in common with others."""
         unsettled, objects = self._unsettled, self._store.objects
         assert self._sharing is not None
+        is_busy, self._events_since_turn = self._events_since_turn > BUSY_COUNT, 0
+        if is_busy and len(unsettled) < UNSETTLED_MAX:
+            self._settling = self._clock.call_later(SETTLING_SECONDS, self._settle)
+            return
         before_s = self._clock.monotonic_s() - SETTLED_SECONDS
         for key, since_s in [*itertools.islice(unsettled.items(), SETTLED_COUNT)]:
             if since_s > before_s:

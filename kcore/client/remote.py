@@ -21,7 +21,7 @@ from kcore.api.rows import Row
 from kcore.api.status import ApiError
 from kcore.client import discovery
 from kcore.client.asynchronous import AsyncClient, Warn
-from kcore.client.calls import Object, Warnings
+from kcore.client.calls import Object, Warnings, identity_of
 from kcore.client.credentials import Credentials
 from kcore.client.kubeconfig import Access
 from kcore.client.rate import TokenBucket
@@ -228,10 +228,11 @@ class RemoteCalls:
         obj: Object,
         query: Mapping[str, str],
         warnings: Warnings,
+        answered: bool = True,
     ) -> Object:
         """POST."""
         path = path_of(row, namespace, name if subresource else "", subresource)
-        return await self._write("POST", path, query, go_json.dumps(obj), warnings)
+        return await self._write("POST", path, query, go_json.dumps(obj), warnings, answered=answered)
 
     async def update(
         self,
@@ -257,17 +258,18 @@ class RemoteCalls:
         body: bytes,
         query: Mapping[str, str],
         warnings: Warnings,
+        answered: bool = True,
     ) -> Object:
         """PATCH."""
         path = path_of(row, namespace, name, subresource)
-        return await self._write("PATCH", path, query, body, warnings, kind.encode())
+        return await self._write("PATCH", path, query, body, warnings, kind.encode(), answered=answered)
 
     async def delete(
-        self, row: Row, namespace: str, name: str, options: Object, warnings: Warnings
+        self, row: Row, namespace: str, name: str, options: Object, warnings: Warnings, answered: bool = True
     ) -> Object:
         """DELETE."""
         path = path_of(row, namespace, name)
-        return await self._write("DELETE", path, {}, _options(options), warnings)
+        return await self._write("DELETE", path, {}, _options(options), warnings, answered=answered)
 
     async def delete_collection(
         self, row: Row, namespace: str, query: Mapping[str, str], options: Object, warnings: Warnings
@@ -283,12 +285,16 @@ class RemoteCalls:
         body: bytes | None,
         warnings: Warnings,
         content_type: bytes = JSON,
+        *,
+        answered: bool = True,
     ) -> Object:
         kind = content_type if body is not None else None
         answer = await self._answer(method, path, urlencode(query), body, kind)
         for value in answer.values(b"warning"):
             warnings += warnings_of(value)
-        return _object(answer)
+        if answered:
+            return _object(answer)
+        return {} if method == "DELETE" else identity_of(_object(answer))
 
     async def watch(self, row: Row, namespace: str, query: Mapping[str, str]) -> AsyncIterator[bytes]:
         """Lines of JSON, some at a time; ConnectionError where the connection is lost."""

@@ -199,11 +199,11 @@ class SeriesRecorder:
             try:
                 await client.patch(
                     "events", metadata["name"], {"series": event["series"]}, metadata["namespace"],
-                    type="strategic", api_version="events.k8s.io/v1",
+                    type="strategic", api_version="events.k8s.io/v1", answered=False,
                 )  # fmt: skip
             except ApiError as error:
                 if error.code != 404:
                     raise
             else:
                 return
-        await client.create(event)
+        await client.create(event, answered=False)

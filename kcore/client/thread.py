@@ -117,9 +117,10 @@ class Elsewhere:
         obj: Object,
         query: Mapping[str, str],
         warnings: Warnings,
+        answered: bool = True,
     ) -> Object:
         """POST."""
-        work = self._calls.create(row, namespace, name, subresource, obj, query, warnings)
+        work = self._calls.create(row, namespace, name, subresource, obj, query, warnings, answered)
         return await self._loop.answer(work)
 
     async def update(
@@ -146,16 +147,17 @@ class Elsewhere:
         body: bytes,
         query: Mapping[str, str],
         warnings: Warnings,
+        answered: bool = True,
     ) -> Object:
         """PATCH."""
-        work = self._calls.patch(row, namespace, name, subresource, kind, body, query, warnings)
+        work = self._calls.patch(row, namespace, name, subresource, kind, body, query, warnings, answered)
         return await self._loop.answer(work)
 
     async def delete(
-        self, row: Row, namespace: str, name: str, options: Object, warnings: Warnings
+        self, row: Row, namespace: str, name: str, options: Object, warnings: Warnings, answered: bool = True
     ) -> Object:
         """DELETE."""
-        return await self._loop.answer(self._calls.delete(row, namespace, name, options, warnings))
+        return await self._loop.answer(self._calls.delete(row, namespace, name, options, warnings, answered))
 
     async def delete_collection(
         self, row: Row, namespace: str, query: Mapping[str, str], options: Object, warnings: Warnings

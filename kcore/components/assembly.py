@@ -15,6 +15,7 @@ from kcore.api.errors import InputError, KcoreError
 from kcore.api.status import ApiError
 from kcore.apiserver.driver import Running
 from kcore.apiserver.local import LocalCalls
+from kcore.apiserver.pace import Pace
 from kcore.apiserver.tokens import TokenKeys
 from kcore.apiserver.user import UserInfo
 from kcore.client.asynchronous import AsyncClient
@@ -64,6 +65,7 @@ class Components:
         starts: dict[str, Callable[[], Awaitable[Component]]] = {
             CONTROLLER_MANAGER: self._controllers, SCHEDULER: self._scheduler, NODES: self._nodes,
         }  # fmt: skip
+        self._running.assembly.server.pace = Pace() if self._choice.names else None
         try:
             for name, start in starts.items():
                 if name in self._choice.names:
@@ -88,6 +90,7 @@ class Components:
             await self._running.assembly.withdraw(self._metrics)
             self._metrics = None
         await self._informers.stop()
+        self._running.assembly.server.pace = None
         for calls in self._calls:
             calls.end_watches()
 

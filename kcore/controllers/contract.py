@@ -41,12 +41,16 @@ class Later(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """POST of an object, or of one to a subresource of the object ``name``."""
+    """POST of an object, or of one to a subresource of the object ``name``.
+
+    ``answered``: False where no more than the name of what was made is looked at (``kcore.client.calls.identity_of``).
+    """
 
     resource: str
     obj: Object
     name: str = ""
     subresource: str = ""
+    answered: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,7 +158,7 @@ class Driver:
                     return await client.create(
                         action.obj, resource=action.resource, name=action.name, subresource=action.subresource
                     )
-                return await client.create(action.obj)
+                return await client.create(action.obj, answered=action.answered)
             case Update():
                 if action.subresource:
                     return await client.update(
@@ -175,7 +175,7 @@ class Driver:
                 return await client.delete(
                     action.resource, action.name, action.namespace,
                     grace_period_seconds=action.grace_seconds, propagation_policy=action.propagation or "",
-                    preconditions={name: value for name, value in conditions.items() if value},
+                    preconditions={name: value for name, value in conditions.items() if value}, answered=False,
                 )  # fmt: skip
             case Read():
                 return await client.get(

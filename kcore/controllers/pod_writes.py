@@ -25,7 +25,7 @@ Writing = Generator[Sequence[Action], list[Outcome], Written]
 
 def created(owner: Object, pods: Sequence[Object]) -> Writing:
     """In batches that grow; that its namespace is being deleted is no failure."""
-    outcomes = yield from slow_start([Create("pods", pod) for pod in pods])
+    outcomes = yield from slow_start([Create("pods", pod, answered=False) for pod in pods])
     told: list[Action] = []
     count, failure = 0, None
     for outcome in outcomes:

@@ -203,7 +203,7 @@ class Driver:
             while todo:
                 node = self._core.born(NODE, todo.popleft(), self._now_ms())
                 try:
-                    await self._client.create(node)
+                    await self._client.create(node, answered=False)
                     made += 1
                 except ApiError as error:
                     if error.code != 409:
@@ -327,7 +327,7 @@ class Driver:
             uid = {"uid": play.uid} if play.uid else None
             await self._client.delete(
                 resource.kind, name, namespace, api_version=resource.api_group, grace_period_seconds=0,
-                preconditions=uid,
+                preconditions=uid, answered=False,
             )  # fmt: skip
             return None
         self.writes += 1
@@ -359,6 +359,7 @@ async def _put(client: AsyncClient, put: Put) -> None:
     await client.patch(
         obj["kind"], metadata["name"], obj, metadata.get("namespace", ""), type=put.type,
         api_version=obj["apiVersion"], subresource=put.subresource, force=put.type == APPLY,
+        answered=False,
     )  # fmt: skip
 
 
@@ -368,7 +369,7 @@ class _Exists(Exception):
 
 async def _created(client: AsyncClient, obj: Object) -> None:
     try:
-        await client.create(obj)
+        await client.create(obj, answered=False)
     except ApiError as error:
         if error.reason != "AlreadyExists":
             raise

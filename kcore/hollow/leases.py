@@ -52,7 +52,9 @@ class Leases:
         return Renew(tuple(name for name, _ in left), tuple(uid for _, uid in left))
 
     async def _patch(self, name: str, body: bytes) -> None:
-        await self._client.patch("leases", name, body, NAMESPACE, type="merge", api_version=API_VERSION)
+        await self._client.patch(
+            "leases", name, body, NAMESPACE, type="merge", api_version=API_VERSION, answered=False
+        )
 
     async def _make(self, name: str, uid: str, now: str) -> None:
         spec = {"holderIdentity": name, "leaseDurationSeconds": self._seconds, "renewTime": now}
@@ -60,7 +62,7 @@ class Leases:
         metadata = {"name": name, "namespace": NAMESPACE, **({"ownerReferences": [owner]} if uid else {})}
         lease = {"apiVersion": API_VERSION, "kind": "Lease", "metadata": metadata, "spec": spec}
         try:
-            await self._client.create(lease)
+            await self._client.create(lease, answered=False)
         except ApiError as error:
             if error.reason != "AlreadyExists":
                 raise

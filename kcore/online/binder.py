@@ -178,7 +178,9 @@ class Binder:
         started_s, profile = host.clock.monotonic_s(), host.name_of(obj)
         try:
             if not (self._extenders and await bound_by_one(self.interested(obj), obj, node)):
-                await host.client.create(binding, resource="pods", name=name, subresource="binding")
+                await host.client.create(
+                    binding, resource="pods", name=name, subresource="binding", answered=False
+                )
         except Exception as error:
             if not isinstance(error, ApiError | OSError | ExtenderError):
                 log.exception("binding %s failed", known.key)

@@ -115,8 +115,9 @@ class Evictions:
                 await self._host.clock.sleep(pause_s)
             try:
                 await self._host.client.delete(
-                    "pods", metadata["name"], metadata["namespace"], preconditions={"uid": metadata["uid"]}
-                )
+                    "pods", metadata["name"], metadata["namespace"], preconditions={"uid": metadata["uid"]},
+                    answered=False,
+                )  # fmt: skip
             except OSError as error:
                 unknown = error
             except ApiError as error:

@@ -60,8 +60,9 @@ class Statuses:
         metadata = pod["metadata"]
         try:
             await self._client.patch(
-                "pods", metadata["name"], patch, metadata["namespace"], type="strategic", subresource="status"
-            )
+                "pods", metadata["name"], patch, metadata["namespace"], type="strategic", subresource="status",
+                answered=False,
+            )  # fmt: skip
         except (ApiError, OSError) as error:
             if not (isinstance(error, ApiError) and error.code == 404):
                 log.error("status of %s/%s: %s", metadata["namespace"], metadata["name"], error)

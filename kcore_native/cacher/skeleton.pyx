@@ -1,7 +1,7 @@
 # cython: language_level=3
-"""What is left of an object's JSON when the values that are its own are taken out: times, addresses, uids, names.
+"""What is left of an object's JSON when the values that are its own are taken out: times, addresses, networks, uids, names.
 
-``skeleton`` reads the stored object and what is asked of it as one text. A string that is a time, an address, a uid, the
+``skeleton`` reads the stored object and what is asked of it as one text. A string that is a time, an address, a network, a uid, the
 object's name or its node's is a hole: which kind of value, and the how manieth of its kind. Times and addresses are
 numbered in their order, others as they come; a time with places behind its seconds has the number of the time without
 them, too. So two texts with one skeleton have equal values in the same places, and times and addresses in the same
@@ -21,6 +21,7 @@ HOLES_MAX = C_HOLES_MAX  # of one text
 VALUES_MAX = C_VALUES_MAX  # distinct ones
 
 cdef extern from "arpa/inet.h" nogil:
+    int AF_INET
     int AF_INET6
     int inet_pton(int family, const char *text, void *address)
     const char *inet_ntop(int family, const void *address, char *text, unsigned int size)
@@ -36,6 +37,7 @@ cdef enum:
     FINER_TIME = 0x46  # another number of them
     IPV4 = 0x34
     IPV6 = 0x36
+    NETWORK = 0x2F  # 10.244.3.0/24, of a node's pods
     UID = 0x55
     CONTAINER = 0x43  # containerd://0123..
     TOKEN = 0x4B  # kube-api-access-x7k2p, the volume of a pod's token
@@ -51,7 +53,8 @@ cdef enum:
     IPV4_SIZE_MIN = 7
     IPV4_SIZE_MAX = 15
     IPV6_SIZE_MAX = 39
-    NAME_SIZE_MAX = 253
+    NAME_SIZE_MAX = 63  # longer ones are no value of a label, which any name is that stands in one
+    NETWORK_SIZE_MAX = IPV4_SIZE_MAX + 3
     LABEL_SIZE_MAX = 63
     NODE_NAME_SIZE = 12
 
@@ -120,6 +123,33 @@ cdef bint is_ipv4(const char *c, Py_ssize_t size) noexcept nogil:
     return parts[0] != 169 or parts[1] != 254
 
 
+cdef bint is_network(const char *c, Py_ssize_t size) noexcept nogil:
+    """The same for the IPv4 addresses behind a prefix of 8 bits or more, with no bit set behind it."""
+    cdef const char *slash = <const char *>memchr(c, c'/', size)
+    cdef Py_ssize_t digits
+    cdef unsigned char[4] parts
+    cdef char[16] text
+    cdef unsigned int bits, address
+    if slash == NULL or not is_ipv4(c, slash - c):
+        return False
+    digits = c + size - slash - 1
+    if digits < 1 or digits > 2 or not c'1' <= slash[1] <= c'9':
+        return False
+    bits = slash[1] - c'0'
+    if digits == 2:
+        if not c'0' <= slash[2] <= c'9':
+            return False
+        bits = 10 * bits + slash[2] - c'0'
+    if bits < 8 or bits > 32:
+        return False
+    memcpy(text, c, slash - c)
+    text[slash - c] = 0
+    if inet_pton(AF_INET, text, parts) != 1:
+        return False
+    address = (<unsigned int>parts[0] << 24) | (<unsigned int>parts[1] << 16) | (<unsigned int>parts[2] << 8) | parts[3]
+    return bits == 32 or address << bits == 0
+
+
 cdef bint is_ipv6(const char *c, Py_ssize_t size) noexcept nogil:
     """The same: a global or a unique local address, in its canonical text."""
     cdef char[48] given
@@ -162,14 +192,20 @@ cdef bint is_token(const char *c) noexcept nogil:
 
 
 cdef bint is_distinct_name(const char *c, Py_ssize_t size) noexcept nogil:
-    """True for a DNS subdomain with a dash: no word of Kubernetes' own, which would mean more than itself."""
+    """True for a DNS subdomain with a dash, or that begins with a letter and has a digit but is no version as ``v1``.
+
+    So no word of Kubernetes' own that decides anything, and no quantity: those would mean more than themselves.
+    """
     cdef Py_ssize_t at, label = 0
-    cdef bint dash = False
+    cdef bint dash = False, digit = False
     if size < 1 or size > NAME_SIZE_MAX:
         return False
     for at in range(size):
-        if c'a' <= c[at] <= c'z' or c'0' <= c[at] <= c'9':
+        if c'a' <= c[at] <= c'z':
             label += 1
+        elif c'0' <= c[at] <= c'9':
+            label += 1
+            digit = True
         elif c[at] == c'-' and label:
             label += 1
             dash = True
@@ -179,7 +215,9 @@ cdef bint is_distinct_name(const char *c, Py_ssize_t size) noexcept nogil:
             return False
         if label > LABEL_SIZE_MAX:
             return False
-    return dash and label > 0 and c[size - 1] != c'-'
+    if c[0] < c'a' or (c[0] == c'v' and size > 1 and c[1] <= c'9'):
+        digit = False
+    return (dash or digit) and label > 0 and c[size - 1] != c'-'
 
 
 cdef char kind_of(const char *c, Py_ssize_t size) noexcept nogil:
@@ -194,6 +232,8 @@ cdef char kind_of(const char *c, Py_ssize_t size) noexcept nogil:
         return UID
     if IPV4_SIZE_MIN <= size <= IPV4_SIZE_MAX and c'1' <= c[0] <= c'9' and is_ipv4(c, size):
         return IPV4
+    if IPV4_SIZE_MIN <= size <= NETWORK_SIZE_MAX and c'1' <= c[0] <= c'9' and is_network(c, size):
+        return NETWORK
     if size == TOKEN_SIZE and is_token(c):
         return TOKEN
     if size > DIGEST_SIZE and is_container(c, size):

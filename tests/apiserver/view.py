@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from kcore.api import status
-from kcore.apiserver.view import Changed, Object, Update
+from kcore.apiserver.view import Changed, Object, Update, labels_of
 
 PLURALS = {
     "Namespace": "namespaces", "ServiceAccount": "serviceaccounts", "Pod": "pods", "Node": "nodes",
@@ -73,6 +73,11 @@ class Cluster:
             and (not namespace or key[2] == namespace)
             and key not in self.hidden
         ]
+
+    def labels(
+        self, group: str, plural: str, namespace: str, name: str, *keys: str
+    ) -> tuple[str | None, ...]:
+        return labels_of(self.get(group, plural, namespace, name), keys)
 
     def revision(self, group: str, plural: str) -> int:
         return max((int(obj["metadata"]["resourceVersion"]) for obj in self.list(group, plural)), default=0)

@@ -52,6 +52,53 @@ def test_answers_errors_and_warnings_agree(planes: tuple[ControlPlane, ControlPl
     assert not wrong
 
 
+def test_what_nobody_reads_is_done_and_says_who_it_was_about(
+    planes: tuple[ControlPlane, ControlPlane],
+) -> None:
+    async def writes(client: AsyncClient) -> list[Object]:
+        """The answers, and what is there after each."""
+        made: Object = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "unread"},
+            "data": {"a": "b"},
+        }
+        found = [await client.create(made, answered=False), await client.get("configmaps", "unread")]
+        found.append(await client.patch("configmaps", "unread", {"data": {"a": "c"}}, answered=False))
+        found.append(await client.get("configmaps", "unread"))
+        with pytest.raises(ApiError, match="already exists"):
+            await client.create(made, answered=False)
+        with pytest.raises(ApiError, match="cannot unmarshal"):
+            await client.patch("configmaps", "unread", {"data": 7}, answered=False)
+        found.append(await client.delete("configmaps", "unread", answered=False))
+        with pytest.raises(ApiError, match="not found"):
+            await client.delete("configmaps", "unread", answered=False)
+        return found
+
+    async def test() -> None:
+        async with connect(kubeconfig.of(planes[1].kubeconfig_dict)) as remote:
+            for client in (remote, planes[0].async_client):
+                answers = await writes(client)
+                there, then = answers[1]["metadata"], answers[3]["metadata"]["resourceVersion"]
+                known = {name: there[name] for name in ("name", "namespace", "uid", "resourceVersion")}
+                assert answers[0] == {"metadata": known}
+                assert answers[2] == {"metadata": {**known, "resourceVersion": then}}
+                assert answers[4] == {}
+                assert [each["data"]["a"] for each in answers[1::2]] == ["b", "c"]
+                review = {
+                    "apiVersion": "v1",
+                    "kind": "Pod",
+                    "metadata": {"name": "unread"},
+                    "target": {"name": "n"},
+                }
+                with pytest.raises(ApiError, match="unread"):
+                    await client.create(
+                        {**review, "kind": "Binding"}, resource="pods", name="unread", subresource="binding", answered=False
+                    )  # fmt: skip
+
+    asyncio.run(test())
+
+
 def test_an_informer_follows_over_http(planes: tuple[ControlPlane, ControlPlane]) -> None:
     async def test() -> None:
         seen: list[tuple[bool, bool]] = []

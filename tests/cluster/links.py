@@ -150,12 +150,12 @@ class Link:
 
     async def create(
         self, row: Row, namespace: str, name: str, subresource: str, obj: Object, query: Mapping[str, str],
-        warnings: Warnings,
+        warnings: Warnings, answered: bool = True,
     ) -> Object:  # fmt: skip
         """POST."""
         return await self._asked(
             "create", row, namespace, name,
-            lambda to: to.create(row, namespace, name, subresource, obj, query, warnings),
+            lambda to: to.create(row, namespace, name, subresource, obj, query, warnings, answered),
         )  # fmt: skip
 
     async def update(
@@ -170,20 +170,24 @@ class Link:
 
     async def patch(
         self, row: Row, namespace: str, name: str, subresource: str, kind: str, body: bytes, query: Mapping[str, str],
-        warnings: Warnings,
+        warnings: Warnings, answered: bool = True,
     ) -> Object:  # fmt: skip
         """PATCH."""
         return await self._asked(
             "patch", row, namespace, name,
-            lambda to: to.patch(row, namespace, name, subresource, kind, body, query, warnings),
+            lambda to: to.patch(row, namespace, name, subresource, kind, body, query, warnings, answered),
         )  # fmt: skip
 
     async def delete(
-        self, row: Row, namespace: str, name: str, options: Object, warnings: Warnings
+        self, row: Row, namespace: str, name: str, options: Object, warnings: Warnings, answered: bool = True
     ) -> Object:
         """DELETE."""
         return await self._asked(
-            "delete", row, namespace, name, lambda to: to.delete(row, namespace, name, options, warnings)
+            "delete",
+            row,
+            namespace,
+            name,
+            lambda to: to.delete(row, namespace, name, options, warnings, answered),
         )
 
     async def delete_collection(

@@ -18,7 +18,7 @@ HOSTS = [ipaddress.ip_network(each) for each in ("2000::/3", "fc00::/7")]
 
 
 def kind_of(text: str) -> str:
-    """T, F and M for times, 4 and 6 for addresses, U, C, K; "" for anything else."""
+    """T, F and M for times, 4 and 6 for addresses, / for networks, U, C, K; "" for anything else."""
     found = TIME.fullmatch(text)
     if found is not None:
         try:
@@ -34,6 +34,13 @@ def kind_of(text: str) -> str:
         return "C"
     if re.fullmatch(r"kube-api-access-[a-z0-9]{5}", text):
         return "K"
+    if "/" in text:
+        try:
+            network = ipaddress.IPv4Network(text)
+        except ValueError:
+            return ""
+        is_host = network.prefixlen >= 8 and kind_of(str(network[0])) == "4"
+        return "/" if is_host and str(network) == text else ""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -46,9 +53,10 @@ def kind_of(text: str) -> str:
 
 
 def is_distinct(text: str, words: list[str]) -> bool:
-    """A DNS subdomain with a dash that is none of the words."""
-    labels = text.split(".")
-    return "-" in text and len(text) <= 253 and text not in words and all(map(LABEL.fullmatch, labels))
+    """A DNS subdomain with a dash, or with a digit behind a letter and not ``v1``, that is none of the words."""
+    is_one = len(text) <= 63 and text not in words and all(map(LABEL.fullmatch, text.split(".")))
+    has_digit = re.match(r"[a-z].*[0-9]", text) and not re.match(r"v[0-9]", text)
+    return is_one and ("-" in text or bool(has_digit))
 
 
 def holes(text: str, name: str, node: str) -> list[tuple[str, str, int, int]] | None:

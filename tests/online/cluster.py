@@ -49,7 +49,9 @@ class Writes:
         if fault is not None:
             raise fault
 
-    async def create(self, obj: Object, *, resource: str, name: str, subresource: str) -> None:
+    async def create(
+        self, obj: Object, *, resource: str, name: str, subresource: str, answered: bool = True
+    ) -> None:
         """A binding."""
         key = f"{obj['metadata']['namespace']}/{name}"
         self._answered("bind", key)

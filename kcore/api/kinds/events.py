@@ -12,7 +12,8 @@ from typing import Any, Final
 from kcore.api.field import FieldError, invalid, required
 from kcore.api.kinds.names import byte_count, dns1123_subdomain, faults, qualified_name
 from kcore.api.kinds.updates import validate_named, validate_named_update, validate_unchanged
-from kcore.api.strategy import Context, Strategy
+from kcore.api.strategy import Context, FreeText, Strategy, always
+from kcore_native.cacher.naming import MICRO_TIME, SUBDOMAIN, TEXT, TEXT_BYTES_MAX, TIME
 
 Object = dict[str, Any]
 
@@ -32,6 +33,25 @@ _RENAMED: Final = {
     "count": "deprecatedCount",
 }
 _RENAMED_BACK: Final = {new: old for old, new in _RENAMED.items()}
+# What events of one reason differ in. ``_validate_legacy`` asks whether eventTime is there, and how long the message is.
+_FREE: Final = (
+    FreeText("metadata.name", SUBDOMAIN, "metadata.name"),
+    FreeText("involvedObject.name", TEXT, "involvedObject.name"),
+    FreeText("involvedObject.uid", TEXT, "involvedObject.uid"),
+    FreeText("involvedObject.resourceVersion", TEXT, "involvedObject.resourceVersion"),
+    FreeText("message", TEXT, "message"),
+    FreeText("firstTimestamp", TIME, "firstTimestamp"),
+    FreeText("lastTimestamp", TIME, "lastTimestamp"),
+    FreeText("eventTime", MICRO_TIME, "eventTime"),
+)
+assert TEXT_BYTES_MAX <= NOTE_BYTES_MAX
+
+
+def _renamed(path: str) -> str:
+    head, dot, tail = path.partition(".")
+    return _RENAMED.get(head, head) + dot + tail
+
+
 # what Go writes of an event of core/v1 though it is empty
 _NEVER_LEFT_OUT: Final[Object] = {
     "involvedObject": {}, "source": {}, "reportingComponent": "", "reportingInstance": "",
@@ -158,11 +178,18 @@ def _validate_update_strictly(obj: Object, old: Object, _: Context) -> list[Fiel
 
 
 EVENT: Final = Strategy(
-    validate=_validate, validate_update=_validate_update, allow_create_on_update=True, convert=convert
+    validate=_validate,
+    validate_update=_validate_update,
+    allow_create_on_update=True,
+    convert=convert,
+    only_named=always,
+    free_texts=_FREE,
 )
 STRICT_EVENT: Final = Strategy(
     validate=_validate_strictly,
     validate_update=_validate_update_strictly,
     allow_create_on_update=True,
     convert=convert,
+    only_named=always,
+    free_texts=tuple(each._replace(at=_renamed(each.at)) for each in _FREE),
 )

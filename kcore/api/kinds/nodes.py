@@ -221,5 +221,5 @@ NODE: Final = Strategy(
     subresources=MappingProxyType(
         {"status": UpdateStrategy(_prepare_status, _validate_change, reset_fields=("spec",))}
     ),
-    moves_values=frozenset({"status"}),
+    moves_values=frozenset({"", "status"}),
 )

@@ -75,9 +75,8 @@ def pod_topology_labels(view: View) -> Plugin:
             node_name = target.get("name", "") if target.get("kind") == "Node" else ""
         else:
             node_name = obj["spec"].get("nodeName", "")
-        node = view.get("", "nodes", "", node_name) if node_name else None
-        labels = (node["metadata"].get("labels") if node is not None else None) or {}
-        copied = {key: labels[key] for key in TOPOLOGY_LABELS if key in labels}
+        found = view.labels("", "nodes", "", node_name, *TOPOLOGY_LABELS) if node_name else ()
+        copied = {key: text for key, text in zip(TOPOLOGY_LABELS, found, strict=False) if text is not None}
         if copied:
             metadata = obj.setdefault("metadata", {})
             metadata["labels"] = {**(metadata.get("labels") or {}), **copied}

@@ -19,13 +19,9 @@ from kcore.apiserver.registry.metadata import ensure_namespace, metadata_of
 from kcore.apiserver.registry.seams import Stored
 from kcore.apiserver.registry.stored_form import dumps, loads
 from kcore.apiserver.registry.updating import RETRY_SECONDS, SWAPS_MAX
-from kcore_native.cacher.members import spans
+from kcore_native.cacher.members import binding_places
 
 TARGET_KINDS = ("", "Node")
-PARTS: Final = frozenset({"metadata", "spec", "status"})
-HINDRANCES: Final = frozenset(
-    {"nodeName", "schedulingGates"}
-)  # members of a spec that is looked at as a whole
 UNCOMMON: Final = ("resourceVersion", "labels", "annotations")  # of a Binding
 STATUSES_MAX: Final = 256  # that are remembered
 
@@ -78,7 +74,7 @@ async def _bind(core: Core, op: Operation, binding: Object) -> Result:
         if stored is None:
             raise not_found("", "pods", name)
         now = core.now()
-        data = spliced(kind, stored.value, binding, now) or _written(kind, stored, binding, op, now)
+        data = _spliced(kind, stored.value, binding, now) or _written(kind, stored, binding, op, now)
         if op.options.dry_run:
             return Result(201, succeeded(201))
         if await core.store.replace(row, op.namespace, name, data, stored.revision) is not None:
@@ -86,26 +82,43 @@ async def _bind(core: Core, op: Operation, binding: Object) -> Result:
     raise server_timeout("", "pods", "update", RETRY_SECONDS)
 
 
-def spliced(kind: Kind, value: bytes, binding: Object, now: str) -> bytes | None:
+async def bound_at_once(core: Core, op: Operation, kind: Kind, uid: bytes, node: bytes) -> Result | None:
+    """The pod has its node, by an admitted Binding that says no more than that; None where there is more to look at.
+
+    ``uid``, where it says one, and ``node`` as they stand in JSON.
+    """
+    row, name = op.row, op.name
+    for _ in range(SWAPS_MAX):
+        stored = await core.store.get(row, op.namespace, name)
+        if stored is None:
+            raise not_found("", "pods", name)
+        data = spliced(kind, stored.value, uid, node, core.now())
+        if data is None:
+            return None
+        if await core.store.replace(row, op.namespace, name, data, stored.revision) is not None:
+            return Result(201, succeeded(201))
+    return None
+
+
+def _spliced(kind: Kind, value: bytes, binding: Object, now: str) -> bytes | None:
+    wanted = binding["metadata"]
+    if any(wanted.get(name) for name in UNCOMMON):
+        return None
+    uid, node = dumps(wanted.get("uid") or ""), dumps(binding["target"]["name"])
+    return spliced(kind, value, uid[1:-1], node[1:-1], now)
+
+
+def spliced(kind: Kind, value: bytes, uid: bytes, node: bytes, now: str) -> bytes | None:
     """The stored pod with its node, its spec not decoded; None where there is more to look at.
 
-    That is a pod that is bound, gated or on its way out already, and a Binding with labels or annotations.
+    That is a pod of another uid, or one that is bound, gated or on its way out already.
     """
-    wanted = binding["metadata"]
-    places = spans(value)
-    if places is None or not places.keys() >= PARTS or any(wanted.get(name) for name in UNCOMMON):
+    places = binding_places(value, uid)
+    if places is None:
         return None
-    (about, _), (start, end), status = places["metadata"], places["spec"], places["status"]
-    metadata, spec = spans(value, about), spans(value, start)
-    if not metadata or not spec or "deletionTimestamp" in metadata or not spec.keys().isdisjoint(HINDRANCES):
-        return None
-    if (uid := wanted.get("uid")) and ("uid" not in metadata or value[slice(*metadata["uid"])] != dumps(uid)):
-        return None
-    if status[0] < end:
-        return None
-    made = _bound_status(value[slice(*status)], now, kind.stored_node)
-    node = dumps({"nodeName": binding["target"]["name"]})
-    return b"".join((value[: end - 1], b",", node[1:], value[end : status[0]], made, value[status[1] :]))
+    end, start, stop = places
+    made = _bound_status(value[start:stop], now, kind.stored_node)
+    return b'%s,"nodeName":"%s"%s%s%s' % (value[:end], node, value[end:start], made, value[stop:])
 
 
 @lru_cache(maxsize=STATUSES_MAX)

@@ -20,6 +20,7 @@ from kcore.apiserver.registry.owning import Updates
 from kcore.apiserver.registry.remembered import Remembered
 from kcore.apiserver.registry.seams import Admission, Catalog, ManagedFields, ObjectStore
 from kcore.apiserver.registry.stored_form import decode, dumps, encode, loads, splice
+from kcore_native.cacher.naming import LABEL, Places
 from kcore_native.http.head import uuid_text
 
 CLOCK_TEXT: Final = "%Y-%m-%dT%H:%M:%SZ"
@@ -100,6 +101,15 @@ class Hooks:
 NO_HOOKS: Final = Hooks()
 
 
+NAME_ALONE: Final = Places((("metadata.name", LABEL),))
+
+
+def places_of(strategy: Strategy) -> Places:
+    """Where the name and the free texts of a new object stand in its body."""
+    forms = {"metadata.name": LABEL, **{each.at: each.form for each in strategy.free_texts}}
+    return Places([*forms.items()]) if strategy.free_texts else NAME_ALONE
+
+
 @dataclass(slots=True)
 class Kind:
     """What the registry knows of a row. ``stored`` is the api version in the store; ``converts``: it is another.
@@ -119,6 +129,7 @@ class Kind:
     returns_deleted: bool
     collects_garbage: bool
     in_other_version: Callable[[Object, str], tuple[Object, Any] | None] | None = None
+    places: Places = NAME_ALONE  # what is cut out of the body of a create
     owned: Remembered = field(default_factory=dict)
     field_sets: shared.FieldSets = field(default_factory=shared.FieldSets)
     updates: Updates = field(default_factory=Updates)
@@ -210,6 +221,7 @@ class Core:
     plans: Any = None  # kcore.apiserver.registry.plans.Plans
     update_plans: Any = None  # kcore.apiserver.registry.update_plans.UpdatePlans
     delete_plans: Any = None  # kcore.apiserver.registry.delete_plans.DeletePlans
+    binding_plans: Any = None  # kcore.apiserver.registry.binding_plans.BindingPlans
     _second: int = 0
     _text: str = ""
 
@@ -235,9 +247,10 @@ class Core:
     def _kind(self, row: Row) -> Kind:
         stored = row.storage_api_version
         events = row.kind == "Event" and row.group in ("", "events.k8s.io")
+        strategy = self.catalog.strategy(row)
         return Kind(
             row=row,
-            strategy=self.catalog.strategy(row),
+            strategy=strategy,
             node=self.catalog.node(row),
             stored_node=self._stored_node(row),
             stored=stored,
@@ -246,6 +259,7 @@ class Core:
             returns_deleted=row.answers_with_deleted,
             collects_garbage=not events,
             in_other_version=self._versions(row),
+            places=places_of(strategy),
         )
 
     def _stored_node(self, row: Row) -> Any:

@@ -11,7 +11,7 @@ from typing import Final
 from kcore.api.kinds.metadata import validate_every_kind
 from kcore.api.status import ApiError, already_exists, generated_name_taken, invalid
 from kcore.api.strategy import Context
-from kcore.apiserver.operation import CREATE, Object, Operation, Result
+from kcore.apiserver.operation import CREATE, Object, Operation, Result, Written
 from kcore.apiserver.registry.core import Core, Kind, Transaction
 from kcore.apiserver.registry.managers import manager_of
 from kcore.apiserver.registry.metadata import (
@@ -148,7 +148,7 @@ async def _store(core: Core, kind: Kind, op: Operation, obj: Object, generated: 
     revision = await core.store.create(row, namespace, name, data)
     if revision is None:
         raise await taken(core, op, namespace, name, generated=generated)
-    return Result(201, kind.answer(data, revision))
+    return Written(201, data, revision, kind.answer)
 
 
 async def taken(core: Core, op: Operation, namespace: str, name: str, *, generated: bool) -> ApiError:

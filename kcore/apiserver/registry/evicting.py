@@ -22,7 +22,7 @@ from kcore.api.status import (
     too_many_requests,
 )
 from kcore.apiserver.list_options import ListOptions
-from kcore.apiserver.operation import CREATE, DELETE, Object, Operation, Result
+from kcore.apiserver.operation import CREATE, DELETE, Object, Operation, Result, Written
 from kcore.apiserver.registry.binding import succeeded
 from kcore.apiserver.registry.conditions import pod_is_ready, set_pod_condition
 from kcore.apiserver.registry.core import Core
@@ -179,8 +179,8 @@ class _Eviction:
 
         op = replace(self.op, row=self.pods, subresource="status", may_create=None)
         done = await write(core, Write(core.kind(self.pods), op, updated, now, admits=False))
-        assert isinstance(done.body, bytes)
-        return str(orjson.loads(done.body)["metadata"]["resourceVersion"])
+        assert isinstance(done, Written)
+        return str(done.revision)
 
 
 EVICTED: Final = {

@@ -1,6 +1,6 @@
-"""How plans of writes to objects that are there are found: what came out once is tried on the next of its key.
+"""What is known of writes that repeat, and how plans of writes to objects that are there are found.
 
-A key's first write goes through everything and is forgotten, the second makes a plan, the third shows whether it holds.
+What came out once is tried on the next of its key: the first write goes through everything and is forgotten, the second makes a plan, the third shows whether it holds.
 """
 
 from __future__ import annotations
@@ -19,43 +19,48 @@ DOCUMENT_BYTES_MAX: Final = 64 << 10  # of object and patch; larger ones are wri
 ATTEMPTS_MAX: Final = 2  # plans of one key that were wrong, before it is taken that there is none
 
 
-class Learned(Protocol):
-    """A plan. ``is_sure``: another write came out so; ``attempts``: plans before it that were wrong."""
+class Known(Protocol):
+    """What is known of a key: by whom which kind was written, and what admission saw, which has to be the same."""
 
     kind: Kind
     user: UserInfo
     sight: Sight
+    size: int
+    used: bool
+
+
+class Learned(Known, Protocol):
+    """A plan. ``is_sure``: another write came out so; ``attempts``: plans before it that were wrong."""
+
     values: list[bytes]
     is_sure: bool
     attempts: int
-    size: int
-    used: bool
 
 
 class Never:
     """Nothing is to be had of that key."""
 
-    __slots__ = ("kind", "size", "used", "user")
+    __slots__ = ("kind", "sight", "size", "used", "user")
 
     def __init__(self, kind: Kind, user: UserInfo) -> None:
         self.kind = kind
         self.user = user
+        self.sight = Sight(())  # whatever admission sees
         self.size = 0
         self.used = False
 
 
+K = TypeVar("K", bound=Known)
 L = TypeVar("L", bound=Learned)
 
 
-def known_of(
-    shelf: Shelf[L | Never], key: Key, kind: Kind, user: UserInfo, view: StampedView
-) -> L | Never | None:
+def known_of(shelf: Shelf[K], key: Key, kind: Kind, user: UserInfo, view: StampedView) -> K | None:
     """What is known of the key and still holds; None: nothing."""
     entry = shelf.get(key)
     if entry is None:
         return None
     is_same = entry.kind is kind and (entry.user is user or entry.user == user)
-    if is_same and (isinstance(entry, Never) or entry.sight.is_the_same(view)):
+    if is_same and entry.sight.is_the_same(view):
         entry.used = True
         return entry
     shelf.forget(key)

@@ -23,9 +23,8 @@ class Objects:
 
     async def replace(self, row: Row, namespace: str, name: str, value: bytes, revision: int) -> int | None:
         """The revision; None where the object is no longer at ``revision``."""
-        key = self.storage.key(row, namespace, name)
-        written, _ = await self.storage.replace(row, key, Stored(b"", revision), value, None)
-        return None if written is None else written.revision
+        storage = self.storage
+        return await storage.swap(row, storage.key(row, namespace, name), revision, value)
 
     async def remove(self, row: Row, namespace: str, name: str, revision: int) -> int | None:
         """The revision of the deletion; None where the object is no longer at ``revision``."""

@@ -2,11 +2,14 @@
 
 The objects are walked side by side. Where both have the same, that is text; where they differ, both must have there
 one of the values that belong to them alone (name, uid, time, what chance gave), the same one. The place decides, not
-the look: what stands in both is text even where it reads like a uid.
+the look: what stands in both is text even where it reads like a uid. Texts of the body that have a place of their own
+are found by it, also where both objects have the same one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -15,17 +18,26 @@ Pieces = list[bytes | int]
 """Bytes, and places in ``Values``."""
 
 
+Places = Mapping[tuple[str, ...], int]
+NOWHERE: Final[Places] = MappingProxyType({})
+
+
 class Values(NamedTuple):
-    """What belongs to one object alone. ``drawn``: what admission took from chance, in that order."""
+    """What belongs to one object alone.
+
+    ``drawn``: what admission took from chance, in that order. ``given``: texts of the body that stand in places of their
+    own (``FreeText``).
+    """
 
     name: str
     uid: str
     now: str
     drawn: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
 
     def in_order(self) -> tuple[str, ...]:
         """As ``Pieces`` counts them."""
-        return (self.name, self.uid, self.now, *self.drawn)
+        return (self.name, self.uid, self.now, *self.drawn, *self.given)
 
 
 NAME: Final = 0
@@ -46,8 +58,12 @@ class Undecided(Exception):
 class _Walk:
     """One comparison under way."""
 
-    def __init__(self, one: Values, other: Values) -> None:
-        self.values = (*zip(one.in_order(), other.in_order(), strict=True),)
+    def __init__(self, one: Values, other: Values, places: Places) -> None:
+        pairs = (*zip(one.in_order(), other.in_order(), strict=True),)
+        own = FIRST_DRAWN + len(one.drawn)
+        self.values, self.given = pairs[:own], pairs[own:]
+        self.places = places
+        self.met: set[tuple[str, ...]] = set()
         self.pieces: Pieces = []
         self.text: list[bytes] = []
 
@@ -84,7 +100,12 @@ class _Walk:
 
     def _string(self, a: str, b: str, at: tuple[str, ...]) -> None:
         now = self.values[NOW]
-        if at == CREATED or at == (*OWNERS, "time"):
+        if (which := self.places.get(at)) is not None:
+            if (a, b) != self.given[which]:
+                raise Unlike
+            self.met.add(at)
+            self._hole("", len(self.values) + which)
+        elif at == CREATED or at == (*OWNERS, "time"):
             if (a, b) != now:
                 raise Unlike
             self._hole("", NOW)
@@ -113,12 +134,14 @@ class _Walk:
         self.text = [b'"']
 
 
-def pieces_of(one: Any, other: Any, its: Values, others: Values) -> Pieces:
-    """The pieces of both; Unlike, Undecided."""
+def pieces_of(one: Any, other: Any, its: Values, others: Values, places: Places = NOWHERE) -> Pieces:
+    """The pieces of both; Unlike, Undecided. ``places``: where which of the given texts stands."""
     if len(its.drawn) != len(others.drawn):
         raise Unlike
-    walk = _Walk(its, others)
+    walk = _Walk(its, others, places)
     if any(a == b for which, (a, b) in enumerate(walk.values) if which != NOW):
         raise Undecided
     walk.value(one, other, ())
+    if len(walk.met) != len(places):
+        raise Unlike
     return [*walk.pieces, b"".join(walk.text)]

@@ -16,7 +16,9 @@ from kcore.apiserver.registry import (
     reading,
     updating,
 )
+from kcore.apiserver.registry.binding import bind_pod
 from kcore.apiserver.registry.core import Core, Special
+from kcore.apiserver.registry.plans import PROTOBUF
 from kcore.apiserver.registry.subresources import CREATES, GETS, UPDATES
 
 
@@ -38,10 +40,16 @@ class Registry:
 
     async def create_from(self, op: Operation, form: str, body: bytes, read: Callable[[], Object]) -> Result:
         """The same for a body, which ``read`` decodes and cleans where it has to be; ``form``: see ``plans``."""
-        plans = self.core.plans
-        if plans is None or op.subresource or self._special(op) is not None:
-            return await self.create(op, read())
-        made: Result = await plans.create(self.core, op, form, body, read)
+        core = self.core
+        special = self._special(op)
+        if special is bind_pod and core.binding_plans is not None and form != PROTOBUF:
+            bound: Result = await core.binding_plans.bind(core, op, form, body, read)
+            return bound
+        if special is not None:
+            return await special(core, op, read())
+        if core.plans is None or op.subresource:
+            return await creating.create(core, op, read())
+        made: Result = await core.plans.create(core, op, form, body, read)
         return made
 
     def _special(self, op: Operation) -> Special | None:

@@ -1,13 +1,15 @@
 """Patches that repeat: what a kubelet says of one pod it says of the next, of another pod at another time.
 
 The stored object and the patch are read as one text without the values that are the object's own: times, addresses,
-uids, the ids of containers, its name and its node's (``kcore_native.cacher.skeleton``). Equal skeletons have equal values
-in the same places, and times and addresses in the same order. An update moves such values about, asks whether two are
+networks, uids, the ids of containers, its name and its node's (``kcore_native.cacher.skeleton``). Equal skeletons have
+equal values in the same places, and times and addresses in the same order. An update moves such values about, asks whether two are
 equal and which is earlier; a kind of which that is true says so (``Strategy.moves_values``). So two patches of one
 skeleton come out alike but for the values, each of which stands in both results where it stood in one.
 
 The first patches of a skeleton go through everything. Where the third came out as the second says, the next is those
 bytes with other values in them. What admission saw of the cluster is looked at again each time, as for creates (``plans``).
+
+A patch that says which version the object has is one of that skeleton without it, where the object has that version.
 
 There is no plan where anything else might count: a dry run, a warning, a plugin that waits or is not ``traceable``, or
 that asked for something by a value's name; a result with a time, an address or a uid that was not there before; fields
@@ -16,11 +18,12 @@ that are sorted by such a value and by something else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kcore.api.status import ApiError
-from kcore.apiserver.operation import UPDATE, Object, Operation, Result
+from kcore.apiserver.operation import UPDATE, Object, Operation, Result, Written
 from kcore.apiserver.registry.core import Core, Kind
 from kcore.apiserver.registry.learned import (
     BYTES_MAX,
@@ -44,6 +47,8 @@ from kcore_native.cacher.skeleton import Form, is_address, pieces_of, skeleton
 VERSION: Final = b"resourceVersion"
 FROM: Final = b'"from"'
 JSON_PATCH: Final = "application/json-patch+json"
+MERGES: Final = ("application/merge-patch+json", "application/strategic-merge-patch+json")
+VERSION_MEMBER: Final = re.compile(rb'"resourceVersion":"([1-9][0-9]{0,18})"')
 SWAPS_MAX: Final = 3  # attempts by plan against other writers
 
 
@@ -83,7 +88,8 @@ class UpdatePlans:
     ) -> Result:
         """As ``updating.write`` of the change that ``change`` makes of the patch ``body`` of that form."""
         kind = core.kind(op.row)
-        if len(body) > DOCUMENT_BYTES_MAX or asks_for_more(form, body) or not may_be_planned(kind, op):
+        asked = demand_of(form, body)
+        if asked is None or not may_be_planned(kind, op):
             return await write(core, change())
         namespace = op.namespace if op.row.namespaced else ""
         manager, options = manager_of(op.options), op.options
@@ -92,8 +98,10 @@ class UpdatePlans:
             stored = await core.store.get(op.row, namespace, op.name)
             if stored is None or len(stored.value) > DOCUMENT_BYTES_MAX:
                 break
+            if asked.revision and asked.revision != stored.revision:
+                break
             now = core.now()
-            found = skeleton(stored.value, body, now.encode(), words)
+            found = skeleton(stored.value, asked.text, now.encode(), words)
             if found is None:
                 break
             key = (
@@ -126,7 +134,7 @@ class UpdatePlans:
             return None
         op.verb = UPDATE
         self.planned_count += 1
-        return Result(200, splice(data, revision))
+        return Written(200, data, revision, splice)
 
     def _learning(
         self,
@@ -165,9 +173,23 @@ def may_be_planned(kind: Kind, op: Operation) -> bool:
     )
 
 
-def asks_for_more(form: str, body: bytes) -> bool:
-    """True where it counts which version the object has, or where parts of it are copied."""
-    return VERSION in body or (form == JSON_PATCH and FROM in body)
+class Demand(NamedTuple):
+    """A patch without the revision that the object is to have; 0: any."""
+
+    text: bytes
+    revision: int
+
+
+def demand_of(form: str, body: bytes) -> Demand | None:
+    """What is asked; None where it is much, where parts of the object are copied, or where a version may mean more."""
+    if len(body) > DOCUMENT_BYTES_MAX or (form == JSON_PATCH and FROM in body):
+        return None
+    if VERSION not in body:
+        return Demand(body, 0)
+    found = VERSION_MEMBER.search(body)
+    if form not in MERGES or found is None or body.count(VERSION) != 1:
+        return None
+    return Demand(body[: found.start(1)] + body[found.end(1) :], int(found[1]))
 
 
 def plan_of(

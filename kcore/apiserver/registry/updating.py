@@ -14,7 +14,7 @@ from kcore.api import field
 from kcore.api.kinds.metadata import validate_every_kind_update
 from kcore.api.status import ApiError, conflict, forbidden, invalid, not_found, server_timeout
 from kcore.api.strategy import Context, Strategy, UpdateStrategy, nothing
-from kcore.apiserver.operation import CREATE, UPDATE, Object, Operation, Result
+from kcore.apiserver.operation import CREATE, UPDATE, Object, Operation, Result, Written
 from kcore.apiserver.registry.core import Core, Kind, precondition_conflict
 from kcore.apiserver.registry.creating import begin_create, own_fields, prepare_new
 from kcore.apiserver.registry.metadata import (
@@ -229,7 +229,7 @@ async def _create(core: Core, change: Write, namespace: str) -> Result | None:
             done = Result(201, kind.converted(data) if kind.converts else data)
         else:
             revision = await core.store.create(row, namespace, op.name, data)
-            done = None if revision is None else Result(201, kind.answer(data, revision))
+            done = None if revision is None else Written(201, data, revision, kind.answer)
     except BaseException:
         if transaction is not None:
             await transaction.revert()
@@ -288,7 +288,7 @@ async def _swap(
     if change.view is not None:
         obj["metadata"]["resourceVersion"] = str(answered)
         return Result(200, change.view(obj))
-    return Result(200, kind.answer(data, answered))
+    return Written(200, data, answered, kind.answer)
 
 
 def _kept(change: Write, obj: Object, live: Object) -> Collection[str]:

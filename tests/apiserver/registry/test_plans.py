@@ -20,11 +20,12 @@ from kcore.apiserver import assembly as assemblies
 from kcore.apiserver.assembly import Assembly
 from kcore.apiserver.operation import Operation, Options
 from kcore.apiserver.registry import plans
+from kcore.apiserver.registry.core import NAME_ALONE
 from kcore.apiserver.registry.pieces import Pieces, Undecided, Unlike, Values, pieces_of
 from kcore.apiserver.registry.plans import JSON, PROTOBUF, Plans
 from kcore.apiserver.user import UserInfo
 from kcore.store.embedded import Embedded
-from kcore_native.cacher.naming import LABEL_BYTES_MAX, without_name, without_name_protobuf
+from kcore_native.cacher.naming import LABEL_BYTES_MAX, without_name_protobuf
 
 Object = dict[str, Any]
 START_SECONDS = 1_700_000_000
@@ -445,12 +446,12 @@ def spelt(metadata: str) -> bytes:
     ],
 )
 def test_the_name_is_found_in_json(body: bytes, name: str | None) -> None:
-    found = without_name(body)
+    found = NAME_ALONE.cut(body)
     if name is None:
         assert found is None
         return
     assert found is not None
-    assert found[1] == name
+    assert found[1] == [name.encode()]
     assert (orjson.loads(body)["metadata"].get("name") or "") == name
     if name:
         assert orjson.loads(found[0])["metadata"]["name"] == ""
@@ -459,7 +460,7 @@ def test_the_name_is_found_in_json(body: bytes, name: str | None) -> None:
 def test_rests_are_equal_only_where_all_but_the_name_is() -> None:
     random = Random(5)
     bodies: dict[bytes, Object] = {}
-    for encode, cut in ((orjson.dumps, without_name), (protobuf.encode, without_name_protobuf)):
+    for encode, cut in ((orjson.dumps, NAME_ALONE.cut), (protobuf.encode, without_name_protobuf)):
         bodies.clear()
         for number in range(300):
             obj = pod(

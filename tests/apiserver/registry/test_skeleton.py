@@ -22,6 +22,8 @@ TEXTS = [
     "2026-01-02T24:00:00Z", "2026-01-02T03:04:05.Z", "2026-01-02T03:04:05.1234567890Z", "0001-01-01T00:00:00Z",
     "2026-01-02T03:04:05+00:00", "10.0.0.1", "10.0.0.2", "9.255.255.255", "10.00.0.1", "10.0.0.256", "127.0.0.1", "0.0.0.0",
     "169.254.1.1", "224.0.0.1", "10.0.0", "10.0.0.1.2", "2001:db8::1", "2001:DB8::1", "2001:db8:0::1", "fd00::10.0.0.1",
+    "10.244.3.0/24", "10.244.3.0/23", "10.244.4.0/22", "10.0.0.0/8", "10.0.0.0/7", "10.1.2.3/32", "10.1.2.3/33", "10.1.2.0/024",
+    "10.1.2.0/", "10.1.2/24", "127.0.0.0/8", "10.244.3.0/255.255.255.0", "2001:db8::/64",
     "fd00::1:2", "fe80::1", "::1", "::", "::ffff:10.0.0.1", UID, UID.upper(), UID[1:], "kube-api-access-x7k2p",
     "kube-api-access-X7k2p", "containerd://" + "a1" * 32, "docker://" + "a1" * 31, "web-1", "web-2", "node-1.example.com",
     "kubelet-x", "status", "é\n\t\\", "a\\", "", "x", 'a"b', "k:{\"ip\":\"10.0.0.1\"}", "f:10.0.0.1", "v:\"web-1\"",
@@ -47,7 +49,9 @@ def members(random: Random, depth: int) -> dict[str, Any]:
 def test_a_skeleton_is_the_naive_one() -> None:
     random, planned = Random(5), 0
     for _ in range(1500):
-        name = random.choice(["web-1", "web-2", "status", "node-1.example.com"])
+        name = random.choice(
+            ["web-1", "web2", "v1", "v-1", "1m", "vm", "x.v1", "status", "node-1.example.com"]
+        )
         node = random.choice(["node-1.example.com", "n1", "a-"])
         metadata = {"uid": UID, "name": "", **members(random, 1)} | {"name": name}
         obj: dict[str, Any] = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}

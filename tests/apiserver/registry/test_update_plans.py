@@ -268,8 +268,27 @@ def test_a_version_that_is_asked_for_counts(monkeypatch: pytest.MonkeyPatch) -> 
             version = {"preconditions": {"resourceVersion": made["metadata"]["resourceVersion"]}}
             assert (await pair.ask("delete", "Lease", name, version))[0] == 409
             assert (await pair.ask("delete", "Lease", name, {}))[0] == 200
-        assert pair.plans.planned_count == 0
+        assert pair.plans.planned_count == 3
         assert pair.deletions.planned_count == 3
+
+    run(work, monkeypatch)
+
+
+def test_a_version_that_is_a_value_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(pair: Pair) -> None:
+        for number in range(7):
+            name = f"l-{number}"
+            made = await pair.create(named(LEASE, name))
+            version = made["metadata"]["resourceVersion"]
+            for form in (MERGE, STRATEGIC):
+                for place in ({"annotations": {"resourceVersion": version}}, {"resourceVersion": version, "labels": {"resourceVersion": version}}):  # fmt: skip
+                    code, made = await pair.ask(
+                        "patch", "Lease", name, form, orjson.dumps({"metadata": place})
+                    )
+                    assert code in (200, 409)
+                    version = made["metadata"]["resourceVersion"] if code == 200 else version
+            _, made = await pair.ask("get", "Lease", name)
+            assert made["metadata"]["annotations"] != {}
 
     run(work, monkeypatch)
 
@@ -289,6 +308,29 @@ def test_nodes_say_alike_how_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
                 code, _ = await pair.ask("patch", "Node", name, STRATEGIC, body, subresource="status")
                 assert code == 200
         assert pair.plans.planned_count >= 8
+
+    run(work, monkeypatch)
+
+
+def test_nodes_are_given_networks_and_lose_taints_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(pair: Pair) -> None:
+        taint = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+        node: Object = {"apiVersion": "v1", "kind": "Node", "metadata": {"labels": {"h": "{name}"}}, "spec": {"taints": [taint]}}  # fmt: skip
+        networks, wrong = (
+            [f"10.244.{number}.0/24" for number in range(8)],
+            ["x", "010.244.1.0/24", "10.244.9.1/24"],
+        )
+        for number, network in enumerate([*networks, "10.245.0.0/20", *wrong, "10.244.2.0/24"]):
+            name = f"node-{number}.example.com"
+            made = await pair.create(named(node, name))
+            gone = {"metadata": {"resourceVersion": made["metadata"]["resourceVersion"]}, "spec": {"taints": None}}  # fmt: skip
+            assert (await pair.ask("patch", "Node", name, MERGE, orjson.dumps(gone)))[0] == 200
+            given = orjson.dumps({"spec": {"podCIDR": network, "podCIDRs": [network]}})
+            code, _ = await pair.ask("patch", "Node", name, STRATEGIC, given)
+            assert code == (422 if network in wrong else 200), network
+            code, _ = await pair.ask("patch", "Node", name, STRATEGIC, given.replace(b"10.24", b"10.25"))
+            assert code == 422
+        assert pair.plans.planned_count >= 15
 
     run(work, monkeypatch)
 
