@@ -75,7 +75,7 @@ class Waiting(NamedTuple):
     stage: Stage
     due_ms: int
     version: str
-    body: bytes  # the object
+    body: str  # the object
     asked: tuple[Any, ...] = ()  # what it says of its delay
     sends: tuple[Send, ...] = ()  # left over from a play that failed
     tries: int = 0
@@ -246,7 +246,7 @@ class Core:
             self._forget(key)
             self._play(key, stage, obj, 0)
             return
-        self._waiting[key] = Waiting(stage, due_ms, version, orjson.dumps(obj), asked)
+        self._waiting[key] = Waiting(stage, due_ms, version, orjson.dumps(obj).decode(), asked)
         self._wheel.add(key, due_ms)
 
     def _forget(self, key: Key) -> None:
@@ -325,7 +325,7 @@ class Core:
         delay_ms = min(BACKOFF_MS_MIN << min(tries, 30), BACKOFF_MS_MAX)
         due_ms = self._now_ms + int(delay_ms * (1 + BACKOFF_JITTER * self._random.random()))
         version = obj["metadata"].get("resourceVersion", "")
-        self._waiting[key] = Waiting(stage, due_ms, version, orjson.dumps(obj), (), sends, tries + 1)
+        self._waiting[key] = Waiting(stage, due_ms, version, orjson.dumps(obj).decode(), (), sends, tries + 1)
         self._wheel.add(key, due_ms)
 
     # -- playing
