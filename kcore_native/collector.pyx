@@ -1,7 +1,11 @@
 """Trees of JSON that the garbage collector need not walk, and whose equal parts are kept once."""
 
 from cpython.dict cimport PyDict_Next
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.ref cimport PyObject
+
+cdef enum:
+    ONCE_BITS = 17  # hashes of parts that were met once, each in the place that its low bits name: a later one takes it
 
 cdef extern from "Python.h":
     void PyObject_GC_UnTrack(void *op)
@@ -41,14 +45,21 @@ cdef class Sharing:
 
     cdef dict _texts
     cdef dict _parts
-    cdef set _once
+    cdef Py_hash_t *_once
     cdef Py_ssize_t _parts_max
     cdef bint _is_kept
+
+    def __cinit__(self):
+        self._once = <Py_hash_t *>PyMem_Calloc(1 << ONCE_BITS, sizeof(Py_hash_t))
+        if self._once == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        PyMem_Free(self._once)
 
     def __init__(self, Py_ssize_t parts_max=1 << 16):
         self._texts = {}
         self._parts = {}
-        self._once = set()
         self._parts_max = parts_max
 
     def shared(self, value):
@@ -56,8 +67,6 @@ cdef class Sharing:
         if len(self._parts) > self._parts_max or len(self._texts) > self._parts_max:
             self._parts.clear()
             self._texts.clear()
-        if len(self._once) > 8 * self._parts_max:
-            self._once.clear()
         self._part(value)
         return value
 
@@ -66,6 +75,7 @@ cdef class Sharing:
         cdef list key
         cdef bint is_kept = True
         cdef Py_ssize_t at = 0
+        cdef Py_hash_t number
         cdef PyObject *name
         cdef PyObject *found
         if PyDict_CheckExact(value):
@@ -97,9 +107,10 @@ cdef class Sharing:
         kept = self._parts.get(whole)
         if kept is None:
             number = hash(whole)
-            self._is_kept = number in self._once
+            at = number & ((1 << ONCE_BITS) - 1)
+            self._is_kept = self._once[at] == number
             if not self._is_kept:
-                self._once.add(number)
+                self._once[at] = number
                 return value
             kept = self._parts[whole] = value
         self._is_kept = True

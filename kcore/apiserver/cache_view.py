@@ -12,6 +12,7 @@ from kcore.api.rows import Row
 from kcore.apiserver.cacher import Cacher
 from kcore.apiserver.storage import Stored
 from kcore.apiserver.view import labels_of
+from kcore_native.collector import Sharing
 
 Object = dict[str, Any]
 DECODED_MAX: Final = 20_000  # objects that are kept decoded; more begin anew
@@ -26,6 +27,7 @@ class CacheView:
         for row in rows:
             self.add(row)
         self._decoded: dict[tuple[str, str, str], tuple[int, Object]] = {}
+        self._sharing = Sharing()  # nodes are alike: of each that pods are bound to, a twelfth is its own
         # what was looked up since the row's last change, by group, plural, namespace and name ("" for all)
         self._found: dict[tuple[str, str, str, str], tuple[tuple[int, int], Any]] = {}
 
@@ -43,7 +45,7 @@ class CacheView:
         kept = self._decoded.get(key)
         if kept is not None and kept[0] == stored.revision:
             return kept[1]
-        made = stored.object()
+        made: Object = self._sharing.shared(stored.object())
         if len(self._decoded) >= DECODED_MAX:
             self._decoded.clear()
         self._decoded[key] = (stored.revision, made)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -27,10 +27,30 @@ from kcore.clock import REAL, Clock, Timed
 FINISH_SECONDS: Final = 360.0
 REFRESH_SECONDS: Final = 1800.0
 JITTER: Final = 0.25
+REGARDING: Final = 3  # places in a key
+RELATED: Final = 4
 
 Key = tuple[Any, ...]
 
 log: Final = logging.getLogger("kcore.client")
+
+
+class Single(NamedTuple):
+    """An event that came once, as JSON without what it is about, which its key has: there are as many as pods were bound.
+
+    Texts, as bytes of orjson take up the 4 KB that they were written into as long as they are kept.
+    """
+
+    time_s: float
+    body: str
+
+    def again(self, key: Key) -> Object:
+        """The event."""
+        event: Object = orjson.loads(self.body)
+        event["regarding"] = orjson.loads(key[REGARDING])
+        if (related := orjson.loads(key[RELATED])) is not None:
+            event["related"] = related
+        return event
 
 
 class SeriesRecorder:
@@ -54,9 +74,8 @@ class SeriesRecorder:
         self._instance = instance or controller
         self._clock = clock
         self._chance = chance
-        self._known: dict[
-            Key, Object
-        ] = {}  # Invariant: one that is new or has a series, by what makes it equal
+        # by what makes it equal: one that is new, or the event with its series
+        self._known: dict[Key, Single | Object] = {}
         self._timers: list[Timed] = []
         self._names = EventNames()
         self._lanes: Lanes[tuple[Key, Object]] = Lanes(self._record, queued_max=queued_max, clock=clock)
@@ -110,30 +129,30 @@ class SeriesRecorder:
         time_s = self._clock.time_s()
         about = reference(regarding)
         other = reference(related) if related is not None else None
-        key: Key = (type, action, reason, orjson.dumps(about), orjson.dumps(other))
+        key: Key = (type, action, reason, orjson.dumps(about).decode(), orjson.dumps(other).decode())
         known = self._known.get(key)
         if known is not None:
-            series = known.get("series")
             now = micro_time(time_s)
-            if series is not None:
-                series["count"] += 1
-                series["lastObservedTime"] = now
+            if not isinstance(known, Single):
+                known["series"]["count"] += 1
+                known["series"]["lastObservedTime"] = now
                 return
-            known["series"] = {"count": 2, "lastObservedTime": now}
-            self._put(key, known)
+            begun = self._known[key] = known.again(key)
+            begun["series"] = {"count": 2, "lastObservedTime": now}
+            self._put(key, begun)
             return
         made: Object = {
             "apiVersion": "events.k8s.io/v1", "kind": "Event",
             "metadata": {"name": self._names.name(about.get("name", ""), time_s), "namespace": about.get("namespace") or "default"},
             "eventTime": micro_time(time_s), "reportingController": self._controller,
-            "reportingInstance": self._instance, "action": action, "reason": reason, "regarding": about, "note": note,
-            "type": type,
+            "reportingInstance": self._instance, "action": action, "reason": reason, "note": note, "type": type,
         }  # fmt: skip
+        single = Single(time_s, orjson.dumps(made).decode())
+        made["regarding"] = about
         if other is not None:
             made["related"] = other
-        self._known[key] = made
-        if not self._put(key, made):
-            del self._known[key]
+        if self._put(key, made):
+            self._known[key] = single
 
     def _put(self, key: Key, event: Object) -> bool:
         copy = {**event, "series": dict(event["series"])} if "series" in event else dict(event)
@@ -142,16 +161,17 @@ class SeriesRecorder:
     def _refresh(self) -> None:
         """Every series is written as it stands, so that the server keeps it."""
         for key, event in self._known.items():
-            if "series" in event:
+            if not isinstance(event, Single):
                 self._put(key, event)
 
     def _finish(self) -> None:
         """What has not come for some time is forgotten, a series' last state written."""
         before_s = self._clock.time_s() - FINISH_SECONDS
         for key, event in [*self._known.items()]:
-            series = event.get("series")
-            last = series["lastObservedTime"] if series is not None else event["eventTime"]
-            if time_of(last) < before_s and (series is None or self._put(key, event)):
+            if isinstance(event, Single):
+                if event.time_s < before_s:
+                    del self._known[key]
+            elif time_of(event["series"]["lastObservedTime"]) < before_s and self._put(key, event):
                 del self._known[key]
 
     async def _record(self, work: tuple[Key, Object]) -> None:

@@ -78,7 +78,7 @@ class Waiting(NamedTuple):
     stage: Stage
     due_ms: int
     version: str
-    body: bytes  # the object
+    body: str  # the object
     asked: tuple[Any, ...] = ()  # what it says of its delay
     sends: tuple[Send, ...] = ()  # left over from a play that failed
     tries: int = 0
@@ -277,7 +277,7 @@ class Core:
             due_ms = self._paused(key, stage)
         else:
             row = 0
-        self._waiting[key] = Waiting(stage, due_ms, version, orjson.dumps(obj), asked, row=row)
+        self._waiting[key] = Waiting(stage, due_ms, version, orjson.dumps(obj).decode(), asked, row=row)
         self._wheel.add(key, due_ms)
 
     def _paused(self, key: Key, stage: Stage) -> int:
@@ -406,7 +406,7 @@ class Core:
         delay_ms = min(BACKOFF_MS_MIN << min(tries, 30), BACKOFF_MS_MAX)
         due_ms = self._now_ms + int(delay_ms * (1 + BACKOFF_JITTER * self._random.random()))
         version = obj["metadata"].get("resourceVersion", "")
-        self._waiting[key] = Waiting(stage, due_ms, version, orjson.dumps(obj), (), sends, tries + 1)
+        self._waiting[key] = Waiting(stage, due_ms, version, orjson.dumps(obj).decode(), (), sends, tries + 1)
         self._wheel.add(key, due_ms)
 
     # -- playing

@@ -81,7 +81,7 @@ class Mirror:
         }
         self._stale: set[str] = set()
         self._read_as: dict[str, dict[str, Any]] = {name: {} for name in self._others}
-        self._templates: dict[bytes, tuple[int, Pod]] = {}
+        self._templates: dict[bytes, tuple[int, Pod, bytes]] = {}  # with the template that others share
 
     # -- nodes ------------------------------------------------------------------------------------------------------
     def node(self, old: Object | None, new: Object | None) -> Event:
@@ -187,19 +187,20 @@ class Mirror:
         template = _template(obj)
         if held is not None:
             if not held.node and held.template == template:
-                self._pods[key] = Held(held.row, obj, "", template)
+                self._pods[key] = Held(held.row, obj, "", held.template)
                 self._renominate(held, obj)
                 return held.row
             self._remove(key)
         try:
-            row = self._added(obj, template)
+            row, template = self._added(obj, template)
         except (InputError, msgspec.ValidationError) as error:
             self._tell(key, _fault(error))
             return None
         self._keep(key, Held(row, obj, "", template))
         return row
 
-    def _added(self, obj: Object, template: bytes) -> int:
+    def _added(self, obj: Object, template: bytes) -> tuple[int, bytes]:
+        """Its row, and the template, which pods that are alike have in common."""
         nominated = (obj.get("status") or {}).get("nominatedNodeName")
         known = self._templates.get(template)
         if known is None or nominated:
@@ -207,13 +208,14 @@ class Mirror:
             row = self.state.add_pod(pod, pending=True)
             if len(self._templates) >= TEMPLATES_MAX:
                 self._templates.clear()
-            self._templates[template] = (row, pod)
-            return row
-        like, exemplar = known
+            self._templates[template] = (row, pod, template)
+            return row, template
+        like, exemplar, template = known
         metadata = msgspec.structs.replace(
             exemplar.metadata, name=obj["metadata"]["name"], uid=obj["metadata"].get("uid", "")
         )
-        return self.state.add_alike(like, msgspec.structs.replace(exemplar, metadata=metadata))
+        row = self.state.add_alike(like, msgspec.structs.replace(exemplar, metadata=metadata))
+        return row, template
 
     def _renominate(self, held: Held, obj: Object) -> None:
         """The pod is nominated where its status says now; a promise that has not been written down yet stays."""

@@ -10,6 +10,8 @@ LOG_BYTES_MAX: Final = (
     96 << 20
 )  # of log in memory; more is cut down to LOG_BYTES_KEPT, as far as it is applied
 LOG_BYTES_KEPT: Final = 48 << 20
+ALONE_BYTES_MAX: Final = 4 << 20  # of a member that nobody follows: who joins later is sent a snapshot
+ALONE_BYTES_KEPT: Final = 1 << 20
 ENTRY_OVERHEAD_BYTES: Final = 32  # of an entry beside its data
 
 
@@ -37,12 +39,8 @@ class Retention:
         keep_from = 0
         if applied - self.cut_index >= self.snapshot_count:
             keep_from = applied - self.catch_up_entries
-        elif self._bytes > LOG_BYTES_MAX:
-            left = self._bytes
-            for last, size in self._runs:
-                if left <= LOG_BYTES_KEPT or last > applied:
-                    break
-                keep_from, left = last, left - size
+        elif self._bytes > ALONE_BYTES_MAX:
+            keep_from = self._surplus(applied, conf_state)
         if keep_from < self.storage.first_index():
             return
         self.cut_index = applied
@@ -50,6 +48,18 @@ class Retention:
         self.storage.compact(keep_from)
         while self._runs and self._runs[0][0] <= keep_from:
             self._bytes -= self._runs.popleft()[1]
+
+    def _surplus(self, applied: int, conf_state: ConfState) -> int:
+        """The last of the applied entries that are too many bytes; 0 where none are."""
+        is_alone = len(conf_state.voters) == 1 and not conf_state.learners and not conf_state.voters_outgoing
+        left, last_surplus = self._bytes, 0
+        if not is_alone and left <= LOG_BYTES_MAX:
+            return 0
+        for last, size in self._runs:
+            if left <= (ALONE_BYTES_KEPT if is_alone else LOG_BYTES_KEPT) or last > applied:
+                break
+            last_surplus, left = last, left - size
+        return last_surplus
 
     def restored(self, index: int) -> None:
         """A leader's snapshot has taken the place of the log."""

@@ -21,7 +21,7 @@ cdef class Predicate:
     cdef bint covers(self, bytes key) noexcept
 
 
-cdef bint find_value(Store store, Entry entry, const char **value, Py_ssize_t *size) noexcept
+cdef int find_value(Store store, Entry entry, const char **value, Py_ssize_t *size) except -1
 cdef Entry new_entry(bytes key, bytes value, tuple labels, tuple fields, int64_t revision)
 cdef int less(bytes left, bytes right) noexcept
 

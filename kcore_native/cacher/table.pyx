@@ -13,7 +13,8 @@ from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcmp, memcpy, memrchr
 
 from kcore_native.cacher.scan cimport head_end, kind_end, put_version, spliced_size
-from kcore_native.mvcc.keyspace cimport KeyNode, Rec, hash_of, record_at, value_bytes, value_size
+from kcore_native.mvcc.keyspace cimport KeyNode, Rec, hash_of, record_at, value_size
+from kcore_native.mvcc.past cimport plain_value
 from kcore_native.mvcc.store cimport Store
 
 BLOCK_MAX = C_BLOCK_MAX
@@ -74,8 +75,11 @@ cdef Entry new_entry(bytes key, bytes value, tuple labels, tuple fields, int64_t
     return entry
 
 
-cdef bint find_value(Store store, Entry entry, const char **value, Py_ssize_t *size) noexcept:
-    """True, with the place of the entry's stored value, where it is still there; valid until the store is written."""
+cdef int find_value(Store store, Entry entry, const char **value, Py_ssize_t *size) except -1:
+    """True, with the place of the entry's stored value, where it is still there.
+
+    Valid until the store is written; of a value that is packed there until the next is looked for.
+    """
     cdef KeyNode *node
     cdef Rec *rec
     cdef const char *key
@@ -90,7 +94,7 @@ cdef bint find_value(Store store, Entry entry, const char **value, Py_ssize_t *s
     rec = NULL if node == NULL else record_at(node, entry.revision)
     if rec == NULL or rec.main != entry.revision or rec.version == 0:
         return False
-    value[0] = value_bytes(rec)
+    value[0] = plain_value(rec, &store.keys.scratch)
     size[0] = value_size(rec)
     return True
 
@@ -378,6 +382,7 @@ def joined(Store store, list entries not None, bytes before not None=b"", bytes 
     """
     cdef Py_ssize_t count = len(entries), i, size = len(before) + len(after) + max(count - 1, 0)
     cdef Piece *pieces = <Piece *>PyMem_Malloc(max(count, 1) * sizeof(Piece))
+    cdef list unpacked = []  # values of the past
     cdef bytes made
     cdef char *place
     if pieces == NULL:
@@ -386,6 +391,10 @@ def joined(Store store, list entries not None, bytes before not None=b"", bytes 
         for i in range(count):
             cut(store, <Entry>entries[i], bare, &pieces[i])
             size += piece_size(&pieces[i])
+            if store is not None and pieces[i].value == store.keys.scratch.bytes:
+                made = PyBytes_FromStringAndSize(pieces[i].value, pieces[i].size)
+                unpacked.append(made)
+                pieces[i].value = PyBytes_AS_STRING(made)
         made = PyBytes_FromStringAndSize(NULL, size)
         place = PyBytes_AS_STRING(made)
         memcpy(place, PyBytes_AS_STRING(before), len(before))

@@ -76,8 +76,8 @@ cdef class Buffer:
 
     cdef int length(self, bytes value) except -1:
         cdef Py_ssize_t size = 0 if value is None else PyBytes_GET_SIZE(value)
-        if size > 0x7FFFFFFF:
-            raise ValueError("a key or value is longer than 2 GiB")
+        if size > 0x3FFFFFFF:
+            raise ValueError("a key or value is longer than 1 GiB")
         return self.u32(<uint32_t>size)
 
     cdef int raw(self, bytes value) except -1:

@@ -10,12 +10,13 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from kcore_native.mvcc.keyspace cimport (
     Keyspace,
     Rec,
+    Scratch,
     key_bytes,
     lease_of,
     record_at,
-    value_bytes,
     value_size,
 )
+from kcore_native.mvcc.past cimport plain_value
 from kcore_native.wal.checksum cimport extend
 
 cdef enum:
@@ -55,7 +56,7 @@ cdef uint32_t add_bytes(uint32_t crc, uint8_t field, const char *data, uint32_t 
     return extend(add_number(crc, field, size), <const unsigned char *>data, size)
 
 
-cdef uint32_t add_record(uint32_t crc, Rec *rec) noexcept nogil:
+cdef uint32_t add_record(uint32_t crc, Rec *rec, Scratch *scratch) except? 0 nogil:
     cdef uint8_t[18] name
     write_big(name, <uint64_t>rec.main)
     name[8] = c"_"
@@ -68,7 +69,7 @@ cdef uint32_t add_record(uint32_t crc, Rec *rec) noexcept nogil:
     crc = add_number(crc, FIELD_CREATE, <uint64_t>rec.create)
     crc = add_number(crc, FIELD_MOD, <uint64_t>rec.main)
     crc = add_number(crc, FIELD_VERSION, <uint64_t>rec.version)
-    crc = add_bytes(crc, FIELD_VALUE, value_bytes(rec), value_size(rec))
+    crc = add_bytes(crc, FIELD_VALUE, plain_value(rec, scratch), value_size(rec))
     return add_number(crc, FIELD_LEASE, <uint64_t>lease_of(rec))
 
 
@@ -87,7 +88,7 @@ cdef bint any_live(Keyspace keys, int64_t revision) noexcept nogil:
     return False
 
 
-cdef uint32_t hash_keys(Keyspace keys, int64_t revision) noexcept nogil:
+cdef uint32_t hash_keys(Keyspace keys, int64_t revision) except? 0 nogil:
     """Of the records up to the compaction, only what the keys still are at ``revision`` counts.
 
     etcd leaves that rule out where no key exists at all, and leaves out tombstones of the compacted revision itself.
@@ -109,5 +110,5 @@ cdef uint32_t hash_keys(Keyspace keys, int64_t revision) noexcept nogil:
                 continue
             if rec.version == 0 and rec.main == keys.compact_revision:
                 continue
-        crc = add_record(crc, rec)
+        crc = add_record(crc, rec, &keys.scratch)
     return crc

@@ -6,6 +6,8 @@ cdef enum:
     LEAF_MAX = 128  # keys of one leaf of the ordered index
     LOG_BITS = 10
     LOG_CHUNK = 1024  # records of one chunk of the log
+    SIZE_MASK = 0x3FFFFFFF
+    PACKED_BIT = 0x40000000
 
 
 cdef struct Rec:
@@ -16,7 +18,7 @@ cdef struct Rec:
     int64_t version  # 0: the key was deleted
     uint64_t seq  # place in the log
     uint32_t sub
-    uint32_t size  # bytes of the value; the top bit: eight bytes of lease come before it
+    uint32_t size  # bytes of the value; the top bits: eight bytes of lease come before it; it is packed
 
 
 cdef struct KeyNode:
@@ -47,11 +49,22 @@ cdef inline Rec *newest(KeyNode *node) noexcept nogil:
 
 
 cdef inline uint32_t value_size(const Rec *rec) noexcept nogil:
-    return rec.size & 0x7FFFFFFF
+    return rec.size & SIZE_MASK
+
+
+cdef inline bint is_packed(const Rec *rec) noexcept nogil:
+    return (rec.size & PACKED_BIT) != 0
 
 
 cdef inline const char *value_bytes(const Rec *rec) noexcept nogil:
+    # of a record that is not packed; of one that is, its packed size and then that
     return <const char *>(rec + 1) + (rec.size >> 31) * 8
+
+
+cdef struct Scratch:
+    # room for values that are packed; ``free`` it
+    char *bytes
+    size_t room
 
 
 cdef inline int64_t lease_of(const Rec *rec) noexcept nogil:
@@ -90,6 +103,8 @@ cdef class Keyspace:
     cdef int64_t compact_revision  # -1 until the first compaction
     cdef uint64_t boundary_seq  # no record at or after compact_revision is before this place
     cdef Py_ssize_t pins  # open snapshots; what they read is not dropped
+    cdef uint32_t packed_behind  # records that are newer than the one whose predecessor is packed next
+    cdef Scratch scratch
     cdef uint64_t epoch  # changes when records change their places in the log
 
     cdef KeyNode *find(self, const char *key, uint32_t size, uint32_t hash) noexcept nogil
@@ -116,3 +131,5 @@ cdef class Keyspace:
     cdef bint holds(self, Py_ssize_t at, const char *key, uint32_t size) noexcept nogil
     cdef void shrink(self, Py_ssize_t at) noexcept
     cdef int make_room(self, KeyNode *node) except -1
+    cdef int pack_behind(self) except -1
+    cdef int pack(self, Rec **place, Rec *base) except -1

@@ -210,7 +210,7 @@ cdef list sort_hits(Hits hits, int target, bint descend):
         elif target == SORT_MOD:
             fields.append(rec.main)
         else:
-            fields.append(value_bytes(rec)[: value_size(rec)])
+            fields.append(key_value(rec, False).value)
     return sorted(range(hits.count), key=fields.__getitem__, reverse=descend)
 
 

@@ -24,6 +24,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from kcore_native.mvcc.keyspace cimport (
+    PACKED_BIT,
+    SIZE_MASK,
     KeyNode,
     Keyspace,
     Rec,
@@ -31,10 +33,10 @@ from kcore_native.mvcc.keyspace cimport (
     key_bytes,
     lease_of,
     newest,
-    value_bytes,
     value_size,
 )
 from kcore_native.mvcc.lease cimport Lease, LeaseBook
+from kcore_native.mvcc.past cimport copy_value
 from kcore_native.wal.checksum cimport extend
 
 MAGIC = b"kcorKV\0\1"
@@ -137,13 +139,14 @@ cdef class SnapshotReader:
         return END_BYTES
 
 
-cdef Py_ssize_t write_record(char *at, Rec *rec) noexcept nogil:
+cdef Py_ssize_t write_record(char *at, Rec *rec) except -1 nogil:
     cdef Py_ssize_t size = C_RECORD_HEAD
     cdef int64_t lease
+    cdef uint32_t size_word = rec.size & ~<uint32_t>PACKED_BIT
     memcpy(at, &rec.main, 8)
     memcpy(at + 8, &rec.sub, 4)
     memcpy(at + 12, &rec.key.size, 4)
-    memcpy(at + 16, &rec.size, 4)
+    memcpy(at + 16, &size_word, 4)
     memcpy(at + 20, &rec.create, 8)
     memcpy(at + 28, &rec.version, 8)
     if rec.size >> 31:
@@ -152,7 +155,7 @@ cdef Py_ssize_t write_record(char *at, Rec *rec) noexcept nogil:
         size += 8
     memcpy(at + size, key_bytes(rec.key), rec.key.size)
     size += rec.key.size
-    memcpy(at + size, value_bytes(rec), value_size(rec))
+    copy_value(rec, at + size)
     return size + value_size(rec)
 
 
@@ -259,7 +262,7 @@ cdef class SnapshotLoader:
             raise ValueError("snapshot: records out of order")
         if create > main or create < 0 or version < 0 or (version == 0) != (create == 0):
             raise ValueError("snapshot: an impossible record")
-        if size < used + <Py_ssize_t>key_size + (size_word & 0x7FFFFFFF):
+        if size < used + <Py_ssize_t>key_size + (size_word & SIZE_MASK):
             return 0
         if size_word >> 31:
             memcpy(&lease, at + C_RECORD_HEAD, 8)
@@ -271,8 +274,8 @@ cdef class SnapshotLoader:
         if node == NULL:
             node = self.keys.insert(key, key_size, hash)
         used += key_size
-        self.keys.append(node, main, sub, create, version, lease, <const char *>at + used, size_word & 0x7FFFFFFF)
-        used += size_word & 0x7FFFFFFF
+        self.keys.append(node, main, sub, create, version, lease, <const char *>at + used, size_word & SIZE_MASK)
+        used += size_word & SIZE_MASK
         self.last_main = main
         self.last_sub = sub
         self.records += 1

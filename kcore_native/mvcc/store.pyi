@@ -17,6 +17,7 @@ class Store:
         min_lease_ttl: int = 2,
     ) -> None: ...
     guarded: bool
+    packed_behind: int
     @property
     def revision(self) -> int: ...
     @property

@@ -84,6 +84,15 @@ cdef class Store:
         return self.keys.bytes_held
 
     @property
+    def packed_behind(self):
+        """A version is packed when its key's next one has so many records behind it."""
+        return self.keys.packed_behind
+
+    @packed_behind.setter
+    def packed_behind(self, uint32_t count):
+        self.keys.packed_behind = count
+
+    @property
     def watcher_count(self):
         """How many watches are open."""
         return len(self.hub.watchers)
@@ -500,6 +509,7 @@ cdef class Store:
         if accept is not None:
             accept(head)
         loader.install(self.leases)
+        loader.keys.packed_behind = self.keys.packed_behind
         self.keys = loader.keys
         self.hub.rebase(self.keys)
         self.hub.publish()

@@ -4,7 +4,7 @@
 Nothing is queued for a slow watcher: it reads history when it comes, in batches of whole revisions. Only when a
 compaction is about to drop what it has not read is that made into batches, up to BACKLOG_EVENTS_MAX; a watcher further
 behind is cut off with the compact revision, as one that asks for a compacted revision is. Event objects are made once
-and shared by all watchers that read them while they are among the newest.
+and shared by all watchers, where there are several, that read them while they are among the newest.
 
 A watcher that found nothing waits: it gives a callback, which ``publish`` calls once when something matches. Watchers of
 one key are found by the key; those of ranges are asked one by one, but only the waiting ones, up to their first match.
@@ -261,8 +261,9 @@ cdef class Hub:
         self.events_bytes += EVENT_BYTES + rec.key.size + value_size(rec)
         if before != NULL:
             self.events_bytes += EVENT_BYTES + value_size(before)
-        self.events[place] = event
-        self.seqs[place] = rec.seq
+        if len(self.watchers) > 1:
+            self.events[place] = event
+            self.seqs[place] = rec.seq
         return event
 
     cdef Watcher open(

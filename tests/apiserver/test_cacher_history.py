@@ -114,6 +114,7 @@ class Histories(RuleBasedStateMachine):
     def begin(self, kept: bool) -> None:
         """``kept``: the cache holds the values itself, as over a store elsewhere."""
         self.kv = self.run(Embedded.open(None))
+        self.kv.replica.machine.store.packed_behind = 0  # nothing but newest versions is plain
         self.storage = Storage(self.kv, transformer=Turned() if kept else None)
         self.start()
 

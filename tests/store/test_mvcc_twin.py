@@ -25,7 +25,7 @@ class Back(int):
 
 keys = st.sampled_from([b"", b"a", b"a\0", b"aa", b"ab", b"b", b"b\xff", b"c", b"\xff", b"\xff\xff"])
 ends = st.one_of(st.none(), st.just(b"\0"), st.just(b""), keys)
-values = st.sampled_from([b"", b"1", b"2", b"\xff", b"long" * 100])
+values = st.sampled_from([b"", b"1", b"2", b"\xff", b"long" * 100, b"long" * 90 + b"er" + b"long" * 20])
 revisions = st.integers(-2, 16)
 back = st.integers(-1, 6).map(Back)  # as many revisions ago
 leases = st.integers(0, 3)
@@ -86,11 +86,18 @@ def outcome(call: Callable[..., Any], *arguments: Any) -> Any:
         return refusal.args[0]
 
 
+def packing(behind: int) -> Store:
+    """A store that packs versions when so many records came behind the next one of their key."""
+    store = Store()
+    store.packed_behind = behind
+    return store
+
+
 class Pair:
     """The store and its twin, and the watches open on them with what they should have been told."""
 
     def __init__(self) -> None:
-        self.store = Store()
+        self.store = packing(1)
         self.twin = naive.Store()
         self.watches: list[tuple[Watcher, tuple[Any, ...], list[Event], list[Event]]] = []
 

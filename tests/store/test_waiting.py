@@ -10,7 +10,13 @@ from kcore.store.contact import Contact
 from kcore.store.errors import StoreError
 from kcore.store.kv import Compare, DeleteOp, PutOp, RangeOp, Relation, Target, TxnOp
 from kcore.store.reads import Reads
-from kcore.store.retention import LOG_BYTES_KEPT, LOG_BYTES_MAX, Retention
+from kcore.store.retention import (
+    ALONE_BYTES_KEPT,
+    ALONE_BYTES_MAX,
+    LOG_BYTES_KEPT,
+    LOG_BYTES_MAX,
+    Retention,
+)
 from kcore.store.tickets import ENTRY_BYTES_MAX, Proposals, Ticket, first_request_id
 from kcore_native.mvcc import command
 from kcore_native.raft import ConfState, Entry, MemoryStorage
@@ -138,11 +144,16 @@ def test_the_log_in_memory_is_cut_by_bytes_but_not_beyond_what_is_applied() -> N
         entries = [Entry(1, index, 0, bytes(size))]
         storage.append(entries)
         retention.appended(entries)
-    retention.cut(30, ConfState([1]))
+    retention.cut(30, ConfState([1, 2]))
     assert storage.first_index() == 31
-    retention.cut(120, ConfState([1]))
+    retention.cut(120, ConfState([1, 2]))
     assert storage.first_index() == 31  # 90 MiB are left, fewer than LOG_BYTES_MAX
     assert LOG_BYTES_KEPT < 90 * size < LOG_BYTES_MAX
+    retention.cut(40, ConfState([1], learners=[2]))
+    assert storage.first_index() == 31
+    retention.cut(119, ConfState([1]))  # nobody follows
+    assert storage.first_index() == 120
+    assert ALONE_BYTES_KEPT <= size < ALONE_BYTES_MAX
     assert retention.disk_bytes > 120 * size
 
 

@@ -1,0 +1,2 @@
+PACKED_BEHIND: int
+PLAIN_EVERY: int
