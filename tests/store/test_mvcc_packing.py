@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 
 from kcore_native.mvcc.keyspace import PLAIN_EVERY
-
 from kcore_native.mvcc.store import Store
 from tests.store.test_mvcc_twin import packing
 

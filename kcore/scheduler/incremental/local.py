@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kcore.kernel import inner_kernel, kernel
+from kcore.kernel import inner_kernel
 from kcore.scheduler.codes import CPU, MEMORY
 from kcore.scheduler.columns import I64, NodeColumns
 from kcore.scheduler.incremental.columns import (
