@@ -14,7 +14,7 @@ from numba.extending import NativeValue, unbox
 from numba.np import numpy_support
 
 
-class Reference(types.Type):  # type: ignore[misc]
+class Reference(types.Type):
     """The type of such a group: the class, and the types of its fields."""
 
     def __init__(self, cls: type, fields: tuple[tuple[str, Any], ...]) -> None:
@@ -25,7 +25,7 @@ class Reference(types.Type):  # type: ignore[misc]
 
 
 @register_default(Reference)
-class ReferenceModel(models.OpaqueModel):  # type: ignore[misc]
+class ReferenceModel(models.OpaqueModel):
     """An address."""
 
 
@@ -39,7 +39,7 @@ def register(cls: type) -> None:
 
 
 @infer_getattr
-class ReferenceAttribute(AttributeTemplate):  # type: ignore[misc]
+class ReferenceAttribute(AttributeTemplate):
     """A field has its type."""
 
     key = Reference
