@@ -18,6 +18,8 @@ pytestmark = pytest.mark.differential
 CHUNK = 25
 INTERPRETED_CHUNKS = 12
 COMPILED_SEEDS = range(10_000, 10_060)
+CONFLICT_WITHOUT_PREEMPTION = 30_150
+"""A pod that PreFilter turns down, in a profile where DynamicResources alone is asked what then."""
 SOAK_SEEDS_MAX = 2_000
 
 
@@ -38,6 +40,10 @@ def assert_agreement(seed: int, *, compiled: bool = False, **limits: int) -> Non
 def test_the_interpreted_engine_agrees_with_the_twin(chunk: int) -> None:
     for seed in range(chunk * CHUNK, (chunk + 1) * CHUNK):
         assert_agreement(seed)
+
+
+def test_the_words_after_post_filter_are_compared_only_where_recordings_have_them() -> None:
+    assert_agreement(CONFLICT_WITHOUT_PREEMPTION)
 
 
 @pytest.mark.skipif(not kernel.JIT, reason="with the JIT off the kernels are the interpreted ones")
