@@ -63,6 +63,7 @@ class Extended:
         result = Decisions(rows, np.full(1, -1, dtype=np.int32), np.zeros(1, dtype=np.int64))
         runnable, _ = engine.prepare(rows, result, options)
         if not len(runnable):
+            engine.take_back(engine.lost_nominations(result, options), 1, result)
             return result
         profile = engine.profile_of(row)
         assert profile is not None
@@ -170,7 +171,12 @@ class Extended:
         text = self._sentence()
         result.reason[0] = text
         result.rejectors[0] = self._rejectors(profile)
-        if options.preemption == "off" or "DefaultPreemption" not in profile.post_filters:
+        if options.preemption == "off":
+            return
+        cycle, extension = engine.cycle, engine.extension(profile)
+        if "DefaultPreemption" not in profile.post_filters or ends_post_filter(profile, cycle):
+            message = post_filter_message(profile, None, cycle)
+            result.reason[0] = f"{text} {message}" if message else text
             return
         world = state.world()
         search = Search(
@@ -178,10 +184,6 @@ class Extended:
             {**engine.rejections(profile), **WORDS}, engine.run,
         )  # fmt: skip
         offset = 0.0 if options.random is None else float(options.random.random())
-        cycle, extension = engine.cycle, engine.extension(profile)
-        if ends_post_filter(profile, cycle):
-            result.reason[0] = f"{text} {post_filter_message(profile, None, cycle)}"
-            return
         evaluate = extension.dry_run if extension.filters or cycle is not None else None
         found = preempt(search, row, profile.preemption, offset, evaluate)
         if found.candidates:

@@ -29,7 +29,7 @@ from kcore.scheduler.incremental.refuser import Means
 from kcore.scheduler.plugins.gpu_share import needs_devices
 from kcore.scheduler.plugins.gpu_share import reserve as reserve_devices
 from kcore.scheduler.plugins.policies import BY_NAME
-from kcore.scheduler.post_filter import ends_post_filter, post_filter_message
+from kcore.scheduler.post_filter import ends_post_filter, is_ended_by_claims, post_filter_message
 from kcore.scheduler.preemption import filter_cluster, schedule_range
 from kcore.scheduler.profile import Profile, SchedulerConfiguration
 from kcore.scheduler.settings import fits, make_scratch, profile_settings, shares_gpus
@@ -47,6 +47,8 @@ INTERPRETED_MAX = 20_000
 """Pods times (nodes + 1) up to which the interpreter answers sooner than Numba can be loaded."""
 CHUNK_MAX = 2_000
 """Pods between two reports of progress."""
+CONFLICTING = frozenset(("NodeAffinity",))
+"""Who rejects pods whose terms no node can meet, whatever it is like."""
 NO_NODES_PLUGIN = "NoNodes"
 """Who rejects pods where there are no nodes; no plugin of Kubernetes is called so."""
 BATCH_CHUNK_MAX = 50_000
@@ -150,11 +152,14 @@ class Engine:
         self._batch = self._make_batch(rows, runnable[~hosted] if hosted.any() else runnable, options)
         self.kind = "full" if self._batch is None else "incremental"
         chunk_max = options.report_every or (CHUNK_MAX if self._batch is None else BATCH_CHUNK_MAX)
+        lost = self.lost_nominations(result, options)
         try:
-            for profile, positions in stretches(runnable, profiles, hosted):
+            for profile, positions in stretches(runnable, profiles, hosted, lost):
+                self.take_back(lost, int(positions[0]), result)
                 stretch = Stretch.of(rows, draws, positions, result)
                 self._run_through(profile, stretch, chunk_max, options, result)
                 stretch.hand_over(result)
+            self.take_back(lost, count, result)
         except Exception:
             for made in result.reservations.values():
                 unreserve(made)
@@ -347,15 +352,40 @@ class Engine:
 
     def conflict_message(self, profile: Profile, number: int) -> str:
         """What PostFilter says of the pods of a class that PreFilter rejected for all nodes."""
-        if "DynamicResources" in profile.post_filters:
-            # its PostFilter fails because its PreFilter never ran, and that ends the PostFilter
+        if is_ended_by_claims(profile, "NodeAffinity"):
             return reasons.NOT_FOUND
-        if "DefaultPreemption" not in profile.post_filters:
-            return ""
+        return post_filter_message(profile, self._conflict_preemption(profile, number))
+
+    def _conflict_preemption(self, profile: Profile, number: int) -> Preemption | None:
+        """What preemption finds for them; None if it is not asked."""
+        if "DefaultPreemption" not in profile.post_filters or is_ended_by_claims(profile, "NodeAffinity"):
+            return None
         if self.state.classes[number].exemplar.spec.preemption_policy == "Never":
-            return f"preemption: {NEVER}"
+            return Preemption(NEVER, NEVER, (), None)
         count = self.state.nodes.alive_count
-        return f"preemption: {reasons.sentence(count, {reasons.NOT_HELPFUL: count})}"
+        return Preemption(None, reasons.sentence(count, {reasons.NOT_HELPFUL: count}), (), None)
+
+    def lost_nominations(self, result: Decisions, options: Options) -> list[int]:
+        """Positions, ascending, of nominated pods that NodeAffinity set aside and that preemption cannot help."""
+        if options.preemption == "off" or not len(self.state.nominated):
+            return []
+        found = []
+        for position in np.flatnonzero(self.state.pods.nominated[result.rows] >= 0).tolist():
+            if position in result.untried and result.rejectors.get(position) == CONFLICTING:
+                row = int(result.rows[position])
+                profile = self.profile_of(row)
+                assert profile is not None
+                told = self._conflict_preemption(profile, int(self.state.pods.spec_class[row]))
+                if told is not None and told.ineligible is None:
+                    found.append(position)
+        return found
+
+    def take_back(self, lost: list[int], stop: int, result: Decisions) -> None:
+        """Take back the nominations of the ``lost`` positions before ``stop``, whose turn it has been."""
+        while lost and lost[0] < stop:
+            position = lost.pop(0)
+            self.state.forget_nomination(int(result.rows[position]))
+            result.denied.add(position)
 
     def _conflict_sentence(self, profile: Profile, number: int, options: Options) -> str:
         text = reasons.prefilter_sentence(self.state.nodes.alive_count, NAME_CONFLICT)

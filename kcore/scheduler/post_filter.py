@@ -11,12 +11,19 @@ from kcore.scheduler.host_cycle import HostCycle
 from kcore.scheduler.profile import Profile
 
 
-def ends_post_filter(profile: Profile, cycle: HostCycle | None) -> bool:
-    """Whether DynamicResources ends PostFilter with an error: a PreFilter before its own turned the pod down."""
-    if cycle is None or cycle.turned is None or "DynamicResources" not in profile.post_filters:
+def is_ended_by_claims(profile: Profile, plugin: str) -> bool:
+    """Whether DynamicResources ends PostFilter with an error, because the PreFilter of ``plugin`` came before its own.
+
+    That one turned the pod down for all nodes.
+    """
+    if "DynamicResources" not in profile.post_filters:
         return False
-    before = profile.pre_filters[: profile.pre_filters.index(cycle.turned.plugin) + 1]
-    return "DynamicResources" not in before
+    return "DynamicResources" not in profile.pre_filters[: profile.pre_filters.index(plugin) + 1]
+
+
+def ends_post_filter(profile: Profile, cycle: HostCycle | None) -> bool:
+    """Whether that is so of the pod of a cycle."""
+    return cycle is not None and cycle.turned is not None and is_ended_by_claims(profile, cycle.turned.plugin)
 
 
 def post_filter_message(profile: Profile, found: Preemption | None, cycle: HostCycle | None = None) -> str:

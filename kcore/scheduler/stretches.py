@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -46,16 +46,24 @@ class Stretch(NamedTuple):
 
 
 def stretches(
-    runnable: np.ndarray, profiles: list[tuple[Profile, np.ndarray]], hosted: np.ndarray
+    runnable: np.ndarray,
+    profiles: list[tuple[Profile, np.ndarray]],
+    hosted: np.ndarray,
+    cuts: Sequence[int] = (),
 ) -> Iterator[tuple[Profile, np.ndarray]]:
-    """Runs of consecutive positions that share a profile, and that kernels decide, or plugins on objects."""
-    if len(profiles) == 1 and not hosted.any():
+    """Runs of consecutive positions that share a profile, and that kernels decide, or plugins on objects.
+
+    No run goes on past a position of ``cuts``, at which something else happens. No run is empty.
+    """
+    if not len(runnable):
+        return
+    if len(profiles) == 1 and not hosted.any() and not cuts:
         yield profiles[0][0], runnable
         return
     owner = np.zeros(int(runnable.max(initial=-1)) + 1, dtype=np.int64)
     for number, (_, positions) in enumerate(profiles):
         owner[positions] = 2 * number
     owner = owner[runnable] + hosted
-    bounds = np.flatnonzero(np.diff(owner)) + 1
-    for part in np.split(runnable, bounds) if len(runnable) else ():
+    bounds = np.union1d(np.flatnonzero(np.diff(owner)) + 1, np.searchsorted(runnable, cuts))
+    for part in np.split(runnable, bounds[(bounds > 0) & (bounds < len(runnable))].astype(np.int64)):
         yield profiles[int(owner[np.searchsorted(runnable, part[0])]) // 2][0], part

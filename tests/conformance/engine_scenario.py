@@ -81,6 +81,8 @@ class Runner:
         runnable, _ = self.engine.prepare(np.array([row], dtype=np.int32), result, self.options)
         if not len(runnable):
             self._prefilter(entry, row, result.reason[0])
+            if self.scenario.get("onPreempt") == "evict":
+                self.engine.take_back(self.engine.lost_nominations(result, self.options), 1, result)
             return entry
         found = explain(self.engine, row, self.profile)
         self._filter(entry, self._without_nomination(row) or found)
@@ -121,9 +123,10 @@ class Runner:
         }
         entry["preFilterMsg"] = NAME_CONFLICT
         entry["fitError"] = reasons.prefilter_sentence(len(self.names), NAME_CONFLICT)
-        entry["fitErrorFull"] = reason
         entry["unschedulablePlugins"] = ["NodeAffinity"]
+        # like the recordings: nothing is said of PostFilter where DefaultPreemption is not part of it
         if "DefaultPreemption" in self.profile.post_filters:
+            entry["fitErrorFull"] = reason
             never = self.scenario["pending"][self.rows.index(row)]["spec"].get("preemptionPolicy") == "Never"
             message = self.engine.conflict_message(self.profile, int(self.state.pods.spec_class[row]))
             status = "Error" if message == reasons.NOT_FOUND else "Unschedulable"

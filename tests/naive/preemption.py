@@ -236,6 +236,8 @@ def run_post_filters(
             status = _default_preemption(framework, state, pod, diagnosis, outcome)
         if status is None or status.code == ERROR:
             outcome.status = status
+            if status is not None:  # an error has no result, whatever the plugins before found
+                outcome.nominating = None
             return outcome
         reasons += status.reasons
     outcome.status = Status(UNSCHEDULABLE, reasons)

@@ -378,7 +378,9 @@ class _Pods(_Selectors):
         if "nominated" in self.features and self.chance(40):
             pod["status"]["nominatedNodeName"] = self.pick((*self.node_names, "gone-node"))
         if self.chance(1.5):
+            # no scheduler queues such a pod: the recordings have some for the sake of NodeName, none is nominated
             pod["spec"]["nodeName"] = self.pick(self.node_names)
+            pod["status"].pop("nominatedNodeName", None)
         return pod
 
 

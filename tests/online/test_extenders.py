@@ -77,10 +77,13 @@ def document(port: int, **settings: Any) -> Object:
     }  # fmt: skip
 
 
-def played(answers: Answers, settings: Object, play: Callable[[Cluster, Server], Any]) -> None:
+def played(answers: Answers, settings: Object, play: Callable[[Cluster, Server], Any], **more: Any) -> None:
+    """``more`` goes to the top of the configuration."""
+
     async def run() -> None:
         async with Server(answers) as server:
-            configuration = load_configuration(document(server.port, **settings), takes_extenders=True)
+            told = document(server.port, **settings) | more
+            configuration = load_configuration(told, takes_extenders=True)
             cluster = Cluster(configuration)
             await play(cluster, server)
             for extender in cluster.scheduler._extenders:
@@ -202,6 +205,19 @@ def test_it_chooses_among_the_candidates_of_preemption() -> None:
 
     answers: Answers = {"e": lambda said: {"NodeNameToMetaVictims": {"b": {"Pods": [{"UID": "y"}]}}}}
     played(answers, {"preemptVerb": "e"}, play)
+
+
+def test_claims_are_asked_after_an_extender_also_where_preemption_is_disabled() -> None:
+    async def play(cluster: Cluster, server: Server) -> None:
+        put(cluster, node("a"), pod("p"))
+        await settled(cluster)
+        said = cluster.notes.last("p", "FailedScheduling")
+        assert said == "0/1 nodes are available: 1 too far. no new claims to deallocate"
+
+    answers: Answers = {"f": left("b", FailedNodes={"a": "too far"})}
+    disabled = {"multiPoint": {"disabled": [{"name": "DefaultPreemption"}]}}
+    profiles = [{"schedulerName": "default-scheduler", "plugins": disabled}]
+    played(answers, {"filterVerb": "f"}, play, profiles=profiles)
 
 
 LIES: dict[str, tuple[Any, str]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.differential
 CHUNK = 25
 INTERPRETED_CHUNKS = 12
 COMPILED_SEEDS = range(10_000, 10_060)
+CONFLICT_WITHOUT_PREEMPTION = 30_150
+"""A pod that PreFilter turns down, in a profile where DynamicResources alone is asked what then."""
 SOAK_SEEDS_MAX = 2_000
 
 
@@ -38,6 +41,50 @@ def assert_agreement(seed: int, *, compiled: bool = False, **limits: int) -> Non
 def test_the_interpreted_engine_agrees_with_the_twin(chunk: int) -> None:
     for seed in range(chunk * CHUNK, (chunk + 1) * CHUNK):
         assert_agreement(seed)
+
+
+POST_FILTERS: dict[str, dict[str, Any]] = {
+    "preemption alone": {"multiPoint": {"disabled": [{"name": "DynamicResources"}]}},
+    "claims alone": {"multiPoint": {"disabled": [{"name": "DefaultPreemption"}]}},
+    "claims before all PreFilters": {"preFilter": {"enabled": [{"name": "DynamicResources"}]}},
+    "preemption before claims": {
+        "postFilter": {
+            "disabled": [{"name": "*"}],
+            "enabled": [{"name": "DefaultPreemption"}, {"name": "DynamicResources"}],
+        }
+    },
+}
+NOWHERE = {
+    "requiredDuringSchedulingIgnoredDuringExecution": {
+        "nodeSelectorTerms": [
+            {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [name]} for name in "ab"]}
+        ]
+    }
+}
+
+
+@pytest.mark.parametrize("order", POST_FILTERS)
+def test_they_agree_on_pods_that_pre_filter_turns_down_whoever_is_asked_then(order: str) -> None:
+    profile = {"schedulerName": "default-scheduler", "plugins": POST_FILTERS[order]}
+    config = {
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "profiles": [profile],
+    }
+    for seed in range(60_600, 60_606):
+        scenario = random_scenario(seed, nodes_max=5) | {"config": config, "onPreempt": "evict"}
+        for pod in scenario["pending"][::3]:
+            pod["spec"].setdefault("affinity", {})["nodeAffinity"] = NOWHERE
+        for pod in scenario["pending"]:
+            if "nodeName" not in pod["spec"]:
+                pod["status"]["nominatedNodeName"] = scenario["nodes"][0]["metadata"]["name"]
+        wanted = naive_scenario.run_scenario(scenario)
+        found = compare(wanted, engine_scenario.run_scenario(scenario)).mismatches
+        assert not found, f"{seed}: {found[0]}"
+
+
+def test_the_words_after_post_filter_are_compared_only_where_recordings_have_them() -> None:
+    assert_agreement(CONFLICT_WITHOUT_PREEMPTION)
 
 
 @pytest.mark.skipif(not kernel.JIT, reason="with the JIT off the kernels are the interpreted ones")

@@ -140,6 +140,65 @@ def test_terms_that_name_two_nodes_at_once_conflict() -> None:
     assert rows(found)["p"]["reason"] == "0/2 nodes are available: pod affinity terms conflict."
 
 
+CLAIMS_FIRST = {"preFilter": {"enabled": [{"name": "DynamicResources"}]}}
+NO_CLAIMS = {"multiPoint": {"disabled": [{"name": "DynamicResources"}]}}
+NO_PREEMPTION = {"multiPoint": {"disabled": [{"name": "DefaultPreemption"}]}}
+UNHELPFUL = "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+
+
+def conflicting(name: str, **more: Any) -> Object:
+    """A pod whose terms name two nodes at once."""
+    fields = [{"key": "metadata.name", "operator": "In", "values": [one]} for one in "ab"]
+    return pod_dict(
+        name, affinity={"nodeAffinity": {HARD: {"nodeSelectorTerms": [{"matchFields": fields}]}}}, **more
+    )
+
+
+@pytest.mark.parametrize(
+    ("plugins", "policy", "conflict", "unfit"),
+    [
+        ({}, None, "not found", f"no new claims to deallocate, {UNHELPFUL}"),
+        (NO_PREEMPTION, None, "not found", "no new claims to deallocate"),
+        (NO_CLAIMS, None, UNHELPFUL, UNHELPFUL),
+        (NO_CLAIMS, "Never", *["preemption: not eligible due to preemptionPolicy=Never."] * 2),
+        (CLAIMS_FIRST, None, *[f"no new claims to deallocate, {UNHELPFUL}"] * 2),
+    ],
+)
+def test_post_filter_has_the_last_word(
+    plugins: Object, policy: str | None, conflict: str, unfit: str
+) -> None:
+    """RunPostFilterPlugins: DynamicResources fails where its PreFilter never ran, and that ends it."""
+    more = {"preemptionPolicy": policy} if policy else {}
+    found = schedule(
+        node_dict("a"),
+        conflicting("p", **more),
+        pod_dict("q", "9", **more),
+        config=configuration({**DEFAULT, "plugins": plugins}),
+    )
+    told = {name: row["reason"] for name, row in rows(found).items()}
+    assert told == {
+        "p": f"0/1 nodes are available: pod affinity terms conflict. {conflict}",
+        "q": f"0/1 nodes are available: 1 Insufficient cpu. {unfit}",
+    }
+
+
+@pytest.mark.parametrize(("plugins", "placed"), [({}, None), (NO_CLAIMS, "a")])
+@pytest.mark.parametrize("engine", ["full", "incremental"])
+def test_a_nomination_that_preemption_cannot_help_is_taken_back_in_its_turn(
+    plugins: Object, placed: str | None, engine: str
+) -> None:
+    """An error of PostFilter leaves it as it is; the pods before that one still leave room for it."""
+    found = schedule(
+        node_dict("a", "1"),
+        pod_dict("before"),
+        conflicting("p", status={"nominatedNodeName": "a"}),
+        pod_dict("after"),
+        config=configuration({**DEFAULT, "plugins": plugins}),
+        engine=engine,
+    )
+    assert nodes(found) == {"before": None, "p": None, "after": placed}
+
+
 # -- preemption
 
 FULL = (
