@@ -287,6 +287,7 @@ def test_compiled_plugins_decide_as_interpreted_ones(monkeypatch: pytest.MonkeyP
     options = {"config": config("AtMost", scores={"Generation": 1}), "order": "file", "preemption": "evict"}
     plain = schedule(*objects, **options)
     monkeypatch.setattr(cluster_module, "INTERPRETED_MAX", -1)
+    monkeypatch.setattr(kernel, "is_cached", lambda: True)  # else the interpreter begins
     compiled = schedule(*objects, **options)
     assert compiled.summary["engine"] != plain.summary["engine"]
     assert compiled.placements.equals(plain.placements)
