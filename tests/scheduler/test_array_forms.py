@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kcore import kernel
+from kcore import Cluster, kernel
+from kcore.scheduler.incremental.choice import draw_tied
+from tests.scheduler.cluster_objects import ZONE, node_dict, pod_dict
 from tests.scheduler.test_differential import assert_agreement, mismatches
 from tests.scheduler.test_incremental import assert_equal_decisions
 
@@ -27,6 +29,25 @@ def test_the_full_pass_agrees_with_the_twin() -> None:
 def test_both_engines_agree() -> None:
     for seed in SEEDS:
         assert_equal_decisions(seed)
+
+
+def test_ties_are_drawn_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    def outcomes() -> list[list[object]]:
+        made = []
+        for seed in range(4):
+            labels = [{ZONE: f"z{number % 3}"} for number in range(20 + 90 * (seed % 2))]
+            nodes = [node_dict(f"n{number}", labels=each) for number, each in enumerate(labels)]
+            pods = [pod_dict(f"p{number}", "1", labels={"app": str(number % 2)}) for number in range(60)]
+            cluster = Cluster.from_objects([*nodes, *pods])
+            result = cluster.schedule(engine="incremental", tie_break="random", seed=seed)
+            made.append(result.placements["node"].to_pylist())
+        return made
+
+    arrays = outcomes()
+    asked: list[int] = []
+    monkeypatch.setattr(draw_tied, "array_form", lambda *_: asked.append(1) or NotImplemented)
+    assert outcomes() == arrays
+    assert len(asked) > 100
 
 
 def test_a_difference_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:

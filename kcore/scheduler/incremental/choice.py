@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from kcore.kernel import inner_kernel, kernel
 from kcore.scheduler.codes import MAX_NODE_SCORE
 from kcore.scheduler.cycle import NO_RANK, NO_TOTAL
@@ -47,7 +49,7 @@ from kcore.scheduler.incremental.columns import (
     TAINT_WEIGHT,
     VIEW,
 )
-from kcore.scheduler.incremental.tree import first_leaf, next_leaf
+from kcore.scheduler.incremental.tree import FANOUT, first_leaf, next_leaf
 from kcore.scheduler.plugins.arithmetic import divide, round_half_away
 from kcore.scheduler.plugins.normalize import NO_SCORE
 from kcore.scheduler.plugins.pod_topology_spread import NO_COUNT
@@ -300,6 +302,26 @@ def draw_tied(nodes, views, shapes, row, best, draw, choice):
             wanted -= 1
             choice.tied[node] = 0
     return found
+
+
+@draw_tied.over_arrays()
+def draw_tied_arrays(nodes, views, shapes, row, best, draw, choice):
+    """As :func:`draw_tied`."""
+    shape = shapes.fixed[row]
+    view, first = shape[VIEW], shape[FIRST]
+    found = []
+    for group in range(first, first + shape[GROUPS]):
+        start, index = shapes.tree_start[group], group - first
+        if choice.passes[index] == 0 or choice.raw[SOFT, index] + shapes.tree[start] != best:
+            continue
+        static_group = shapes.value[group, views.fixed[view, COLUMNS]]
+        leaves = shapes.tree[start + FANOUT : start + FANOUT + views.static_size[static_group]]
+        node_at = views.node_at[view, views.static_offset[static_group] :]
+        found.append(node_at[np.flatnonzero(leaves == shapes.tree[start])])
+    if not found:
+        return -1
+    tied = np.sort(np.concatenate(found))
+    return tied[int(draw * len(tied))]
 
 
 @inner_kernel
