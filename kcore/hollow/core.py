@@ -136,7 +136,7 @@ class Core:
         self._wheel: TimerWheel[Key] = TimerWheel()
         self._leases: TimerWheel[str] = TimerWheel(100)
         self._orphans: dict[str, dict[Key, Object]] = {}  # pods of nodes not seen yet
-        self._unready: dict[str, dict[Key, bytes]] = {}  # pods to be ready again when their node is
+        self._unready: dict[str, dict[Key, str]] = {}  # pods to be ready again when their node is
         self._interrupted: dict[Key, Waiting] = {}  # the stages that such pods are in
         self._actions: list[Action] = []
 
@@ -299,7 +299,7 @@ class Core:
             self._let_be(key, obj)
             self._send(key, READY_AGAIN, (Write(patch, STRATEGIC, "status", ""),), obj, 0, ())
         else:
-            self._unready.setdefault(node, {})[key] = orjson.dumps(obj)
+            self._unready.setdefault(node, {})[key] = orjson.dumps(obj).decode()
 
     def _resume(self, key: Key) -> None:
         """The stage that was interrupted goes on as it was."""
